@@ -74,8 +74,7 @@ static inline struct bytes buffer_bytes(const struct buffer *b)
 /* Appends a copy. ERR_LIMIT when it would hold more than its cap. */
 enum err buffer_append(struct buffer *b, struct bytes more) MUST_USE;
 enum err buffer_append_string(struct buffer *b, const char *text) MUST_USE;
-enum err buffer_append_format(struct buffer *b, const char *format, ...) MUST_USE
-    PRINTF_LIKE(2, 3);
+enum err buffer_append_format(struct buffer *b, const char *format, ...) MUST_USE PRINTF_LIKE(2, 3);
 
 /* Makes room for `size` bytes behind the end and returns it (NULL: no memory, or the cap);
  * `buffer_commit` says how many were written. */

@@ -69,8 +69,7 @@ static inline int32_t cursor_read_i32(struct cursor *c)
 /* A NUL-terminated string without its terminator; a missing terminator fails. */
 static inline struct bytes cursor_read_string(struct cursor *c)
 {
-    const uint8_t *nul =
-        c->failed || c->remaining == 0 ? NULL : memchr(c->at, 0, c->remaining);
+    const uint8_t *nul = c->failed || c->remaining == 0 ? NULL : memchr(c->at, 0, c->remaining);
     if (nul == NULL) {
         c->failed = true;
         return (struct bytes){0};

@@ -12,18 +12,18 @@
 
 enum err {
     OK = 0,
-    ERR_NO_MEMORY,         /* an allocation failed */
-    ERR_INVALID,           /* malformed input, or a wrong argument */
-    ERR_LIMIT,             /* a named cap was reached */
-    ERR_IO,                /* a system call failed */
-    ERR_FULL,              /* no space left: disk, spool */
-    ERR_NOT_FOUND,         /* the named thing does not exist */
-    ERR_EXISTS,            /* the named thing exists already */
-    ERR_DENIED,            /* identity or policy refuses */
-    ERR_UNAVAILABLE,       /* the other side cannot be reached now; may be tried again */
-    ERR_TIMEOUT,           /* a deadline passed */
-    ERR_CLOSED,            /* the peer or the object is closed */
-    ERR_INTERNAL,          /* a bug of ours */
+    ERR_NO_MEMORY,   /* an allocation failed */
+    ERR_INVALID,     /* malformed input, or a wrong argument */
+    ERR_LIMIT,       /* a named cap was reached */
+    ERR_IO,          /* a system call failed */
+    ERR_FULL,        /* no space left: disk, spool */
+    ERR_NOT_FOUND,   /* the named thing does not exist */
+    ERR_EXISTS,      /* the named thing exists already */
+    ERR_DENIED,      /* identity or policy refuses */
+    ERR_UNAVAILABLE, /* the other side cannot be reached now; may be tried again */
+    ERR_TIMEOUT,     /* a deadline passed */
+    ERR_CLOSED,      /* the peer or the object is closed */
+    ERR_INTERNAL,    /* a bug of ours */
 };
 
 /* One sentence for a person: what is wrong and what was expected. Never a secret. */

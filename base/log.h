@@ -1,10 +1,11 @@
 /* Structured logs: an event name with fields, one line each, to standard error.
  *
- *     log_event(log, LOG_INFO, "session_opened", log_text("session", id), log_number("port", 5432));
+ *     log_event(log, LOG_INFO, "session_opened", log_text("session", id), log_number("port",
+ * 5432));
  *
- * JSON, or for people `08:43:12 INFO session_opened session=… port=5432`. Thread-safe: a line is one
- * write. Never a payload, never a secret: no field of a log line comes from an agent's
- * data or a credential. */
+ * JSON, or for people `08:43:12 INFO session_opened session=… port=5432`. Thread-safe: a line is
+ * one write. Never a payload, never a secret: no field of a log line comes from an agent's data or
+ * a credential. */
 #ifndef CHAPERONE_BASE_LOG_H
 #define CHAPERONE_BASE_LOG_H
 

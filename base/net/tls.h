@@ -1,0 +1,34 @@
+/* TLS by BoringSSL: contexts that connections share. A `conn` (conn.h) does the rest.
+ *
+ * A context is counted: connections that use it keep it alive after its owner let go. */
+#ifndef CHAPERONE_BASE_NET_TLS_H
+#define CHAPERONE_BASE_NET_TLS_H
+
+#include <stdbool.h>
+
+#include "base/bytes.h"
+
+enum tls_verify {
+    TLS_CHECK_NAME, /* the chain, and the name or address of the server */
+    TLS_CHECK_CHAIN,
+    TLS_CHECK_NOTHING,
+};
+
+struct tls_client_options {
+    enum tls_verify verify;
+    struct bytes ca_pem;          /* empty: the system's roots */
+    struct bytes certificate_pem; /* the client's own, with its chain; may be empty */
+    struct bytes key_pem;
+    const char *alpn; /* one protocol, "h2"; NULL: none. The server must agree to it. */
+    bool only_tls13;  /* else 1.2 and 1.3 */
+};
+
+struct tls_context;
+
+enum err tls_client_create(const struct tls_client_options *options, struct tls_context **out,
+                           struct err_text *why) MUST_USE;
+enum err tls_server_create(struct bytes certificate_pem, struct bytes key_pem, const char *alpn,
+                           struct tls_context **out, struct err_text *why) MUST_USE;
+void tls_context_destroy(struct tls_context *context); /* takes NULL */
+
+#endif

@@ -1,0 +1,21 @@
+/* What conn.c needs of tls.c. */
+#ifndef CHAPERONE_BASE_NET_TLS_INTERNAL_H
+#define CHAPERONE_BASE_NET_TLS_INTERNAL_H
+
+#include <openssl/ssl.h>
+
+#include "base/net/tls.h"
+
+struct tls_context {
+    SSL_CTX *ctx;
+    enum tls_verify verify;
+    bool is_server;
+    int references;   /* the owner's and one for each connection; the loop's thread only */
+    uint8_t alpn[32]; /* wire form: length, name */
+    size_t alpn_size;
+};
+
+/* Text of the last error in BoringSSL's queue, for people; clears the queue. */
+void tls_error_text(char *out, size_t size, const char *otherwise);
+
+#endif
