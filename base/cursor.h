@@ -45,7 +45,7 @@ static inline uint8_t cursor_read_u8(struct cursor *c)
 static inline uint16_t cursor_read_u16(struct cursor *c)
 {
     struct bytes b = cursor_read_bytes(c, 2);
-    return b.size == 2 ? (uint16_t)((uint16_t)(b.data[0] << 8) | b.data[1]) : 0;
+    return (uint16_t)(b.size == 2 ? b.data[0] << 8 | b.data[1] : 0);
 }
 
 static inline uint32_t cursor_read_u32(struct cursor *c)
