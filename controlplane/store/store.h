@@ -28,6 +28,7 @@ enum {
     STORE_HASH_SIZE = 32, /* SHA-256 */
     STORE_BUSY_MS = 10000,
     STORE_NAME_SIZE_MAX = 1024,         /* of any name or id, in bytes */
+    STORE_SESSION_SIZE_MAX = 64,        /* of a session's id (a UUID has 36) */
     STORE_DOCUMENT_SIZE_MAX = 16 << 20, /* of one document, secret or policy */
     STORE_BATCH_MAX = 16384,            /* audit records in one append */
     STORE_SEARCH_PAGE_MAX = 1024,       /* audit records in one page */

@@ -1,0 +1,74 @@
+/* What a backend of the store implements: the functions of store.h, whose arguments store.c has
+ * checked before (names not NULL and of a sane size, counts within their caps). */
+#ifndef CHAPERONE_CONTROLPLANE_STORE_BACKEND_H
+#define CHAPERONE_CONTROLPLANE_STORE_BACKEND_H
+
+#include "controlplane/store/store.h"
+
+/* The first member of every backend's own struct. */
+struct store {
+    const struct store_backend *backend; /* borrows: static */
+};
+
+struct store_backend {
+    void (*close)(struct store *store);
+
+    enum err (*documents_replace)(struct store *store, const struct store_document *documents,
+                                  size_t count, int64_t now_ns, struct err_text *why);
+    enum err (*document_put)(struct store *store, const struct store_document *document,
+                             int64_t now_ns);
+    enum err (*document_get)(struct store *store, enum store_document_kind kind, const char *name,
+                             struct arena *arena, struct store_document *out);
+    enum err (*document_list)(struct store *store, enum store_document_kind kind,
+                              struct arena *arena, struct store_document **out_items,
+                              size_t *out_count);
+
+    enum err (*secret_put)(struct store *store, const char *name, struct bytes sealed,
+                           int64_t now_ns);
+    enum err (*secret_get)(struct store *store, const char *name, struct arena *arena,
+                           struct store_secret *out);
+    enum err (*secret_list)(struct store *store, struct arena *arena,
+                            struct store_secret **out_items, size_t *out_count);
+    enum err (*secret_delete)(struct store *store, const char *name);
+
+    enum err (*sidecar_add)(struct store *store, const struct store_sidecar *sidecar);
+    enum err (*sidecar_renew)(struct store *store, const char *id, const char *certificate_serial,
+                              int64_t not_after_ns, const char *name, const char *version);
+    enum err (*sidecar_seen)(struct store *store, const char *id, int64_t now_ns);
+    enum err (*sidecar_policy)(struct store *store, const char *id, uint64_t revision,
+                               const char *state);
+    enum err (*sidecar_get)(struct store *store, const char *id, struct arena *arena,
+                            struct store_sidecar *out);
+    enum err (*sidecar_list)(struct store *store, struct arena *arena,
+                             struct store_sidecar **out_items, size_t *out_count);
+
+    enum err (*join_token_add)(struct store *store, const struct store_join_token *token);
+    enum err (*join_token_use)(struct store *store, const uint8_t hash[STORE_HASH_SIZE],
+                               int64_t now_ns, struct arena *arena, struct store_join_token *out);
+
+    enum err (*policy_add)(struct store *store, const struct store_policy *policy);
+    /* Revision 0: the newest. */
+    enum err (*policy_get)(struct store *store, uint64_t revision, struct arena *arena,
+                           struct store_policy *out);
+
+    enum err (*audit_append)(struct store *store, const char *sidecar,
+                             const struct store_audit_record *records, size_t count,
+                             int64_t received_ns, struct store_audit_appended *out,
+                             uint64_t *out_refused, struct err_text *why);
+    enum err (*audit_last)(struct store *store, const char *sidecar, struct store_audit_last *out);
+    enum err (*audit_count)(struct store *store, uint64_t *out);
+    enum err (*audit_nth_newest)(struct store *store, const struct store_audit_filter *filter,
+                                 uint64_t n, int64_t *out_key, struct err_text *why);
+    enum err (*audit_page)(struct store *store, const struct store_audit_filter *filter,
+                           int64_t from_key, size_t max, size_t max_bytes, struct arena *arena,
+                           struct store_audit_entry **out_items, size_t *out_count, bool *out_more,
+                           struct err_text *why);
+
+    enum err (*session_list)(struct store *store, bool include_closed, size_t limit,
+                             struct arena *arena, struct store_session **out_items,
+                             size_t *out_count);
+    enum err (*session_get)(struct store *store, const char *session, struct arena *arena,
+                            struct store_session *out);
+};
+
+#endif

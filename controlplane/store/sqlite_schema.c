@@ -1,0 +1,181 @@
+#include <stdio.h>
+#include <time.h>
+
+#include "controlplane/store/sqlite.h"
+
+enum { STORE_APPLICATION_ID = 0x43686170 }; /* "Chap": tells our files from other programs' */
+
+/* A released migration is never edited: a change is a new one at the end.
+ *
+ * audit_record.key orders by time and is the rowid of everything that finds records, so that each
+ * index is read in the order of the answer, from where its bounds say. STRICT keeps a wrong
+ * binding from being stored. Text may be any bytes: SQLite does not look into it. */
+static const char version_1[] =
+    "CREATE TABLE document ("
+    "  kind INTEGER NOT NULL, name TEXT NOT NULL, json TEXT NOT NULL, updated_ns INTEGER NOT NULL,"
+    "  PRIMARY KEY (kind, name)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE secret ("
+    "  name TEXT PRIMARY KEY NOT NULL, sealed BLOB NOT NULL, updated_ns INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE sidecar ("
+    "  id TEXT PRIMARY KEY NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,"
+    "  key_hash BLOB NOT NULL, certificate_serial TEXT NOT NULL,"
+    "  certificate_not_after_ns INTEGER NOT NULL, enrolled_ns INTEGER NOT NULL,"
+    "  last_seen_ns INTEGER NOT NULL, policy_revision INTEGER NOT NULL,"
+    "  policy_state TEXT NOT NULL, enrolled_by TEXT NOT NULL) STRICT;"
+    "CREATE TABLE join_token ("
+    "  hash BLOB PRIMARY KEY NOT NULL, name TEXT NOT NULL, created_by TEXT NOT NULL,"
+    "  created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL,"
+    "  used_ns INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE policy ("
+    "  revision INTEGER PRIMARY KEY NOT NULL, hash TEXT NOT NULL, document BLOB NOT NULL,"
+    "  signature BLOB NOT NULL, public_key BLOB NOT NULL, source TEXT NOT NULL,"
+    "  created_by TEXT NOT NULL, created_ns INTEGER NOT NULL) STRICT;"
+
+    /* The end of each sidecar's stream: what the next record must follow. */
+    "CREATE TABLE audit_stream ("
+    "  id INTEGER PRIMARY KEY NOT NULL, sidecar TEXT UNIQUE NOT NULL,"
+    "  last_sequence INTEGER NOT NULL, last_hash BLOB NOT NULL,"
+    "  last_key INTEGER NOT NULL) STRICT;"
+    /* A dictionary: identities, resources, last parts of table names. */
+    "CREATE TABLE audit_name (id INTEGER PRIMARY KEY NOT NULL, name TEXT UNIQUE NOT NULL) STRICT;"
+    "CREATE TABLE audit_table ("
+    "  id INTEGER PRIMARY KEY NOT NULL, name INTEGER NOT NULL REFERENCES audit_name,"
+    "  full_name TEXT UNIQUE NOT NULL) STRICT;"
+    "CREATE INDEX audit_table_name ON audit_table (name);"
+    "CREATE TABLE audit_session ("
+    "  id INTEGER PRIMARY KEY NOT NULL, session TEXT NOT NULL,"
+    "  stream INTEGER NOT NULL REFERENCES audit_stream,"
+    "  identity INTEGER REFERENCES audit_name, resource INTEGER REFERENCES audit_name,"
+    "  on_behalf_of TEXT NOT NULL, protocol TEXT NOT NULL, database TEXT NOT NULL,"
+    "  agent_address TEXT NOT NULL, opened_ns INTEGER NOT NULL, closed_ns INTEGER NOT NULL,"
+    "  operations INTEGER NOT NULL, state TEXT NOT NULL, close_reason TEXT NOT NULL,"
+    "  UNIQUE (session, stream)) STRICT;"
+    "CREATE INDEX audit_session_opened ON audit_session (opened_ns);"
+    "CREATE INDEX audit_session_open ON audit_session (opened_ns) WHERE closed_ns = 0;"
+    /* The bytes come last: a filter reads the columns before them without their overflow pages. */
+    "CREATE TABLE audit_record ("
+    "  key INTEGER PRIMARY KEY NOT NULL, position INTEGER UNIQUE NOT NULL,"
+    "  stream INTEGER NOT NULL REFERENCES audit_stream, sequence INTEGER NOT NULL,"
+    "  kind INTEGER NOT NULL, verdict INTEGER NOT NULL, status INTEGER NOT NULL,"
+    "  row_count INTEGER NOT NULL, error_code TEXT NOT NULL,"
+    "  session INTEGER REFERENCES audit_session, identity INTEGER REFERENCES audit_name,"
+    "  resource INTEGER REFERENCES audit_name, received_ns INTEGER NOT NULL,"
+    "  hash BLOB NOT NULL, canonical BLOB NOT NULL,"
+    "  UNIQUE (stream, sequence)) STRICT;"
+    "CREATE INDEX audit_record_session ON audit_record (session) WHERE session IS NOT NULL;"
+    "CREATE INDEX audit_record_identity ON audit_record (identity) WHERE identity IS NOT NULL;"
+    "CREATE INDEX audit_record_resource ON audit_record (resource) WHERE resource IS NOT NULL;"
+    /* What is rare: refusals, and all but intents and outcomes. */
+    "CREATE INDEX audit_record_verdict ON audit_record (verdict) WHERE verdict > 1;"
+    "CREATE INDEX audit_record_kind ON audit_record (kind) WHERE kind NOT IN (11, 13);"
+    "CREATE TABLE audit_record_table ("
+    "  name INTEGER NOT NULL, key INTEGER NOT NULL, full_name INTEGER NOT NULL,"
+    "  PRIMARY KEY (name, key, full_name)) STRICT, WITHOUT ROWID;"
+    /* Contentless: the text itself is in audit_record.canonical. `tag` has a word for each thing
+     * that may be asked for together with words (i12: identity 12), so that the full-text index
+     * intersects them and a common word of a rare identity is found without reading all. */
+    "CREATE VIRTUAL TABLE audit_text USING fts5 ("
+    "  text, tag, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 0');";
+
+static const struct db_migration store_migrations[] = {
+    {.version = 1, .sql = version_1},
+};
+
+static enum err read_number(struct db *db, const char *sql, int64_t *out, struct err_text *why)
+{
+    sqlite3_stmt *statement = NULL;
+    enum err err = OK;
+    if (sqlite3_prepare_v2(db->handle, sql, -1, &statement, NULL) != SQLITE_OK) {
+        return db_failed(db, why);
+    }
+    if (sqlite3_step(statement) == SQLITE_ROW) {
+        *out = sqlite3_column_int64(statement, 0);
+    } else {
+        err = db_failed(db, why);
+    }
+    (void)sqlite3_finalize(statement);
+    return err;
+}
+
+/* An empty file becomes ours; a file of another program is left alone. */
+static enum err version_read(struct db *db, int64_t *out, struct err_text *why)
+{
+    int64_t application = 0, tables = 0, versions = 0;
+    enum err err = read_number(db, "PRAGMA application_id", &application, why);
+    if (err == OK) {
+        err = read_number(db, "SELECT count(*) FROM sqlite_schema", &tables, why);
+    }
+    if (err == OK) {
+        err = read_number(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'",
+                          &versions, why);
+    }
+    if (err != OK) {
+        return err;
+    }
+    if (tables == 0) {
+        *out = 0;
+        return OK;
+    }
+    if (application != STORE_APPLICATION_ID || versions == 0) {
+        return err_set(why, ERR_INVALID, "the file is a database of another program");
+    }
+    return read_number(db, "SELECT coalesce(max(version), 0) FROM schema_version", out, why);
+}
+
+static enum err migration_apply(struct db *db, const struct db_migration *m, struct err_text *why)
+{
+    char text[160];
+    (void)snprintf(text, sizeof(text),
+                   "INSERT INTO schema_version VALUES (%d, %lld);"
+                   "PRAGMA application_id = %d",
+                   m->version, (long long)time(NULL), STORE_APPLICATION_ID);
+    enum err err = db_execute(db, "BEGIN IMMEDIATE", why);
+    if (err != OK) {
+        return err;
+    }
+    err = db_execute(db,
+                     "CREATE TABLE IF NOT EXISTS schema_version ("
+                     " version INTEGER PRIMARY KEY NOT NULL, applied_s INTEGER NOT NULL) STRICT",
+                     why);
+    if (err == OK) {
+        err = db_execute(db, m->sql, why);
+    }
+    if (err == OK) {
+        err = db_execute(db, text, why);
+    }
+    if (err == OK) {
+        err = db_execute(db, "COMMIT", why);
+    }
+    if (err != OK && sqlite3_get_autocommit(db->handle) == 0) {
+        (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return err;
+}
+
+enum err db_migrate(struct db *db, const struct db_migration *migrations, size_t count,
+                    struct err_text *why)
+{
+    int64_t version = 0;
+    enum err err = version_read(db, &version, why);
+    if (err != OK) {
+        return err;
+    }
+    if (version > migrations[count - 1].version) {
+        return err_set(why, ERR_INVALID,
+                       "the database has schema version %lld, this program knows up to %d: "
+                       "it was written by a newer version of this program",
+                       (long long)version, migrations[count - 1].version);
+    }
+    for (size_t i = 0; err == OK && i < count; i++) {
+        if (migrations[i].version > version) {
+            err = migration_apply(db, &migrations[i], why);
+        }
+    }
+    return err;
+}
+
+enum err db_migrate_store(struct db *db, struct err_text *why)
+{
+    return db_migrate(db, store_migrations, sizeof(store_migrations) / sizeof(store_migrations[0]),
+                      why);
+}

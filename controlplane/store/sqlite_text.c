@@ -1,0 +1,68 @@
+#include "controlplane/store/sqlite_text.h"
+
+/* Bytes beyond ASCII may be letters: the tokenizer decides. */
+static bool is_word_byte(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c >= 0x80;
+}
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Takes the next run without unquoted spaces off the front of `*in`. */
+static struct bytes run_take(struct bytes *in)
+{
+    while (in->size > 0 && is_space(in->data[0])) {
+        in->data++;
+        in->size--;
+    }
+    size_t size = 0;
+    bool quoted = false;
+    while (size < in->size && (quoted || !is_space(in->data[size]))) {
+        quoted ^= in->data[size] == '"';
+        size++;
+    }
+    struct bytes run = bytes_of(in->data, size);
+    in->data += size;
+    in->size -= size;
+    return run;
+}
+
+/* The run as a phrase: in quotes, its own quotes left out (they only part words). */
+static enum err phrase_append(struct bytes run, struct buffer *out, bool *out_any)
+{
+    bool prefix =
+        run.size > 1 && run.data[run.size - 1] == '*' && is_word_byte(run.data[run.size - 2]);
+    bool any = false;
+    for (size_t i = 0; i < run.size; i++) {
+        any = any || is_word_byte(run.data[i]);
+    }
+    if (!any) {
+        return OK;
+    }
+    enum err err = buffer_append_string(out, "\"");
+    for (size_t i = 0; err == OK && i < run.size; i++) {
+        err = buffer_append(out, run.data[i] == '"' ? bytes_of(" ", 1) : bytes_of(run.data + i, 1));
+    }
+    if (err == OK) {
+        err = buffer_append_string(out, prefix ? "\" * " : "\" ");
+    }
+    *out_any = true;
+    return err;
+}
+
+enum err sqlite_text_expression(const char *text, struct buffer *out)
+{
+    struct bytes in = bytes_of_string(text);
+    bool any = false;
+    enum err err = buffer_append_string(out, "{text} : (");
+    while (err == OK && in.size > 0) {
+        err = phrase_append(run_take(&in), out, &any);
+    }
+    if (err == OK && !any) {
+        err = ERR_INVALID;
+    }
+    return err == OK ? buffer_append_string(out, ")") : err;
+}
