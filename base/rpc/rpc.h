@@ -85,9 +85,9 @@ struct rpc_channel_options {
     const char *target;    /* "127.0.0.1:7443", "dns:///host:7443", "unix:/path" */
     const char *authority; /* the name that is checked and sent; NULL: from target */
     const struct rpc_credentials *credentials;
-    int keepalive_ms;      /* 0: 30 s */
-    size_t max_message;    /* bytes received in one message; 0: 16 MiB */
-    int max_backoff_ms;    /* of reconnection; 0: 5 s */
+    int keepalive_ms;   /* 0: 30 s */
+    size_t max_message; /* bytes received in one message; 0: 16 MiB */
+    int max_backoff_ms; /* of reconnection; 0: 5 s */
 };
 
 enum err rpc_channel_create(struct rpc_runtime *runtime, const struct rpc_channel_options *options,
@@ -120,8 +120,8 @@ enum err rpc_call_start(struct rpc_channel *channel, const ProtobufCServiceDescr
  * RPC_OK (free with protobuf_c_message_free_unpacked), else NULL. */
 enum rpc_code rpc_call_wait(struct rpc_channel *channel, const ProtobufCServiceDescriptor *service,
                             const char *method, const ProtobufCMessage *request,
-                            const struct rpc_call_options *options,
-                            ProtobufCMessage **out_reply, struct rpc_status *out_status);
+                            const struct rpc_call_options *options, ProtobufCMessage **out_reply,
+                            struct rpc_status *out_status);
 
 /* A stream of either kind or both, as a client or as a server sees it. */
 struct rpc_stream;
@@ -153,6 +153,8 @@ void rpc_stream_half_close(struct rpc_stream *stream); /* client: no more messag
 void rpc_stream_cancel(struct rpc_stream *stream);
 /* Server: ends the stream after what is queued. */
 void rpc_stream_finish(struct rpc_stream *stream, enum rpc_code code, const char *message);
+/* The same with details, which are copied. */
+void rpc_stream_finish_status(struct rpc_stream *stream, const struct rpc_status *status);
 /* Takes NULL. The object is freed when it was released and has ended. */
 void rpc_stream_release(struct rpc_stream *stream);
 
@@ -162,12 +164,12 @@ struct rpc_server;
 
 /* What a handler may know of its caller. Borrowed; for a stream valid until on_end. */
 struct rpc_peer {
-    const char *address;          /* "ipv4:127.0.0.1:51234" */
+    const char *address; /* "ipv4:127.0.0.1:51234" */
     /* The first value of a metadata entry; no bytes when it is not there. */
     struct bytes (*metadata)(const struct rpc_peer *peer, const char *name);
     /* The client's certificate, PEM, checked against the CA; no bytes when it gave none. */
     struct bytes certificate_pem;
-    int64_t deadline_unix_ns;     /* INT64_MAX: none */
+    int64_t deadline_unix_ns; /* INT64_MAX: none */
     bool (*is_cancelled)(const struct rpc_peer *peer);
 };
 
@@ -192,8 +194,8 @@ typedef void rpc_stream_fn(void *context, const struct rpc_peer *peer, struct rp
                            struct rpc_status *out_status);
 
 struct rpc_method {
-    const char *name;          /* NULL ends the table */
-    rpc_unary_fn *unary;       /* exactly one of the two */
+    const char *name;    /* NULL ends the table */
+    rpc_unary_fn *unary; /* exactly one of the two */
     rpc_stream_fn *stream;
 };
 
@@ -216,7 +218,8 @@ enum err rpc_server_describe(struct rpc_server *server, struct bytes descriptor_
 void rpc_server_set_health(struct rpc_server *server, const char *service, bool serving);
 enum err rpc_server_start(struct rpc_server *server, struct err_text *why) MUST_USE;
 int rpc_server_port(const struct rpc_server *server);
-/* Accepts nothing new, waits until the open calls end or `grace_ms` passed, cancels the rest. Blocks. */
+/* Accepts nothing new, waits until the open calls end or `grace_ms` passed, cancels the rest.
+ * Blocks. */
 void rpc_server_shutdown(struct rpc_server *server, int grace_ms);
 void rpc_server_destroy(struct rpc_server *server); /* takes NULL; after shutdown */
 
