@@ -1,0 +1,57 @@
+/* What the parts of the recorder share. */
+#ifndef CHAPERONE_SIDECAR_AUDIT_RECORDER_INTERNAL_H
+#define CHAPERONE_SIDECAR_AUDIT_RECORDER_INTERNAL_H
+
+#include <ev.h>
+#include <stdatomic.h>
+
+#include "sidecar/audit/recorder.h"
+#include "sidecar/audit/spool.h"
+
+/* What other threads post to the loop through: it outlives the recorder when a post is still under
+ * way as the recorder is closed. */
+struct mailbox {
+    struct recorder *recorder; /* NULL: closed; the loop's thread only */
+    _Atomic int references;    /* the recorder's, and one for a post under way */
+    _Atomic bool posted;
+};
+
+struct mailbox *mailbox_create(struct recorder *recorder) MUST_USE;
+void mailbox_close(struct mailbox *mailbox);
+void mailbox_release(struct mailbox *mailbox); /* takes NULL */
+
+struct waiters {
+    struct recorder_waiter *first, *last; /* by sequence */
+};
+
+struct recorder {
+    char sidecar[SEGMENT_SIDECAR_SIZE];
+    const struct clock *clock;
+    struct loop *loop;
+    const struct log *log;
+    const struct crypto_ed25519 *key;
+    struct spool *spool;
+    struct mailbox *mailbox;
+    struct spool_losses losses; /* found when it was opened, not recorded yet */
+    uint64_t cap, lost;
+    int64_t time;   /* of the last record */
+    enum err state; /* of the last write */
+
+    ev_timer timer;
+    uint64_t last_heartbeat;
+    unsigned idle_ticks;
+    uint32_t (*count_sessions)(void *context);
+    void *count_context;
+
+    struct waiters waiters[DURABILITY_FLEET + 1];
+    _Atomic uint64_t fleet_awaited; /* how many wait for the control plane */
+
+    _Atomic bool notice_wanted;
+    void (*on_notice)(void *context);
+    void *notice_context;
+};
+
+/* Any thread: wakes the loop to look at the waiters. */
+void recorder_on_spool_change(void *recorder);
+
+#endif

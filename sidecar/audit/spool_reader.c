@@ -1,0 +1,130 @@
+#include <stdlib.h>
+
+#include "sidecar/audit/spool_internal.h"
+
+/* Files that a batch may borrow from before it is released: it may begin in one and end in the
+ * next; with more of them than this the batch is cut. */
+enum { READER_FILES = 4 };
+
+struct spool_reader {
+    struct spool *spool;
+    struct segment *held[READER_FILES]; /* the last one is being read */
+    size_t held_count;
+    size_t offset;
+    uint64_t after;       /* last number that was given */
+    size_t before_offset; /* for unread */
+    uint64_t before;
+};
+
+enum err spool_reader_create(struct spool *s, uint64_t after, struct spool_reader **out)
+{
+    struct spool_reader *r = calloc(1, sizeof(*r));
+    if (r == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    r->spool = s;
+    r->after = after;
+    *out = r;
+    return OK;
+}
+
+static void release_to(struct spool_reader *r, size_t keep)
+{
+    (void)pthread_mutex_lock(&r->spool->lock);
+    while (r->held_count > keep) {
+        segment_release(r->spool, r->held[0]);
+        r->held_count--;
+        memmove(r->held, r->held + 1, r->held_count * sizeof(r->held[0]));
+    }
+    (void)pthread_mutex_unlock(&r->spool->lock);
+}
+
+void spool_reader_destroy(struct spool_reader *r)
+{
+    if (r != NULL) {
+        release_to(r, 0);
+        free(r);
+    }
+}
+
+void spool_reader_release(struct spool_reader *r)
+{
+    if (r->held_count > 1) {
+        release_to(r, 1);
+    }
+}
+
+/* The first file with a number behind the last one given. With the lock held. */
+static struct segment *find_segment(struct spool_reader *r)
+{
+    struct segment *g = r->spool->first;
+    while (g != NULL && atomic_load(&g->last) <= r->after) {
+        g = g->next;
+    }
+    return g;
+}
+
+/* Opens the file that is read next; false: there is none now, or no place for it. */
+static bool advance(struct spool_reader *r)
+{
+    struct spool *s = r->spool;
+    bool advanced = false;
+    (void)pthread_mutex_lock(&s->lock);
+    struct segment *g = find_segment(r);
+    if (g == NULL) {
+        advanced = false;
+    } else if (r->held_count > 0 && g == r->held[r->held_count - 1]) {
+        advanced = true; /* something was appended just now */
+    } else if (r->held_count < READER_FILES && segment_hold(s, g) == OK) {
+        r->held[r->held_count++] = g;
+        r->offset = SEGMENT_HEADER_SIZE;
+        advanced = true;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return advanced;
+}
+
+/* The next record of the file that is open. */
+static bool read_here(struct spool_reader *r, struct segment_frame *out)
+{
+    struct segment *g = r->held[r->held_count - 1];
+    uint64_t last = atomic_load(&g->last);
+    struct bytes memory = bytes_of(g->base, atomic_load(&g->end));
+    struct segment_frame f;
+    while (segment_find(memory, &g->info, r->offset, g->info.first - 1, &f) == SEGMENT_FRAME) {
+        size_t at = r->offset;
+        r->offset = f.next;
+        if (f.sequence > r->after) {
+            r->before_offset = at;
+            r->before = r->after;
+            r->after = f.sequence;
+            *out = f;
+            return true;
+        }
+    }
+    if (r->offset < memory.size) {
+        r->offset = memory.size; /* what is left is damaged, and no later look will mend it */
+    }
+    if (last > r->after) {
+        r->after = last;
+    }
+    return false;
+}
+
+bool spool_reader_next(struct spool_reader *r, struct segment_frame *out)
+{
+    for (;;) {
+        if (r->held_count > 0 && read_here(r, out)) {
+            return true;
+        }
+        if (spool_committed(r->spool) <= r->after || !advance(r)) {
+            return false;
+        }
+    }
+}
+
+void spool_reader_unread(struct spool_reader *r)
+{
+    r->offset = r->before_offset;
+    r->after = r->before;
+}
