@@ -1,0 +1,157 @@
+/* The control plane's configuration: plain values, checked, with every default filled in.
+ *
+ * docs/controlplane.md documents the file. Paths are absolute or relative to the file's own
+ * directory. Secrets are not in here, only where they are: their values are read when a grant needs
+ * them.
+ *
+ * A config does not change after it was loaded. It is shared by reference count: a reload
+ * replaces it while calls go on with the one that they began with. */
+#ifndef CHAPERONE_CONTROLPLANE_CONFIG_H
+#define CHAPERONE_CONTROLPLANE_CONFIG_H
+
+#include "base/bytes.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+
+struct config_strings {
+    const char *const *items; /* never NULL strings */
+    size_t count;
+};
+
+struct config_identity_provider {
+    const char *name;
+    const char *issuer;
+    struct config_strings audiences;
+    /* Paths of claims, as in identity/identity.h; NULL: its default. */
+    const char *subject_claim, *groups_claim, *name_claim, *reason_claim;
+    struct config_strings algorithms; /* none: identity/identity.h's default */
+    int64_t leeway_ns;
+    const char *ca_file; /* NULL: the system's roots */
+    bool gives_roles;    /* its groups count for `roles` */
+};
+
+enum config_role {
+    CONFIG_ADMIN = 1 << 0,
+    CONFIG_APPROVER = 1 << 1,
+    CONFIG_AUDITOR = 1 << 2,
+};
+enum { CONFIG_ROLES = 3 };
+
+/* By role, in the order of the enum. */
+struct config_roles {
+    struct config_strings groups[CONFIG_ROLES];
+};
+
+enum config_tls_mode {
+    CONFIG_TLS_VERIFY_FULL,
+    CONFIG_TLS_VERIFY_CA,
+    CONFIG_TLS_REQUIRE,
+    CONFIG_TLS_PREFER,
+    CONFIG_TLS_DISABLE,
+};
+
+enum config_secret_source {
+    CONFIG_SECRET_NONE,
+    CONFIG_SECRET_ENV,   /* `at` is the variable's name */
+    CONFIG_SECRET_FILE,  /* `at` is a path */
+    CONFIG_SECRET_STORE, /* `at` is a name given to `credential set` */
+};
+
+struct config_secret {
+    enum config_secret_source source;
+    const char *at;
+};
+
+struct config_credential {
+    const char *name;
+    const char *user;
+    struct config_secret password;
+    struct config_secret certificate, key; /* PEM; both or neither */
+};
+
+struct config_resource {
+    const char *name;
+    const char *protocol;
+    const char *host; /* a name, an address, or the absolute directory of a unix socket */
+    uint16_t port;
+    struct config_strings databases; /* without "*" */
+    bool any_database;               /* "*" was among them */
+    const char *database;            /* the default; NULL where there is none */
+    enum config_tls_mode tls;
+    const char *ca_file;     /* NULL: the system's roots */
+    const char *server_name; /* NULL: the host */
+    const struct config_credential *credential;
+};
+
+/* Whom something is for: any of the subjects or of the groups (globs), and in any case only of the
+ * providers that are named, where any are. */
+struct config_whom {
+    struct config_strings subjects, groups, providers;
+};
+
+struct config_grant {
+    const char *name;
+    struct config_strings resources; /* globs */
+    struct config_whom whom;
+};
+
+struct config {
+    const char *file;
+    struct {
+        const char *host;
+        uint16_t port; /* 0: any free one */
+    } listen;
+    const char *data; /* directory */
+    struct config_strings hostnames;
+    struct {
+        enum log_level level;
+        enum log_format format;
+    } log;
+    struct {
+        const char *certificate, *key; /* both NULL: the default */
+    } ca, tls;
+    struct {
+        const struct config_identity_provider *items;
+        size_t count;
+    } identity_providers;
+    struct config_roles roles;
+    struct {
+        const struct config_credential *items;
+        size_t count;
+    } credentials;
+    struct {
+        const struct config_resource *items;
+        size_t count;
+    } resources;
+    struct {
+        const struct config_grant *items;
+        size_t count;
+    } grants;
+    const char *policy_file; /* NULL: everything is allowed and recorded */
+    struct {
+        int64_t certificate_lifetime_ns;
+        bool join_tokens;
+        struct config_whom oidc; /* nobody where it names nobody */
+    } enrolment;
+    struct {
+        int64_t kill_timeout_ns;
+    } session;
+};
+
+/* Returns owned, with one reference. Errors as in base/conf/conf.h: they name the line. */
+enum err config_load(const char *path, struct config **out, struct err_text *why) MUST_USE;
+/* `path` stands for the file in errors and for relative paths. */
+enum err config_load_text(const char *path, struct bytes text, struct config **out,
+                          struct err_text *why) MUST_USE;
+struct config *config_retain(struct config *config) MUST_USE;
+void config_release(struct config *config); /* takes NULL */
+
+/* The document that it was read from, for what keeps it as it was written. */
+const struct conf_node *config_document(const struct config *config);
+
+/* NULL: none has that name. */
+const struct config_resource *config_find_resource(const struct config *config, const char *name);
+const struct config_identity_provider *config_find_provider(const struct config *config,
+                                                            const char *issuer);
+
+#endif
