@@ -1,0 +1,202 @@
+#include "cli/output/line.h"
+
+#include "cli/output/moment.h"
+#include "cli/output/text.h"
+
+/* More of a statement is for `audit show` and --json. */
+enum { DESCRIPTION_MAX = 1 << 20, KIND_COLUMNS = 14, STATE_COLUMNS = 10 };
+
+void line_printer_init(struct line_printer *p, const struct terminal *terminal)
+{
+    *p = (struct line_printer){.terminal = *terminal};
+}
+
+static const char *state_of(const struct record_view *v)
+{
+    return v->verdict != NULL ? v->verdict : v->status != NULL ? v->status : "";
+}
+
+enum style line_style(const struct record_view *v)
+{
+    const char *state = state_of(v);
+    if (strcmp(state, "deny") == 0 || strcmp(state, "refused") == 0 ||
+        strcmp(v->kind, "loss") == 0) {
+        return STYLE_BAD;
+    }
+    if (strcmp(state, "hold") == 0 || strcmp(state, "failed") == 0 ||
+        strcmp(state, "unknown") == 0) {
+        return STYLE_WARNING;
+    }
+    return STYLE_PLAIN;
+}
+
+static enum err describe_opened(const Chaperone__V1__SessionOpened *e, struct buffer *out)
+{
+    enum err r = buffer_append_format(out, "from %s", e->agent_address);
+    if (r == OK && e->process != NULL && e->process->executable[0] != '\0') {
+        r = buffer_append_format(out, " (%s, pid %lld)", e->process->executable,
+                                 (long long)e->process->pid);
+    }
+    if (r == OK && e->database[0] != '\0') {
+        r = buffer_append_format(out, " to database %s", e->database);
+    }
+    if (r == OK && e->target_address[0] != '\0') {
+        r = buffer_append_format(out, " at %s", e->target_address);
+    }
+    if (r == OK && e->error[0] != '\0') {
+        r = buffer_append_format(out, ": %s", e->error);
+    }
+    return r;
+}
+
+static enum err describe_intent(const Chaperone__V1__Intent *e, struct buffer *out)
+{
+    struct bytes text = record_bytes(e->text);
+    if (text.size == 0) {
+        text = bytes_of_string(e->verb);
+    }
+    /* The first part is all that a line can show. */
+    size_t shown = text.size < DESCRIPTION_MAX / 2 ? text.size : DESCRIPTION_MAX / 2;
+    enum err r = buffer_append(out, bytes_of(text.data, shown));
+    if (r == OK && e->error[0] != '\0') {
+        r = buffer_append_format(out, "  (%s)", e->error);
+    }
+    return r;
+}
+
+static enum err describe_outcome(const Chaperone__V1__Outcome *e, struct buffer *out)
+{
+    char duration[MOMENT_SIZE];
+    moment_format_duration(e->duration_us, duration);
+    if (e->error[0] != '\0') {
+        return buffer_append_format(out, "%s%s%s, %s", e->error_code,
+                                    e->error_code[0] != '\0' ? ": " : "", e->error, duration);
+    }
+    const char *tag = e->command_tag;
+    return buffer_append_format(out, "%s%s%llu row%s, %llu bytes, %s", tag,
+                                tag[0] != '\0' ? ", " : "", (unsigned long long)e->rows,
+                                e->rows == 1 ? "" : "s", (unsigned long long)e->bytes, duration);
+}
+
+static enum err describe_closed(const Chaperone__V1__SessionClosed *e, struct buffer *out)
+{
+    char duration[MOMENT_SIZE];
+    moment_format_duration(e->duration_us, duration);
+    enum err r = buffer_append_format(out, "%s after %llu operation%s, %s", e->reason,
+                                      (unsigned long long)e->operations,
+                                      e->operations == 1 ? "" : "s", duration);
+    if (r == OK && e->ordered_by[0] != '\0') {
+        r = buffer_append_format(out, ", ordered by %s", e->ordered_by);
+    }
+    if (r == OK && e->error[0] != '\0') {
+        r = buffer_append_format(out, ": %s", e->error);
+    }
+    return r;
+}
+
+enum err line_describe(const struct record_view *v, struct buffer *out)
+{
+    const Chaperone__V1__Record *r = v->record;
+    switch (r->event_case) {
+    case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED:
+        return describe_opened(r->session_opened, out);
+    case CHAPERONE__V1__RECORD__EVENT_INTENT: return describe_intent(r->intent, out);
+    case CHAPERONE__V1__RECORD__EVENT_OUTCOME: return describe_outcome(r->outcome, out);
+    case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED:
+        return describe_closed(r->session_closed, out);
+    case CHAPERONE__V1__RECORD__EVENT_APPROVAL:
+        return buffer_append_format(
+            out, "%s by %s%s%s", r->approval->state,
+            r->approval->decided_by == NULL ? "nobody" : r->approval->decided_by->subject,
+            r->approval->reason[0] != '\0' ? ": " : "", r->approval->reason);
+    case CHAPERONE__V1__RECORD__EVENT_HEARTBEAT:
+        return buffer_append_format(out, "sidecar %s, %u open session%s", r->sidecar,
+                                    r->heartbeat->open_sessions,
+                                    r->heartbeat->open_sessions == 1 ? "" : "s");
+    case CHAPERONE__V1__RECORD__EVENT_LOSS:
+        return buffer_append_format(out, "records %llu to %llu of sidecar %s are lost: %s",
+                                    (unsigned long long)r->loss->first_sequence,
+                                    (unsigned long long)r->loss->last_sequence, r->sidecar,
+                                    r->loss->reason);
+    default: return buffer_append_string(out, "a kind of record that this command does not know");
+    }
+}
+
+static void print_field(FILE *out, const char *text, char end)
+{
+    text_write(out, bytes_of_string(text), TEXT_ESCAPED);
+    (void)fputc(end, out);
+}
+
+static void print_plain(FILE *out, const struct record_view *v, const char *time, struct bytes what)
+{
+    print_field(out, time, '\t');
+    print_field(out, v->kind, '\t');
+    print_field(out, v->session, '\t');
+    print_field(out, v->identity, '\t');
+    print_field(out, v->resource, '\t');
+    print_field(out, state_of(v), '\t');
+    text_write(out, what, TEXT_ESCAPED);
+    (void)fputc('\n', out);
+}
+
+static void print_session(struct line_printer *p, const struct record_view *v)
+{
+    const char *session = v->session == NULL ? "" : v->session;
+    if (strncmp(session, p->session, sizeof(p->session) - 1) == 0) {
+        return;
+    }
+    (void)snprintf(p->session, sizeof(p->session), "%s", session);
+    if (session[0] == '\0') {
+        return;
+    }
+    FILE *out = p->terminal.out;
+    terminal_style(&p->terminal, STYLE_HEADING);
+    (void)fputs("session ", out);
+    print_field(out, session, ' ');
+    print_field(out, v->identity == NULL ? "(not identified)" : v->identity, ' ');
+    if (v->on_behalf_of != NULL) {
+        (void)fputs("for ", out);
+        print_field(out, v->on_behalf_of, ' ');
+    }
+    (void)fputs("on ", out);
+    text_write(out, bytes_of_string(v->resource == NULL ? "(no resource)" : v->resource),
+               TEXT_ESCAPED);
+    terminal_style(&p->terminal, STYLE_PLAIN);
+    (void)fputc('\n', out);
+}
+
+static void print_fancy(struct line_printer *p, const struct record_view *v, const char *time,
+                        struct bytes what)
+{
+    const struct terminal *t = &p->terminal;
+    print_session(p, v);
+    terminal_style(t, STYLE_DIM);
+    (void)fprintf(t->out, "  %s  ", time);
+    terminal_style(t, STYLE_PLAIN);
+    (void)fprintf(t->out, "%-*s  ", KIND_COLUMNS, v->kind);
+    terminal_style(t, line_style(v));
+    (void)fprintf(t->out, "%-*s  ", STATE_COLUMNS, state_of(v));
+    terminal_style(t, STYLE_PLAIN);
+    size_t used = 2 + strlen(time) + 2 + KIND_COLUMNS + 2 + STATE_COLUMNS + 2;
+    size_t left = t->width > used + 20 ? t->width - used : 20;
+    (void)text_write_cut(t->out, what, TEXT_SQUEEZED, left);
+    (void)fputc('\n', t->out);
+}
+
+void line_print(struct line_printer *p, const struct record_view *v)
+{
+    struct buffer what;
+    buffer_init(&what, DESCRIPTION_MAX);
+    if (line_describe(v, &what) != OK) {
+        buffer_clear(&what);
+    }
+    char time[MOMENT_SIZE];
+    moment_format(v->record->time_unix_ns, time);
+    if (p->terminal.is_terminal) {
+        print_fancy(p, v, time, buffer_bytes(&what));
+    } else {
+        print_plain(p->terminal.out, v, time, buffer_bytes(&what));
+    }
+    buffer_finish(&what);
+}

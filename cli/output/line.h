@@ -1,0 +1,26 @@
+/* A record as one line: for `audit search` and `audit tail`.
+ *
+ * In a pipe, fields with tabs between: time, kind, session, identity, resource, verdict or
+ * status, what. On a terminal the session stands once, above the lines that belong to it. */
+#ifndef CHAPERONE_CLI_OUTPUT_LINE_H
+#define CHAPERONE_CLI_OUTPUT_LINE_H
+
+#include "base/uuid.h"
+#include "cli/output/record.h"
+#include "cli/output/terminal.h"
+
+struct line_printer {
+    struct terminal terminal;
+    char session[UUID_TEXT_SIZE]; /* of the line before */
+};
+
+void line_printer_init(struct line_printer *p, const struct terminal *terminal);
+void line_print(struct line_printer *p, const struct record_view *v);
+
+/* Appends what happened, in words: the statement, the result, who it was. */
+enum err line_describe(const struct record_view *v, struct buffer *out) MUST_USE;
+
+/* The style that fits a verdict or a status. */
+enum style line_style(const struct record_view *v);
+
+#endif

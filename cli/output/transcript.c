@@ -1,0 +1,298 @@
+#include "cli/output/transcript.h"
+
+#include <stdlib.h>
+
+#include "cli/output/answer.h"
+#include "cli/output/line.h"
+#include "cli/output/moment.h"
+#include "cli/output/text.h"
+
+enum { INDENT = 4, DESCRIPTION_MAX = 1 << 20 };
+
+struct transcript {
+    struct terminal terminal;
+    size_t max_rows;
+    bool started, closed;
+    int64_t start_ns;
+    uint64_t *open; /* operations without an outcome yet */
+    size_t open_count, open_capacity;
+};
+
+struct transcript *transcript_create(const struct terminal *terminal, size_t max_rows)
+{
+    struct transcript *t = calloc(1, sizeof(*t));
+    if (t != NULL) {
+        t->terminal = *terminal;
+        t->max_rows = max_rows;
+    }
+    return t;
+}
+
+void transcript_destroy(struct transcript *t)
+{
+    if (t != NULL) {
+        free(t->open);
+        free(t);
+    }
+}
+
+static enum err open_add(struct transcript *t, uint64_t operation)
+{
+    if (t->open_count == t->open_capacity) {
+        size_t capacity = t->open_capacity == 0 ? 64 : t->open_capacity * 2;
+        uint64_t *open = realloc(t->open, capacity * sizeof(*open));
+        if (open == NULL) {
+            return ERR_NO_MEMORY;
+        }
+        t->open = open;
+        t->open_capacity = capacity;
+    }
+    t->open[t->open_count++] = operation;
+    return OK;
+}
+
+static void open_remove(struct transcript *t, uint64_t operation)
+{
+    for (size_t i = 0; i < t->open_count; i++) {
+        if (t->open[i] == operation) {
+            memmove(&t->open[i], &t->open[i + 1], (t->open_count - i - 1) * sizeof(*t->open));
+            t->open_count--;
+            return;
+        }
+    }
+}
+
+static void put(const struct transcript *t, const char *text)
+{
+    text_write(t->terminal.out, bytes_of_string(text), TEXT_ESCAPED);
+}
+
+static void put_labelled(const struct transcript *t, const char *text,
+                         Chaperone__V1__Assurance assurance, const char *source)
+{
+    const char *label = record_assurance_name(assurance);
+    put(t, text);
+    (void)fputs(" (", t->terminal.out);
+    put(t, label == NULL ? "not checked" : label);
+    if (source != NULL && source[0] != '\0') {
+        (void)fputs(": ", t->terminal.out);
+        put(t, source);
+    }
+    (void)fputc(')', t->terminal.out);
+}
+
+static void put_offset(const struct transcript *t, const struct record_view *v)
+{
+    char offset[MOMENT_SIZE];
+    moment_format_offset(v->record->time_unix_ns - t->start_ns, offset);
+    terminal_style(&t->terminal, STYLE_DIM);
+    (void)fprintf(t->terminal.out, "%s  ", offset);
+    terminal_style(&t->terminal, STYLE_PLAIN);
+}
+
+static void put_indent(const struct transcript *t)
+{
+    (void)fprintf(t->terminal.out, "%*s", INDENT, "");
+}
+
+static void put_reasons(const struct transcript *t, const struct record_view *v)
+{
+    for (size_t i = 0; i < v->delegate_count; i++) {
+        const Chaperone__V1__Delegate *d = v->delegates[i];
+        put_indent(t);
+        (void)fputs("on behalf of ", t->terminal.out);
+        put_labelled(t, d->subject, d->assurance, d->source);
+        (void)fputc('\n', t->terminal.out);
+    }
+    for (size_t i = 0; i < v->reason_count; i++) {
+        const Chaperone__V1__Stated *s = v->reasons[i];
+        put_indent(t);
+        (void)fputs("reason: ", t->terminal.out);
+        put_labelled(t, s->text, s->assurance, s->source);
+        (void)fputc('\n', t->terminal.out);
+    }
+}
+
+static void put_verdict(const struct transcript *t, const struct record_view *v)
+{
+    if (v->verdict == NULL) {
+        return;
+    }
+    terminal_style(&t->terminal, line_style(v));
+    put(t, v->verdict);
+    terminal_style(&t->terminal, STYLE_PLAIN);
+    if (v->rule != NULL) {
+        (void)fputs(" by rule ", t->terminal.out);
+        put(t, v->rule);
+    }
+    if (v->error != NULL) {
+        (void)fputs(": ", t->terminal.out);
+        put(t, v->error);
+    }
+}
+
+static void show_description(const struct transcript *t, const struct record_view *v)
+{
+    struct buffer what;
+    buffer_init(&what, DESCRIPTION_MAX);
+    if (line_describe(v, &what) == OK) {
+        text_write(t->terminal.out, buffer_bytes(&what), TEXT_ESCAPED);
+    }
+    buffer_finish(&what);
+    (void)fputc('\n', t->terminal.out);
+}
+
+static void show_opened(const struct transcript *t, const struct record_view *v)
+{
+    const Chaperone__V1__SessionOpened *e = v->record->session_opened;
+    char time[MOMENT_SIZE];
+    FILE *out = t->terminal.out;
+    moment_format(v->record->time_unix_ns, time);
+    terminal_style(&t->terminal, STYLE_HEADING);
+    (void)fputs("session ", out);
+    put(t, v->session == NULL ? "" : v->session);
+    terminal_style(&t->terminal, STYLE_PLAIN);
+    (void)fprintf(out, "\n    opened %s ", time);
+    show_description(t, v);
+    put_indent(t);
+    (void)fputs("agent: ", out);
+    if (e->identity != NULL) {
+        put_labelled(t, e->identity->subject, e->identity->assurance, e->identity->issuer);
+    } else {
+        (void)fputs("not identified", out);
+    }
+    (void)fputs("\n    resource: ", out);
+    put(t, v->resource == NULL ? "" : v->resource);
+    (void)fputs(" (", out);
+    put(t, v->protocol == NULL ? "" : v->protocol);
+    (void)fputc(')', out);
+    if (e->target_user[0] != '\0') {
+        (void)fputs(" as ", out);
+        put(t, e->target_user);
+    }
+    (void)fputc('\n', out);
+    put_reasons(t, v);
+    put_indent(t);
+    put_verdict(t, v);
+    (void)fputs("\n\n", out);
+}
+
+static void show_parameters(const struct transcript *t, const Chaperone__V1__Intent *e)
+{
+    for (size_t i = 0; i < e->n_parameters; i++) {
+        const Chaperone__V1__Parameter *p = e->parameters[i];
+        (void)fprintf(t->terminal.out, "%*s$%zu ", INDENT, "", i + 1);
+        put(t, p->type);
+        (void)fputs(p->type[0] == '\0' ? "= " : " = ", t->terminal.out);
+        if (p->is_null) {
+            (void)fputs("NULL", t->terminal.out);
+        } else if (p->raw) {
+            (void)fprintf(t->terminal.out, "(%llu bytes in binary form)",
+                          (unsigned long long)p->size);
+        } else {
+            text_write(t->terminal.out, record_bytes(p->value), TEXT_ESCAPED);
+        }
+        (void)fputs(p->truncated ? "...\n" : "\n", t->terminal.out);
+    }
+}
+
+static void show_objects(const struct transcript *t, const Chaperone__V1__Intent *e)
+{
+    for (size_t i = 0; i < e->n_objects; i++) {
+        (void)fputs(i == 0 ? "    touches: " : ", ", t->terminal.out);
+        put(t, e->objects[i]->name);
+        (void)fputs(" (", t->terminal.out);
+        put(t, e->objects[i]->access);
+        (void)fputc(')', t->terminal.out);
+    }
+    if (e->n_objects > 0) {
+        (void)fputc('\n', t->terminal.out);
+    }
+}
+
+static void show_intent(const struct transcript *t, const struct record_view *v)
+{
+    const Chaperone__V1__Intent *e = v->record->intent;
+    FILE *out = t->terminal.out;
+    put_offset(t, v);
+    (void)fprintf(out, "#%llu ", (unsigned long long)e->operation);
+    for (size_t i = 0; i < e->n_commands; i++) {
+        put(t, e->commands[i]);
+        (void)fputs(i + 1 < e->n_commands ? "; " : "  ", out);
+    }
+    if (e->n_commands == 0) {
+        put(t, e->verb);
+        (void)fputs("  ", out);
+    }
+    put_verdict(t, v);
+    (void)fputc('\n', out);
+    text_write_indented(out, record_bytes(e->text), INDENT);
+    if (e->text_truncated) {
+        (void)fprintf(out, "    ... (%llu bytes in all)\n", (unsigned long long)e->text_size);
+    }
+    show_parameters(t, e);
+    show_objects(t, e);
+    put_reasons(t, v);
+}
+
+static void show_outcome(const struct transcript *t, const struct record_view *v)
+{
+    const Chaperone__V1__Outcome *e = v->record->outcome;
+    put_offset(t, v);
+    (void)fprintf(t->terminal.out, "#%llu ", (unsigned long long)e->operation);
+    terminal_style(&t->terminal, line_style(v));
+    put(t, v->status == NULL ? "unknown" : v->status);
+    terminal_style(&t->terminal, STYLE_PLAIN);
+    (void)fputs(": ", t->terminal.out);
+    show_description(t, v);
+    if (t->max_rows > 0 && strcmp(e->response_encoding, "postgres") == 0) {
+        answer_print(&t->terminal, e, t->max_rows, INDENT);
+    }
+    (void)fputc('\n', t->terminal.out);
+}
+
+static void show_other(const struct transcript *t, const struct record_view *v)
+{
+    put_offset(t, v);
+    put(t, v->kind);
+    (void)fputs(": ", t->terminal.out);
+    show_description(t, v);
+}
+
+enum err transcript_add(struct transcript *t, const struct record_view *v)
+{
+    if (!t->started) {
+        t->started = true;
+        t->start_ns = v->record->time_unix_ns;
+    }
+    switch (v->record->event_case) {
+    case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED: show_opened(t, v); return OK;
+    case CHAPERONE__V1__RECORD__EVENT_INTENT:
+        show_intent(t, v);
+        return open_add(t, v->record->intent->operation);
+    case CHAPERONE__V1__RECORD__EVENT_OUTCOME:
+        open_remove(t, v->record->outcome->operation);
+        show_outcome(t, v);
+        return OK;
+    case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED:
+        t->closed = true;
+        show_other(t, v);
+        return OK;
+    default: show_other(t, v); return OK;
+    }
+}
+
+void transcript_end(struct transcript *t)
+{
+    for (size_t i = 0; i < t->open_count; i++) {
+        terminal_style(&t->terminal, STYLE_WARNING);
+        (void)fprintf(t->terminal.out, "#%llu ", (unsigned long long)t->open[i]);
+        terminal_style(&t->terminal, STYLE_PLAIN);
+        (void)fputs("no outcome is recorded: whether it was executed is unknown\n",
+                    t->terminal.out);
+    }
+    if (t->started && !t->closed) {
+        (void)fputs("the session's end is not recorded: it is open, or its sidecar is away\n",
+                    t->terminal.out);
+    }
+}
