@@ -221,6 +221,11 @@ enum err pg_write_cancel(struct buffer *out, uint32_t process_id, struct bytes k
 
 enum err pg_write_password(struct buffer *out, struct bytes password)
 {
+    /* All its room at once: growing would leave a copy of the password in freed memory. Where
+     * there is none, the writer says why. */
+    if (password.size <= PG_BODY_MAX) {
+        (void)!buffer_reserve(out, PG_HEADER_SIZE + password.size + 1);
+    }
     return write_text(out, PG_FRONTEND_PASSWORD, password);
 }
 
