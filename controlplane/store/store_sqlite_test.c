@@ -1,0 +1,387 @@
+/* The contract on SQLite, and what only a file can suffer. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "controlplane/store/sqlite.h"
+#include "controlplane/store/store_contract.h"
+#include "controlplane/store/store_records.h"
+
+/* A fresh directory for each store, and the file in it. */
+struct place {
+    char directory[256];
+    char path[300];
+};
+
+static void place_make(struct place *p)
+{
+    const char *parent = getenv("TEST_TMPDIR");
+    (void)snprintf(p->directory, sizeof(p->directory), "%s/store-XXXXXX",
+                   parent == NULL ? "/tmp" : parent);
+    assert_non_null(mkdtemp(p->directory));
+    (void)snprintf(p->path, sizeof(p->path), "%s/store.db", p->directory);
+}
+
+static void place_remove(const struct place *p)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < 3; i++) {
+        char path[320];
+        (void)snprintf(path, sizeof(path), "%s%s", p->path, suffixes[i]);
+        (void)unlink(path);
+    }
+    assert_int_equal(rmdir(p->directory), 0);
+}
+
+static struct store *open_at(const char *path, const struct store_sqlite_options *options)
+{
+    struct store *store = NULL;
+    struct err_text why = {.text = ""};
+    enum err err = store_open_sqlite(path, options, &store, &why);
+    if (err != OK) {
+        print_error("%s\n", why.text);
+    }
+    assert_int_equal(err, OK);
+    return store;
+}
+
+static struct store *contract_open(void *context)
+{
+    place_make(context);
+    return open_at(((struct place *)context)->path, NULL);
+}
+
+static struct store *contract_reopen(void *context, struct store *store)
+{
+    store_close(store);
+    return open_at(((struct place *)context)->path, NULL);
+}
+
+static void contract_close(void *context, struct store *store)
+{
+    store_close(store);
+    place_remove(context);
+}
+
+/* ---- the file ----------------------------------------------------------------------------------
+ */
+
+static int place_setup(void **state)
+{
+    struct place *p = calloc(1, sizeof(*p));
+    assert_non_null(p);
+    place_make(p);
+    *state = p;
+    return 0;
+}
+
+static int place_teardown(void **state)
+{
+    place_remove(*state);
+    free(*state);
+    return 0;
+}
+
+static void mode_check(const struct place *p, const char *suffix)
+{
+    char path[320];
+    struct stat status;
+    (void)snprintf(path, sizeof(path), "%s%s", p->path, suffix);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+}
+
+static void test_nobody_else_may_read_the_file(void **state)
+{
+    const struct place *p = *state;
+    int fd = open(p->path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644); /* as an unaware admin made it */
+    assert_true(fd >= 0);
+    assert_int_equal(fchmod(fd, 0644), 0);
+    assert_int_equal(close(fd), 0);
+    struct store *store = open_at(p->path, NULL);
+    mode_check(p, "");
+    mode_check(p, "-wal");
+    mode_check(p, "-shm");
+    store_close(store);
+}
+
+static void refuse(const char *path, enum err expected, const char *sentence)
+{
+    struct store *store = NULL;
+    struct err_text why = {.text = ""};
+    assert_int_equal(store_open_sqlite(path, NULL, &store, &why), expected);
+    assert_null(store);
+    if (strstr(why.text, sentence) == NULL) {
+        print_error("\"%s\" is not in \"%s\"\n", sentence, why.text);
+    }
+    assert_non_null(strstr(why.text, sentence));
+}
+
+static void file_write(const char *path, long at, const void *data, size_t size)
+{
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, data, size, at), size);
+    assert_int_equal(close(fd), 0);
+}
+
+static void sql(const char *path, const char *text)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void test_what_is_no_store_is_refused(void **state)
+{
+    const struct place *p = *state;
+    char text[8192];
+    memset(text, 'x', sizeof(text));
+    refuse(p->directory, ERR_IO, "cannot open");
+    file_write(p->path, 0, text, sizeof(text));
+    refuse(p->path, ERR_INVALID, "not a database");
+    assert_int_equal(unlink(p->path), 0);
+    sql(p->path, "CREATE TABLE recipe (name TEXT)");
+    refuse(p->path, ERR_INVALID, "another program");
+    sql(p->path, "INSERT INTO recipe VALUES ('untouched'); DROP TABLE recipe;"
+                 "CREATE TABLE schema_version (version INTEGER)");
+    refuse(p->path, ERR_INVALID, "another program");
+}
+
+static void test_a_newer_schema_is_refused(void **state)
+{
+    const struct place *p = *state;
+    store_close(open_at(p->path, NULL));
+    sql(p->path, "INSERT INTO schema_version VALUES (99, 0)");
+    refuse(p->path, ERR_INVALID, "newer version of this program");
+    sql(p->path, "DELETE FROM schema_version WHERE version = 99");
+    store_close(open_at(p->path, NULL));
+}
+
+static enum err append_one(struct store *store, uint64_t sequence)
+{
+    static const char zeros[2000];
+    struct store_audit_record r = records_make(1, sequence, STORE_INTENT, "x");
+    struct store_audit_appended done;
+    r.canonical = bytes_of(zeros, sizeof(zeros));
+    r.index.text = bytes_of_string("select something");
+    return store_audit_append(store, "s1", &r, 1, records_received_ns, &done, NULL, NULL);
+}
+
+static void append(struct store *store, uint64_t first, uint64_t count)
+{
+    for (uint64_t i = first; i < first + count; i++) {
+        assert_int_equal(append_one(store, i), OK);
+    }
+}
+
+static void test_a_damaged_file_is_refused(void **state)
+{
+    const struct place *p = *state;
+    struct stat status;
+    char noise[4096];
+    struct store *store = open_at(p->path, NULL);
+    append(store, 1, 100);
+    store_close(store);
+    assert_int_equal(stat(p->path, &status), 0);
+    memset(noise, 0xa5, sizeof(noise));
+    file_write(p->path, (long)(status.st_size / 4096 / 2 * 4096), noise, sizeof(noise));
+    refuse(p->path, ERR_INVALID, "damaged");
+    assert_int_equal(truncate(p->path, status.st_size / 2), 0);
+    refuse(p->path, ERR_IO, "damaged");
+}
+
+/* ---- migrations
+ * ---------------------------------------------------------------------------------- */
+
+static enum err migrate(const char *path, const struct db_migration *migrations, size_t count,
+                        struct err_text *why)
+{
+    struct db db = {0};
+    assert_int_equal(sqlite3_open(path, &db.handle), SQLITE_OK);
+    enum err err = db_migrate(&db, migrations, count, why);
+    assert_int_equal(sqlite3_close(db.handle), SQLITE_OK);
+    return err;
+}
+
+static void test_migrations_go_forward_each_once(void **state)
+{
+    const struct place *p = *state;
+    struct err_text why;
+    const struct db_migration released[] = {
+        {1, "CREATE TABLE a (x)"},
+        {2, "INSERT INTO a VALUES (2)"},
+        {3, "INSERT INTO a SELECT x + 1 FROM a; CREATE TABLE b (y)"},
+    };
+    const struct db_migration broken[] = {
+        released[0],
+        released[1],
+        released[2],
+        {4, "INSERT INTO a VALUES (99); INSERT INTO missing VALUES (1)"},
+    };
+    assert_int_equal(migrate(p->path, released, 1, &why), OK);
+    assert_int_equal(migrate(p->path, released, 3, &why), OK);
+    assert_int_equal(migrate(p->path, released, 3, &why), OK);
+    assert_int_equal(migrate(p->path, released, 2, &why), ERR_INVALID);
+    assert_int_equal(migrate(p->path, broken, 4, &why), ERR_INTERNAL);
+    assert_non_null(strstr(why.text, "missing"));
+    /* The step that failed left nothing; those before it are there, once. */
+    sql(p->path, "CREATE TABLE proof (ok INTEGER CHECK (ok));"
+                 "INSERT INTO proof SELECT group_concat(x) = '2,3' FROM a;"
+                 "INSERT INTO proof SELECT max(version) = 3 FROM schema_version");
+}
+
+/* ---- faults -------------------------------------------------------------------------------------
+ */
+
+static void test_a_full_disk_is_said_and_survived(void **state)
+{
+    const struct place *p = *state;
+    const struct store_sqlite_options small = {.page_count_max = 120};
+    struct store_audit_last last;
+    struct store *store = open_at(p->path, &small);
+    uint64_t sequence = 1;
+    enum err err = OK;
+    while (err == OK && sequence < 1000) {
+        err = append_one(store, sequence);
+        sequence += err == OK;
+    }
+    assert_int_equal(err, ERR_FULL);
+    assert_true(sequence > 1);
+    /* What was acknowledged is there, what was not is not; room makes it go on. */
+    assert_int_equal(store_audit_last(store, "s1", &last), OK);
+    assert_int_equal(last.sequence, sequence - 1);
+    store_close(store);
+    store = open_at(p->path, NULL);
+    append(store, sequence, 50);
+    assert_int_equal(store_audit_last(store, "s1", &last), OK);
+    assert_int_equal(last.sequence, sequence + 49);
+    store_close(store);
+}
+
+/* The child appends batches of 10 and says each acknowledged end on the pipe, until it is killed.
+ */
+static void child_append(const char *path, int pipe_fd)
+{
+    struct store *store = NULL;
+    struct store_audit_last last;
+    if (store_open_sqlite(path, NULL, &store, NULL) != OK ||
+        store_audit_last(store, "s1", &last) != OK) {
+        _exit(1);
+    }
+    for (uint64_t first = last.sequence + 1;; first += 10) {
+        struct store_audit_record records[10];
+        struct store_audit_appended done;
+        for (uint64_t i = 0; i < 10; i++) {
+            records[i] = records_make(1, first + i, STORE_INTENT, "x");
+            records[i].index.text = bytes_of_string("select something");
+        }
+        if (store_audit_append(store, "s1", records, 10, records_received_ns, &done, NULL, NULL) !=
+                OK ||
+            write(pipe_fd, &done.last.sequence, sizeof(uint64_t)) != sizeof(uint64_t)) {
+            _exit(1);
+        }
+    }
+}
+
+/* Kills a child after it has acknowledged `batches` and somewhere in the next ones; the last
+ * acknowledged sequence. */
+static uint64_t run_and_kill(const char *path, int batches, useconds_t then_us)
+{
+    int ends[2];
+    uint64_t acknowledged = 0, next = 0;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        child_append(path, ends[1]);
+    }
+    assert_int_equal(close(ends[1]), 0);
+    for (int i = 0; i < batches; i++) {
+        assert_int_equal(read(ends[0], &acknowledged, sizeof(acknowledged)), sizeof(acknowledged));
+    }
+    (void)usleep(then_us); /* not waiting for anything: where the kill strikes varies */
+    assert_int_equal(kill(child, SIGKILL), 0);
+    while (read(ends[0], &next, sizeof(next)) == sizeof(next)) {
+        acknowledged = next;
+    }
+    assert_int_equal(close(ends[0]), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    return acknowledged;
+}
+
+static size_t sequences_check(struct store *store, const struct store_audit_filter *filter)
+{
+    struct arena *arena = arena_create(1 << 16, 64 << 20);
+    uint64_t next = 1;
+    int64_t key = INT64_MIN;
+    assert_non_null(arena);
+    for (bool more = true; more; arena_reset(arena)) {
+        struct store_audit_entry *items = NULL;
+        size_t count = 0;
+        assert_int_equal(store_audit_page(store, filter, key, 1000, SIZE_MAX, arena, &items, &count,
+                                          &more, NULL),
+                         OK);
+        for (size_t i = 0; i < count; i++, next++) {
+            assert_int_equal(items[i].sequence, next);
+            key = items[i].key + 1;
+        }
+    }
+    arena_destroy(arena);
+    return (size_t)next - 1;
+}
+
+static void test_what_was_acknowledged_survives_kill_9(void **state)
+{
+    enum { KILLS = 25 };
+    const struct place *p = *state;
+    const struct store_audit_filter all = {0}, words = {.text = "something"};
+    for (int i = 0; i < KILLS; i++) {
+        struct store_audit_last last;
+        uint64_t acknowledged = run_and_kill(p->path, 1 + i % 5, (useconds_t)(i * 137 % 3000));
+        struct store *store = open_at(p->path, NULL);
+        assert_int_equal(store_audit_last(store, "s1", &last), OK);
+        assert_true(last.sequence >= acknowledged);
+        assert_int_equal(last.sequence % 10, 0); /* whole batches only */
+        assert_int_equal(sequences_check(store, &all), last.sequence);
+        assert_int_equal(sequences_check(store, &words), last.sequence);
+        store_close(store);
+    }
+}
+
+#define TEST(name)                                                                                 \
+    {                                                                                              \
+#name, name, place_setup, place_teardown, NULL                                             \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_nobody_else_may_read_the_file),
+        TEST(test_what_is_no_store_is_refused),
+        TEST(test_a_newer_schema_is_refused),
+        TEST(test_a_damaged_file_is_refused),
+        TEST(test_migrations_go_forward_each_once),
+        TEST(test_a_full_disk_is_said_and_survived),
+        TEST(test_what_was_acknowledged_survives_kill_9),
+    };
+    struct place place;
+    const struct store_contract contract = {
+        .open_empty = contract_open,
+        .reopen = contract_reopen,
+        .close = contract_close,
+        .context = &place,
+    };
+    int failed = store_contract_run(&contract);
+    return failed + cmocka_run_group_tests(tests, NULL, NULL);
+}
