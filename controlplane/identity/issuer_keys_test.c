@@ -246,7 +246,7 @@ static void test_bad_discovery(void **state)
     static const struct {
         const char *document, *expected;
     } cases[] = {
-        {"", "the discovery document is not valid JSON"},
+        {"", "the discovery document is empty"},
         {"<html>", "not valid JSON"},
         {"{}", "of another issuer: none instead of " FAKE_ISSUER_URL},
         {"{\"issuer\":\"https://evil.test\",\"jwks_uri\":\"https://keys.test/jwks\"}",

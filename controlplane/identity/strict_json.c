@@ -36,6 +36,9 @@ static size_t utf8_length(const uint8_t *s, size_t size)
 static enum err check_text(struct bytes text, const char *what, struct err_text *why)
 {
     static const char escaped_nul[] = "\\u0000";
+    if (text.size == 0) {
+        return err_set(why, ERR_INVALID, "%s is empty", what);
+    }
     for (size_t i = 0; i < text.size;) {
         size_t length = utf8_length(text.data + i, text.size - i);
         if (length == 0) {
@@ -112,9 +115,7 @@ enum err strict_json_parse(struct bytes text, const char *what, cJSON **out, str
         return e;
     }
     const char *end = NULL;
-    cJSON *value = text.size == 0
-                       ? NULL
-                       : cJSON_ParseWithLengthOpts((const char *)text.data, text.size, &end, false);
+    cJSON *value = cJSON_ParseWithLengthOpts((const char *)text.data, text.size, &end, false);
     if (value == NULL || !is_blank(end, (const char *)text.data + text.size)) {
         e = err_set(why, ERR_INVALID, "%s is not valid JSON", what);
     } else if (!cJSON_IsObject(value)) {
