@@ -6,15 +6,19 @@
 #include <time.h>
 
 #include "base/rpc/client.h"
+#include "base/rpc/health.h"
+#include "base/rpc/reflection.h"
 
 enum {
-    RPC_MAX_SERVICES = 32,
     /* Calls of one connection at once; what a client asks for beyond waits in the client. */
     RPC_MAX_CONCURRENT_CALLS = 1000,
     /* A peer that connects and says nothing. */
     RPC_HANDSHAKE_TIMEOUT_MS = 10 * 1000,
     /* A client may ping this often; one that pings more is disconnected by gRPC. */
     RPC_MIN_PING_INTERVAL_MS = 900,
+    /* What gRPC holds for all connections of a server together; beyond, it reads no more and then
+     * ends calls. 32 of the largest messages. */
+    RPC_SERVER_MEMORY = 512 << 20,
     /* Calls that can be accepted at once before one of them was looked at. */
     RPC_ACCEPT_SLOTS = 16,
 };
@@ -34,6 +38,8 @@ struct rpc_server {
     int port;
     struct service services[RPC_MAX_SERVICES];
     size_t service_count;
+    struct rpc_health *health;
+    struct rpc_reflection *reflection; /* NULL: not served */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -55,9 +61,14 @@ int rpc_server_port(const struct rpc_server *server)
 static grpc_server *create_core(const struct rpc_server_options *options)
 {
     int keepalive = rpc_option_ms(options->keepalive_ms, RPC_DEFAULT_KEEPALIVE_MS);
+    grpc_resource_quota *quota = grpc_resource_quota_create("rpc_server");
+    grpc_resource_quota_resize(quota, RPC_SERVER_MEMORY);
     grpc_arg args[] = {
         rpc_arg_number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
                        rpc_option_size(options->max_message, RPC_DEFAULT_MAX_MESSAGE)),
+        {.type = GRPC_ARG_POINTER,
+         .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
+         .value.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()}},
         rpc_arg_number(GRPC_ARG_MAX_METADATA_SIZE, RPC_MAX_METADATA),
         rpc_arg_number(GRPC_ARG_MAX_CONCURRENT_STREAMS, RPC_MAX_CONCURRENT_CALLS),
         rpc_arg_number(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, RPC_HANDSHAKE_TIMEOUT_MS),
@@ -73,7 +84,9 @@ static grpc_server *create_core(const struct rpc_server_options *options)
         rpc_arg_number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
     };
     grpc_channel_args list = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
-    return grpc_server_create(&list, NULL);
+    grpc_server *core = grpc_server_create(&list, NULL);
+    grpc_resource_quota_unref(quota);
+    return core;
 }
 
 static int listen_on(grpc_server *core, const struct rpc_server_options *options)
@@ -108,6 +121,19 @@ static void init_server(struct rpc_server *server, struct rpc_runtime *runtime)
     server->runtime = runtime;
 }
 
+static enum err add_own_services(struct rpc_server *server, bool reflection)
+{
+    server->health = rpc_health_create();
+    if (server->health == NULL)
+        return ERR_NO_MEMORY;
+    enum err e = rpc_health_serve(server->health, server);
+    if (e == OK && reflection)
+        e = rpc_reflection_create(server, &server->reflection);
+    if (e == OK && reflection)
+        e = rpc_reflection_serve(server->reflection);
+    return e;
+}
+
 enum err rpc_server_create(struct rpc_runtime *runtime, const struct rpc_server_options *options,
                            struct rpc_server **out, struct err_text *why)
 {
@@ -120,6 +146,11 @@ enum err rpc_server_create(struct rpc_runtime *runtime, const struct rpc_server_
     init_server(server, runtime);
     server->core = create_core(options);
     grpc_server_register_completion_queue(server->core, rpc_runtime_queue(runtime), NULL);
+    enum err e = add_own_services(server, options->reflection);
+    if (e != OK) {
+        rpc_server_destroy(server);
+        return err_set(why, e, "no memory for a server");
+    }
     server->port = listen_on(server->core, options);
     if (server->port <= 0) {
         rpc_server_destroy(server);
@@ -170,9 +201,33 @@ enum err rpc_server_add(struct rpc_server *server, const ProtobufCServiceDescrip
         if (strcmp(server->services[i].descriptor->name, service->name) == 0)
             return ERR_EXISTS;
     }
+    enum err e = rpc_health_set(server->health, service->name, true);
+    if (e != OK)
+        return e;
     server->services[server->service_count++] =
         (struct service){.descriptor = service, .methods = methods, .context = context};
     return OK;
+}
+
+enum err rpc_server_describe(struct rpc_server *server, struct bytes descriptor_set)
+{
+    if (server->state != SERVER_CREATED)
+        return ERR_INVALID;
+    return server->reflection == NULL ? OK
+                                      : rpc_reflection_describe(server->reflection, descriptor_set);
+}
+
+void rpc_server_set_health(struct rpc_server *server, const char *service, bool serving)
+{
+    enum err e = rpc_health_set(server->health, service, serving);
+    if (e != OK)
+        log_event(rpc_runtime_log(server->runtime), LOG_ERROR, "rpc_health_not_set",
+                  log_text("service", service), log_text("error", err_name(e)));
+}
+
+const char *rpc_server_service(const struct rpc_server *server, size_t i)
+{
+    return i < server->service_count ? server->services[i].descriptor->name : NULL;
 }
 
 static const struct service *find_service(const struct rpc_server *server, struct bytes name)
@@ -258,6 +313,8 @@ void rpc_server_shutdown(struct rpc_server *server, int grace_ms)
         return;
     server->state = SERVER_STOPPED;
     struct timespec until = after_ms(grace_ms < 0 ? 0 : grace_ms);
+    if (server->health != NULL)
+        rpc_health_stop(server->health);
     grpc_server_shutdown_and_notify(server->core, rpc_runtime_queue(server->runtime),
                                     &server->stopped_event);
     (void)pthread_mutex_lock(&server->mutex);
@@ -280,20 +337,9 @@ void rpc_server_destroy(struct rpc_server *server)
         return;
     rpc_server_shutdown(server, 0);
     grpc_server_destroy(server->core);
+    rpc_reflection_destroy(server->reflection);
+    rpc_health_destroy(server->health);
     (void)pthread_cond_destroy(&server->changed);
     (void)pthread_mutex_destroy(&server->mutex);
     free(server);
-}
-
-enum err rpc_server_describe(struct rpc_server *server, struct bytes descriptor_set)
-{
-    (void)descriptor_set;
-    return server->state == SERVER_CREATED ? OK : ERR_INVALID;
-}
-
-void rpc_server_set_health(struct rpc_server *server, const char *service, bool serving)
-{
-    (void)server;
-    (void)service;
-    (void)serving;
 }

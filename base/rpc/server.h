@@ -5,6 +5,8 @@
 #include "base/rpc/message.h"
 #include "base/rpc/runtime.h"
 
+enum { RPC_MAX_SERVICES = 32 };
+
 /* What answers a path, "/package.Service/Method". */
 struct rpc_target {
     const ProtobufCMethodDescriptor *method;
@@ -13,6 +15,8 @@ struct rpc_target {
 };
 
 struct rpc_runtime *rpc_server_runtime(struct rpc_server *server);
+/* The name of the i-th service; NULL behind the last. */
+const char *rpc_server_service(const struct rpc_server *server, size_t i);
 /* False when nothing answers it. */
 bool rpc_server_find(const struct rpc_server *server, struct bytes path, struct rpc_target *out);
 

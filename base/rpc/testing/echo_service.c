@@ -62,7 +62,9 @@ static void handle_unary(void *context, const struct rpc_peer *peer,
     struct echo_service *service = context;
     const Chaperone__Rpc__Test__EchoRequest *request =
         (const Chaperone__Rpc__Test__EchoRequest *)message;
+    (void)atomic_fetch_add(&service->blocked, 1);
     wait_ms(peer, request->delay_ms);
+    (void)atomic_fetch_sub(&service->blocked, 1);
     if (peer->is_cancelled(peer))
         (void)atomic_fetch_add(&service->cancelled, 1);
     set_status(out_status, request);
@@ -133,17 +135,28 @@ static void on_count(void *context, struct rpc_stream *stream, const ProtobufCMe
         send_more(s, stream);
 }
 
+static void hold(struct echo_service *service)
+{
+    const struct timespec step = {.tv_nsec = 1000000};
+    while (atomic_load(&service->hold))
+        (void)nanosleep(&step, NULL);
+}
+
 static void on_upload(void *context, struct rpc_stream *stream, const ProtobufCMessage *message)
 {
     (void)stream;
     (void)message;
-    ((struct echo_stream *)context)->received++;
+    struct echo_stream *s = context;
+    s->received++;
+    (void)atomic_fetch_add(&s->service->received, 1);
+    hold(s->service);
 }
 
 static void on_uploaded(void *context, struct rpc_stream *stream)
 {
     struct echo_stream *s = context;
     Chaperone__Rpc__Test__EchoReply reply = CHAPERONE__RPC__TEST__ECHO_REPLY__INIT;
+    (void)atomic_fetch_add(&s->service->uploaded, 1);
     reply.sequence = s->received;
     enum err e = rpc_stream_send(stream, &reply.base);
     rpc_stream_finish(stream, e == OK ? RPC_OK : RPC_INTERNAL, err_name(e));
@@ -161,6 +174,7 @@ static void on_echo(void *context, struct rpc_stream *stream, const ProtobufCMes
         return;
     }
     Chaperone__Rpc__Test__EchoReply reply = CHAPERONE__RPC__TEST__ECHO_REPLY__INIT;
+    hold(s->service);
     reply.sequence = ++s->received;
     reply.text = request->text;
     reply.payload = request->payload;

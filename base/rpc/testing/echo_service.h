@@ -8,7 +8,12 @@
 #include "base/rpc/testing/echo.pb-c.h"
 
 struct echo_service {
-    atomic_ullong cancelled, open;
+    atomic_ullong cancelled; /* calls and streams that the client left before their end */
+    atomic_ullong open;      /* streams that have not ended */
+    atomic_ullong uploaded;  /* ClientStream: half-closed, that is, whole */
+    atomic_ullong received;  /* ClientStream: messages */
+    atomic_ullong blocked;   /* unary calls in their delay */
+    atomic_bool hold;        /* ClientStream and Bidi read no more */
 };
 
 /* A serialized google.rpc.Status: code 9, "static details". */
