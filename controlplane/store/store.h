@@ -294,6 +294,15 @@ enum err store_audit_page(struct store *store, const struct store_audit_filter *
                           struct store_audit_entry **out_items, size_t *out_count, bool *out_more,
                           struct err_text *why) MUST_USE;
 
+/* The matching records beyond `after_position`, in the order of arrival: for a tail.
+ * `*out_position`: up to here all was looked at; at the end of the log when `*out_more` is false.
+ */
+enum err store_audit_follow(struct store *store, const struct store_audit_filter *filter,
+                            uint64_t after_position, size_t max, size_t max_bytes,
+                            struct arena *arena, struct store_audit_entry **out_items,
+                            size_t *out_count, uint64_t *out_position, bool *out_more,
+                            struct err_text *why) MUST_USE;
+
 /* ---- sessions, as their records tell ---------------------------------------------------- */
 
 struct store_session {
