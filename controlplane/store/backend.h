@@ -64,6 +64,12 @@ struct store_backend {
                            struct store_audit_entry **out_items, size_t *out_count, bool *out_more,
                            struct err_text *why);
 
+    enum err (*audit_follow)(struct store *store, const struct store_audit_filter *filter,
+                             uint64_t after_position, size_t max, size_t max_bytes,
+                             struct arena *arena, struct store_audit_entry **out_items,
+                             size_t *out_count, uint64_t *out_position, bool *out_more,
+                             struct err_text *why);
+
     enum err (*session_list)(struct store *store, bool include_closed, size_t limit,
                              struct arena *arena, struct store_session **out_items,
                              size_t *out_count);

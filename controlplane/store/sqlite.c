@@ -248,6 +248,7 @@ const struct store_backend sqlite_backend = {
     .audit_count = sqlite_audit_count,
     .audit_nth_newest = sqlite_audit_nth_newest,
     .audit_page = sqlite_audit_page,
+    .audit_follow = sqlite_audit_follow,
     .session_list = sqlite_session_list,
     .session_get = sqlite_session_get,
 };

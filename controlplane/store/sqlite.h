@@ -169,6 +169,11 @@ enum err sqlite_audit_page(struct store *store, const struct store_audit_filter 
                            int64_t from_key, size_t max, size_t max_bytes, struct arena *arena,
                            struct store_audit_entry **out_items, size_t *out_count, bool *out_more,
                            struct err_text *why);
+enum err sqlite_audit_follow(struct store *store, const struct store_audit_filter *filter,
+                             uint64_t after_position, size_t max, size_t max_bytes,
+                             struct arena *arena, struct store_audit_entry **out_items,
+                             size_t *out_count, uint64_t *out_position, bool *out_more,
+                             struct err_text *why);
 enum err sqlite_session_list(struct store *store, bool include_closed, size_t limit,
                              struct arena *arena, struct store_session **out_items,
                              size_t *out_count);

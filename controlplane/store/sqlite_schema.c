@@ -54,7 +54,7 @@ static const char version_1[] =
     "CREATE INDEX audit_session_open ON audit_session (opened_ns) WHERE closed_ns = 0;"
     /* The bytes come last: a filter reads the columns before them without their overflow pages. */
     "CREATE TABLE audit_record ("
-    "  key INTEGER PRIMARY KEY NOT NULL, position INTEGER UNIQUE NOT NULL,"
+    "  key INTEGER PRIMARY KEY NOT NULL, position INTEGER NOT NULL,"
     "  stream INTEGER NOT NULL REFERENCES audit_stream, sequence INTEGER NOT NULL,"
     "  kind INTEGER NOT NULL, verdict INTEGER NOT NULL, status INTEGER NOT NULL,"
     "  row_count INTEGER NOT NULL, error_code TEXT NOT NULL,"
@@ -62,6 +62,7 @@ static const char version_1[] =
     "  resource INTEGER REFERENCES audit_name, received_ns INTEGER NOT NULL,"
     "  hash BLOB NOT NULL, canonical BLOB NOT NULL,"
     "  UNIQUE (stream, sequence)) STRICT;"
+    "CREATE UNIQUE INDEX audit_record_position ON audit_record (position);"
     "CREATE INDEX audit_record_session ON audit_record (session) WHERE session IS NOT NULL;"
     "CREATE INDEX audit_record_identity ON audit_record (identity) WHERE identity IS NOT NULL;"
     "CREATE INDEX audit_record_resource ON audit_record (resource) WHERE resource IS NOT NULL;"

@@ -1,414 +1,33 @@
-/* Searches: each is driven by one index that gives keys in order from where the bounds say, the
- * rest of the filter is checked row by row. Nothing is sorted, nothing is skipped by counting,
- * so the first page costs no more than its own rows (and those that the filter refuses). */
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "controlplane/store/sqlite.h"
-#include "controlplane/store/sqlite_text.h"
-#include "controlplane/store/table_name.h"
+/* The answers to searches: pages of records, by time or by arrival. */
+#include "controlplane/store/sqlite_query.h"
 
 enum {
-    QUERY_SIZE_MAX = 1 << 20,
-    QUERY_BINDINGS_MAX = 16,
-    TABLE_SIZE_MAX = 4096,
-    /* Different full names of one last part that a search follows; more are found by no one. */
-    TABLE_NAMES_MAX = 10000,
+    /* Positions that one call of follow looks at: bounds the work between two answers of a tail. */
+    FOLLOW_WINDOW = 4096,
 };
-
-struct query {
-    struct buffer sql, text;
-    struct {
-        bool is_text;
-        int64_t number;
-    } bindings[QUERY_BINDINGS_MAX]; /* all texts are `text` */
-    int count;
-    const char *key; /* the column that orders the driver */
-    /* Ids of what the filter names. */
-    int64_t identity, resource, table;
-    struct buffer tables;   /* ids of full names: "1,5,7" */
-    struct buffer sessions; /* ids: one for each stream that used the name */
-    bool nothing;           /* a name that no record has */
-};
-
-static bool is_given(const char *text)
-{
-    return text != NULL && text[0] != '\0';
-}
-
-static void query_init(struct query *q)
-{
-    *q = (struct query){0};
-    buffer_init(&q->sql, QUERY_SIZE_MAX);
-    buffer_init(&q->text, QUERY_SIZE_MAX);
-    buffer_init(&q->tables, QUERY_SIZE_MAX);
-    buffer_init(&q->sessions, QUERY_SIZE_MAX);
-}
-
-static void query_finish(struct query *q)
-{
-    buffer_finish(&q->sql);
-    buffer_finish(&q->text);
-    buffer_finish(&q->tables);
-    buffer_finish(&q->sessions);
-}
-
-/* ---- names to ids -------------------------------------------------------------------------- */
-
-static enum err list_append(struct buffer *list, int64_t id)
-{
-    return buffer_append_format(list, buffer_size(list) == 0 ? "%lld" : ",%lld", (long long)id);
-}
-
-static enum err name_resolve(struct db *db, const char *name, struct query *q, int64_t *out)
-{
-    if (!is_given(name)) {
-        return OK;
-    }
-    enum err err = sqlite_name_find(db, bytes_of_string(name), out);
-    q->nothing = q->nothing || (err == OK && *out == 0);
-    return err;
-}
-
-static enum err session_resolve(struct db *db, const char *session, struct query *q)
-{
-    sqlite3_stmt *find = NULL;
-    bool row = false;
-    if (!is_given(session)) {
-        return OK;
-    }
-    enum err err = db_statement(db, "SELECT id FROM audit_session WHERE session = ?1", &find);
-    if (err == OK) {
-        db_bind_string(find, 1, session);
-    }
-    while (err == OK && (err = db_step(db, find, &row)) == OK && row) {
-        err = list_append(&q->sessions, sqlite3_column_int64(find, 0));
-    }
-    q->nothing = q->nothing || buffer_size(&q->sessions) == 0;
-    return err;
-}
-
-/* The full names that share the last part of the one asked for, and are the same as far as both
- * are qualified. */
-static enum err tables_list(struct db *db, struct bytes full, struct query *q)
-{
-    sqlite3_stmt *find = NULL;
-    bool row = false;
-    enum err err =
-        db_statement(db, "SELECT id, full_name FROM audit_table WHERE name = ?1 LIMIT ?2", &find);
-    if (err == OK) {
-        db_bind_number(find, 1, q->table);
-        db_bind_number(find, 2, TABLE_NAMES_MAX);
-    }
-    while (err == OK && (err = db_step(db, find, &row)) == OK && row) {
-        struct bytes known =
-            bytes_of(sqlite3_column_blob(find, 1), (size_t)sqlite3_column_bytes(find, 1));
-        if (table_name_is_same(known, full)) {
-            err = list_append(&q->tables, sqlite3_column_int64(find, 0));
-        }
-    }
-    q->nothing = q->nothing || buffer_size(&q->tables) == 0;
-    return err;
-}
-
-static enum err table_resolve(struct db *db, const char *table, struct query *q)
-{
-    if (!is_given(table)) {
-        return OK;
-    }
-    struct table_name name;
-    struct bytes written = bytes_of_string(table);
-    struct arena *arena =
-        written.size > TABLE_SIZE_MAX ? NULL : arena_create(4096, 16 * TABLE_SIZE_MAX);
-    if (arena == NULL) {
-        return written.size > TABLE_SIZE_MAX ? ERR_INVALID : ERR_NO_MEMORY;
-    }
-    enum err err = table_name_parse(written, arena, &name);
-    if (err == OK) {
-        err = sqlite_name_find(db, name.last, &q->table);
-    }
-    if (err == OK && q->table == 0) {
-        q->nothing = true;
-    } else if (err == OK) {
-        err = tables_list(db, name.full, q);
-    }
-    arena_destroy(arena);
-    return err;
-}
-
-static enum err filter_resolve(struct db *db, const struct store_audit_filter *f, struct query *q)
-{
-    enum err err = name_resolve(db, f->identity, q, &q->identity);
-    if (err == OK) {
-        err = name_resolve(db, f->resource, q, &q->resource);
-    }
-    if (err == OK) {
-        err = session_resolve(db, f->session, q);
-    }
-    return err == OK ? table_resolve(db, f->table, q) : err;
-}
-
-/* ---- the statement ----------------------------------------------------------------------------
- */
-
-static enum err sql_add(struct query *q, const char *text)
-{
-    return buffer_append_string(&q->sql, text);
-}
-
-static void bind_number(struct query *q, int64_t number)
-{
-    q->bindings[q->count].is_text = false;
-    q->bindings[q->count].number = number;
-    q->count++;
-}
-
-static enum err condition_number(struct query *q, const char *condition, int64_t number)
-{
-    bind_number(q, number);
-    return sql_add(q, condition);
-}
-
-static enum err condition_list(struct query *q, const char *column, const struct buffer *list)
-{
-    enum err err = buffer_append_format(&q->sql, " AND %s IN (", column);
-    if (err == OK) {
-        err = buffer_append(&q->sql, buffer_bytes(list));
-    }
-    return err == OK ? sql_add(q, ")") : err;
-}
-
-/* The words, and the tags of all else that the full-text index knows. */
-static enum err text_expression(const struct store_audit_filter *f, struct query *q)
-{
-    enum err err = sqlite_text_expression(f->text, &q->text);
-    if (err == OK && q->identity != 0) {
-        err = buffer_append_format(&q->text, " AND tag : i%lld", (long long)q->identity);
-    }
-    if (err == OK && q->resource != 0) {
-        err = buffer_append_format(&q->text, " AND tag : r%lld", (long long)q->resource);
-    }
-    if (err == OK && q->table != 0) {
-        err = buffer_append_format(&q->text, " AND tag : t%lld", (long long)q->table);
-    }
-    if (err == OK && f->verdict != 0) {
-        err = buffer_append_format(&q->text, " AND tag : v%d", f->verdict);
-    }
-    return err;
-}
-
-static enum err drive_by_text(const struct store_audit_filter *f, struct query *q)
-{
-    q->key = "t.rowid";
-    enum err err = text_expression(f, q);
-    if (err == OK) {
-        err = sql_add(q, " FROM audit_text t CROSS JOIN audit_record r ON r.key = t.rowid"
-                         " WHERE audit_text MATCH ?");
-    }
-    q->bindings[q->count++].is_text = true;
-    return err;
-}
-
-static enum err drive_by_table(struct query *q)
-{
-    q->key = "rt.key";
-    enum err err = sql_add(q, " FROM audit_record_table rt CROSS JOIN audit_record r"
-                              " ON r.key = rt.key WHERE rt.name = ?");
-    bind_number(q, q->table);
-    return err == OK ? condition_list(q, "rt.full_name", &q->tables) : err;
-}
-
-static bool is_one_kind(uint32_t kinds)
-{
-    return kinds != 0 && (kinds & (kinds - 1)) == 0;
-}
-
-static const uint32_t common_kinds = UINT32_C(1) << STORE_INTENT | UINT32_C(1) << STORE_OUTCOME;
-
-/* The one index of audit_record that leaves the fewest rows, as far as can be said beforehand. */
-static enum err drive_by_record(const struct store_audit_filter *f, struct query *q)
-{
-    const char *index = "NOT INDEXED WHERE true";
-    q->key = "r.key";
-    if (buffer_size(&q->sessions) > 0) {
-        index = "INDEXED BY audit_record_session WHERE true";
-    } else if (f->verdict > 1) {
-        index = "INDEXED BY audit_record_verdict WHERE r.verdict > 1";
-    } else if (is_one_kind(f->kinds) && (f->kinds & common_kinds) == 0) {
-        index = "INDEXED BY audit_record_kind WHERE r.kind NOT IN (11, 13)";
-    } else if (q->identity != 0) {
-        index = "INDEXED BY audit_record_identity WHERE true";
-    } else if (q->resource != 0) {
-        index = "INDEXED BY audit_record_resource WHERE true";
-    }
-    return buffer_append_format(&q->sql, " FROM audit_record r %s", index);
-}
-
-static enum err kinds_condition(struct query *q, uint32_t kinds)
-{
-    struct buffer list;
-    enum err err = OK;
-    buffer_init(&list, 256);
-    for (int kind = 0; err == OK && kind < 32; kind++) {
-        if ((kinds >> kind & 1) != 0) {
-            err = list_append(&list, kind);
-        }
-    }
-    if (err == OK && is_one_kind(kinds)) {
-        err = sql_add(q, " AND r.kind = ");
-        err = err == OK ? buffer_append(&q->sql, buffer_bytes(&list)) : err;
-    } else if (err == OK) {
-        err = condition_list(q, "r.kind", &list);
-    }
-    buffer_finish(&list);
-    return err;
-}
-
-static enum err conditions_add(const struct store_audit_filter *f, struct query *q)
-{
-    enum err err = OK;
-    if (q->identity != 0) {
-        err = condition_number(q, " AND r.identity = ?", q->identity);
-    }
-    if (err == OK && q->resource != 0) {
-        err = condition_number(q, " AND r.resource = ?", q->resource);
-    }
-    if (err == OK && buffer_size(&q->sessions) > 0) {
-        err = condition_list(q, "r.session", &q->sessions);
-    }
-    if (err == OK && f->verdict != 0) {
-        err = condition_number(q, " AND r.verdict = ?", f->verdict);
-    }
-    if (err == OK && f->position_max != 0 && f->position_max <= INT64_MAX) {
-        err = condition_number(q, " AND r.position <= ?", (int64_t)f->position_max);
-    }
-    return err == OK && f->kinds != STORE_KINDS_ALL ? kinds_condition(q, f->kinds) : err;
-}
-
-/* With words the table is only a tag: its last part. The rest of the name is looked up. */
-static enum err table_condition(struct query *q)
-{
-    enum err err = condition_number(q,
-                                    " AND EXISTS (SELECT 1 FROM audit_record_table rt"
-                                    " WHERE rt.name = ? AND rt.key = r.key",
-                                    q->table);
-    if (err == OK) {
-        err = condition_list(q, "rt.full_name", &q->tables);
-    }
-    return err == OK ? sql_add(q, ")") : err;
-}
-
-static enum err bounds_add(const struct store_audit_filter *f, struct query *q, int64_t from_key)
-{
-    int64_t from = f->since_ns > from_key ? f->since_ns : from_key;
-    enum err err = OK;
-    if (from != INT64_MIN) {
-        bind_number(q, from);
-        err = buffer_append_format(&q->sql, " AND %s >= ?", q->key);
-    }
-    if (err == OK && f->until_ns != 0) {
-        bind_number(q, f->until_ns);
-        err = buffer_append_format(&q->sql, " AND %s <= ?", q->key);
-    }
-    return err;
-}
-
-/* All after SELECT and its columns. */
-static enum err query_build(const struct store_audit_filter *f, struct query *q, int64_t from_key,
-                            bool newest_first)
-{
-    enum err err = OK;
-    if (is_given(f->text)) {
-        err = drive_by_text(f, q);
-    } else if (q->table != 0 && buffer_size(&q->sessions) == 0) {
-        err = drive_by_table(q);
-    } else {
-        err = drive_by_record(f, q);
-    }
-    if (err == OK) {
-        err = conditions_add(f, q);
-    }
-    if (err == OK && q->table != 0 && strcmp(q->key, "rt.key") != 0) {
-        err = table_condition(q);
-    }
-    if (err == OK) {
-        err = bounds_add(f, q, from_key);
-    }
-    return err == OK ? buffer_append_format(&q->sql, " ORDER BY %s%s", q->key,
-                                            newest_first ? " DESC" : "")
-                     : err;
-}
-
-static enum err query_prepare(struct db *db, struct query *q, sqlite3_stmt **out,
-                              struct err_text *why)
-{
-    struct bytes sql = buffer_bytes(&q->sql);
-    if (sqlite3_prepare_v2(db->handle, (const char *)sql.data, (int)sql.size, out, NULL) !=
-        SQLITE_OK) {
-        return db_failed(db, why);
-    }
-    for (int i = 0; i < q->count; i++) {
-        if (q->bindings[i].is_text) {
-            db_bind_text(*out, i + 1, buffer_bytes(&q->text));
-        } else {
-            db_bind_number(*out, i + 1, q->bindings[i].number);
-        }
-    }
-    return OK;
-}
-
-/* From a filter to a statement that gives its rows; `*out` NULL: there can be none. */
-static enum err query_start(struct db *db, const struct store_audit_filter *f, const char *columns,
-                            int64_t from_key, bool newest_first, struct query *q,
-                            sqlite3_stmt **out, struct err_text *why)
-{
-    enum err err = filter_resolve(db, f, q);
-    if (err == ERR_INVALID) {
-        return err_set(why, err, "this is no name of a table");
-    }
-    if (err != OK) {
-        return db_explain(db, err, why);
-    }
-    err = buffer_append_format(&q->sql, "SELECT %s", columns);
-    if (err == OK) {
-        err = query_build(f, q, from_key, newest_first);
-    }
-    if (err == ERR_INVALID) {
-        return err_set(why, err, "there is no word in the text to search for");
-    }
-    if (err == ERR_LIMIT) {
-        return err_set(why, err, "the search is too long");
-    }
-    return err == OK && !q->nothing ? query_prepare(db, q, out, why) : err;
-}
-
-/* ---- the answers --------------------------------------------------------------------------------
- */
 
 enum err sqlite_audit_nth_newest(struct store *store, const struct store_audit_filter *filter,
                                  uint64_t n, int64_t *out_key, struct err_text *why)
 {
+    const struct query_range range = {
+        .order = QUERY_NEWEST_FIRST, .key_from = INT64_MIN, .key_to = INT64_MAX};
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = sqlite_read_begin(s);
     struct query q;
-    sqlite3_stmt *rows = NULL;
-    query_init(&q);
-    enum err err = query_start(db, filter, "r.key", INT64_MIN, true, &q, &rows, why);
+    enum err err = sqlite_query_start(&q, db, filter, "r.key", &range, why);
     uint64_t found = 0;
     int64_t key = 0;
-    bool row = rows != NULL;
+    bool row = q.rows != NULL;
     while (err == OK && row && found < n) {
-        err = db_step(db, rows, &row);
-        if (err == OK && row && (found == 0 || sqlite3_column_int64(rows, 0) != key)) {
-            key = sqlite3_column_int64(rows, 0);
+        err = db_step(db, q.rows, &row);
+        if (err != OK) {
+            err = db_explain(db, err, why);
+        } else if (row && (found == 0 || sqlite3_column_int64(q.rows, 0) != key)) {
+            key = sqlite3_column_int64(q.rows, 0);
             found++;
         }
     }
-    if (err != OK && rows != NULL) {
-        err = db_explain(db, err, why);
-    }
-    (void)sqlite3_finalize(rows);
-    query_finish(&q);
+    sqlite_query_finish(&q);
     sqlite_read_end(s, db);
     if (err == OK && found == 0) {
         return ERR_NOT_FOUND;
@@ -444,7 +63,7 @@ static bool entry_read(sqlite3_stmt *row, struct arena *arena, struct store_audi
 }
 
 struct page {
-    struct store_audit_entry *items;
+    struct store_audit_entry *items; /* in the arena */
     size_t count, max;
     size_t bytes, max_bytes;
     bool more;
@@ -474,33 +93,99 @@ static enum err page_read(struct db *db, sqlite3_stmt *rows, struct page *page, 
     }
 }
 
+static enum err page_find(struct db *db, const struct store_audit_filter *filter,
+                          const struct query_range *range, struct arena *arena, struct page *page,
+                          struct err_text *why)
+{
+    struct query q;
+    page->max_bytes = page->max_bytes == 0 ? 1 : page->max_bytes;
+    page->items = arena_alloc(arena, page->max * sizeof(struct store_audit_entry));
+    if (page->items == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    enum err err = sqlite_query_start(&q, db, filter, entry_columns, range, why);
+    if (err == OK && q.rows != NULL) {
+        err = page_read(db, q.rows, page, arena);
+        err = err == OK ? OK : db_explain(db, err, why);
+    }
+    sqlite_query_finish(&q);
+    return err;
+}
+
 enum err sqlite_audit_page(struct store *store, const struct store_audit_filter *filter,
                            int64_t from_key, size_t max, size_t max_bytes, struct arena *arena,
                            struct store_audit_entry **out_items, size_t *out_count, bool *out_more,
                            struct err_text *why)
 {
+    const struct query_range range = {
+        .order = QUERY_OLDEST_FIRST, .key_from = from_key, .key_to = INT64_MAX};
+    struct page page = {.max = max, .max_bytes = max_bytes};
     struct sqlite_store *s = sqlite_of(store);
-    struct page page = {.max = max, .max_bytes = max_bytes == 0 ? 1 : max_bytes};
-    page.items = arena_alloc(arena, max * sizeof(struct store_audit_entry));
-    if (page.items == NULL) {
-        return ERR_NO_MEMORY;
-    }
     struct db *db = sqlite_read_begin(s);
-    struct query q;
-    sqlite3_stmt *rows = NULL;
-    query_init(&q);
-    enum err err = query_start(db, filter, entry_columns, from_key, false, &q, &rows, why);
-    if (err == OK && rows != NULL) {
-        err = page_read(db, rows, &page, arena);
-        err = err == OK ? OK : db_explain(db, err, why);
-    }
-    (void)sqlite3_finalize(rows);
-    query_finish(&q);
+    enum err err = page_find(db, filter, &range, arena, &page, why);
     sqlite_read_end(s, db);
     if (err == OK) {
         *out_items = page.items;
         *out_count = page.count;
         *out_more = page.more;
+    }
+    return err;
+}
+
+/* The keys of the window: with words, the full-text index is read between them only. */
+static enum err window_read(struct db *db, uint64_t after, struct query_range *out,
+                            uint64_t *out_newest)
+{
+    sqlite3_stmt *window = NULL;
+    bool row = false;
+    enum err err = db_statement(
+        db,
+        "SELECT coalesce(min(key), 0), coalesce(max(key), 0), coalesce(max(position), 0),"
+        " (SELECT coalesce(max(position), 0) FROM audit_record)"
+        " FROM audit_record INDEXED BY audit_record_position"
+        " WHERE position BETWEEN ?1 AND ?2",
+        &window);
+    if (err == OK) {
+        db_bind_number(window, 1, (int64_t)after + 1);
+        db_bind_number(window, 2, (int64_t)after + FOLLOW_WINDOW);
+        err = db_step(db, window, &row);
+    }
+    if (err == OK && row) {
+        out->order = QUERY_BY_ARRIVAL;
+        out->key_from = sqlite3_column_int64(window, 0);
+        out->key_to = sqlite3_column_int64(window, 1);
+        out->position_from = (int64_t)after + 1;
+        out->position_to = sqlite3_column_int64(window, 2);
+        *out_newest = (uint64_t)sqlite3_column_int64(window, 3);
+        (void)sqlite3_reset(window);
+    }
+    return err;
+}
+
+enum err sqlite_audit_follow(struct store *store, const struct store_audit_filter *filter,
+                             uint64_t after_position, size_t max, size_t max_bytes,
+                             struct arena *arena, struct store_audit_entry **out_items,
+                             size_t *out_count, uint64_t *out_position, bool *out_more,
+                             struct err_text *why)
+{
+    struct page page = {.max = max, .max_bytes = max_bytes};
+    struct query_range window = {.position_to = 0};
+    uint64_t newest = 0, position = after_position;
+    struct sqlite_store *s = sqlite_of(store);
+    struct db *db = sqlite_read_begin(s);
+    enum err err = window_read(db, after_position, &window, &newest);
+    if (err != OK) {
+        err = db_explain(db, err, why);
+    } else if (window.position_to != 0) {
+        err = page_find(db, filter, &window, arena, &page, why);
+        position = page.more ? page.items[page.count - 1].position : (uint64_t)window.position_to;
+    }
+    sqlite_read_end(s, db);
+    if (err == OK) {
+        *out_items = page.items;
+        *out_count = page.count;
+        *out_position = position;
+        *out_more = position < newest;
     }
     return err;
 }

@@ -221,6 +221,19 @@ enum err store_audit_page(struct store *store, const struct store_audit_filter *
                                       out_count, out_more, why);
 }
 
+enum err store_audit_follow(struct store *store, const struct store_audit_filter *filter,
+                            uint64_t after_position, size_t max, size_t max_bytes,
+                            struct arena *arena, struct store_audit_entry **out_items,
+                            size_t *out_count, uint64_t *out_position, bool *out_more,
+                            struct err_text *why)
+{
+    if (max == 0 || max > STORE_SEARCH_PAGE_MAX || after_position > INT64_MAX / 2) {
+        return err_set(why, ERR_INVALID, "a page has 1 to %d records", STORE_SEARCH_PAGE_MAX);
+    }
+    return store->backend->audit_follow(store, filter, after_position, max, max_bytes, arena,
+                                        out_items, out_count, out_position, out_more, why);
+}
+
 enum err store_session_list(struct store *store, bool include_closed, size_t limit,
                             struct arena *arena, struct store_session **out_items,
                             size_t *out_count)

@@ -201,8 +201,7 @@ static void test_a_damaged_file_is_refused(void **state)
     refuse(p->path, ERR_IO, "damaged");
 }
 
-/* ---- migrations
- * ---------------------------------------------------------------------------------- */
+/* ---- migrations ---- */
 
 static enum err migrate(const char *path, const struct db_migration *migrations, size_t count,
                         struct err_text *why)
