@@ -1,0 +1,269 @@
+/* audit search, audit show, audit tail. */
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "cli/output/line.h"
+#include "cli/output/moment.h"
+#include "cli/output/record_json.h"
+#include "cli/output/transcript.h"
+#include "cli/remote.h"
+
+enum { LIMIT_MAX = 100000000, SHOWN_ROWS = 5, SHOWN_ROWS_MAX = 1000000 };
+
+static const char *const verdicts[] = {"allow", "deny", "hold", NULL};
+
+const struct option_spec command_audit_options[] = {
+    {"identity", 'i', OPTION_TEXT, "SUBJECT", "of this agent", NULL},
+    {"resource", 'r', OPTION_TEXT, "NAME", "on this resource", NULL},
+    {"session", 0, OPTION_TEXT, "ID", "of this session", NULL},
+    {"since", 0, OPTION_TEXT, "TIME", "from then on: RFC 3339, or 15m, 2h, 7d ago", NULL},
+    {"until", 0, OPTION_TEXT, "TIME", "up to then", NULL},
+    {"text", 0, OPTION_TEXT, "WORDS", "with these words in the statement", NULL},
+    {"table", 't', OPTION_TEXT, "NAME", "that touch this table", NULL},
+    {"verdict", 0, OPTION_TEXT, "VERDICT", "with this verdict", verdicts},
+    {"kind", 0, OPTION_TEXT, "KIND", "of this kind; several with commas between", NULL},
+    {"limit", 'n', OPTION_TEXT, "N", "only the newest N", NULL},
+    {"json", 0, OPTION_FLAG, NULL, "one JSON object a line", NULL},
+    {"rows", 0, OPTION_FLAG, NULL, "with --json: also the recorded rows", NULL},
+    {0},
+};
+
+const struct option_spec command_audit_show_options[] = {
+    {"rows", 0, OPTION_TEXT, "N", "rows shown of each answer (5)", NULL},
+    {"json", 0, OPTION_FLAG, NULL, "one JSON object a line, with the recorded rows", NULL},
+    {0},
+};
+
+/* What a stream of entries is printed as; used by one thread at a time. */
+struct printing {
+    const struct invocation *invocation;
+    struct line_printer lines;
+    struct transcript *transcript; /* NULL: lines or JSON */
+    bool json, with_rows, live;
+    uint64_t count;
+    enum err failed;
+};
+
+static enum err print_record(struct printing *p, const struct record_view *v)
+{
+    if (p->json) {
+        return record_json_write(p->invocation->out.out, v, p->with_rows);
+    }
+    if (p->transcript != NULL) {
+        return transcript_add(p->transcript, v);
+    }
+    line_print(&p->lines, v);
+    return OK;
+}
+
+static enum err print_entry(struct printing *p, const Chaperone__V1__Entry *entry)
+{
+    Chaperone__V1__Record *record =
+        chaperone__v1__record__unpack(NULL, entry->record.len, entry->record.data);
+    if (record == NULL) {
+        return ERR_INVALID;
+    }
+    struct record_view v;
+    record_view_init(&v, entry, record);
+    enum err e = print_record(p, &v);
+    chaperone__v1__record__free_unpacked(record, NULL);
+    p->count++;
+    return e;
+}
+
+static bool on_entries(void *context, const ProtobufCMessage *message)
+{
+    struct printing *p = context;
+    const Chaperone__V1__SearchResponse *response = (const Chaperone__V1__SearchResponse *)message;
+    FILE *out = p->invocation->out.out;
+    for (size_t i = 0; i < response->n_entries && p->failed == OK; i++) {
+        p->failed = print_entry(p, response->entries[i]);
+    }
+    if (p->live && fflush(out) != 0) {
+        return false;
+    }
+    return p->failed == OK && ferror(out) == 0;
+}
+
+static enum err read_times(const struct invocation *i, Chaperone__V1__SearchRequest *out,
+                           struct err_text *error)
+{
+    int64_t now = clock_wall(&i->clock);
+    const char *since = options_value(&i->options, "since");
+    const char *until = options_value(&i->options, "until");
+    enum err e = since == NULL ? OK : moment_parse(since, now, &out->since_unix_ns, error);
+    if (e == OK && until != NULL) {
+        e = moment_parse(until, now, &out->until_unix_ns, error);
+    }
+    if (e == OK && since != NULL && until != NULL && out->since_unix_ns > out->until_unix_ns) {
+        e = err_set(error, ERR_INVALID, "--since is after --until");
+    }
+    return e;
+}
+
+enum { KINDS_MAX = 8, KINDS_TEXT_MAX = 256 };
+
+struct kinds {
+    char text[KINDS_TEXT_MAX];
+    char *items[KINDS_MAX];
+};
+
+static enum err read_kinds(const struct invocation *i, struct kinds *kinds,
+                           Chaperone__V1__SearchRequest *out, struct err_text *error)
+{
+    const char *list = options_value(&i->options, "kind");
+    if (list == NULL) {
+        return OK;
+    }
+    (void)snprintf(kinds->text, sizeof(kinds->text), "%s", list);
+    char *rest = kinds->text;
+    for (char *kind = strsep(&rest, ","); kind != NULL; kind = strsep(&rest, ",")) {
+        size_t at = 0;
+        while (record_kinds[at] != NULL && strcmp(record_kinds[at], kind) != 0) {
+            at++;
+        }
+        if (record_kinds[at] == NULL || out->n_kinds == KINDS_MAX) {
+            const char *meant = options_suggest(kind, record_kinds);
+            return err_set(error, ERR_INVALID,
+                           "--kind: expected session_opened, intent, approval, outcome, "
+                           "session_closed, heartbeat or loss, found \"%.64s\"%s%s%s",
+                           kind, meant == NULL ? "" : "; did you mean ", meant == NULL ? "" : meant,
+                           meant == NULL ? "" : "?");
+        }
+        kinds->items[out->n_kinds++] = kind;
+    }
+    out->kinds = kinds->items;
+    return OK;
+}
+
+/* protobuf-c's strings are not const, but a request is only read. */
+static void set_text(const struct invocation *i, const char *option, char **out)
+{
+    const char *value = options_value(&i->options, option);
+    if (value != NULL) {
+        *out = (char *)(uintptr_t)value;
+    }
+}
+
+static enum err read_request(const struct invocation *i, struct kinds *kinds,
+                             Chaperone__V1__SearchRequest *out, struct err_text *error)
+{
+    const char *verdict = options_value(&i->options, "verdict");
+    chaperone__v1__search_request__init(out);
+    set_text(i, "identity", &out->identity);
+    set_text(i, "resource", &out->resource);
+    set_text(i, "session", &out->session);
+    set_text(i, "text", &out->text);
+    set_text(i, "table", &out->table);
+    if (verdict != NULL) {
+        (void)record_parse_verdict(verdict, &out->verdict); /* one of the option's choices */
+    }
+    enum err e = options_number(&i->options, "limit", 0, LIMIT_MAX, &out->limit, error);
+    if (e == OK && options_value(&i->options, "limit") != NULL && out->limit == 0) {
+        e = err_set(error, ERR_INVALID, "--limit: expected at least 1; without it all are shown");
+    }
+    e = e != OK ? e : read_times(i, out, error);
+    return e != OK ? e : read_kinds(i, kinds, out, error);
+}
+
+/* Runs a search or a tail; `*out_code` is the exit code of how it ended. */
+static int print_all(struct invocation *i, const char *method,
+                     const Chaperone__V1__SearchRequest *request, struct printing *p)
+{
+    struct remote remote;
+    struct client_end end;
+    int code = remote_open(i, &remote);
+    if (code != EXIT_YES) {
+        return code;
+    }
+    client_stream(remote.client, &chaperone__v1__audit__descriptor, method, &request->base,
+                  on_entries, p, &end);
+    code = remote_exit(i, &remote, &end);
+    if (code == EXIT_YES && p->failed != OK) {
+        code = command_fail(i, EXIT_NO, "a record cannot be shown: %s", err_name(p->failed));
+    }
+    remote_close(&remote);
+    return code;
+}
+
+static void printing_init(struct printing *p, const struct invocation *i)
+{
+    *p = (struct printing){.invocation = i,
+                           .json = options_flag(&i->options, "json"),
+                           .with_rows = options_flag(&i->options, "rows")};
+    line_printer_init(&p->lines, &i->out);
+}
+
+static int search(struct invocation *i, const char *method, bool live)
+{
+    Chaperone__V1__SearchRequest request;
+    struct kinds kinds = {0};
+    struct printing printing;
+    struct err_text error = {0};
+    if (read_request(i, &kinds, &request, &error) != OK) {
+        return command_misuse(i, &error);
+    }
+    if (live && request.since_unix_ns == 0 && request.limit == 0) {
+        request.since_unix_ns = clock_wall(&i->clock);
+    }
+    printing_init(&printing, i);
+    printing.live = live;
+    int code = print_all(i, method, &request, &printing);
+    if (code != EXIT_YES) {
+        return code;
+    }
+    if (printing.count == 0 && !live) {
+        (void)fputs("no record matches\n", i->errors.out);
+        return EXIT_NO;
+    }
+    return remote_flush(i);
+}
+
+int command_audit_search(struct invocation *i)
+{
+    return search(i, "Search", false);
+}
+
+int command_audit_tail(struct invocation *i)
+{
+    return search(i, "Tail", true);
+}
+
+static int show(struct invocation *i, struct printing *printing)
+{
+    Chaperone__V1__SearchRequest request;
+    chaperone__v1__search_request__init(&request);
+    request.session = (char *)(uintptr_t)i->options.arguments[0];
+    int code = print_all(i, "Search", &request, printing);
+    if (code != EXIT_YES) {
+        return code;
+    }
+    if (printing->count == 0) {
+        return command_fail(i, EXIT_NO, "no session %s in the audit log", i->options.arguments[0]);
+    }
+    if (printing->transcript != NULL) {
+        transcript_end(printing->transcript);
+    }
+    return remote_flush(i);
+}
+
+int command_audit_show(struct invocation *i)
+{
+    struct printing printing;
+    struct err_text error = {0};
+    uint32_t rows = SHOWN_ROWS;
+    if (options_number(&i->options, "rows", SHOWN_ROWS, SHOWN_ROWS_MAX, &rows, &error) != OK) {
+        return command_misuse(i, &error);
+    }
+    printing_init(&printing, i);
+    printing.with_rows = printing.json;
+    if (!printing.json) {
+        printing.transcript = transcript_create(&i->out, rows);
+        if (printing.transcript == NULL) {
+            return command_fail(i, EXIT_NO, "out of memory");
+        }
+    }
+    int code = show(i, &printing);
+    transcript_destroy(printing.transcript);
+    return code;
+}

@@ -1,0 +1,224 @@
+#include "cli/commands.h"
+
+#include <stdio.h>
+
+enum { WORDS_MAX = 16, WORD_SIZE = 32 };
+
+static const char search_details[] =
+    "Prints the records that match, oldest first; with --limit the newest of them. All conditions\n"
+    "must hold. In a pipe, a record is a line with tabs between: time, kind, session, identity,\n"
+    "resource, verdict or status, what. Exit code 1: nothing matched.";
+
+static const char dev_details[] =
+    "Starts a control plane, a sidecar and an OIDC issuer for development, with everything they\n"
+    "write under DIR, and prints one line `ready: psql ...` when clients can connect. Ctrl-C "
+    "stops\n"
+    "them; the same DIR resumes them, and then needs no other option. The password in the URL is\n"
+    "kept in DIR/upstream.password, readable by its owner only. Without --policy everything is\n"
+    "allowed and recorded.";
+
+static const char run_details[] =
+    "Runs COMMAND with a sidecar beside it, for a CI job or a local agent: PGHOST and PGPORT lead\n"
+    "to the sidecar, on a free port of the loopback interface unless the file names an address.\n"
+    "Exits with the command's own code (128 + n for signal n, 126 and 127 as a shell does); 125 "
+    "when\n"
+    "the sidecar cannot be started.";
+
+#define EXAMPLES(...)                                                                              \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+
+const struct command commands[] = {
+    {
+        .name = "dev",
+        .arguments = "",
+        .summary = "Run everything on this machine, for development",
+        .details = dev_details,
+        .examples = EXAMPLES(
+            "chaperone dev --dir ./stack --listen 127.0.0.1:6432 "
+            "--upstream postgres://app:secret@127.0.0.1:5432/shop",
+            "chaperone dev --dir ./stack  # go on with what is in the directory",
+            "chaperone dev --dir ./stack --policy policy.yaml --identity sub=ci,groups=agents+ops"),
+        .options = command_dev_options,
+        .run = command_dev,
+    },
+    {
+        .name = "run",
+        .arguments = "-- COMMAND [ARGUMENT...]",
+        .summary = "Run a command with a sidecar beside it",
+        .details = run_details,
+        .examples = EXAMPLES("chaperone run --config sidecar.yaml -- psql -c 'select 1'",
+                             "chaperone run --config ci.yaml --resource shop -- make test"),
+        .options = command_run_options,
+        .takes_rest = true,
+        .run = command_run,
+    },
+    {
+        .name = "audit search",
+        .arguments = "",
+        .summary = "Find records in the audit log",
+        .details = search_details,
+        .examples = EXAMPLES("chaperone audit search --identity dev-agent --since 2h",
+                             "chaperone audit search --table customers --verdict deny",
+                             "chaperone audit search --kind intent --json | jq -r .text"),
+        .options = command_audit_options,
+        .connects = true,
+        .run = command_audit_search,
+    },
+    {
+        .name = "audit show",
+        .arguments = "SESSION",
+        .summary = "Show a session as a conversation, with times",
+        .examples = EXAMPLES("chaperone audit show 0192f3a4-5b6c-7d8e-9f00-112233445566",
+                             "chaperone audit show SESSION --rows 50"),
+        .options = command_audit_show_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_audit_show,
+    },
+    {
+        .name = "audit tail",
+        .arguments = "",
+        .summary = "Follow the audit log as it grows",
+        .details = "Prints the records that match from --since on (without it: from now on), and "
+                   "then each\n"
+                   "new one, until Ctrl-C.",
+        .examples = EXAMPLES("chaperone audit tail", "chaperone audit tail --verdict deny --json"),
+        .options = command_audit_options,
+        .connects = true,
+        .run = command_audit_tail,
+    },
+    {
+        .name = "session list",
+        .arguments = "",
+        .summary = "List the sessions that are open",
+        .examples = EXAMPLES("chaperone session list", "chaperone session list --all --json"),
+        .options = command_session_list_options,
+        .connects = true,
+        .run = command_session_list,
+    },
+    {
+        .name = "session kill",
+        .arguments = "SESSION",
+        .summary = "End a session and cancel what it is running",
+        .details = "The target's running statement is cancelled, the agent gets an error in its "
+                   "own protocol,\n"
+                   "and the audit log says who ordered it. Exit code 1: there is no such session.",
+        .examples = EXAMPLES("chaperone session kill SESSION --reason 'wrong table'"),
+        .options = command_session_kill_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_session_kill,
+    },
+    {
+        .name = "status",
+        .arguments = "",
+        .summary = "Show the control plane and its sidecars",
+        .examples = EXAMPLES("chaperone status --dir ./stack"),
+        .options = command_json_options,
+        .connects = true,
+        .run = command_status,
+    },
+    {
+        .name = "join-token create",
+        .arguments = "",
+        .summary = "Make a token that enrols one sidecar, once",
+        .details = "Prints the token and nothing else, so that it can be put into a file.",
+        .examples = EXAMPLES("chaperone join-token create --name ci-runner-7 > join.token"),
+        .options = command_join_token_options,
+        .connects = true,
+        .run = command_join_token_create,
+    },
+    {
+        .name = "completion",
+        .arguments = "bash|zsh|fish",
+        .summary = "Print a completion script for a shell",
+        .details = "bash: source <(chaperone completion bash)\n"
+                   "zsh:  source <(chaperone completion zsh)\n"
+                   "fish: chaperone completion fish | source",
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .run = command_completion,
+    },
+    {0},
+};
+
+static bool has_words(const struct command *c, const char *first, const char *second)
+{
+    const char *space = strchr(c->name, ' ');
+    if (space == NULL) {
+        return strcmp(c->name, first) == 0;
+    }
+    return second != NULL &&
+           bytes_equal_string(bytes_of(c->name, (size_t)(space - c->name)), first) &&
+           strcmp(space + 1, second) == 0;
+}
+
+static bool is_group(const struct command *c, const char *first)
+{
+    const char *space = strchr(c->name, ' ');
+    return space != NULL && bytes_equal_string(bytes_of(c->name, (size_t)(space - c->name)), first);
+}
+
+struct commands_match commands_find(char **argv)
+{
+    struct commands_match match = {0};
+    for (const struct command *c = commands; argv[0] != NULL && c->name != NULL; c++) {
+        if (has_words(c, argv[0], argv[1])) {
+            match.command = c;
+            match.words = strchr(c->name, ' ') == NULL ? 1 : 2;
+            return match;
+        }
+        if (is_group(c, argv[0])) {
+            match.group = argv[0];
+            match.words = 1;
+        }
+    }
+    return match;
+}
+
+/* The first words of all commands, or the second ones of a group; each once. */
+static void list_words(const char *group, char storage[WORDS_MAX][WORD_SIZE],
+                       const char *words[WORDS_MAX + 1])
+{
+    size_t n = 0;
+    for (const struct command *c = commands; c->name != NULL && n < WORDS_MAX; c++) {
+        const char *space = strchr(c->name, ' ');
+        if (group != NULL && is_group(c, group)) {
+            (void)snprintf(storage[n], WORD_SIZE, "%s", space + 1);
+        } else if (group == NULL) {
+            (void)snprintf(storage[n], WORD_SIZE, "%.*s",
+                           (int)(space == NULL ? strlen(c->name) : (size_t)(space - c->name)),
+                           c->name);
+        } else {
+            continue;
+        }
+        words[n] = storage[n];
+        n++;
+    }
+    words[n] = NULL;
+}
+
+void commands_explain_unknown(char **argv, struct err_text *error)
+{
+    struct commands_match match = commands_find(argv);
+    const char *word = argv[match.words];
+    char storage[WORDS_MAX][WORD_SIZE];
+    const char *words[WORDS_MAX + 1];
+    list_words(match.group, storage, words);
+    const char *meant = word == NULL ? NULL : options_suggest(word, words);
+    const char *prefix = match.group == NULL ? "" : match.group;
+    const char *gap = match.group == NULL ? "" : " ";
+    if (word == NULL) {
+        (void)err_set(error, ERR_INVALID, "\"%s\" needs a command behind it", prefix);
+    } else if (meant == NULL) {
+        (void)err_set(error, ERR_INVALID, "unknown command \"%s%s%.64s\"", prefix, gap, word);
+    } else {
+        (void)err_set(error, ERR_INVALID, "unknown command \"%s%s%.64s\"; did you mean \"%s%s%s\"?",
+                      prefix, gap, word, prefix, gap, meant);
+    }
+}

@@ -1,0 +1,42 @@
+/* The table of all commands. */
+#ifndef CHAPERONE_CLI_COMMANDS_H
+#define CHAPERONE_CLI_COMMANDS_H
+
+#include "cli/command.h"
+
+/* The order is that of the help; commands of a group stand together. */
+extern const struct command commands[];
+
+/* What the first words of a command line name. */
+struct commands_match {
+    const struct command *command; /* NULL: none */
+    const char *group;             /* "audit", when only the group is there; or NULL */
+    int words;                     /* that were taken from argv */
+};
+/* `argv` ends with NULL. */
+struct commands_match commands_find(char **argv);
+
+/* "unknown command "adit"; did you mean audit?" */
+void commands_explain_unknown(char **argv, struct err_text *error);
+
+int command_audit_search(struct invocation *i);
+int command_audit_show(struct invocation *i);
+int command_audit_tail(struct invocation *i);
+int command_completion(struct invocation *i);
+int command_dev(struct invocation *i);
+int command_join_token_create(struct invocation *i);
+int command_run(struct invocation *i);
+int command_session_kill(struct invocation *i);
+int command_session_list(struct invocation *i);
+int command_status(struct invocation *i);
+
+extern const struct option_spec command_audit_options[];
+extern const struct option_spec command_audit_show_options[];
+extern const struct option_spec command_dev_options[];
+extern const struct option_spec command_join_token_options[];
+extern const struct option_spec command_json_options[];
+extern const struct option_spec command_run_options[];
+extern const struct option_spec command_session_kill_options[];
+extern const struct option_spec command_session_list_options[];
+
+#endif

@@ -1,0 +1,6 @@
+#ifndef CHAPERONE_CLI_VERSION_H
+#define CHAPERONE_CLI_VERSION_H
+
+#define CHAPERONE_CLI_VERSION "0.1.0"
+
+#endif
