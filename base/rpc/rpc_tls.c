@@ -38,14 +38,11 @@ static enum err copy_pem(struct bytes ca, struct bytes certificate, struct bytes
     return ERR_NO_MEMORY;
 }
 
-/* Each holds gRPC itself: credentials may be made before the first runtime and outlive the
- * last. */
+/* Credentials may be made before the first runtime. */
 static struct rpc_credentials *create(void)
 {
-    struct rpc_credentials *credentials = calloc(1, sizeof(*credentials));
-    if (credentials != NULL)
-        grpc_init();
-    return credentials;
+    rpc_runtime_init_grpc();
+    return calloc(1, sizeof(struct rpc_credentials));
 }
 
 void rpc_credentials_destroy(struct rpc_credentials *credentials)
@@ -57,7 +54,6 @@ void rpc_credentials_destroy(struct rpc_credentials *credentials)
     if (credentials->server != NULL)
         grpc_server_credentials_release(credentials->server);
     free(credentials);
-    grpc_shutdown_blocking();
 }
 
 enum err rpc_credentials_client(struct bytes ca_pem, struct bytes certificate_pem,

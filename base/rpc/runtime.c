@@ -61,9 +61,6 @@ static void free_runtime(struct rpc_runtime *runtime)
     (void)pthread_cond_destroy(&runtime->idle);
     (void)pthread_mutex_destroy(&runtime->mutex);
     free(runtime);
-    /* The blocking form, though deprecated: the other one leaves its work to a thread that may
-     * still run when main returns. */
-    grpc_shutdown_blocking();
 }
 
 static void drop_line(gpr_log_func_args *args)
@@ -77,6 +74,17 @@ static void silence_grpc(void)
 {
     if (getenv("GRPC_VERBOSITY") == NULL && getenv("GRPC_TRACE") == NULL)
         gpr_set_log_function(drop_line);
+}
+
+void rpc_runtime_init_grpc(void)
+{
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+    silence_grpc();
+    if (!grpc_is_initialized())
+        grpc_init();
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static enum err start_threads(struct rpc_runtime *runtime, size_t count)
@@ -103,12 +111,10 @@ enum err rpc_runtime_create(size_t threads, const struct log *log, struct rpc_ru
     (void)pthread_mutex_init(&runtime->mutex, NULL);
     (void)pthread_cond_init(&runtime->idle, NULL);
 
-    /* Signals belong to the process's own loop: no thread of ours or of gRPC takes one. */
+    rpc_runtime_init_grpc();
     sigset_t all, before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-    silence_grpc();
-    grpc_init();
     runtime->queue = grpc_completion_queue_create_for_next(NULL);
     enum err e = start_threads(runtime, pollers);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);

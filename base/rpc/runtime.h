@@ -27,6 +27,12 @@ struct rpc_job {
     void (*run)(struct rpc_job *job); /* may free the job */
 };
 
+/* Before anything else of gRPC, as often as one likes. gRPC is never shut down again: that waits
+ * for a poller of gRPC's own that lives for ten seconds after a large write, which would hold up
+ * the end of the process. Signals belong to the process's own loop: threads that gRPC or the
+ * runtime starts take none. */
+void rpc_runtime_init_grpc(void);
+
 grpc_completion_queue *rpc_runtime_queue(struct rpc_runtime *runtime);
 const struct log *rpc_runtime_log(const struct rpc_runtime *runtime);
 

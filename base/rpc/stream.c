@@ -67,7 +67,8 @@ struct rpc_stream {
     enum write_state write;
     struct pending_message *first, **last;
     size_t queued;
-    bool closing; /* the last message is queued: close after it */
+    bool closing;   /* the last message is queued: close after it */
+    bool drain_due; /* `drain` is in the row */
 
     enum read_state read;
     bool muted; /* cancelled or finished here: no on_message, no on_half_close */
@@ -77,7 +78,8 @@ struct rpc_stream {
     bool status_known;
     struct rpc_status status; /* server: what was given to finish */
 
-    struct stream_event begin, receive, send, close, end;
+    /* `drain` is no operation: it stands in the row for on_drained. */
+    struct stream_event begin, receive, send, close, end, drain;
     grpc_metadata *metadata; /* client: sent at the begin; server: at the end */
     size_t metadata_count;
     grpc_byte_buffer *received;
@@ -208,6 +210,16 @@ static void run_events(struct rpc_stream *s)
         end_stream(s);
 }
 
+/* With the mutex held. */
+static void append(struct rpc_stream *s, struct stream_event *e)
+{
+    e->next = NULL;
+    *s->last_event = e;
+    s->last_event = &e->next;
+}
+
+static void settle_sent(struct rpc_stream *s, bool ok);
+
 static void on_event(struct rpc_event *event, bool ok)
 {
     struct stream_event *e = (struct stream_event *)event;
@@ -215,9 +227,10 @@ static void on_event(struct rpc_event *event, bool ok)
     (void)pthread_mutex_lock(&s->mutex);
     s->in_flight--;
     e->ok = ok;
-    e->next = NULL;
-    *s->last_event = e;
-    s->last_event = &e->next;
+    if (e == &s->send)
+        settle_sent(s, ok); /* at once: sending goes on while a callback takes its time */
+    else
+        append(s, e);
     if (s->running) {
         (void)pthread_mutex_unlock(&s->mutex);
         return;
@@ -272,25 +285,35 @@ static void pump(struct rpc_stream *s)
     }
 }
 
-static void on_sent(struct rpc_stream *s, bool ok)
+/* With the mutex held. */
+static void settle_sent(struct rpc_stream *s, bool ok)
 {
-    (void)pthread_mutex_lock(&s->mutex);
-    bool drained = false;
     if (!ok) {
         s->write = WRITE_CLOSED; /* the call is dead; its status says why */
         drop_queue(s);
-    } else {
-        struct pending_message *m = s->first;
-        s->first = m->next;
-        if (s->first == NULL)
-            s->last = &s->first;
-        s->queued -= m->size;
-        grpc_byte_buffer_destroy(m->buffer);
-        free(m);
-        s->write = WRITE_READY;
-        drained = s->first == NULL && !s->closing;
-        pump(s);
+        return;
     }
+    struct pending_message *m = s->first;
+    s->first = m->next;
+    if (s->first == NULL)
+        s->last = &s->first;
+    s->queued -= m->size;
+    grpc_byte_buffer_destroy(m->buffer);
+    free(m);
+    s->write = WRITE_READY;
+    pump(s);
+    if (s->first == NULL && !s->closing && !s->drain_due) {
+        s->drain_due = true;
+        append(s, &s->drain);
+    }
+}
+
+static void on_drain(struct rpc_stream *s, bool ok)
+{
+    (void)ok;
+    (void)pthread_mutex_lock(&s->mutex);
+    s->drain_due = false;
+    bool drained = s->first == NULL && !s->closing; /* else it comes again, or is of no use */
     (void)pthread_mutex_unlock(&s->mutex);
     if (drained && s->events.on_drained != NULL)
         s->events.on_drained(s->context, s);
@@ -494,7 +517,8 @@ static struct rpc_stream *create_stream(const struct log *log)
     s->last = &s->first;
     init_event(s, &s->begin, on_nothing);
     init_event(s, &s->receive, on_received);
-    init_event(s, &s->send, on_sent);
+    init_event(s, &s->send, NULL); /* settled at once */
+    init_event(s, &s->drain, on_drain);
     init_event(s, &s->close, on_nothing);
     init_event(s, &s->end, on_status);
     grpc_metadata_array_init(&s->initial);

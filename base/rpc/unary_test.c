@@ -394,5 +394,5 @@ int main(void)
         cmocka_unit_test(test_runtime_needs_threads),
         cmocka_unit_test(test_code_names),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, fixture_end_group);
 }

@@ -1,5 +1,6 @@
 #include "base/rpc/testing/fixture.h"
 
+#include <grpc/grpc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -42,6 +43,13 @@ int fixture_tear_down(void **state)
     rpc_server_destroy(f->server);
     rpc_runtime_destroy(f->runtime);
     free(f);
+    return 0;
+}
+
+int fixture_end_group(void **state)
+{
+    (void)state;
+    grpc_shutdown_blocking();
     return 0;
 }
 
