@@ -1,0 +1,93 @@
+#include "cli/issuer/key_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum err read_all(int fd, const char *path, struct buffer *out, struct err_text *why)
+{
+    for (;;) {
+        uint8_t *room = buffer_reserve(out, 4096);
+        if (room == NULL) {
+            return err_set(why, ERR_LIMIT, "%s is larger than %zu bytes", path, out->cap);
+        }
+        ssize_t got = read(fd, room, 4096);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
+        }
+        if (got == 0) {
+            return OK;
+        }
+        buffer_commit(out, (size_t)got);
+    }
+}
+
+enum err key_file_read(const char *path, struct buffer *out, struct err_text *why)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return err_set(why, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", path,
+                       strerror(errno));
+    }
+    struct stat st;
+    enum err e = OK;
+    if (fstat(fd, &st) != 0) {
+        e = err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
+    } else if (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0) {
+        e = err_set(why, ERR_DENIED,
+                    "%s has mode %04o; a key must be for its owner alone: chmod 600 %s", path,
+                    st.st_mode & 07777, path);
+    } else {
+        e = read_all(fd, path, out, why);
+    }
+    (void)close(fd);
+    return e;
+}
+
+static enum err write_all(int fd, const char *path, struct bytes content, struct err_text *why)
+{
+    while (content.size > 0) {
+        ssize_t put = write(fd, content.data, content.size);
+        if (put < 0 && errno == EINTR) {
+            continue;
+        }
+        if (put < 0) {
+            return err_set(why, errno == ENOSPC ? ERR_FULL : ERR_IO, "%s: %s", path,
+                           strerror(errno));
+        }
+        content = bytes_of(content.data + put, content.size - (size_t)put);
+    }
+    return fsync(fd) == 0 ? OK : err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
+}
+
+enum err key_file_write(const char *path, struct bytes content, struct err_text *why)
+{
+    char *temporary = NULL;
+    if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
+        return err_set(why, ERR_NO_MEMORY, "memory is short");
+    }
+    int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
+    if (fd < 0) {
+        enum err e = err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
+        free(temporary);
+        return e;
+    }
+    enum err e = write_all(fd, path, content, why);
+    if (close(fd) != 0 && e == OK) {
+        e = err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
+    }
+    if (e == OK && rename(temporary, path) != 0) {
+        e = err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
+    }
+    if (e != OK) {
+        (void)unlink(temporary);
+    }
+    free(temporary);
+    return e;
+}
