@@ -1,0 +1,153 @@
+#include "controlplane/audit/ingest.h"
+
+#include <string.h>
+
+#include "controlplane/audit/record.h"
+
+enum {
+    /* What is appended in one transaction. */
+    CHUNK_RECORDS = 4096,
+    CHUNK_MEMORY = 16 << 20,
+    /* A chunk, and the one record that makes it full: unpacked, one of 1 MiB may take 64 of them.
+     */
+    ARENA_BLOCK = 1 << 18,
+    ARENA_CAP = CHUNK_MEMORY + (64 << 20),
+};
+
+struct chunk {
+    const struct audit_ingest *ingest;
+    const char *sidecar;
+    struct arena *arena;
+    struct store_audit_record *records; /* in the arena */
+    size_t count;
+    bool key_is_known;
+    uint8_t key_hash[STORE_HASH_SIZE];
+};
+
+static enum err heartbeat_check(struct chunk *c, const Chaperone__V1__Record *record,
+                                struct err_text *why)
+{
+    if (!c->key_is_known) {
+        struct store_sidecar enrolled;
+        enum err err = store_sidecar_get(c->ingest->store, c->sidecar, c->arena, &enrolled);
+        if (err != OK) {
+            return err_set(why, err, "the key of sidecar %.64s cannot be read", c->sidecar);
+        }
+        memcpy(c->key_hash, enrolled.key_hash, STORE_HASH_SIZE);
+        c->key_is_known = true;
+    }
+    return audit_record_check_heartbeat(record, c->key_hash, why);
+}
+
+/* Within the chunk; the store checks its first one against the end of the stream. */
+static enum err chain_check(const struct chunk *c, const struct store_audit_record *r,
+                            struct err_text *why)
+{
+    if (c->count == 0) {
+        return OK;
+    }
+    const struct store_audit_record *before = &c->records[c->count - 1];
+    if (r->sequence != before->sequence + 1) {
+        return err_set(why, ERR_INVALID, "record %llu: a gap, expected %llu",
+                       (unsigned long long)r->sequence, (unsigned long long)before->sequence + 1);
+    }
+    if (memcmp(r->previous, before->hash, STORE_HASH_SIZE) != 0) {
+        return err_set(why, ERR_INVALID,
+                       "record %llu: its previous hash is not the hash of the record before it",
+                       (unsigned long long)r->sequence);
+    }
+    return OK;
+}
+
+static enum err record_take(struct chunk *c, struct bytes canonical, struct err_text *why)
+{
+    struct audit_record record;
+    enum err err = audit_record_parse(canonical, c->arena, &record, why);
+    if (err != OK) {
+        return err;
+    }
+    if (strcmp(record.message->sidecar, c->sidecar) != 0) {
+        return err_set(why, ERR_DENIED, "record %llu: it is of another sidecar than the one here",
+                       (unsigned long long)record.stored.sequence);
+    }
+    err = chain_check(c, &record.stored, why);
+    if (err == OK && record.stored.index.kind == STORE_HEARTBEAT) {
+        err = heartbeat_check(c, record.message, why);
+    }
+    if (err == OK) {
+        c->records[c->count++] = record.stored;
+    }
+    return err;
+}
+
+static enum err chunk_append(struct chunk *c, struct store_audit_last *out_last,
+                             struct err_text *why)
+{
+    struct store_audit_appended done;
+    const struct audit_ingest *ingest = c->ingest;
+    enum err err = store_audit_append(ingest->store, c->sidecar, c->records, c->count,
+                                      clock_wall(&ingest->clock), &done, NULL, why);
+    if (err != OK) {
+        return err;
+    }
+    *out_last = done.last;
+    if (done.added > 0 && ingest->feed != NULL) {
+        audit_feed_publish(ingest->feed, done.last_position);
+    }
+    return OK;
+}
+
+/* Takes records from the front of the batch until the chunk is full or one is wrong, and appends
+ * what it has: what came before a wrong one is good, and evidence. */
+static enum err chunk_run(struct chunk *c, const ProtobufCBinaryData *records, size_t count,
+                          size_t *out_taken, struct store_audit_last *out_last,
+                          struct err_text *why)
+{
+    size_t max = count < CHUNK_RECORDS ? count : CHUNK_RECORDS;
+    enum err wrong = OK;
+    arena_reset(c->arena);
+    c->count = 0;
+    c->records = arena_alloc(c->arena, max * sizeof(struct store_audit_record));
+    if (c->records == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    while (wrong == OK && c->count < max && arena_used(c->arena) < CHUNK_MEMORY) {
+        const ProtobufCBinaryData *next = &records[c->count];
+        wrong = record_take(c, bytes_of(next->data, next->len), why);
+    }
+    if (c->count > 0) {
+        struct err_text why_not = {.text = ""};
+        enum err err = chunk_append(c, out_last, &why_not);
+        if (err != OK) {
+            return err_set(why, err, "%s", why_not.text);
+        }
+    }
+    *out_taken = c->count;
+    return wrong;
+}
+
+enum err audit_ingest_append(const struct audit_ingest *ingest, const char *sidecar,
+                             const ProtobufCBinaryData *records, size_t count,
+                             struct store_audit_last *out_last, struct err_text *why)
+{
+    struct chunk c = {.ingest = ingest, .sidecar = sidecar};
+    struct store_audit_last last;
+    enum err err = store_audit_last(ingest->store, sidecar, &last);
+    if (err != OK) {
+        return err_set(why, err, "the end of the stream of sidecar %.64s cannot be read", sidecar);
+    }
+    c.arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    if (c.arena == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t at = 0; err == OK && at < count;) {
+        size_t taken = 0;
+        err = chunk_run(&c, records + at, count - at, &taken, &last, why);
+        at += taken;
+    }
+    arena_destroy(c.arena);
+    if (err == OK) {
+        *out_last = last;
+    }
+    return err;
+}
