@@ -168,6 +168,8 @@ void recorder_reader_destroy(struct recorder_reader *reader); /* takes NULL */
  * the sequence numbers is a loss that is (or will be) recorded. */
 enum err recorder_reader_next(struct recorder_reader *reader, size_t max_count, size_t max_bytes,
                               struct recorder_batch *out) MUST_USE;
+/* Everything up to this number was given, or cannot be read. */
+uint64_t recorder_reader_position(const struct recorder_reader *reader);
 /* The hash of one record that is still here; ERR_NOT_FOUND. `out` has RECORDER_HASH_SIZE bytes. */
 enum err recorder_find_hash(struct recorder *recorder, uint64_t sequence, uint8_t *out) MUST_USE;
 

@@ -267,6 +267,11 @@ enum err recorder_reader_next(struct recorder_reader *reader, size_t max_count, 
     return OK;
 }
 
+uint64_t recorder_reader_position(const struct recorder_reader *reader)
+{
+    return spool_reader_position(reader->spool);
+}
+
 enum err recorder_find_hash(struct recorder *r, uint64_t sequence, uint8_t *out)
 {
     struct spool_reader *reader = NULL;

@@ -96,6 +96,7 @@ void spool_reader_destroy(struct spool_reader *reader); /* takes NULL */
 /* The next whole record; damage is passed over. False: nothing more now. It is borrowed until
  * spool_reader_release, which also lets go of files that were read to their end. */
 bool spool_reader_next(struct spool_reader *reader, struct segment_frame *out);
+uint64_t spool_reader_position(const struct spool_reader *reader);
 void spool_reader_release(struct spool_reader *reader);
 /* The record that next gave will be given again. */
 void spool_reader_unread(struct spool_reader *reader);

@@ -55,7 +55,7 @@ struct spool {
     struct segment *first, *end_of_list;
     struct segment *prepared; /* the next one, without a header */
     bool is_preparing;
-    enum err prepare_error;   /* of the last attempt */
+    enum err prepare_error; /* of the last attempt */
     int64_t prepare_failed_ns;
     uint64_t used; /* bytes of all files, the prepared one too */
     uint64_t sync_requested;
@@ -68,7 +68,8 @@ struct spool {
 
 void segment_name(uint64_t first, char *out);
 
-/* Makes the file that will be the next segment. With the lock held, which it gives up in between. */
+/* Makes the file that will be the next segment. With the lock held, which it gives up in between.
+ */
 enum err segment_prepare(struct spool *s);
 /* Gives the prepared file its header and name, and lists it. With the lock held. */
 enum err segment_activate(struct spool *s, uint64_t first, const uint8_t *previous,

@@ -123,6 +123,11 @@ bool spool_reader_next(struct spool_reader *r, struct segment_frame *out)
     }
 }
 
+uint64_t spool_reader_position(const struct spool_reader *r)
+{
+    return r->after;
+}
+
 void spool_reader_unread(struct spool_reader *r)
 {
     r->offset = r->before_offset;

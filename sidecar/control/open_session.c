@@ -1,0 +1,49 @@
+/* A session's grant: one call, with a reason that an agent understands when there is none. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sidecar/control/control_internal.h"
+
+struct opening {
+    struct control *control;
+    control_open_fn *fn;
+    void *context;
+};
+
+static void on_reply(void *context, const struct rpc_status *status, const ProtobufCMessage *reply)
+{
+    struct opening *o = context;
+    struct rpc_status told = *status;
+    const struct tunnel *tunnel = o->control->tunnel;
+    const char *reason = tunnel == NULL ? "" : tunnel_error(tunnel);
+    bool is_away = status->code == RPC_UNAVAILABLE || status->code == RPC_DEADLINE_EXCEEDED;
+    if (is_away && reason[0] != '\0') {
+        /* gRPC only knows that its own socket was closed. */
+        rpc_status_set(&told, status->code, "the control plane cannot be reached: %s", reason);
+    }
+    o->fn(o->context, &told, (const Chaperone__V1__OpenSessionResponse *)reply);
+}
+
+enum err control_open_session(struct control *c, const Chaperone__V1__OpenSessionRequest *request,
+                              control_open_fn *fn, void *context, struct control_call **out)
+{
+    const struct opening opening = {.control = c, .fn = fn, .context = context};
+    const struct call_options options = {
+        .mail = c->mail,
+        .tunnel = c->tunnel,
+        .refusal = "the sidecar is not enrolled with the control plane yet",
+        .service = &chaperone__v1__sidecar__descriptor,
+        .method = "OpenSession",
+        .request = &request->base,
+        .deadline_ms = c->open_timeout_ms,
+        .fn = on_reply,
+        .context = &opening,
+        .context_size = sizeof(opening),
+    };
+    return call_start(&options, out);
+}
+
+void control_call_cancel(struct control_call *call)
+{
+    call_cancel(call);
+}

@@ -1,0 +1,97 @@
+#include "sidecar/control/state_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NAME_SIZE = 64, READ_STEP = 16 << 10 };
+
+enum err state_directory_open(const char *path, int *out_dir, int *out_lock, struct err_text *why)
+{
+    struct stat status;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        return err_set(why, ERR_INVALID, "the state directory %s cannot be made: %s", path,
+                       strerror(errno));
+    }
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) {
+        return err_set(why, ERR_INVALID, "the state directory %s cannot be opened: %s", path,
+                       strerror(errno));
+    }
+    int lock = -1;
+    enum err result = OK;
+    if (fstat(dir, &status) != 0 || status.st_uid != geteuid() || fchmod(dir, 0700) != 0) {
+        result = err_set(why, ERR_INVALID, "the state directory %s belongs to another user", path);
+    } else if ((lock = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0) {
+        result = err_set(why, ERR_INVALID, "%s/lock cannot be opened: %s", path, strerror(errno));
+    } else if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        result = err_set(why, ERR_EXISTS, "another sidecar uses the state directory %s", path);
+    }
+    if (result != OK) {
+        if (lock >= 0) {
+            (void)close(lock);
+        }
+        (void)close(dir);
+        return result;
+    }
+    *out_dir = dir;
+    *out_lock = lock;
+    return OK;
+}
+
+enum err state_file_read(int dir, const char *name, struct buffer *out)
+{
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+    }
+    enum err result = OK;
+    uint8_t chunk[READ_STEP];
+    ssize_t n;
+    while (result == OK && (n = read(fd, chunk, sizeof(chunk))) != 0) {
+        result = n < 0 ? ERR_IO : buffer_append(out, bytes_of(chunk, (size_t)n));
+    }
+    bytes_wipe(chunk, sizeof(chunk));
+    (void)close(fd);
+    return result;
+}
+
+static enum err write_all(int fd, struct bytes content)
+{
+    while (content.size > 0) {
+        ssize_t n = write(fd, content.data, content.size);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_IO;
+        }
+        content.data += n;
+        content.size -= (size_t)n;
+    }
+    return fsync(fd) == 0 ? OK : ERR_IO;
+}
+
+enum err state_file_write(int dir, const char *name, struct bytes content)
+{
+    char temporary[NAME_SIZE];
+    (void)snprintf(temporary, sizeof(temporary), "%s.new", name);
+    int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return ERR_IO;
+    }
+    enum err result = write_all(fd, content);
+    if (close(fd) != 0 && result == OK) {
+        result = ERR_IO;
+    }
+    if (result == OK && (renameat(dir, temporary, dir, name) != 0 || fsync(dir) != 0)) {
+        result = ERR_IO;
+    }
+    if (result != OK) {
+        (void)unlinkat(dir, temporary, 0);
+    }
+    return result;
+}

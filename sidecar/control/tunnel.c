@@ -1,0 +1,350 @@
+#include "sidecar/control/tunnel.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/crypto/crypto.h"
+#include "base/net/conn.h"
+#include "base/net/tls.h"
+
+enum {
+    TUNNEL_CONNECT_MS = 10000, /* and as much for the handshake */
+    TUNNEL_FLUSH_MS = 2000,
+    TUNNEL_PIPES = 8,        /* gRPC needs one, two while it reconnects */
+    TUNNEL_CHUNK = 64 << 10, /* read at once, on the stack */
+    TUNNEL_NAME_RANDOM = 16,
+    /* gRPC's own backoff: a control plane that comes back is found soon. */
+    TUNNEL_BACKOFF_MS = 3000,
+};
+
+enum pipe_state { PIPE_CONNECTING, PIPE_HANDSHAKE, PIPE_OPEN };
+
+/* One of gRPC's connections and its TLS connection. */
+struct pipe {
+    struct tunnel *tunnel;
+    struct pipe *next;
+    struct conn *local, *remote;
+    enum pipe_state state;
+};
+
+struct tunnel {
+    _Atomic int references;
+    struct loop *loop;
+    const struct log *log;
+    char *host, *server_name;
+    uint16_t port;
+    struct tls_context *tls;
+    struct rpc_channel *channel;
+    int fd; /* listening; -1: closed */
+    ev_io accept_io;
+    struct pipe *pipes;
+    size_t pipe_count;
+    char error[TUNNEL_ERROR_SIZE];
+};
+
+/* ---- pipes ---- */
+
+static void pipe_free(struct pipe *p)
+{
+    struct tunnel *t = p->tunnel;
+    struct pipe **link = &t->pipes;
+    while (*link != p) {
+        link = &(*link)->next;
+    }
+    *link = p->next;
+    t->pipe_count--;
+    free(p);
+}
+
+static void pipe_close(struct pipe *p)
+{
+    conn_close(p->local);
+    conn_close(p->remote);
+    pipe_free(p);
+}
+
+static void pipe_fail(struct pipe *p, const char *why)
+{
+    struct tunnel *t = p->tunnel;
+    if (strcmp(t->error, why) != 0) { /* not once per attempt */
+        (void)snprintf(t->error, sizeof(t->error), "%s", why);
+        log_event(t->log, LOG_WARN, "control_plane_not_reached", log_text("host", t->host),
+                  log_number("port", t->port), log_text("error", why));
+    }
+    pipe_close(p);
+}
+
+/* Moves what there is, at most one chunk a turn, and stops reading while the other side is slow. */
+static void pump(struct pipe *p, struct conn *from, struct conn *to)
+{
+    uint8_t chunk[TUNNEL_CHUNK];
+    size_t n = 0;
+    switch (conn_read(from, chunk, sizeof(chunk), &n)) {
+    case CONN_OK:
+        if (conn_write(to, bytes_of(chunk, n)) != OK) {
+            pipe_close(p);
+        } else if (conn_queued(to) > CONN_HIGH_WATER) {
+            conn_pause(from);
+        }
+        break;
+    case CONN_AGAIN: break;
+    case CONN_EOF:
+        conn_close(from);
+        conn_close_after_flush(to, TUNNEL_FLUSH_MS);
+        pipe_free(p);
+        break;
+    case CONN_FAILED: pipe_close(p); break;
+    }
+}
+
+static void on_local_readable(void *context)
+{
+    struct pipe *p = context;
+    pump(p, p->local, p->remote);
+}
+
+static void on_remote_readable(void *context)
+{
+    struct pipe *p = context;
+    pump(p, p->remote, p->local);
+}
+
+static void on_local_drained(void *context)
+{
+    struct pipe *p = context;
+    conn_resume(p->remote);
+}
+
+static void on_remote_drained(void *context)
+{
+    struct pipe *p = context;
+    if (p->state == PIPE_OPEN) {
+        conn_resume(p->local);
+    }
+}
+
+static void on_local_failed(void *context, enum err error, const char *why)
+{
+    (void)error;
+    (void)why;
+    pipe_close(context);
+}
+
+static void on_remote_failed(void *context, enum err error, const char *why)
+{
+    (void)error;
+    pipe_fail(context, why);
+}
+
+static void on_remote_ready(void *context)
+{
+    struct pipe *p = context;
+    struct tunnel *t = p->tunnel;
+    if (p->state == PIPE_CONNECTING) {
+        p->state = PIPE_HANDSHAKE;
+        if (conn_start_tls(p->remote, t->tls, t->server_name, TUNNEL_CONNECT_MS) != OK) {
+            pipe_fail(p, "TLS cannot be started");
+        }
+        return;
+    }
+    p->state = PIPE_OPEN;
+    t->error[0] = '\0';
+    conn_resume(p->local);
+    conn_resume(p->remote);
+}
+
+static const struct conn_events local_events = {
+    .on_readable = on_local_readable, .on_drained = on_local_drained, .on_failed = on_local_failed};
+static const struct conn_events remote_events = {.on_ready = on_remote_ready,
+                                                 .on_readable = on_remote_readable,
+                                                 .on_drained = on_remote_drained,
+                                                 .on_failed = on_remote_failed};
+
+/* Takes the socket. */
+static void pipe_open(struct tunnel *t, int fd)
+{
+    struct pipe *p = calloc(1, sizeof(*p));
+    if (p == NULL || conn_create(t->loop, fd, &local_events, p, &p->local) != OK) {
+        free(p);
+        (void)close(fd);
+        return;
+    }
+    p->tunnel = t;
+    p->state = PIPE_CONNECTING;
+    if (conn_connect(t->loop, t->host, t->port, TUNNEL_CONNECT_MS, &remote_events, p, &p->remote) !=
+        OK) {
+        conn_close(p->local);
+        free(p);
+        return;
+    }
+    p->next = t->pipes;
+    t->pipes = p;
+    t->pipe_count++;
+}
+
+/* ---- the listener ---- */
+
+static bool is_ourselves(int fd)
+{
+    struct ucred peer = {0};
+    socklen_t size = sizeof(peer);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && size == sizeof(peer) &&
+           peer.pid == getpid();
+}
+
+static void on_accept(struct ev_loop *ev, ev_io *io, int events)
+{
+    (void)ev;
+    (void)events;
+    struct tunnel *t = io->data;
+    int fd = accept4(t->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        return;
+    }
+    if (!is_ourselves(fd)) {
+        log_event(t->log, LOG_WARN, "tunnel_stranger_refused");
+        (void)close(fd);
+    } else if (t->pipe_count >= TUNNEL_PIPES) {
+        (void)close(fd);
+    } else {
+        pipe_open(t, fd);
+    }
+}
+
+/* Listens, and writes gRPC's name of the socket. */
+static enum err start_listening(struct tunnel *t, char *out_target, size_t size)
+{
+    uint8_t raw[TUNNEL_NAME_RANDOM];
+    char hex[2 * TUNNEL_NAME_RANDOM + 1];
+    struct crypto_random random = crypto_random_system();
+    enum err result = crypto_random_fill(&random, raw, sizeof(raw));
+    if (result != OK) {
+        return result;
+    }
+    crypto_hex_encode(bytes_of(raw, sizeof(raw)), hex);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int length = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "chaperone-%s", hex);
+    socklen_t address_size =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+    (void)snprintf(out_target, size, "unix-abstract:chaperone-%s", hex);
+    t->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (t->fd < 0 || bind(t->fd, (struct sockaddr *)&address, address_size) != 0 ||
+        listen(t->fd, TUNNEL_PIPES) != 0) {
+        return ERR_IO;
+    }
+    ev_io_init(&t->accept_io, on_accept, t->fd, EV_READ);
+    t->accept_io.data = t;
+    ev_io_start(loop_ev(t->loop), &t->accept_io);
+    return OK;
+}
+
+/* ---- lifetime ---- */
+
+static void tunnel_free(void *context)
+{
+    struct tunnel *t = context;
+    tunnel_close(t);
+    tls_context_destroy(t->tls);
+    free(t->host);
+    free(t->server_name);
+    free(t);
+}
+
+enum err tunnel_create(const struct tunnel_options *options, struct tunnel **out,
+                       struct err_text *why)
+{
+    struct tunnel *t = calloc(1, sizeof(*t));
+    if (t == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    atomic_store(&t->references, 1);
+    t->fd = -1;
+    t->loop = options->loop;
+    t->log = options->log;
+    t->port = options->port;
+    t->host = strdup(options->host);
+    t->server_name = strdup(options->server_name);
+    const struct tls_client_options tls = {.verify = TLS_CHECK_NAME,
+                                           .ca_pem = options->ca_pem,
+                                           .certificate_pem = options->certificate_pem,
+                                           .key_pem = options->key_pem,
+                                           .alpn = "h2",
+                                           .only_tls13 = true};
+    char target[128];
+    enum err result = t->host == NULL || t->server_name == NULL ? ERR_NO_MEMORY : OK;
+    if (result == OK) {
+        result = tls_client_create(&tls, &t->tls, why);
+    }
+    if (result == OK) {
+        result = start_listening(t, target, sizeof(target));
+    }
+    if (result == OK) {
+        const struct rpc_channel_options channel = {
+            .target = target, .authority = t->server_name, .max_backoff_ms = TUNNEL_BACKOFF_MS};
+        result = rpc_channel_create(options->runtime, &channel, &t->channel);
+    }
+    if (result != OK) {
+        tunnel_free(t);
+        return result;
+    }
+    *out = t;
+    return OK;
+}
+
+struct tunnel *tunnel_retain(struct tunnel *t)
+{
+    (void)atomic_fetch_add(&t->references, 1);
+    return t;
+}
+
+void tunnel_release(struct tunnel *t)
+{
+    if (t == NULL || atomic_fetch_sub(&t->references, 1) > 1) {
+        return;
+    }
+    rpc_channel_destroy(t->channel);
+    t->channel = NULL;
+    /* Without memory for the post the tunnel stays until the process ends: it cannot be closed on
+     * this thread. */
+    enum err posted = loop_post(t->loop, tunnel_free, t);
+    (void)posted;
+}
+
+struct rpc_channel *tunnel_channel(const struct tunnel *t)
+{
+    return t->channel;
+}
+
+void tunnel_close(struct tunnel *t)
+{
+    if (t->fd >= 0) {
+        ev_io_stop(loop_ev(t->loop), &t->accept_io);
+        (void)close(t->fd);
+        t->fd = -1;
+    }
+    while (t->pipes != NULL) {
+        pipe_close(t->pipes);
+    }
+}
+
+bool tunnel_is_connected(const struct tunnel *t)
+{
+    for (const struct pipe *p = t->pipes; p != NULL; p = p->next) {
+        if (p->state == PIPE_OPEN) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *tunnel_error(const struct tunnel *t)
+{
+    return t->error;
+}
