@@ -14,6 +14,7 @@ enum {
     CONNECTIONS_MAX = 64,
     IDLE_TIMEOUT_S = 10,
     BODY_MAX = 16 * 1024,
+    DRAIN_MAX = 1 << 20, /* more than this, and the connection is closed */
 };
 
 struct http {
@@ -218,7 +219,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *c, const cha
             form_feed(x->form, data, *size);
         }
         *size = 0;
-        return x->body_size <= 64 * BODY_MAX ? MHD_YES : MHD_NO;
+        return x->body_size <= (size_t)DRAIN_MAX ? MHD_YES : MHD_NO;
     }
     if (!may_ask(h, c)) {
         return answer_error(c, MHD_HTTP_FORBIDDEN, "access_denied",

@@ -347,7 +347,7 @@ static void test_issuer_that_stops(void **state)
     char *token = mint(f, &(struct issuer_token){.subject = "a", .lifetime_s = 100000});
     identity_destroy(verify(f, token));
     issuer_stop(f->issuer);
-    pass(f, 7 * 3600);
+    pass(f, INT64_C(7) * 3600);
     identity_destroy(verify(f, token)); /* with the keys it has */
     identity_verifier_destroy(f->verifier);
     f->verifier = open_verifier(f);

@@ -281,6 +281,9 @@ bool identity_has_group(const struct identity *id, const char *group)
 static struct identity_claim view(const cJSON *value)
 {
     struct identity_claim claim = {.kind = IDENTITY_CLAIM_NONE};
+    if (value == NULL) {
+        return claim;
+    }
     if (cJSON_IsString(value)) {
         claim.kind = IDENTITY_CLAIM_TEXT;
         claim.text = value->valuestring;

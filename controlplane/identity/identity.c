@@ -106,24 +106,26 @@ void identity_verifier_destroy(struct identity_verifier *v)
     free(v);
 }
 
-static enum err choose_provider(const struct identity_verifier *v, const struct token *t,
-                                const struct provider **out, struct err_text *why)
+/* NULL: ERR_DENIED, and `why` says so. */
+static const struct provider *choose_provider(const struct identity_verifier *v,
+                                              const struct token *t, struct err_text *why)
 {
     const char *issuer = strict_json_string(t->claims, "iss");
     const struct provider *p = find_provider(v, issuer);
     if (p == NULL) {
         char quoted[STRICT_JSON_QUOTE_SIZE];
-        return err_set(why, ERR_DENIED, "the token's issuer %s is not configured",
-                       issuer == NULL ? "(none)" : strict_json_quote(issuer, quoted));
+        (void)err_set(why, ERR_DENIED, "the token's issuer %s is not configured",
+                      issuer == NULL ? "(none)" : strict_json_quote(issuer, quoted));
+        return NULL;
     }
     for (size_t i = 0; i < p->config.algorithm_count; i++) {
         if (strcmp(p->config.algorithms[i], t->algorithm->name) == 0) {
-            *out = p;
-            return OK;
+            return p;
         }
     }
-    return err_set(why, ERR_DENIED, "the token's algorithm %s is not allowed for its issuer",
-                   t->algorithm->name);
+    (void)err_set(why, ERR_DENIED, "the token's algorithm %s is not allowed for its issuer",
+                  t->algorithm->name);
+    return NULL;
 }
 
 /* Once with the keys at hand; when the key is not among them, once more with newer ones. */
@@ -159,16 +161,13 @@ enum err identity_verify(struct identity_verifier *v, struct bytes token, struct
 {
     struct err_text unused;
     struct token t = {0};
-    const struct provider *p = NULL;
     why = why == NULL ? &unused : why;
     enum err e = token_init(&t, token, why);
     if (e != OK) {
         return e;
     }
-    e = choose_provider(v, &t, &p, why);
-    if (e == OK) {
-        e = check_signature(p, &t, why);
-    }
+    const struct provider *p = choose_provider(v, &t, why);
+    e = p == NULL ? ERR_DENIED : check_signature(p, &t, why);
     if (e == OK) {
         e = claims_read(&p->config, t.claims, clock_wall(&v->clock), out, why);
         if (e == OK) {

@@ -237,10 +237,10 @@ void jwk_destroy(struct jwk *key)
 
 bool jwk_fits(const struct jwk *key, const struct algorithm *algorithm)
 {
-    if (strcmp(key->kty, algorithm->kty) != 0) {
+    if (key->kty == NULL || strcmp(key->kty, algorithm->kty) != 0) {
         return false;
     }
-    if (algorithm->crv != NULL && strcmp(key->crv, algorithm->crv) != 0) {
+    if (algorithm->crv != NULL && (key->crv == NULL || strcmp(key->crv, algorithm->crv) != 0)) {
         return false;
     }
     /* An OKP key says "EdDSA" or, since RFC 9864, "Ed25519", of the same thing. */

@@ -83,7 +83,7 @@ enum err jwks_parse(struct bytes document, struct jwks **out, struct err_text *w
         e = parse_keys(cJSON_GetObjectItemCaseSensitive(root, "keys"), &keys, why);
     }
     cJSON_Delete(root);
-    if (e == OK && keys->usable == 0) {
+    if (keys != NULL && keys->usable == 0) {
         e = err_set(why, ERR_INVALID, "the key set has no key to verify with%s%s",
                     keys->count == 0 ? "" : "; of the first: ",
                     keys->count == 0 ? "" : keys->entries[0].problem);

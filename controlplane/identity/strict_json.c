@@ -170,13 +170,24 @@ const cJSON *strict_json_find(const cJSON *object, const char *path)
 
 const char *strict_json_quote(const char *text, char *out)
 {
+    static const char shortened[] = "...\"";
+    const size_t room = STRICT_JSON_QUOTE_SIZE - sizeof shortened;
     size_t at = 0;
-    const size_t last = STRICT_JSON_QUOTE_SIZE - 6; /* closing quote, "...", terminator */
     out[at++] = '"';
     size_t i = 0;
-    for (; text[i] != '\0' && at < last; i++) {
-        out[at++] = text[i] >= ' ' && text[i] <= '~' && text[i] != '"' ? text[i] : '?';
+    for (; text[i] != '\0' && at < room; i++) {
+        bool plain = text[i] >= ' ' && text[i] <= '~' && text[i] != '"';
+        out[at] = '?';
+        if (plain) {
+            out[at] = text[i];
+        }
+        at++;
     }
-    (void)strcpy(out + at, text[i] == '\0' ? "\"" : "...\"");
+    if (text[i] == '\0') {
+        out[at] = '"';
+        out[at + 1] = '\0';
+    } else {
+        memcpy(out + at, shortened, sizeof shortened);
+    }
     return out;
 }
