@@ -101,15 +101,19 @@ static enum err put(struct rpc_health *health, const char *service, bool serving
     return OK;
 }
 
-/* One answer waits at most: a slow watcher gets the newest when it has read the one before. */
-static void tell(struct watch *w)
+static void say(struct watch *w)
 {
-    if (w->service == NULL || rpc_stream_queued(w->stream) > 0)
-        return;
     Response response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
     response.status = look_up(w->health, w->service);
     if (response.status != w->said && rpc_stream_send(w->stream, &response.base) == OK)
         w->said = response.status;
+}
+
+/* One answer waits at most: a slow watcher gets the newest when it has read the one before. */
+static void tell(struct watch *w)
+{
+    if (w->service != NULL && rpc_stream_queued(w->stream) == 0)
+        say(w);
 }
 
 /* ---- the service ---------------------------------------------------------------------- */
@@ -243,7 +247,8 @@ void rpc_health_stop(struct rpc_health *health)
     (void)pthread_mutex_lock(&health->mutex);
     health->stopped = true;
     for (struct watch *w = health->watches; w != NULL; w = w->next) {
-        tell(w);
+        if (w->service != NULL)
+            say(w); /* behind what waits: it is the last one */
         rpc_stream_finish(w->stream, RPC_UNAVAILABLE, "the server shuts down");
     }
     (void)pthread_mutex_unlock(&health->mutex);

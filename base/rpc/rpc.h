@@ -217,6 +217,7 @@ enum err rpc_server_describe(struct rpc_server *server, struct bytes descriptor_
 /* grpc.health.v1 is always served; "" is the whole server. Until it is set: SERVING. */
 void rpc_server_set_health(struct rpc_server *server, const char *service, bool serving);
 enum err rpc_server_start(struct rpc_server *server, struct err_text *why) MUST_USE;
+/* The port that was bound, also before start; 0 for a unix socket. */
 int rpc_server_port(const struct rpc_server *server);
 /* Accepts nothing new, waits until the open calls end or `grace_ms` passed, cancels the rest.
  * Blocks. */

@@ -154,11 +154,15 @@ enum err rpc_server_create(struct rpc_runtime *runtime, const struct rpc_server_
     server->port = listen_on(server->core, options);
     if (server->port <= 0) {
         rpc_server_destroy(server);
-        return err_set(why, ERR_IO,
-                       "cannot listen on %s: it is in use, not an address of this host, not "
-                       "permitted, or not of the form HOST:PORT or unix:PATH",
-                       options->address);
+        return err_set(
+            why, ERR_IO,
+            "cannot listen on %s: it is in use, not an address of this host, not "
+            "permitted, or not of the form HOST:PORT or unix:PATH%s",
+            options->address,
+            options->credentials == NULL ? "" : "; or the certificate and key are not usable PEM");
     }
+    if (strncmp(options->address, "unix:", 5) == 0)
+        server->port = 0; /* gRPC says 1 */
     *out = server;
     return OK;
 }
