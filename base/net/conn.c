@@ -14,6 +14,8 @@
 #include "base/net/resolve.h"
 #include "base/net/tls_internal.h"
 
+enum { CONN_KEEP = 2 << 10 }; /* bytes of a queue that an idle connection keeps */
+
 /* CONN_RESOLVING → CONN_CONNECTING → CONN_OPEN ⇄ CONN_HANDSHAKE; all → CONN_BROKEN → CONN_CLOSED */
 enum conn_state {
     CONN_RESOLVING,
@@ -460,24 +462,15 @@ static ssize_t write_now(struct conn *c, struct bytes b)
     return n;
 }
 
-enum err conn_write(struct conn *c, struct bytes b)
+static bool is_writable(const struct conn *c)
 {
-    if (c->state == CONN_BROKEN || c->state == CONN_CLOSED || c->state == CONN_FLUSHING) {
+    return c->state != CONN_BROKEN && c->state != CONN_CLOSED && c->state != CONN_FLUSHING;
+}
+
+enum err conn_append(struct conn *c, struct bytes b)
+{
+    if (!is_writable(c)) {
         return ERR_CLOSED;
-    }
-    while (c->state == CONN_OPEN && buffer_size(&c->out) == 0 && b.size > 0) {
-        ssize_t n = write_now(c, b);
-        if (n < 0) {
-            return ERR_CLOSED;
-        }
-        if (n == 0) {
-            break;
-        }
-        b.data += n;
-        b.size -= (size_t)n;
-    }
-    if (b.size == 0) {
-        return OK;
     }
     enum err e = buffer_append(&c->out, b);
     if (e == OK) {
@@ -487,6 +480,27 @@ enum err conn_write(struct conn *c, struct bytes b)
         }
     }
     return e;
+}
+
+enum err conn_write(struct conn *c, struct bytes b)
+{
+    if (!is_writable(c)) {
+        return ERR_CLOSED;
+    }
+    if (c->state == CONN_OPEN && buffer_size(&c->out) == 0) {
+        while (b.size > 0) {
+            ssize_t n = write_now(c, b);
+            if (n < 0) {
+                return ERR_CLOSED;
+            }
+            if (n == 0) {
+                break;
+            }
+            b.data += n;
+            b.size -= (size_t)n;
+        }
+    }
+    return b.size == 0 ? OK : conn_append(c, b);
 }
 
 size_t conn_queued(const struct conn *c)
@@ -508,7 +522,9 @@ static void flush(struct conn *c)
         buffer_consume(&c->out, (size_t)n);
     }
     if (buffer_size(&c->out) == 0) {
-        buffer_finish(&c->out); /* an idle connection holds no buffer */
+        if (c->out.capacity > CONN_KEEP) {
+            buffer_finish(&c->out);
+        }
         ev_io_stop(c->ev, &c->write_io);
         if (c->state == CONN_FLUSHING) {
             c->state = CONN_OPEN;
@@ -520,6 +536,25 @@ static void flush(struct conn *c)
         c->above_water = false;
         if (c->events.on_drained != NULL && c->state == CONN_OPEN) {
             c->events.on_drained(c->context);
+        }
+    }
+}
+
+void conn_flush(struct conn *c)
+{
+    /* What fails here fails again when the socket is next writable, where it can be said. */
+    while (c->state == CONN_OPEN && buffer_size(&c->out) > 0) {
+        ssize_t n = write_now(c, buffer_bytes(&c->out));
+        if (n <= 0) {
+            return;
+        }
+        buffer_consume(&c->out, (size_t)n);
+    }
+    if (c->state == CONN_OPEN && buffer_size(&c->out) == 0) {
+        c->above_water = false;
+        ev_io_stop(c->ev, &c->write_io);
+        if (c->out.capacity > CONN_KEEP) {
+            buffer_finish(&c->out);
         }
     }
 }

@@ -63,6 +63,9 @@ enum conn_result conn_read(struct conn *conn, uint8_t *out, size_t size,
 /* Writes now what the socket takes, queues the rest. ERR_LIMIT beyond CONN_QUEUE_CAP; ERR_CLOSED
  * when the connection failed. */
 enum err conn_write(struct conn *conn, struct bytes b) MUST_USE;
+/* Only queues; several pieces leave together with the next conn_write or conn_flush. */
+enum err conn_append(struct conn *conn, struct bytes b) MUST_USE;
+void conn_flush(struct conn *conn);
 size_t conn_queued(const struct conn *conn);
 
 void conn_pause(struct conn *conn);  /* no more on_readable */

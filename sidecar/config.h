@@ -1,0 +1,45 @@
+/* The sidecar's configuration file (docs/sidecar.md): YAML or JSON. Every mistake is named with its
+ * file, line and key. */
+#ifndef CHAPERONE_SIDECAR_CONFIG_H
+#define CHAPERONE_SIDECAR_CONFIG_H
+
+#include "base/conf/conf.h"
+#include "base/log.h"
+#include "sidecar/protocol/protocol.h"
+#include "sidecar/token_source.h"
+
+enum {
+    CONFIG_LISTENERS_MAX = 64,
+    CONFIG_COMMAND_MAX = 32,
+};
+
+struct config_listener {
+    const char *resource;
+    const struct protocol *protocol;
+    const char *listen;                    /* "127.0.0.1:6432", "unix:/run/x/.s.PGSQL.6432" */
+    const char *tls_certificate, *tls_key; /* files; NULL: no TLS towards the agent */
+};
+
+/* Strings borrow from `conf` and live as long as it. */
+struct config {
+    struct conf *conf;
+    const char *state;
+    const char *name; /* for people; default: the host's */
+    const char *server, *server_name, *ca_file, *join_token_file;
+    struct token_source_options identity;
+    const char *identity_command[CONFIG_COMMAND_MAX + 1];
+    bool token_in_band;
+    enum log_level log_level;
+    enum log_format log_format;
+    const char *health; /* "127.0.0.1:9100"; NULL: none */
+    struct config_listener listeners[CONFIG_LISTENERS_MAX];
+    size_t listener_count;
+    uint64_t response_bytes, parameter_bytes, statement_bytes, spool_bytes, segment_bytes;
+    int64_t drain_ns;
+};
+
+/* Fills `out` or says what is wrong. */
+enum err config_load(const char *path, struct config *out, struct err_text *why) MUST_USE;
+void config_finish(struct config *c);
+
+#endif

@@ -1,0 +1,610 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sidecar/protocol/postgres/postgres_internal.h"
+
+/* ---- bytes
+ * ------------------------------------------------------------------------------------------ */
+
+static enum protocol_step on_message(struct postgres *p, uint8_t type, struct bytes message,
+                                     struct bytes body);
+
+static enum protocol_step violation(struct postgres *p, const char *what)
+{
+    return postgres_fatal(p, PG_SQLSTATE_PROTOCOL_VIOLATION, what, "agent_protocol_violation");
+}
+
+/* COPY data, and what follows a refused or a very long message: passed on (or dropped) as it comes.
+ */
+static size_t stream(struct postgres *p, struct bytes in)
+{
+    struct pg_stream *s = &p->from_agent;
+    size_t n = in.size < s->left ? in.size : s->left;
+    struct bytes piece = bytes_of(in.data, n);
+    if (s->hash) {
+        crypto_sha256_update(&p->digest_in, piece);
+        p->bytes_in += n;
+    }
+    if (!s->drop) {
+        p->link->ops->to_target(p->link, piece);
+    }
+    s->left -= (uint32_t)n;
+    return n;
+}
+
+static size_t start_stream(struct postgres *p, const struct pg_header *h, struct bytes in,
+                           bool drop, bool hash)
+{
+    p->from_agent = (struct pg_stream){
+        .type = h->type, .left = h->body_size + PG_HEADER_SIZE, .drop = drop, .hash = hash};
+    return stream(p, in);
+}
+
+/* How much of a body must be here before it is looked at. */
+static size_t gather_size(const struct postgres *p, const struct pg_header *h)
+{
+    if (h->type == PG_FRONTEND_BIND && h->body_size > PG_BIND_GATHER) {
+        return PG_BIND_GATHER;
+    }
+    return h->body_size > p->shared->statement_max ? 0 : h->body_size;
+}
+
+static enum protocol_step refuse_too_long(struct postgres *p, uint8_t type)
+{
+    char text[160];
+    (void)snprintf(text, sizeof(text),
+                   "the statement is longer than the %zu bytes that Chaperone takes",
+                   p->shared->statement_max);
+    const struct pg_operation op = {
+        .verb = "query",
+        .refused = {.sqlstate = PG_SQLSTATE_LIMIT_EXCEEDED,
+                    .message = text,
+                    .hint = "Use COPY or parameters for large values."}};
+    struct protocol_verdict verdict;
+    struct pg_refusal refusal;
+    (void)postgres_decide(p, &op, &verdict, &refusal);
+    return postgres_refuse(p, type, &refusal);
+}
+
+/* One message; `*out_used` stays 0 when more bytes are needed. */
+static enum protocol_step one_message(struct postgres *p, const struct pg_header *h,
+                                      struct bytes in, size_t *out_used)
+{
+    if (p->skipping && h->type != PG_FRONTEND_SYNC && h->type != PG_FRONTEND_TERMINATE) {
+        *out_used = start_stream(p, h, in, true, false); /* as the server would */
+        return PROTOCOL_MORE;
+    }
+    if (h->type == PG_FRONTEND_COPY_DATA) {
+        const struct pg_sent *head = pg_queue_head(&p->queue);
+        *out_used = start_stream(p, h, in, false, head != NULL && head->copying_in);
+        return PROTOCOL_MORE;
+    }
+    size_t gather = gather_size(p, h);
+    if (gather < h->body_size && h->type != PG_FRONTEND_BIND) {
+        *out_used = start_stream(p, h, in, true, false);
+        return refuse_too_long(p, h->type);
+    }
+    if (in.size - PG_HEADER_SIZE < gather) {
+        return PROTOCOL_MORE;
+    }
+    size_t size = PG_HEADER_SIZE + gather;
+    *out_used = size;
+    struct bytes message = bytes_of(in.data, size);
+    struct bytes body = bytes_of(in.data + PG_HEADER_SIZE, gather);
+    if (h->type == PG_FRONTEND_BIND) {
+        return postgres_bind(p, message, body, h->body_size);
+    }
+    return on_message(p, h->type, message, body);
+}
+
+enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, size_t *out_used)
+{
+    size_t used = 0;
+    enum protocol_step step = PROTOCOL_MORE;
+    while (step == PROTOCOL_MORE && used < in.size) {
+        struct bytes rest = bytes_of(in.data + used, in.size - used);
+        struct pg_header h;
+        size_t n = 0;
+        if (p->from_agent.left > 0) {
+            n = stream(p, rest);
+        } else if (pg_queue_is_full(&p->queue)) {
+            step = PROTOCOL_WAIT;
+        } else {
+            enum wire_result r = pg_wire_read_header(rest, &h);
+            if (r == WIRE_NEED_MORE) {
+                break;
+            }
+            const struct pg_kind *kind = r == WIRE_OK ? pg_wire_frontend_kind(h.type) : NULL;
+            if (kind == NULL || h.type == PG_FRONTEND_PASSWORD) {
+                step = violation(p, "invalid frontend message type");
+            } else if (h.body_size > kind->max_body) {
+                step = violation(p, "a message is longer than its type may be");
+            } else {
+                step = one_message(p, &h, rest, &n);
+            }
+        }
+        if (n == 0) {
+            break;
+        }
+        used += n;
+    }
+    *out_used = used;
+    return step;
+}
+
+/* ---- decisions
+ * ------------------------------------------------------------------------------------------ */
+
+static const char *transaction_name(const struct postgres *p)
+{
+    return p->transaction == 'T' ? "open" : p->transaction == 'E' ? "failed" : "idle";
+}
+
+static bool has_high_bytes(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] >= 0x80) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What we would read differently from the server is not read at all. */
+static const char *why_ambiguous(const struct postgres *p, struct bytes text)
+{
+    if (!p->is_ascii_safe && has_high_bytes(text)) {
+        return "in this client_encoding Chaperone cannot tell a statement's quotes for sure; use "
+               "UTF8";
+    }
+    if (!p->standard_strings && text.size > 0 && memchr(text.data, '\\', text.size) != NULL) {
+        return "with standard_conforming_strings off Chaperone takes no backslash in a statement";
+    }
+    return NULL;
+}
+
+static bool add_objects(struct arena *scratch, const struct sql_analysis *a,
+                        Chaperone__V1__Intent *m)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < a->statement_count; i++) {
+        total += a->statements[i].object_count;
+    }
+    m->commands = arena_alloc(scratch, (a->statement_count + 1) * sizeof(*m->commands));
+    m->objects = arena_alloc(scratch, (total + 1) * sizeof(*m->objects));
+    Chaperone__V1__Object *objects = arena_alloc(scratch, (total + 1) * sizeof(*objects));
+    if (m->commands == NULL || m->objects == NULL || objects == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < a->statement_count; i++) {
+        const struct sql_statement *s = &a->statements[i];
+        m->commands[m->n_commands++] = (char *)s->command;
+        for (size_t j = 0; j < s->object_count; j++) {
+            Chaperone__V1__Object *o = &objects[m->n_objects];
+            chaperone__v1__object__init(o);
+            o->kind = (char *)sql_kind_name(s->objects[j].kind);
+            o->name = (char *)s->objects[j].text;
+            o->access = (char *)sql_access_name(s->objects[j].access);
+            m->objects[m->n_objects++] = o;
+        }
+    }
+    return true;
+}
+
+/* A function of the fast path is known by its number only. */
+static bool add_function(struct arena *scratch, const char *function, Chaperone__V1__Intent *m)
+{
+    Chaperone__V1__Object *o = arena_alloc(scratch, sizeof(*o));
+    m->commands = arena_alloc(scratch, sizeof(*m->commands));
+    m->objects = arena_alloc(scratch, sizeof(*m->objects));
+    if (o == NULL || m->commands == NULL || m->objects == NULL) {
+        return false;
+    }
+    chaperone__v1__object__init(o);
+    o->kind = (char *)"function";
+    o->name = (char *)function;
+    o->access = (char *)"call";
+    m->commands[m->n_commands++] = (char *)"FUNCTION CALL";
+    m->objects[m->n_objects++] = o;
+    return true;
+}
+
+static const struct pg_refusal out_of_memory = {.sqlstate = PG_SQLSTATE_OUT_OF_MEMORY,
+                                                .message = "out of memory"};
+
+static void analyse(struct postgres *p, const struct pg_operation *op, Chaperone__V1__Intent *m,
+                    struct pg_refusal *refused)
+{
+    if (op->function != NULL) {
+        if (!add_function(p->shared->scratch, op->function, m)) {
+            *refused = out_of_memory;
+        }
+        return;
+    }
+    const char *ambiguous = why_ambiguous(p, op->text);
+    if (ambiguous != NULL) {
+        *refused = (struct pg_refusal){.sqlstate = PG_SQLSTATE_FEATURE_NOT_SUPPORTED,
+                                       .message = ambiguous};
+        return;
+    }
+    const struct sql_analysis *a = NULL;
+    struct sql_error error = {0};
+    enum err e = sql_cache_analyse(p->shared->sql, op->text, &a, &error);
+    if (e != OK) {
+        char *message = arena_copy_string(p->shared->scratch, bytes_of_string(error.message));
+        char *sqlstate = arena_copy_string(p->shared->scratch, bytes_of_string(error.sqlstate));
+        *refused = (struct pg_refusal){
+            .sqlstate =
+                sqlstate == NULL || sqlstate[0] == '\0' ? PG_SQLSTATE_SYNTAX_ERROR : sqlstate,
+            .message = message == NULL ? "the statement cannot be parsed" : message,
+            .hint = "Chaperone passes on only what it can parse.",
+            .position = error.position};
+        return;
+    }
+    if (!add_objects(p->shared->scratch, a, m)) {
+        *refused = out_of_memory;
+    }
+}
+
+static Chaperone__V1__Stated *new_stated(struct arena *scratch, const char *text,
+                                         const char *source)
+{
+    Chaperone__V1__Stated *s = arena_alloc(scratch, sizeof(*s));
+    if (s != NULL) {
+        chaperone__v1__stated__init(s);
+        s->text = (char *)text;
+        s->assurance = CHAPERONE__V1__ASSURANCE__DECLARED;
+        s->source = (char *)source;
+    }
+    return s;
+}
+
+/* `/ * reason: ... * /`: what the agent says about itself, in this statement. */
+static void add_declared(struct postgres *p, struct bytes text, const char *source,
+                         Chaperone__V1__Intent *m)
+{
+    struct arena *scratch = p->shared->scratch;
+    struct sql_note declared[SQL_NOTES_MAX];
+    size_t count = sql_comments_read(text, declared);
+    if (count == 0) {
+        return;
+    }
+    m->reasons = arena_alloc(scratch, count * sizeof(*m->reasons));
+    m->on_behalf_of = arena_alloc(scratch, count * sizeof(*m->on_behalf_of));
+    for (size_t i = 0; m->reasons != NULL && m->on_behalf_of != NULL && i < count; i++) {
+        char *value = arena_copy_string(scratch, declared[i].value);
+        if (value == NULL) {
+            return;
+        }
+        if (declared[i].kind == SQL_NOTE_ON_BEHALF_OF) {
+            Chaperone__V1__Delegate *d = arena_alloc(scratch, sizeof(*d));
+            if (d != NULL) {
+                chaperone__v1__delegate__init(d);
+                d->subject = value;
+                d->assurance = CHAPERONE__V1__ASSURANCE__DECLARED;
+                d->source = (char *)source;
+                m->on_behalf_of[m->n_on_behalf_of++] = d;
+            }
+            continue;
+        }
+        Chaperone__V1__Stated *s = new_stated(scratch, value, source);
+        if (s != NULL) {
+            m->reasons[m->n_reasons++] = s;
+        }
+    }
+}
+
+static void set_text(struct postgres *p, struct bytes text, Chaperone__V1__Intent *m)
+{
+    m->text.data = (uint8_t *)text.data;
+    m->text.len = text.size;
+    m->text_size = text.size;
+    m->text_truncated = text.size > p->shared->statement_max;
+}
+
+static char *name_of(struct postgres *p, struct bytes name)
+{
+    char *copy = name.size == 0 ? NULL : arena_copy_string(p->shared->scratch, name);
+    return copy == NULL ? (char *)protobuf_c_empty_string : copy;
+}
+
+/* The words for the agent about a denial by policy. */
+static void word_denial(struct postgres *p, const struct protocol_verdict *verdict,
+                        struct pg_refusal *out)
+{
+    char text[400];
+    bool is_recorder = verdict->intent_sequence == 0;
+    (void)snprintf(text, sizeof(text), is_recorder ? "%s%s%s" : "denied by policy rule \"%s\"%s%s",
+                   is_recorder ? "" : verdict->rule,
+                   is_recorder || verdict->message == NULL || verdict->message[0] == '\0' ? ""
+                                                                                          : ": ",
+                   verdict->message == NULL ? "" : verdict->message);
+    char *copy = arena_copy_string(p->shared->scratch, bytes_of_string(text));
+    *out = (struct pg_refusal){
+        .sqlstate = is_recorder ? PG_SQLSTATE_DISK_FULL : PG_SQLSTATE_INSUFFICIENT_PRIVILEGE,
+        .message = copy == NULL ? "denied" : copy,
+        .hint = is_recorder ? "Chaperone does nothing that it cannot record." : NULL};
+}
+
+bool postgres_decide(struct postgres *p, const struct pg_operation *op,
+                     struct protocol_verdict *verdict, struct pg_refusal *out_refusal)
+{
+    Chaperone__V1__Intent m = CHAPERONE__V1__INTENT__INIT;
+    struct pg_refusal refused = op->refused;
+    m.verb = (char *)op->verb;
+    m.transaction = (char *)transaction_name(p);
+    m.statement_name = name_of(p, op->statement_name);
+    m.portal = name_of(p, op->portal);
+    m.parameters = op->parameters;
+    m.n_parameters = op->parameter_count;
+    set_text(p, op->text, &m);
+    if (refused.message == NULL) {
+        analyse(p, op, &m, &refused);
+        add_declared(p, op->text, "sql_comment", &m);
+    }
+    if (refused.message != NULL) {
+        m.verdict = CHAPERONE__V1__VERDICT__DENY;
+        m.rule = (char *)"understanding";
+        m.error = (char *)refused.message;
+    }
+    if (p->link->ops->decide(p->link, &m, verdict)) {
+        return true;
+    }
+    if (refused.message == NULL || verdict->intent_sequence == 0) {
+        word_denial(p, verdict, &refused);
+    }
+    *out_refusal = refused;
+    if (verdict->intent_sequence != 0) {
+        Chaperone__V1__Outcome outcome = CHAPERONE__V1__OUTCOME__INIT;
+        outcome.operation = verdict->operation;
+        outcome.intent_sequence = verdict->intent_sequence;
+        outcome.status = CHAPERONE__V1__STATUS__REFUSED;
+        outcome.error_code = (char *)refused.sqlstate;
+        outcome.error = (char *)refused.message;
+        (void)p->link->ops->outcome(p->link, &outcome);
+    }
+    return false;
+}
+
+/* ---- messages
+ * ---------------------------------------------------------------------------------------------- */
+
+static enum protocol_step forward(struct postgres *p, struct bytes message)
+{
+    p->link->ops->to_target(p->link, message);
+    return PROTOCOL_MORE;
+}
+
+static struct pg_sent *push(struct postgres *p, uint8_t type, struct bytes name)
+{
+    struct pg_sent *sent = pg_queue_push(&p->queue, type);
+    if (sent != NULL && name.size > 0) {
+        sent->name = bytes_to_string(name);
+        if (sent->name == NULL) {
+            return NULL;
+        }
+    }
+    return sent;
+}
+
+/* Query and FunctionCall: an operation in one message, answered up to ReadyForQuery. */
+static enum protocol_step send_operation(struct postgres *p, uint8_t type,
+                                         const struct pg_operation *op, struct bytes message)
+{
+    struct protocol_verdict verdict;
+    struct pg_refusal refusal;
+    if (!postgres_decide(p, op, &verdict, &refusal)) {
+        return postgres_refuse(p, type, &refusal);
+    }
+    struct pg_sent *sent = pg_queue_push(&p->queue, type);
+    if (sent == NULL) {
+        return PROTOCOL_CLOSE;
+    }
+    sent->operation = verdict.operation;
+    sent->intent_sequence = verdict.intent_sequence;
+    sent->started_ns = p->link->ops->monotonic_ns(p->link);
+    return forward(p, message);
+}
+
+static enum protocol_step on_query(struct postgres *p, struct bytes message, struct bytes body)
+{
+    struct pg_operation op = {.verb = "query"};
+    if (pg_wire_read_string(body, &op.text) != WIRE_OK) {
+        return violation(p, "malformed Query");
+    }
+    return send_operation(p, PG_FRONTEND_QUERY, &op, message);
+}
+
+static enum protocol_step refuse_unparsed(struct postgres *p, const struct pg_parse *m,
+                                          const struct pg_refusal *why)
+{
+    const struct pg_operation op = {
+        .verb = "prepare", .text = m->text, .statement_name = m->name, .refused = *why};
+    struct protocol_verdict verdict;
+    struct pg_refusal refusal;
+    (void)postgres_decide(p, &op, &verdict, &refusal);
+    return postgres_refuse(p, PG_FRONTEND_PARSE, &refusal);
+}
+
+/* A text that cannot be understood is refused here already; what it may do is asked at Bind. */
+static bool can_be_understood(struct postgres *p, const struct pg_parse *m,
+                              struct pg_refusal *refused)
+{
+    const struct pg_operation op = {.text = m->text};
+    Chaperone__V1__Intent scratch = CHAPERONE__V1__INTENT__INIT;
+    analyse(p, &op, &scratch, refused);
+    return refused->message == NULL;
+}
+
+static enum protocol_step on_parse(struct postgres *p, struct bytes message, struct bytes body)
+{
+    struct pg_parse m;
+    struct pg_refusal refused = {0};
+    if (pg_wire_read_parse(body, &m) != WIRE_OK) {
+        return violation(p, "malformed Parse");
+    }
+    if (!can_be_understood(p, &m, &refused)) {
+        return refuse_unparsed(p, &m, &refused);
+    }
+    struct pg_statement *statement = pg_statement_create(m.text, &m.types);
+    struct pg_sent *sent = statement == NULL ? NULL : push(p, PG_FRONTEND_PARSE, m.name);
+    if (sent == NULL) {
+        pg_statement_unref(statement);
+        return PROTOCOL_CLOSE;
+    }
+    void *previous = NULL;
+    sent->statement = statement;
+    if (pg_names_put(p->statements, m.name, statement, &previous) != OK) {
+        p->queue.count--; /* it was the last one */
+        pg_sent_finish(sent);
+        refused = (struct pg_refusal){.sqlstate = PG_SQLSTATE_INSUFFICIENT_RESOURCES,
+                                      .message = "this session holds too many prepared statements",
+                                      .hint = "Close or DEALLOCATE some."};
+        return refuse_unparsed(p, &m, &refused);
+    }
+    sent->previous_statement = previous;
+    return forward(p, message);
+}
+
+static enum protocol_step on_describe(struct postgres *p, struct bytes message, struct bytes body)
+{
+    struct pg_target m;
+    if (pg_wire_read_target(body, &m) != WIRE_OK) {
+        return violation(p, "malformed Describe");
+    }
+    struct pg_sent *sent = pg_queue_push(&p->queue, PG_FRONTEND_DESCRIBE);
+    if (sent == NULL) {
+        return PROTOCOL_CLOSE;
+    }
+    if (m.kind == 'S') {
+        sent->statement = pg_statement_ref(pg_names_find(p->statements, m.name));
+    }
+    return forward(p, message);
+}
+
+static enum protocol_step on_close(struct postgres *p, struct bytes message, struct bytes body)
+{
+    struct pg_target m;
+    if (pg_wire_read_target(body, &m) != WIRE_OK) {
+        return violation(p, "malformed Close");
+    }
+    struct pg_sent *sent = push(p, PG_FRONTEND_CLOSE, m.name);
+    void *previous = NULL;
+    bool is_statement = m.kind == 'S';
+    if (sent == NULL ||
+        pg_names_put(is_statement ? p->statements : p->portals, m.name, NULL, &previous) != OK) {
+        return PROTOCOL_CLOSE;
+    }
+    sent->close_kind = m.kind;
+    if (is_statement) {
+        sent->previous_statement = previous;
+    } else {
+        sent->previous_portal = previous;
+    }
+    return forward(p, message);
+}
+
+static enum protocol_step refuse_portal(struct postgres *p, struct bytes name)
+{
+    char text[128];
+    (void)snprintf(text, sizeof(text), "portal \"%.*s\" does not exist",
+                   (int)(name.size > 63 ? 63 : name.size), name.data);
+    const struct pg_operation op = {
+        .verb = "execute",
+        .portal = name,
+        .refused = {.sqlstate = PG_SQLSTATE_INVALID_CURSOR_NAME, .message = text}};
+    struct protocol_verdict verdict;
+    struct pg_refusal refusal;
+    (void)postgres_decide(p, &op, &verdict, &refusal);
+    return postgres_refuse(p, PG_FRONTEND_EXECUTE, &refusal);
+}
+
+/* A portal's second run is an operation of its own: more rows of what was bound. */
+static bool decide_again(struct postgres *p, struct pg_portal *portal, struct bytes name,
+                         struct protocol_verdict *verdict, struct pg_refusal *refusal)
+{
+    const struct pg_operation op = {
+        .verb = "execute",
+        .text = bytes_of(portal->statement->text, portal->statement->text_size),
+        .portal = name,
+    };
+    return postgres_decide(p, &op, verdict, refusal);
+}
+
+static enum protocol_step on_execute(struct postgres *p, struct bytes message, struct bytes body)
+{
+    struct pg_execute m;
+    if (pg_wire_read_execute(body, &m) != WIRE_OK) {
+        return violation(p, "malformed Execute");
+    }
+    struct pg_portal *portal = pg_names_find(p->portals, m.portal);
+    if (portal == NULL) {
+        return refuse_portal(p, m.portal);
+    }
+    struct protocol_verdict verdict = {.operation = portal->operation,
+                                       .intent_sequence = portal->intent_sequence};
+    struct pg_refusal refusal;
+    bool is_first = portal->operation != 0;
+    if (!is_first && !decide_again(p, portal, m.portal, &verdict, &refusal)) {
+        return postgres_refuse(p, PG_FRONTEND_EXECUTE, &refusal);
+    }
+    struct pg_sent *sent = pg_queue_push(&p->queue, PG_FRONTEND_EXECUTE);
+    if (sent == NULL) {
+        return PROTOCOL_CLOSE;
+    }
+    sent->portal = pg_portal_ref(portal);
+    sent->operation = verdict.operation;
+    sent->intent_sequence = verdict.intent_sequence;
+    sent->started_ns = is_first ? portal->started_ns : p->link->ops->monotonic_ns(p->link);
+    portal->operation = 0; /* it is the Execute's now */
+    portal->state = PG_PORTAL_RUNNING;
+    return forward(p, message);
+}
+
+static enum protocol_step on_sync(struct postgres *p, struct bytes message)
+{
+    p->skipping = false;
+    if (pg_queue_push(&p->queue, PG_FRONTEND_SYNC) == NULL) {
+        return PROTOCOL_CLOSE;
+    }
+    return forward(p, message);
+}
+
+/* The fast path of old drivers, for large objects mostly. */
+static enum protocol_step on_function_call(struct postgres *p, struct bytes message,
+                                           struct bytes body)
+{
+    struct pg_function_call m;
+    char function[16];
+    if (pg_wire_read_function_call(body, &m) != WIRE_OK) {
+        return violation(p, "malformed FunctionCall");
+    }
+    (void)snprintf(function, sizeof(function), "%u", m.function);
+    struct pg_operation op = {.verb = "function_call", .function = function};
+    op.parameters = postgres_arguments(p, &m, &op.parameter_count);
+    return send_operation(p, PG_FRONTEND_FUNCTION_CALL, &op, message);
+}
+
+static enum protocol_step on_message(struct postgres *p, uint8_t type, struct bytes message,
+                                     struct bytes body)
+{
+    arena_reset(p->shared->scratch);
+    switch (type) {
+    case PG_FRONTEND_QUERY: return on_query(p, message, body);
+    case PG_FRONTEND_PARSE: return on_parse(p, message, body);
+    case PG_FRONTEND_DESCRIBE: return on_describe(p, message, body);
+    case PG_FRONTEND_EXECUTE: return on_execute(p, message, body);
+    case PG_FRONTEND_CLOSE: return on_close(p, message, body);
+    case PG_FRONTEND_SYNC: return on_sync(p, message);
+    case PG_FRONTEND_FUNCTION_CALL: return on_function_call(p, message, body);
+    case PG_FRONTEND_FLUSH:
+    case PG_FRONTEND_COPY_DONE:
+    case PG_FRONTEND_COPY_FAIL: return forward(p, message);
+    case PG_FRONTEND_TERMINATE:
+        p->terminated = true;
+        p->agent_ended = true;
+        (void)forward(p, message);
+        return p->queue.count == 0 ? PROTOCOL_CLOSE : PROTOCOL_WAIT;
+    default: return violation(p, "invalid frontend message type");
+    }
+}

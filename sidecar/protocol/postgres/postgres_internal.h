@@ -1,0 +1,148 @@
+/* The inside of a PostgreSQL session, shared by the files named in postgres.h. */
+#ifndef CHAPERONE_SIDECAR_PROTOCOL_POSTGRES_POSTGRES_INTERNAL_H
+#define CHAPERONE_SIDECAR_PROTOCOL_POSTGRES_POSTGRES_INTERNAL_H
+
+#include "base/arena.h"
+#include "base/crypto/crypto.h"
+#include "sidecar/protocol/postgres/pg_login.h"
+#include "sidecar/protocol/postgres/pg_sqlstate.h"
+#include "sidecar/protocol/postgres/pg_startup.h"
+#include "sidecar/protocol/postgres/pg_write.h"
+#include "sidecar/protocol/postgres/postgres.h"
+#include "sidecar/protocol/postgres/postgres_queue.h"
+#include "sidecar/sql/sql.h"
+
+enum {
+    PG_GATHER_MAX = 64 << 10, /* a message of the target that is looked at is gathered up to here */
+    PG_BIND_GATHER = 64 << 10, /* and so is a Bind; the rest of a longer one is streamed */
+    PG_OUTPUT_MAX = 2 << 20,   /* messages of our own, written at once */
+};
+
+/* postgres_set_state is the only one to change it. */
+enum pg_state {
+    PG_STARTUP,      /* waits for the agent's first packet */
+    PG_TOKEN,        /* waits for the agent's token */
+    PG_GRANT,        /* the control plane is asked */
+    PG_CONNECTING,   /* to the target */
+    PG_TARGET_SSL,   /* waits for the target's answer to SSLRequest */
+    PG_TARGET_TLS,   /* the handshake with the target */
+    PG_TARGET_LOGIN, /* authentication, settings */
+    PG_RELAY,        /* the conversation */
+    PG_DONE,
+};
+
+/* How a statement is refused. Strings are borrowed for the call. */
+struct pg_refusal {
+    const char *sqlstate, *message, *detail, *hint;
+    uint32_t position;
+};
+
+/* The rest of a message that is passed on as it comes. */
+struct pg_stream {
+    uint8_t type;
+    uint32_t left;
+    bool drop; /* refused: what comes is thrown away */
+    bool hash; /* its bytes go into the digest of what the agent sent */
+};
+
+struct postgres {
+    struct protocol_link *link;
+    const struct protocol_shared *shared;
+    enum pg_state state;
+    struct buffer out; /* a message of our own, for one call */
+
+    /* What the agent's startup packet said. */
+    char *settings; /* pairs of NUL-terminated strings, as in the packet; owned */
+    size_t settings_size;
+    struct bytes user, database, application_name; /* into settings */
+
+    struct pg_login *login;
+    Chaperone__V1__TlsMode tls;
+    /* Owned, until the login is done; the password is wiped. */
+    char *target_user, *target_database, *target_password;
+    uint8_t end_point[64];
+    bool target_is_local, target_is_tls;
+    uint32_t target_process;
+    uint8_t target_key[PG_KEY_MAX];
+    size_t target_key_size;
+
+    /* The conversation. */
+    struct pg_queue queue;
+    struct pg_names *statements, *portals;
+    uint8_t transaction; /* 'I', 'T', 'E': as the last ReadyForQuery said */
+    bool skipping;       /* after an error: the server waits for Sync, and so do we */
+    bool agent_ended, fatal_sent, terminated;
+    struct pg_stream from_agent, from_target;
+    bool is_utf8, is_ascii_safe, standard_strings; /* the target's settings, for statement texts */
+
+    /* The answer that is coming in: always of the head of the queue. */
+    struct buffer response;
+    bool response_truncated;
+    struct crypto_sha256 digest;
+    uint64_t rows, bytes, bytes_in;
+    struct crypto_sha256 digest_in;
+    char tag[64], error_code[6], error[256];
+    /* The last operation since a Sync: an error at the Sync itself is its. */
+    uint64_t last_operation, last_intent_sequence;
+};
+
+void postgres_set_state(struct postgres *p, enum pg_state state);
+/* Sends what lies in `out` to a side; a message that could not be written ends the session. */
+enum protocol_step postgres_send(struct postgres *p, enum protocol_side side, enum err written);
+/* FATAL to the agent, and the end. `reason` is for the record: "error", "target_disconnected". */
+enum protocol_step postgres_fatal(struct postgres *p, const char *sqlstate, const char *message,
+                                  const char *reason);
+
+/* postgres_login.c */
+enum protocol_step postgres_startup_bytes(struct postgres *p, struct bytes in, size_t *out_used);
+enum protocol_step postgres_token_bytes(struct postgres *p, struct bytes in, size_t *out_used);
+enum protocol_step postgres_target_ssl_bytes(struct postgres *p, struct bytes in, size_t *out_used);
+enum protocol_step postgres_login_bytes(struct postgres *p, struct bytes in, size_t *out_used);
+enum protocol_step postgres_granted(struct postgres *p,
+                                    const Chaperone__V1__OpenSessionResponse *grant);
+enum protocol_step postgres_refused(struct postgres *p, enum err code, const char *why);
+enum protocol_step postgres_target_connected(struct postgres *p);
+enum protocol_step postgres_target_secured(struct postgres *p);
+void postgres_watch_setting(struct postgres *p, struct bytes name, struct bytes value);
+
+/* postgres_agent.c */
+enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, size_t *out_used);
+/* Analyses a statement and says whether it may go on. On refusal the intent is recorded (also with
+ * its outcome) and `*out_refusal` filled (valid until the scratch arena is reset). */
+struct pg_operation {
+    const char *verb;
+    struct bytes text;
+    const char *function; /* its oid, in place of a text; NULL: none */
+    struct bytes statement_name, portal;
+    Chaperone__V1__Parameter **parameters;
+    size_t parameter_count;
+    /* Refused before the policy is asked; NULL message: not. */
+    struct pg_refusal refused;
+};
+bool postgres_decide(struct postgres *p, const struct pg_operation *op,
+                     struct protocol_verdict *verdict, struct pg_refusal *out_refusal);
+Chaperone__V1__Parameter **
+postgres_arguments(struct postgres *p, const struct pg_function_call *call, size_t *out_count);
+enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struct bytes body,
+                                 uint32_t body_size);
+
+/* postgres_refuse.c: puts a message that fails in the place of the refused one. */
+enum protocol_step postgres_refuse(struct postgres *p, uint8_t type,
+                                   const struct pg_refusal *refusal);
+
+/* postgres_target.c */
+enum protocol_step postgres_target_bytes(struct postgres *p, struct bytes in, size_t *out_used);
+/* Writes the outcome of an operation; 0 operation: nothing. False: it could not be recorded. */
+bool postgres_outcome(struct postgres *p, uint64_t operation, uint64_t intent_sequence,
+                      int64_t started_ns, Chaperone__V1__Status status);
+void postgres_drop_portal(void *context, void *object);
+/* Outcomes (unknown) for all that is still open. */
+void postgres_abandon(struct postgres *p);
+
+/* postgres_cancel.c: a cancel request to the target, on a second connection. */
+void postgres_cancel(struct postgres *p);
+enum protocol_step postgres_second_connected(struct postgres *p);
+enum protocol_step postgres_second_secured(struct postgres *p);
+enum protocol_step postgres_second_bytes(void *context, struct bytes in, size_t *out_used);
+
+#endif

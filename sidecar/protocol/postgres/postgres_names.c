@@ -1,0 +1,241 @@
+#include "sidecar/protocol/postgres/postgres_names.h"
+
+#include <stdlib.h>
+
+enum { BUCKETS = 32 };
+
+struct pg_statement *pg_statement_create(struct bytes text, const struct pg_oids *types)
+{
+    struct pg_statement *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        return NULL;
+    }
+    s->references = 1;
+    s->text = bytes_to_string(text);
+    s->text_size = text.size;
+    s->type_count = pg_oids_count(types);
+    s->types = calloc(s->type_count + 1, sizeof(*s->types));
+    if (s->text == NULL || s->types == NULL) {
+        pg_statement_unref(s);
+        return NULL;
+    }
+    for (size_t i = 0; i < s->type_count; i++) {
+        s->types[i] = pg_oids_get(types, i);
+    }
+    return s;
+}
+
+struct pg_statement *pg_statement_ref(struct pg_statement *s)
+{
+    if (s != NULL) {
+        s->references++;
+    }
+    return s;
+}
+
+void pg_statement_unref(struct pg_statement *s)
+{
+    if (s != NULL && --s->references == 0) {
+        free(s->text);
+        free(s->types);
+        free(s);
+    }
+}
+
+struct pg_portal *pg_portal_create(struct pg_statement *statement)
+{
+    struct pg_portal *p = calloc(1, sizeof(*p));
+    if (p != NULL) {
+        p->references = 1;
+        p->statement = pg_statement_ref(statement);
+    }
+    return p;
+}
+
+struct pg_portal *pg_portal_ref(struct pg_portal *p)
+{
+    if (p != NULL) {
+        p->references++;
+    }
+    return p;
+}
+
+void pg_portal_unref(struct pg_portal *p)
+{
+    if (p != NULL && --p->references == 0) {
+        pg_statement_unref(p->statement);
+        free(p);
+    }
+}
+
+/* ---- the map ------------------------------------------------------------------------------------
+ */
+
+struct named {
+    struct named *next;
+    void *object;
+    size_t text_size;
+    size_t size;
+    uint8_t name[];
+};
+
+struct pg_names {
+    enum pg_names_kind kind;
+    size_t count, text_size;
+    struct named *buckets[BUCKETS];
+};
+
+static void ref(const struct pg_names *names, void *object)
+{
+    if (names->kind == PG_NAMES_STATEMENTS) {
+        (void)pg_statement_ref(object);
+    } else {
+        (void)pg_portal_ref(object);
+    }
+}
+
+static void unref(const struct pg_names *names, void *object)
+{
+    if (names->kind == PG_NAMES_STATEMENTS) {
+        pg_statement_unref(object);
+    } else {
+        pg_portal_unref(object);
+    }
+}
+
+/* The server tells names apart by their first bytes only. */
+static struct bytes significant(struct bytes name)
+{
+    return bytes_of(name.data, name.size > PG_NAME_SIGNIFICANT ? PG_NAME_SIGNIFICANT : name.size);
+}
+
+static struct named **place_of(const struct pg_names *names, struct bytes name)
+{
+    size_t h = 5381;
+    for (size_t i = 0; i < name.size; i++) {
+        h = h * 33 + name.data[i];
+    }
+    struct named **place = &((struct pg_names *)names)->buckets[h % BUCKETS];
+    while (*place != NULL && !bytes_equal(bytes_of((*place)->name, (*place)->size), name)) {
+        place = &(*place)->next;
+    }
+    return place;
+}
+
+void *pg_names_find(const struct pg_names *names, struct bytes name)
+{
+    struct named *n = *place_of(names, significant(name));
+    return n == NULL ? NULL : n->object;
+}
+
+struct pg_names *pg_names_create(enum pg_names_kind kind)
+{
+    struct pg_names *names = calloc(1, sizeof(*names));
+    if (names != NULL) {
+        names->kind = kind;
+    }
+    return names;
+}
+
+void pg_names_destroy(struct pg_names *names)
+{
+    if (names != NULL) {
+        pg_names_clear(names, NULL, NULL);
+        free(names);
+    }
+}
+
+static size_t text_size_of(const struct pg_names *names, const void *object)
+{
+    return names->kind == PG_NAMES_STATEMENTS && object != NULL
+               ? ((const struct pg_statement *)object)->text_size
+               : 0;
+}
+
+static void remove_at(struct pg_names *names, struct named **place)
+{
+    struct named *n = *place;
+    *place = n->next;
+    names->count--;
+    names->text_size -= n->text_size;
+    free(n);
+}
+
+static enum err add_at(struct pg_names *names, struct named **place, struct bytes name,
+                       void *object)
+{
+    size_t text_size = text_size_of(names, object);
+    if (names->count >= PG_NAMES_COUNT_MAX || text_size > PG_NAMES_TEXT_MAX - names->text_size) {
+        return ERR_LIMIT;
+    }
+    struct named *n = malloc(sizeof(*n) + name.size);
+    if (n == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    *n = (struct named){.object = object, .text_size = text_size, .size = name.size};
+    if (name.size > 0) {
+        memcpy(n->name, name.data, name.size);
+    }
+    n->next = *place;
+    *place = n;
+    names->count++;
+    names->text_size += text_size;
+    return OK;
+}
+
+enum err pg_names_put(struct pg_names *names, struct bytes name, void *object, void **out_previous)
+{
+    name = significant(name);
+    struct named **place = place_of(names, name);
+    if (*place == NULL) {
+        enum err e = object == NULL ? OK : add_at(names, place, name, object);
+        if (e == OK) {
+            ref(names, object);
+            *out_previous = NULL;
+        }
+        return e;
+    }
+    struct named *n = *place;
+    size_t text_size = text_size_of(names, object);
+    if (text_size > PG_NAMES_TEXT_MAX - (names->text_size - n->text_size)) {
+        return ERR_LIMIT;
+    }
+    *out_previous = n->object;
+    if (object == NULL) {
+        remove_at(names, place);
+        return OK;
+    }
+    names->text_size = names->text_size - n->text_size + text_size;
+    n->text_size = text_size;
+    n->object = object;
+    ref(names, object);
+    return OK;
+}
+
+void pg_names_restore(struct pg_names *names, struct bytes name, const void *object, void *previous)
+{
+    void *now = pg_names_find(names, name);
+    if (now != object) {
+        unref(names, previous);
+        return;
+    }
+    void *dropped = NULL;
+    if (pg_names_put(names, name, previous, &dropped) == OK) {
+        unref(names, dropped);
+    }
+    unref(names, previous);
+}
+
+void pg_names_clear(struct pg_names *names, void (*fn)(void *context, void *object), void *context)
+{
+    for (size_t i = 0; names->count > 0 && i < BUCKETS; i++) {
+        while (names->buckets[i] != NULL) {
+            void *object = names->buckets[i]->object;
+            if (fn != NULL) {
+                fn(context, object);
+            }
+            remove_at(names, &names->buckets[i]);
+            unref(names, object);
+        }
+    }
+}

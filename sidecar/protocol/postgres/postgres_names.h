@@ -1,0 +1,71 @@
+/* The prepared statements and portals of one session, as the server has them once it has worked
+ * off everything that was sent.
+ *
+ * Both are counted: a name in the map holds one reference, each message that is not answered yet
+ * another. A map changes when the message is sent; the queue takes it back when the message
+ * fails or is skipped (postgres_queue.h). */
+#ifndef CHAPERONE_SIDECAR_PROTOCOL_POSTGRES_POSTGRES_NAMES_H
+#define CHAPERONE_SIDECAR_PROTOCOL_POSTGRES_POSTGRES_NAMES_H
+
+#include "sidecar/protocol/postgres/pg_wire.h"
+
+enum {
+    /* All texts of one session's prepared statements together. A driver keeps some hundreds of
+     * them, of some kilobytes. */
+    PG_NAMES_TEXT_MAX = 8 << 20,
+    PG_NAMES_COUNT_MAX = 16384,
+};
+
+struct pg_statement {
+    int references;
+    char *text; /* NUL-terminated */
+    size_t text_size;
+    uint32_t *types; /* of the parameters, 0: not known */
+    size_t type_count;
+};
+
+enum pg_portal_state { PG_PORTAL_BOUND, PG_PORTAL_RUNNING, PG_PORTAL_DONE };
+
+struct pg_portal {
+    int references;
+    struct pg_statement *statement; /* owned reference */
+    enum pg_portal_state state;
+    /* The operation that Bind announced; 0 once it has its outcome. */
+    uint64_t operation, intent_sequence;
+    int64_t started_ns;
+    uint64_t bytes_in; /* streamed values; the digest is of the whole Bind body */
+    uint8_t digest_in[32];
+};
+
+/* Takes nothing; returns one reference. NULL when memory is short. */
+struct pg_statement *pg_statement_create(struct bytes text, const struct pg_oids *types) MUST_USE;
+struct pg_statement *pg_statement_ref(struct pg_statement *s); /* takes NULL */
+void pg_statement_unref(struct pg_statement *s);               /* takes NULL */
+
+struct pg_portal *pg_portal_create(struct pg_statement *statement) MUST_USE;
+struct pg_portal *pg_portal_ref(struct pg_portal *p); /* takes NULL */
+void pg_portal_unref(struct pg_portal *p);            /* takes NULL */
+
+/* A map from names to counted objects of one kind. */
+struct pg_names;
+
+enum pg_names_kind { PG_NAMES_STATEMENTS, PG_NAMES_PORTALS };
+
+void *pg_names_find(const struct pg_names *names, struct bytes name); /* borrows; NULL: none */
+
+struct pg_names *pg_names_create(enum pg_names_kind kind) MUST_USE;
+void pg_names_destroy(struct pg_names *names); /* takes NULL */
+
+/* Puts `object` (a reference is taken; NULL removes the name) and gives what was there in
+ * `*out_previous` (owned reference, NULL: nothing). ERR_LIMIT: PG_NAMES_COUNT_MAX or
+ * PG_NAMES_TEXT_MAX. */
+enum err pg_names_put(struct pg_names *names, struct bytes name, void *object,
+                      void **out_previous) MUST_USE;
+/* Takes back a put of `object` (NULL: of a removal): the name means `previous` again, unless it
+ * has been put once more since then. Takes the reference of `previous`. */
+void pg_names_restore(struct pg_names *names, struct bytes name, const void *object,
+                      void *previous);
+/* Removes all; `fn` (may be NULL) sees each before. */
+void pg_names_clear(struct pg_names *names, void (*fn)(void *context, void *object), void *context);
+
+#endif

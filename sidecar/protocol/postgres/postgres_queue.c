@@ -1,0 +1,70 @@
+#include "sidecar/protocol/postgres/postgres_queue.h"
+
+#include <stdlib.h>
+
+enum { FIRST_CAPACITY = 8 };
+
+void pg_sent_finish(struct pg_sent *sent)
+{
+    free(sent->refusal);
+    free(sent->name);
+    pg_statement_unref(sent->statement);
+    pg_statement_unref(sent->previous_statement);
+    pg_portal_unref(sent->portal);
+    pg_portal_unref(sent->previous_portal);
+    *sent = (struct pg_sent){0};
+}
+
+struct pg_sent *pg_queue_at(const struct pg_queue *q, size_t index)
+{
+    return &q->ring[(q->first + index) & (q->capacity - 1)];
+}
+
+void pg_queue_finish(struct pg_queue *q)
+{
+    while (q->count > 0) {
+        pg_queue_pop(q);
+    }
+    free(q->ring);
+    *q = (struct pg_queue){0};
+}
+
+static bool grow(struct pg_queue *q)
+{
+    size_t capacity = q->capacity == 0 ? FIRST_CAPACITY : 2 * q->capacity;
+    struct pg_sent *ring = calloc(capacity, sizeof(*ring));
+    if (ring == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < q->count; i++) {
+        ring[i] = *pg_queue_at(q, i);
+    }
+    free(q->ring);
+    q->ring = ring;
+    q->first = 0;
+    q->capacity = capacity;
+    return true;
+}
+
+struct pg_sent *pg_queue_push(struct pg_queue *q, uint8_t type)
+{
+    if (pg_queue_is_full(q) || (q->count == q->capacity && !grow(q))) {
+        return NULL;
+    }
+    struct pg_sent *sent = pg_queue_at(q, q->count);
+    *sent = (struct pg_sent){.type = type};
+    q->count++;
+    return sent;
+}
+
+struct pg_sent *pg_queue_head(const struct pg_queue *q)
+{
+    return q->count == 0 ? NULL : pg_queue_at(q, 0);
+}
+
+void pg_queue_pop(struct pg_queue *q)
+{
+    pg_sent_finish(pg_queue_at(q, 0));
+    q->first = (q->first + 1) & (q->capacity - 1);
+    q->count--;
+}

@@ -1,0 +1,53 @@
+/* What was sent to the target and is not answered yet, in order: a ring that grows to a cap.
+ *
+ * The answers of PostgreSQL come in the order of the messages; after an error in the extended
+ * protocol everything up to the next Sync is skipped by the server, without an answer. */
+#ifndef CHAPERONE_SIDECAR_PROTOCOL_POSTGRES_POSTGRES_QUEUE_H
+#define CHAPERONE_SIDECAR_PROTOCOL_POSTGRES_POSTGRES_QUEUE_H
+
+#include "sidecar/protocol/postgres/postgres_names.h"
+
+/* More than this many unanswered messages: the agent is not read until some are answered. The
+ * server answers without being asked to flush once 8 KiB of answers have gathered, at the latest
+ * after 1,700 of them. */
+enum { PG_QUEUE_MAX = 4096 };
+
+struct pg_sent {
+    uint8_t type;       /* the message's own: 'Q', 'P', 'B', 'D', 'E', 'C', 'S', 'F' */
+    uint8_t close_kind; /* of 'C': 'S' or 'P' */
+    bool copying_in;    /* of 'Q' and 'E': the target asked for CopyData */
+    bool failed;        /* of 'Q' and 'F': an error came, ReadyForQuery did not */
+    bool owns_intent;   /* of 'E': not the first run of its portal */
+    /* A refusal: the message that went to the target in its place fails there, and its error is
+     * replaced by this one. Owned; NULL: an ordinary message. */
+    uint8_t *refusal;
+    size_t refusal_size;
+    /* What the message made and what that name meant before; owned references. */
+    struct pg_statement *statement, *previous_statement;
+    struct pg_portal *portal, *previous_portal;
+    char *name; /* of statement or portal; owned; NULL: "" */
+    uint64_t operation, intent_sequence;
+    int64_t started_ns;
+};
+
+struct pg_queue {
+    struct pg_sent *ring;
+    size_t first, count, capacity;
+};
+
+void pg_queue_finish(struct pg_queue *q); /* frees everything, without looking at it */
+
+static inline bool pg_queue_is_full(const struct pg_queue *q)
+{
+    return q->count >= PG_QUEUE_MAX;
+}
+
+/* A zeroed entry at the end; NULL: no memory, or full. Valid until the next push. */
+struct pg_sent *pg_queue_push(struct pg_queue *q, uint8_t type) MUST_USE;
+struct pg_sent *pg_queue_head(const struct pg_queue *q); /* NULL: empty */
+struct pg_sent *pg_queue_at(const struct pg_queue *q, size_t index);
+/* Frees the head's content and takes it out. */
+void pg_queue_pop(struct pg_queue *q);
+void pg_sent_finish(struct pg_sent *sent);
+
+#endif

@@ -1,0 +1,157 @@
+/* The contract between a session and a protocol.
+ *
+ * A protocol is pure: bytes and events come in, and what it wants done goes out through the
+ * `protocol_link` that the session gave it. It never sees a socket, a clock, the policy or the
+ * recorder. A session never sees a message.
+ *
+ *   agent ── on_agent_bytes ──▶ protocol ── to_target ──▶ target
+ *                                  │ decide (policy, intent record)
+ *   agent ◀──── to_agent ───── protocol ◀─ on_target_bytes ── target
+ *                                  │ outcome (record)
+ *
+ * Invariants the session keeps:
+ * - What is given to `to_target` after an intent leaves only when that intent is recorded as
+ *   durably as the policy says; the order of bytes never changes.
+ * - After `close`, or when the protocol returns PROTOCOL_CLOSE, no callback follows but destroy.
+ * - No callback is made from inside a link function, except where it says so. */
+#ifndef CHAPERONE_SIDECAR_PROTOCOL_PROTOCOL_H
+#define CHAPERONE_SIDECAR_PROTOCOL_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/audit.pb-c.h"
+#include "api/sidecar.pb-c.h"
+#include "base/bytes.h"
+
+/* The other side of a connection: the agent, the target, and a short-lived second connection
+ * to the target that a protocol may need beside the first (PostgreSQL's CancelRequest). */
+enum protocol_side { SIDE_AGENT, SIDE_TARGET, SIDE_SECOND };
+
+enum protocol_step {
+    PROTOCOL_MORE, /* everything understood was used; call again with more bytes */
+    PROTOCOL_WAIT, /* stop reading this side until the protocol is called by another event; after it
+                      the unused bytes are offered again */
+    PROTOCOL_CLOSE, /* the conversation is over: flush what was written, then close */
+};
+
+/* Who the agent says it is, and what it wants. Strings are borrowed for the call. */
+struct protocol_request {
+    struct bytes token; /* in-band; empty: the sidecar's own source */
+    const char *database, *user, *application_name;
+};
+
+struct protocol_verdict {
+    bool allowed;
+    uint64_t operation;       /* its number within the session; for the outcome */
+    uint64_t intent_sequence; /* for the outcome */
+    const char *rule;         /* valid until the next call of decide */
+    const char *message;      /* for the agent, when it is refused; valid likewise */
+};
+
+struct protocol_link;
+
+struct protocol_link_ops {
+    /* Bytes on their way. They may point into the `in` of the running on_*_bytes call, and are
+     * copied otherwise; adjoining pieces of `in` leave in one write. */
+    void (*to_agent)(struct protocol_link *link, struct bytes b);
+    void (*to_target)(struct protocol_link *link, struct bytes b);
+    void (*to_second)(struct protocol_link *link, struct bytes b);
+
+    /* Asks the control plane for the session; on_granted or on_refused follows. */
+    void (*identify)(struct protocol_link *link, const struct protocol_request *request);
+    /* Connects to the granted target; on_connected or on_failed(SIDE_TARGET) follows. */
+    void (*connect_target)(struct protocol_link *link);
+    /* One more connection to the same target; on_connected or on_failed(SIDE_SECOND) follows. It is
+     * closed by the session after the target closed it, or after a few seconds. False: there is
+     * one already. */
+    bool (*connect_second)(struct protocol_link *link);
+    /* Whether `start_tls` can work. */
+    bool (*has_tls)(struct protocol_link *link, enum protocol_side side);
+    /* TLS from here on, by the grant's rules or with the listener's certificate; on_secured
+     * follows. False: this side has no TLS configured. */
+    bool (*start_tls)(struct protocol_link *link, enum protocol_side side);
+    /* For channel binding; `out` has 64 bytes; 0: none. */
+    size_t (*end_point_hash)(struct protocol_link *link, enum protocol_side side, uint8_t *out);
+
+    /* An operation is about to happen. The protocol fills in what it understands of `intent`;
+     * verdict, rule and policy are added; the record is written. When it returns false nothing
+     * may be forwarded: refused, or it could not be recorded (`verdict` says which). Sides with
+     * the agent's declared reasons may be empty. */
+    bool (*decide)(struct protocol_link *link, Chaperone__V1__Intent *intent,
+                   struct protocol_verdict *verdict);
+    /* How it ended. Nothing of the answer's end may be given to to_agent before. False: it could
+     * not be recorded; the session is being closed. */
+    bool (*outcome)(struct protocol_link *link, Chaperone__V1__Outcome *outcome);
+    /* The login is complete: the session is open. */
+    void (*opened)(struct protocol_link *link);
+
+    /* A key under which other connections can reach this session (a cancel key). False: it is
+     * taken. */
+    bool (*publish_key)(struct protocol_link *link, struct bytes key);
+    /* Calls on_signal of the session that published the key, inside this call. */
+    bool (*signal_key)(struct protocol_link *link, struct bytes key);
+
+    int64_t (*monotonic_ns)(struct protocol_link *link);
+    bool (*random)(struct protocol_link *link, uint8_t *out, size_t size);
+    /* Why the session ends, for its last record; the first one counts. */
+    void (*set_end)(struct protocol_link *link, const char *reason, const char *error);
+};
+
+struct protocol_link {
+    const struct protocol_link_ops *ops;
+};
+
+struct arena;
+struct sql_cache;
+
+/* What all sessions of a sidecar share, and its limits. Borrowed. */
+struct protocol_shared {
+    struct sql_cache *sql;
+    size_t statement_max;  /* bytes of one statement's text that is understood; more is refused */
+    size_t response_max;   /* bytes of an answer that are recorded */
+    size_t parameter_max;  /* bytes of one parameter value that are recorded */
+    bool token_in_band;    /* ask the agent for its token */
+    struct arena *scratch; /* of one message; reset by the protocol at its beginning */
+    const char *version;
+};
+
+struct protocol {
+    const char *name; /* "postgres" */
+
+    /* Returns owned; NULL when memory is short. */
+    void *(*create)(struct protocol_link *link, const struct protocol_shared *shared);
+    void (*destroy)(void *p);
+
+    /* Bytes of a side, at the front of `in`. The rest that is not used comes again, with more
+     * behind it. At most `buffer_max` bytes are ever kept for this. */
+    size_t buffer_max;
+    enum protocol_step (*on_agent_bytes)(void *p, struct bytes in, size_t *out_used);
+    enum protocol_step (*on_target_bytes)(void *p, struct bytes in, size_t *out_used);
+    enum protocol_step (*on_second_bytes)(void *p, struct bytes in, size_t *out_used);
+
+    /* The secrets of the grant are valid during the call only. */
+    enum protocol_step (*on_granted)(void *p, const Chaperone__V1__OpenSessionResponse *grant);
+    /* `code` as the control plane gave it; `why` is a sentence for the agent. */
+    enum protocol_step (*on_refused)(void *p, enum err code, const char *why);
+    enum protocol_step (*on_connected)(void *p, enum protocol_side side);
+    enum protocol_step (*on_secured)(void *p, enum protocol_side side);
+    enum protocol_step (*on_failed)(void *p, enum protocol_side side, enum err code,
+                                    const char *why);
+    /* The side said its last byte. For the agent's side, PROTOCOL_MORE means: there are answers of
+     * the target to wait for (a short while). */
+    enum protocol_step (*on_end)(void *p, enum protocol_side side);
+    /* Somebody used the key that this session published. */
+    void (*on_signal)(void *p);
+    /* The session is ended from outside: `code` ERR_DENIED (killed), ERR_CLOSED (shutdown),
+     * ERR_TIMEOUT (login took too long), ERR_FULL (nothing can be recorded), else an internal
+     * error. Write the refusal in the agent's own protocol; what runs on the target is to be
+     * cancelled (over connect_second) when `stop_running`. */
+    void (*on_terminate)(void *p, enum err code, const char *why, bool stop_running);
+    /* Nothing is under way: may be closed for a shutdown now. */
+    bool (*is_idle)(const void *p);
+    /* The session is over: outcomes for what is still open are written (unknown). */
+    void (*on_close)(void *p);
+};
+
+#endif

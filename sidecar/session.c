@@ -1,0 +1,447 @@
+#include "sidecar/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "sidecar/session_internal.h"
+#include "sidecar/token_read.h"
+
+/* ---- the way of an operation: read, understand, (decide, record: session_link.c), send --------
+ */
+
+static void retry_waiting(struct session *s, int except);
+
+typedef enum protocol_step bytes_fn(void *p, struct bytes in, size_t *out_used);
+
+static bytes_fn *bytes_fn_of(const struct session *s, enum protocol_side side)
+{
+    const struct protocol *p = s->origin->protocol;
+    return side == SIDE_AGENT    ? p->on_agent_bytes
+           : side == SIDE_TARGET ? p->on_target_bytes
+                                 : p->on_second_bytes;
+}
+
+/* Gives bytes to the protocol; returns how many it used. */
+static size_t understand(struct session *s, enum protocol_side side, struct bytes in)
+{
+    size_t used = 0;
+    s->reading = in;
+    enum protocol_step step = bytes_fn_of(s, side)(s->protocol, in, &used);
+    session_flush(s);
+    s->reading = (struct bytes){0};
+    if (s->state != SESSION_CLOSED) {
+        s->sides[side].waiting = step == PROTOCOL_WAIT;
+        if (step == PROTOCOL_CLOSE) {
+            session_close(s);
+        } else {
+            retry_waiting(s, (int)side);
+        }
+    }
+    return used;
+}
+
+/* Offers what was kept from earlier reads again. */
+static void understand_kept(struct session *s, enum protocol_side side)
+{
+    struct side *x = &s->sides[side];
+    if (buffer_size(&x->in) > 0 && s->state != SESSION_CLOSED) {
+        size_t used = understand(s, side, buffer_bytes(&x->in));
+        buffer_consume(&x->in, used);
+        if (buffer_size(&x->in) == 0) {
+            buffer_finish(&x->in);
+        }
+    }
+}
+
+static void keep(struct session *s, enum protocol_side side, struct bytes rest)
+{
+    if (s->state == SESSION_CLOSED || rest.size == 0) {
+        return;
+    }
+    enum err e = buffer_append(&s->sides[side].in, rest);
+    if (e != OK) {
+        session_fail(s, "error",
+                     e == ERR_LIMIT ? "a message is longer than it may be" : "out of memory");
+    }
+}
+
+static void take_bytes(struct session *s, enum protocol_side side, struct bytes in)
+{
+    struct side *x = &s->sides[side];
+    if (side == SIDE_AGENT) {
+        s->bytes_from_agent += in.size;
+        s->shared->metrics->bytes_from_agents += in.size;
+    }
+    if (buffer_size(&x->in) > 0) {
+        keep(s, side, in);
+        understand_kept(s, side);
+    } else {
+        size_t used = understand(s, side, in);
+        keep(s, side, bytes_of(in.data + used, in.size - used));
+    }
+}
+
+static bool may_read(const struct session *s, enum protocol_side side)
+{
+    const struct side *x = &s->sides[side];
+    if (s->state == SESSION_CLOSED || x->conn == NULL || x->waiting || x->ended) {
+        return false;
+    }
+    if (side == SIDE_AGENT && s->gate.waiting) {
+        return false;
+    }
+    const struct conn *other = s->sides[side == SIDE_AGENT ? SIDE_TARGET : SIDE_AGENT].conn;
+    return side == SIDE_SECOND || other == NULL || conn_queued(other) <= CONN_HIGH_WATER;
+}
+
+/* Backpressure: a side is read only while the other one takes what comes. */
+static void update_reading(struct session *s)
+{
+    for (int i = 0; i < SIDES && s->state != SESSION_CLOSED; i++) {
+        struct conn *conn = s->sides[i].conn;
+        if (conn == NULL) {
+            continue;
+        }
+        if (may_read(s, (enum protocol_side)i)) {
+            conn_resume(conn);
+        } else {
+            conn_pause(conn);
+        }
+    }
+}
+
+static void close_second(struct session *s)
+{
+    ev_timer_stop(loop_ev(s->shared->loop), &s->second_timer);
+    conn_close(s->sides[SIDE_SECOND].conn);
+    s->sides[SIDE_SECOND].conn = NULL;
+    buffer_finish(&s->sides[SIDE_SECOND].in);
+    if (s->state == SESSION_CLOSED) {
+        loop_defer(s->shared->loop, &s->free_later); /* it was the last one */
+    }
+}
+
+static void on_side_end(struct session *s, enum protocol_side side)
+{
+    if (side == SIDE_SECOND) {
+        close_second(s);
+        return;
+    }
+    s->sides[side].ended = true;
+    session_event(s, s->origin->protocol->on_end(s->protocol, side));
+    if (side == SIDE_AGENT && s->state != SESSION_CLOSED) {
+        session_set_state(s, SESSION_ENDING);
+        ev_timer_stop(loop_ev(s->shared->loop), &s->timer);
+        ev_timer_set(&s->timer, SESSION_ANSWER_MS / 1000.0, 0.0);
+        ev_timer_start(loop_ev(s->shared->loop), &s->timer);
+    }
+}
+
+static void read_side(struct session *s, enum protocol_side side)
+{
+    size_t count = 0;
+    switch (conn_read(s->sides[side].conn, s->shared->chunk, SESSION_READ_CHUNK, &count)) {
+    case CONN_OK: take_bytes(s, side, bytes_of(s->shared->chunk, count)); break;
+    case CONN_AGAIN: return;
+    case CONN_EOF:
+    case CONN_FAILED: on_side_end(s, side); break;
+    }
+    if (s->shared->draining && s->state == SESSION_OPEN) {
+        session_drain(s);
+    }
+    update_reading(s);
+}
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+static void on_ready(struct session *s, enum protocol_side side)
+{
+    const struct protocol *p = s->origin->protocol;
+    bool secured = conn_is_tls(s->sides[side].conn);
+    session_event(s,
+                  secured ? p->on_secured(s->protocol, side) : p->on_connected(s->protocol, side));
+}
+
+static void on_failed(struct session *s, enum protocol_side side, enum err error, const char *why)
+{
+    if (side == SIDE_SECOND) {
+        close_second(s);
+        return;
+    }
+    s->sides[side].ended = true;
+    session_event(s, s->origin->protocol->on_failed(s->protocol, side, error, why));
+    session_close(s);
+}
+
+static void on_drained(struct session *s)
+{
+    update_reading(s);
+}
+
+#define SIDE_EVENTS(name, side)                                                                    \
+    static void name##_ready(void *context)                                                        \
+    {                                                                                              \
+        on_ready(context, side);                                                                   \
+    }                                                                                              \
+    static void name##_readable(void *context)                                                     \
+    {                                                                                              \
+        read_side(context, side);                                                                  \
+    }                                                                                              \
+    static void name##_drained(void *context)                                                      \
+    {                                                                                              \
+        on_drained(context);                                                                       \
+    }                                                                                              \
+    static void name##_failed(void *context, enum err error, const char *why)                      \
+    {                                                                                              \
+        on_failed(context, side, error, why);                                                      \
+    }
+
+SIDE_EVENTS(agent, SIDE_AGENT)
+SIDE_EVENTS(target, SIDE_TARGET)
+SIDE_EVENTS(second, SIDE_SECOND)
+
+const struct conn_events session_conn_events[SIDES] = {
+    [SIDE_AGENT] = {agent_ready, agent_readable, agent_drained, agent_failed},
+    [SIDE_TARGET] = {target_ready, target_readable, target_drained, target_failed},
+    [SIDE_SECOND] = {second_ready, second_readable, second_drained, second_failed},
+};
+
+/* What happened on one side may be what the other one waited for. */
+static void retry_waiting(struct session *s, int except)
+{
+    if (s->retrying) {
+        return;
+    }
+    s->retrying = true;
+    for (int i = 0; i < SIDE_SECOND && s->state != SESSION_CLOSED; i++) {
+        if (i != except && s->sides[i].waiting) {
+            s->sides[i].waiting = false;
+            understand_kept(s, (enum protocol_side)i);
+        }
+    }
+    s->retrying = false;
+}
+
+void session_event(struct session *s, enum protocol_step step)
+{
+    session_flush(s);
+    if (s->state == SESSION_CLOSED) {
+        return;
+    }
+    if (step == PROTOCOL_CLOSE) {
+        session_close(s);
+        return;
+    }
+    retry_waiting(s, -1);
+    update_reading(s);
+}
+
+static void on_timer(struct ev_loop *ev, struct ev_timer *w, int events)
+{
+    (void)ev;
+    (void)events;
+    struct session *s = w->data;
+    if (s->state == SESSION_OPENING) {
+        s->end_reason = "login_timeout";
+        s->origin->protocol->on_terminate(s->protocol, ERR_TIMEOUT, "the login took too long",
+                                          false);
+        session_flush(s);
+    }
+    session_close(s);
+}
+
+static void on_second_timer(struct ev_loop *ev, struct ev_timer *w, int events)
+{
+    (void)ev;
+    (void)events;
+    close_second(w->data);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static const char *const state_names[] = {"opening", "open", "ending", "closed"};
+
+void session_set_state(struct session *s, enum session_state state)
+{
+    static const bool allowed[4][4] = {
+        [SESSION_OPENING] =
+            {[SESSION_OPEN] = true, [SESSION_ENDING] = true, [SESSION_CLOSED] = true},
+        [SESSION_OPEN] = {[SESSION_ENDING] = true, [SESSION_CLOSED] = true},
+        [SESSION_ENDING] = {[SESSION_CLOSED] = true},
+    };
+    if (s->state == state || !allowed[s->state][state]) {
+        return;
+    }
+    log_event(s->shared->log, LOG_DEBUG, "session_state", log_text("session", s->id),
+              log_text("from", state_names[s->state]), log_text("to", state_names[state]));
+    s->state = state;
+    if (state == SESSION_OPEN) {
+        ev_timer_stop(loop_ev(s->shared->loop), &s->timer);
+    }
+}
+
+static void session_free(void *context)
+{
+    struct session *s = context;
+    if (s->sides[SIDE_SECOND].conn != NULL) {
+        return; /* a cancel request is still on its way; its end comes back here */
+    }
+    struct session_shared *shared = s->shared;
+    s->origin->protocol->destroy(s->protocol);
+    directory_remove(shared->directory, &s->entry);
+    for (int i = 0; i < SIDES; i++) {
+        buffer_wipe(&s->sides[i].in);
+    }
+    buffer_wipe(&s->held);
+    tls_context_destroy(s->target_tls);
+    if (s->opened != NULL) {
+        chaperone__v1__session_opened__free_unpacked(s->opened, NULL);
+    }
+    ev_timer_stop(loop_ev(shared->loop), &s->second_timer);
+    free(s);
+    if (shared->draining && directory_count(shared->directory) == 0 && shared->on_empty != NULL) {
+        shared->on_empty(shared->context);
+    }
+}
+
+void session_close(struct session *s)
+{
+    if (s->state == SESSION_CLOSED) {
+        return;
+    }
+    session_flush(s);
+    session_gate_cancel(s);
+    control_call_cancel(s->grant_call);
+    s->grant_call = NULL;
+    token_read_cancel(s->token_read);
+    s->token_read = NULL;
+    loop_cancel_deferred(s->shared->loop, &s->refuse_later);
+    s->origin->protocol->on_close(s->protocol);
+    session_record_closed(s);
+    session_set_state(s, SESSION_CLOSED);
+    ev_timer_stop(loop_ev(s->shared->loop), &s->timer);
+    conn_close_after_flush(s->sides[SIDE_AGENT].conn, SESSION_FLUSH_MS);
+    conn_close_after_flush(s->sides[SIDE_TARGET].conn, SESSION_FLUSH_MS);
+    s->sides[SIDE_AGENT].conn = NULL;
+    s->sides[SIDE_TARGET].conn = NULL;
+    loop_defer(s->shared->loop, &s->free_later);
+}
+
+void session_fail(struct session *s, const char *reason, const char *error)
+{
+    s->link.ops->set_end(&s->link, reason, error);
+    session_close(s);
+}
+
+static void look_at_peer(struct session *s)
+{
+    conn_format_peer(s->sides[SIDE_AGENT].conn, s->agent_address, sizeof(s->agent_address));
+    s->process = (struct peer){.pid = -1, .uid = -1, .gid = -1};
+    if (peer_find(conn_fd(s->sides[SIDE_AGENT].conn), &s->process) != OK) {
+        log_event(s->shared->log, LOG_DEBUG, "peer_unknown", log_text("session", s->id),
+                  log_text("agent_address", s->agent_address));
+    }
+}
+
+static void start_timers(struct session *s)
+{
+    ev_init(&s->timer, on_timer);
+    s->timer.data = s;
+    ev_timer_set(&s->timer, SESSION_LOGIN_MS / 1000.0, 0.0);
+    ev_timer_start(loop_ev(s->shared->loop), &s->timer);
+    ev_init(&s->second_timer, on_second_timer);
+    s->second_timer.data = s;
+    ev_timer_set(&s->second_timer, SESSION_SECOND_MS / 1000.0, 0.0);
+}
+
+static enum err session_init(struct session *s, int fd)
+{
+    const struct protocol *p = s->origin->protocol;
+    enum err e = uuid_make_v7(s->shared->clock, s->id);
+    if (e != OK) {
+        return e;
+    }
+    s->protocol = p->create(&s->link, &s->shared->protocol);
+    if (s->protocol == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    e = conn_create(s->shared->loop, fd, &session_conn_events[SIDE_AGENT], s,
+                    &s->sides[SIDE_AGENT].conn);
+    if (e != OK) {
+        p->destroy(s->protocol);
+    }
+    return e;
+}
+
+enum err session_start(struct session_shared *shared, const struct session_origin *origin, int fd)
+{
+    struct session *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        (void)close(fd);
+        return ERR_NO_MEMORY;
+    }
+    s->link.ops = &session_link_ops;
+    s->shared = shared;
+    s->origin = origin;
+    s->started_ns = clock_monotonic(shared->clock);
+    enum err e = session_init(s, fd);
+    if (e != OK) {
+        free(s);
+        (void)close(fd);
+        return e;
+    }
+    for (int i = 0; i < SIDES; i++) {
+        buffer_init(&s->sides[i].in, origin->protocol->buffer_max + SESSION_READ_CHUNK);
+    }
+    buffer_init(&s->held, CONN_QUEUE_CAP);
+    s->entry = (struct directory_entry){.session = s, .id = s->id};
+    s->free_later = (struct loop_deferred){.fn = session_free, .context = s};
+    s->refuse_later = (struct loop_deferred){.fn = session_refuse_request, .context = s};
+    directory_add(shared->directory, &s->entry);
+    look_at_peer(s);
+    start_timers(s);
+    update_reading(s);
+    return OK;
+}
+
+const char *session_id(const struct session *s)
+{
+    return s->id;
+}
+
+static void terminate(struct session *s, enum err code, const char *reason, const char *why,
+                      bool stop_running)
+{
+    if (s->state == SESSION_CLOSED) {
+        return;
+    }
+    if (s->end_reason == NULL) {
+        s->end_reason = reason;
+        (void)snprintf(s->end_error, sizeof(s->end_error), "%s", why);
+    }
+    s->origin->protocol->on_terminate(s->protocol, code, why, stop_running);
+    session_close(s);
+}
+
+void session_kill(struct session *s, const char *ordered_by, const char *reason)
+{
+    char why[200];
+    (void)snprintf(s->ordered_by, sizeof(s->ordered_by), "%s", ordered_by);
+    (void)snprintf(why, sizeof(why), "the session was ended by %.60s%s%.100s", ordered_by,
+                   reason[0] != '\0' ? ": " : "", reason);
+    s->shared->metrics->sessions_killed++;
+    terminate(s, ERR_DENIED, "killed", why, true);
+}
+
+void session_drain(struct session *s)
+{
+    if (s->state == SESSION_OPENING || s->origin->protocol->is_idle(s->protocol)) {
+        terminate(s, ERR_CLOSED, "shutdown", "the sidecar is shutting down", false);
+    }
+}
+
+void session_abort(struct session *s)
+{
+    terminate(s, ERR_CLOSED, "shutdown", "the sidecar is shutting down", true);
+}

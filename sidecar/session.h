@@ -1,0 +1,74 @@
+/* One agent's connection and the target's behind it: the way of an operation.
+ *
+ * A session owns both connections, the protocol's state between them, and every record about them.
+ * It frees itself when both are closed; nobody else holds a pointer to it but the directory.
+ *
+ * Memory: SESSION_READ_CHUNK is shared by all; per direction at most the protocol's `buffer_max`
+ * for what is not understood yet, CONN_HIGH_WATER and one chunk for what the other side does not
+ * take, and the recorded part of one answer. */
+#ifndef CHAPERONE_SIDECAR_SESSION_H
+#define CHAPERONE_SIDECAR_SESSION_H
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/net/conn.h"
+#include "sidecar/directory.h"
+#include "sidecar/metrics.h"
+#include "sidecar/protocol/protocol.h"
+
+struct arena;
+struct control;
+struct policy;
+struct recorder;
+struct token_source;
+
+enum {
+    SESSION_READ_CHUNK = 64 << 10,
+    SESSION_LOGIN_MS = 60000, /* from the first byte to the open session; PostgreSQL's own
+                                 authentication_timeout */
+    SESSION_CONNECT_MS = 10000,
+    SESSION_ANSWER_MS = 5000, /* how long answers are awaited after the agent has gone */
+    SESSION_FLUSH_MS = 2000,
+    SESSION_SECOND_MS = 5000,
+};
+
+/* What all sessions share. Borrowed; `policy` changes between two operations. */
+struct session_shared {
+    struct loop *loop;
+    const struct log *log;
+    const struct clock *clock;
+    struct control *control;
+    struct recorder *recorder;
+    const struct policy *policy; /* NULL: none yet, everything is refused */
+    struct directory *directory;
+    struct metrics *metrics;
+    struct token_source *tokens;
+    struct protocol_shared protocol;
+    struct arena *scratch; /* of one record; reset when it is written */
+    uint8_t chunk[SESSION_READ_CHUNK];
+    bool draining;
+    /* Called when the last session has gone while draining. */
+    void (*on_empty)(void *context);
+    void *context;
+};
+
+/* What the listener knows. Borrowed: outlives its sessions. */
+struct session_origin {
+    const struct protocol *protocol;
+    const char *resource;
+    struct tls_context *agent_tls; /* NULL: none configured */
+};
+
+/* Takes the accepted socket, also on failure. */
+enum err session_start(struct session_shared *shared, const struct session_origin *origin,
+                       int fd) MUST_USE;
+
+const char *session_id(const struct session *session);
+/* Ends it with an error in the agent's protocol; what runs on the target is cancelled. */
+void session_kill(struct session *session, const char *ordered_by, const char *reason);
+/* Ends it now if it is idle, else as soon as it is. */
+void session_drain(struct session *session);
+/* Ends it now: the time for draining is over. */
+void session_abort(struct session *session);
+
+#endif

@@ -1,0 +1,96 @@
+/* The inside of a session, shared by its three files: session.c (the way of the bytes),
+ * session_link.c (what a protocol may ask for), session_record.c (what is written down). */
+#ifndef CHAPERONE_SIDECAR_SESSION_INTERNAL_H
+#define CHAPERONE_SIDECAR_SESSION_INTERNAL_H
+
+#include <ev.h>
+
+#include "base/arena.h"
+#include "base/uuid.h"
+#include "sidecar/audit/recorder.h"
+#include "sidecar/control/control.h"
+#include "sidecar/peer.h"
+#include "sidecar/session.h"
+
+enum { SIDES = 3, SESSION_NAME_MAX = 256 };
+
+/* OPENING → OPEN → ENDING → CLOSED, OPENING → CLOSED; session_set_state is the only one to change
+ * it. OPENING: no grant yet, or the login is under way. ENDING: the agent has gone, answers are
+ * awaited. */
+enum session_state { SESSION_OPENING, SESSION_OPEN, SESSION_ENDING, SESSION_CLOSED };
+
+/* One connection of the session and the bytes between it and the protocol. */
+struct side {
+    struct conn *conn;
+    struct buffer in; /* read, not understood yet */
+    bool waiting;     /* the protocol said PROTOCOL_WAIT */
+    bool ended;       /* it said its last byte */
+    /* What is to be sent and still lies in the chunk that is being read: no copy is made when it
+     * leaves in one piece. */
+    struct bytes run;
+};
+
+struct session {
+    struct protocol_link link; /* first: a link is its session */
+    struct session_shared *shared;
+    const struct session_origin *origin;
+    void *protocol;
+    enum session_state state;
+    char id[UUID_TEXT_SIZE];
+    struct directory_entry entry;
+    struct side sides[SIDES];
+    struct bytes reading; /* what is being given to the protocol right now */
+
+    /* An intent that must reach the disk (or the control plane) before what follows it leaves. */
+    struct recorder_waiter gate;
+    struct buffer held; /* for the target, behind the gate */
+
+    /* The grant, without its credential. */
+    Chaperone__V1__SessionOpened *opened;
+    struct control_call *grant_call;
+    struct token_read *token_read;
+    char target_host[SESSION_NAME_MAX], server_name[SESSION_NAME_MAX];
+    uint16_t target_port;
+    struct tls_context *target_tls;
+
+    char agent_address[SESSION_NAME_MAX];
+    char database[SESSION_NAME_MAX], user[SESSION_NAME_MAX], application_name[SESSION_NAME_MAX];
+    struct peer process;
+
+    uint64_t operations, bytes_from_agent, bytes_to_agent;
+    int64_t started_ns;
+    bool granted;  /* counted as opened */
+    bool retrying; /* waiting bytes are being offered again */
+    const char *end_reason;
+    char end_error[256];
+    char ordered_by[SESSION_NAME_MAX];
+
+    struct ev_timer timer; /* login, then the wait for the last answers */
+    struct ev_timer second_timer;
+    struct loop_deferred free_later, refuse_later;
+};
+
+void session_set_state(struct session *s, enum session_state state);
+/* After any event but bytes: acts on what the protocol returned, offers waiting bytes again. */
+void session_event(struct session *s, enum protocol_step step);
+/* Both connections are closed after what is queued; the last record is written. */
+void session_close(struct session *s);
+/* As close, with a reason for the record. */
+void session_fail(struct session *s, const char *reason, const char *error);
+extern const struct conn_events session_conn_events[SIDES];
+
+/* session_link.c */
+extern const struct protocol_link_ops session_link_ops;
+void session_refuse_request(void *context);
+void session_gate_cancel(struct session *s);
+void session_flush(struct session *s); /* sends what lies in the runs */
+
+/* session_record.c. False: it could not be recorded. */
+bool session_record_refused(struct session *s, const char *code, const char *error);
+bool session_record_opened(struct session *s, const Chaperone__V1__OpenSessionResponse *grant);
+void session_record_closed(struct session *s);
+bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
+                           struct protocol_verdict *verdict, enum durability *out_level);
+bool session_record_outcome(struct session *s, Chaperone__V1__Outcome *outcome);
+
+#endif

@@ -1,0 +1,233 @@
+#include <stdio.h>
+
+#include "policies/policy.h"
+#include "sidecar/session_internal.h"
+
+/* ---- writing ------------------------------------------------------------------------------------
+ */
+
+static bool write_record(struct session *s, Chaperone__V1__Record *record, uint64_t *out_sequence)
+{
+    record->session = s->id;
+    enum err e = recorder_write(s->shared->recorder, record, out_sequence);
+    if (e != OK) {
+        s->shared->metrics->record_failures++;
+        log_event(s->shared->log, LOG_ERROR, "record_failed", log_text("session", s->id),
+                  log_text("why", err_name(e)));
+    }
+    return e == OK;
+}
+
+static void name_policy(const struct session *s, char **hash, uint64_t *revision)
+{
+    const struct policy *policy = s->shared->policy;
+    if (policy != NULL) {
+        *hash = (char *)policy_hash(policy);
+        *revision = policy_revision(policy);
+    }
+}
+
+/* ---- the session's beginning and end
+ * ------------------------------------------------------------- */
+
+static void describe_agent(struct session *s, Chaperone__V1__SessionOpened *m,
+                           Chaperone__V1__Process *process)
+{
+    m->resource = (char *)s->origin->resource;
+    m->protocol = (char *)s->origin->protocol->name;
+    m->agent_address = s->agent_address;
+    m->application_name = s->application_name;
+    process->pid = s->process.pid;
+    process->uid = s->process.uid;
+    process->gid = s->process.gid;
+    process->executable = s->process.executable;
+    m->process = process;
+    name_policy(s, &m->policy_hash, &m->policy_revision);
+}
+
+bool session_record_refused(struct session *s, const char *code, const char *error)
+{
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    Chaperone__V1__SessionOpened m = CHAPERONE__V1__SESSION_OPENED__INIT;
+    Chaperone__V1__Process process = CHAPERONE__V1__PROCESS__INIT;
+    describe_agent(s, &m, &process);
+    m.verdict = CHAPERONE__V1__VERDICT__DENY;
+    m.rule = "session";
+    m.database = s->database;
+    m.error_code = (char *)code;
+    m.error = (char *)error;
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED;
+    record.session_opened = &m;
+    return write_record(s, &record, NULL);
+}
+
+/* Keeps what the grant says about the agent, without the credential. */
+static bool keep_opened(struct session *s, const Chaperone__V1__SessionOpened *m)
+{
+    size_t size = chaperone__v1__session_opened__get_packed_size(m);
+    uint8_t *packed = arena_alloc(s->shared->scratch, size);
+    if (packed == NULL) {
+        return false;
+    }
+    (void)chaperone__v1__session_opened__pack(m, packed);
+    s->opened = chaperone__v1__session_opened__unpack(NULL, size, packed);
+    arena_reset(s->shared->scratch);
+    return s->opened != NULL;
+}
+
+bool session_record_opened(struct session *s, const Chaperone__V1__OpenSessionResponse *grant)
+{
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    Chaperone__V1__SessionOpened m = CHAPERONE__V1__SESSION_OPENED__INIT;
+    Chaperone__V1__Process process = CHAPERONE__V1__PROCESS__INIT;
+    char target[SESSION_NAME_MAX + 8];
+    (void)snprintf(target, sizeof(target), "%s:%u", s->target_host, s->target_port);
+    describe_agent(s, &m, &process);
+    m.verdict = CHAPERONE__V1__VERDICT__ALLOW;
+    m.rule = grant->grant;
+    m.identity = grant->identity;
+    m.n_on_behalf_of = grant->n_on_behalf_of;
+    m.on_behalf_of = grant->on_behalf_of;
+    m.n_reasons = grant->n_reasons;
+    m.reasons = grant->reasons;
+    m.target_address = target;
+    m.database = grant->target->database;
+    m.target_user = grant->credential->user;
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED;
+    record.session_opened = &m;
+    if (!keep_opened(s, &m) || !write_record(s, &record, NULL)) {
+        return false;
+    }
+    s->granted = true;
+    s->shared->metrics->sessions_opened++;
+    s->shared->metrics->sessions_active++;
+    return true;
+}
+
+void session_record_closed(struct session *s)
+{
+    if (!s->granted) {
+        return; /* a refusal is its own end */
+    }
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    Chaperone__V1__SessionClosed m = CHAPERONE__V1__SESSION_CLOSED__INIT;
+    m.reason = (char *)(s->end_reason == NULL ? "agent_disconnected" : s->end_reason);
+    m.error = s->end_error;
+    m.ordered_by = s->ordered_by;
+    m.operations = s->operations;
+    m.bytes_from_agent = s->bytes_from_agent;
+    m.bytes_to_agent = s->bytes_to_agent;
+    m.duration_us = (clock_monotonic(s->shared->clock) - s->started_ns) / 1000;
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED;
+    record.session_closed = &m;
+    (void)write_record(s, &record, NULL);
+    s->shared->metrics->sessions_closed++;
+    s->shared->metrics->sessions_active--;
+    log_event(s->shared->log, LOG_INFO, "session_closed", log_text("session", s->id),
+              log_text("reason", m.reason), log_number("operations", (int64_t)s->operations),
+              log_number("duration_us", m.duration_us));
+}
+
+/* ---- an operation
+ * --------------------------------------------------------------------------------- */
+
+static bool fill_objects(struct arena *scratch, const Chaperone__V1__Intent *intent,
+                         struct policy_request *request)
+{
+    struct policy_object *objects =
+        arena_alloc(scratch, (intent->n_objects + 1) * sizeof(*objects));
+    if (objects == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < intent->n_objects; i++) {
+        const Chaperone__V1__Object *o = intent->objects[i];
+        objects[i] = (struct policy_object){.kind = o->kind, .name = o->name, .access = o->access};
+    }
+    request->objects = objects;
+    request->object_count = intent->n_objects;
+    return true;
+}
+
+static bool fill_behalf(struct arena *scratch, const Chaperone__V1__SessionOpened *opened,
+                        struct policy_request *request)
+{
+    const char **subjects = arena_alloc(scratch, (opened->n_on_behalf_of + 1) * sizeof(*subjects));
+    if (subjects == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < opened->n_on_behalf_of; i++) {
+        subjects[i] = opened->on_behalf_of[i]->subject;
+    }
+    request->on_behalf_of = subjects;
+    request->on_behalf_of_count = opened->n_on_behalf_of;
+    return true;
+}
+
+/* The policy's word on the operation. What the protocol refused already stays refused. */
+static void ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
+                       struct policy_verdict *out)
+{
+    struct policy_request request = {
+        .subject = s->opened->identity->subject,
+        .groups = (const char *const *)s->opened->identity->groups,
+        .group_count = s->opened->identity->n_groups,
+        .resource = s->origin->resource,
+        .protocol = s->origin->protocol->name,
+        .commands = (const char *const *)intent->commands,
+        .command_count = intent->n_commands,
+    };
+    *out = (struct policy_verdict){.effect = POLICY_DENY, .rule = "default"};
+    if (s->shared->policy == NULL) {
+        out->message = "there is no policy yet";
+    } else if (!fill_objects(s->shared->scratch, intent, &request) ||
+               !fill_behalf(s->shared->scratch, s->opened, &request)) {
+        out->message = "out of memory";
+    } else {
+        policy_evaluate(s->shared->policy, &request, out);
+    }
+}
+
+bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
+                           struct protocol_verdict *verdict, enum durability *out_level)
+{
+    struct policy_verdict policy = {.effect = POLICY_DENY, .rule = intent->rule};
+    if (intent->verdict == CHAPERONE__V1__VERDICT__DENY) {
+        policy.message = intent->error;
+    } else if (intent->verdict == CHAPERONE__V1__VERDICT__ALLOW) {
+        policy.effect = POLICY_ALLOW; /* part of the protocol itself, no rule is asked */
+    } else {
+        ask_policy(s, intent, &policy);
+    }
+    bool allowed = policy.effect == POLICY_ALLOW;
+    *out_level = allowed ? (enum durability)policy.durability : DURABILITY_PROCESS;
+    *verdict = (struct protocol_verdict){
+        .allowed = allowed, .rule = policy.rule, .message = policy.message};
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    intent->operation = s->operations + 1;
+    intent->verdict = allowed ? CHAPERONE__V1__VERDICT__ALLOW : CHAPERONE__V1__VERDICT__DENY;
+    intent->rule = (char *)policy.rule;
+    intent->durability = (char *)durability_name(*out_level);
+    if (!allowed) {
+        intent->error = (char *)policy.message;
+    }
+    name_policy(s, &intent->policy_hash, &intent->policy_revision);
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_INTENT;
+    record.intent = intent;
+    bool recorded = write_record(s, &record, &verdict->intent_sequence);
+    if (recorded) {
+        verdict->operation = ++s->operations;
+    } else {
+        *verdict = (struct protocol_verdict){
+            .rule = "recorder", .message = "the operation cannot be recorded, so it is not done"};
+    }
+    arena_reset(s->shared->scratch);
+    return recorded;
+}
+
+bool session_record_outcome(struct session *s, Chaperone__V1__Outcome *outcome)
+{
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_OUTCOME;
+    record.outcome = outcome;
+    return write_record(s, &record, NULL);
+}
