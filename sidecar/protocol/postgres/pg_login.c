@@ -113,7 +113,9 @@ static enum err MUST_USE answer_md5(struct pg_login *login, struct bytes salt, s
     uint8_t digest[CRYPTO_MD5_SIZE];
     char text[PREFIX + HEX_SIZE + 1] = "md5";
     struct buffer plain;
-    buffer_init(&plain, login->options.password.size + login->options.user.size + HEX_SIZE);
+    /* Each of the two hashed texts in turn. */
+    buffer_init(&plain,
+                login->options.password.size + login->options.user.size + HEX_SIZE + salt.size);
     /* All its room at once: growing would leave a copy of the password in freed memory. */
     e = buffer_reserve(&plain, plain.cap) == NULL ? ERR_NO_MEMORY : OK;
     e = e == OK ? buffer_append(&plain, login->options.password) : e;

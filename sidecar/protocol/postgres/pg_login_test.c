@@ -279,6 +279,19 @@ static void md5(void **state)
     run_finish(&r);
 }
 
+/* The texts that are hashed need not be longer than their hashes. */
+static void md5_of_a_short_password(void **state)
+{
+    (void)state;
+    struct run r = run_start((struct pg_login_options){.password = TEXT("")});
+    pg_login_destroy(r.login);
+    struct pg_login_options options = {.user = TEXT("u"), .password = TEXT("x")};
+    assert_int_equal(pg_login_create(&options, &r.login), OK);
+    assert_int_equal(feed(&r, PG_AUTHENTICATION_MD5, TEXT("salt")), PG_LOGIN_CONTINUE);
+    assert_wrote(&r, TEXT("p\0\0\0\x28md5a3892238ab351dd68916256fb5dbbae7\0"));
+    run_finish(&r);
+}
+
 static void password_missing(void **state)
 {
     (void)state;
@@ -551,6 +564,7 @@ int main(void)
         cmocka_unit_test(no_password_needed),
         cmocka_unit_test(cleartext),
         cmocka_unit_test(md5),
+        cmocka_unit_test(md5_of_a_short_password),
         cmocka_unit_test(password_missing),
         cmocka_unit_test(password_with_zero),
         cmocka_unit_test(scram_channel_binding),
