@@ -300,6 +300,42 @@ static void test_truncated_tokens(void **state)
     }
 }
 
+/* A signature with something behind it is another signature. */
+static void test_signature_with_a_tail(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ALGORITHMS; i++) {
+        char header[128];
+        (void)snprintf(header, sizeof header, "{\"kid\":\"%s\",\"alg\":\"%s\"}", algorithms[i].kid,
+                       algorithms[i].alg);
+        char *good = sign(*algorithms[i].key, algorithms[i].alg, header);
+        /* Whole bytes behind it: what is left of the last group is filled up with zeros. */
+        size_t rest = (size_t)(good + strlen(good) - strrchr(good, '.') - 1) % 4;
+        char *longer = NULL;
+        assert_true(asprintf(&longer, "%s%sAAAA", good,
+                             rest == 2   ? "AA"
+                             : rest == 3 ? "A"
+                                         : "") > 0);
+        refuse(f, longer, "the token's signature is wrong");
+        free(good);
+    }
+}
+
+/* A key that names its algorithm is for no other one. */
+static void test_key_for_one_algorithm(void **state)
+{
+    struct fixture *f = *state;
+    char *jwk = fake_jwk(keys.rsa, "\"kid\":\"rsa\",\"alg\":\"PS256\",");
+    char *json = NULL;
+    assert_true(asprintf(&json, "{\"keys\":[%s]}", jwk) > 0);
+    fake_issuer_set_jwks(&f->issuer, json);
+    accept(f, sign(keys.rsa, "PS256", "{\"alg\":\"PS256\",\"kid\":\"rsa\"}"));
+    refuse(f, sign(keys.rsa, "RS256", "{\"alg\":\"RS256\",\"kid\":\"rsa\"}"),
+           "key \"rsa\" is not for the token's algorithm RS256");
+    free(json);
+    free(jwk);
+}
+
 static void test_algorithm_and_key_must_fit(void **state)
 {
     static const struct {
@@ -505,6 +541,8 @@ int main(void)
         TEST(test_missing_signature),
         TEST(test_changed_tokens),
         TEST(test_truncated_tokens),
+        TEST(test_signature_with_a_tail),
+        TEST(test_key_for_one_algorithm),
         TEST(test_algorithm_and_key_must_fit),
         TEST(test_bad_headers),
         TEST(test_embedded_key_is_ignored),

@@ -2,6 +2,7 @@
 #include <openssl/ec.h>
 #include <openssl/rsa.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -362,6 +363,24 @@ static void test_too_many_keys(void **state)
     buffer_finish(&json);
 }
 
+/* With the exponent 1 each signature would be valid. */
+static void test_rsa_exponents(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const exponents[] = {"AQ", "AAAB", "AA", "Ag", "AQAA", "AQAAAAAAAAAAAQ"};
+    char modulus[343];
+    memset(modulus, 'x', sizeof modulus - 1);
+    modulus[sizeof modulus - 1] = '\0';
+    for (size_t i = 0; i < sizeof exponents / sizeof exponents[0]; i++) {
+        char document[512];
+        (void)snprintf(document, sizeof document,
+                       "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"%s\",\"e\":\"%s\"}]}", modulus,
+                       exponents[i]);
+        fake_issuer_set_jwks(&f->issuer, document);
+        assert_unavailable(f, "its RSA exponent is not an odd number from 3 on");
+    }
+}
+
 /* One bad key does not spoil the others, and a token that names it learns why. */
 static void test_small_rsa_key(void **state)
 {
@@ -481,13 +500,30 @@ static void test_default_algorithms(void **state)
 
 /* ---- threads ---------------------------------------------------------------------------- */
 
+enum { THREADS = 8 };
+
 struct crowd {
     struct keycache *cache;
     pthread_barrier_t start;
     struct identity_fetcher inner;
     pthread_mutex_t lock;
-    int inside, most_inside;
+    int inside, most_inside, arrived;
 };
+
+/* The first request is under way while all the others ask. */
+static void wait_for_the_others(struct crowd *crowd)
+{
+    bool here = false;
+    while (!here) {
+        (void)pthread_mutex_lock(&crowd->lock);
+        here = crowd->arrived == THREADS;
+        (void)pthread_mutex_unlock(&crowd->lock);
+        (void)sched_yield();
+    }
+    for (int i = 0; i < 10000; i++) {
+        (void)sched_yield(); /* from having arrived to asking is a few instructions */
+    }
+}
 
 static enum err count_fetch(void *context, const struct identity_fetch_request *request,
                             struct identity_fetch_response *out, struct err_text *why)
@@ -497,6 +533,7 @@ static enum err count_fetch(void *context, const struct identity_fetch_request *
     crowd->inside++;
     crowd->most_inside = crowd->inside > crowd->most_inside ? crowd->inside : crowd->most_inside;
     (void)pthread_mutex_unlock(&crowd->lock);
+    wait_for_the_others(crowd);
     enum err e = crowd->inner.fetch(crowd->inner.context, request, out, why);
     (void)pthread_mutex_lock(&crowd->lock);
     crowd->inside--;
@@ -508,6 +545,9 @@ static void *ask_for_keys(void *context)
 {
     struct crowd *crowd = context;
     (void)pthread_barrier_wait(&crowd->start);
+    (void)pthread_mutex_lock(&crowd->lock);
+    crowd->arrived++;
+    (void)pthread_mutex_unlock(&crowd->lock);
     for (int i = 0; i < 200; i++) {
         struct jwks *keys = NULL;
         uint64_t edition = 0;
@@ -526,7 +566,6 @@ static void *ask_for_keys(void *context)
 
 static void test_many_threads_one_request(void **state)
 {
-    enum { THREADS = 8 };
     struct fixture *f = *state;
     struct crowd crowd = {.inner = f->issuer.fetcher};
     struct identity_fetcher counting = {.fetch = count_fetch, .context = &crowd};
@@ -570,6 +609,7 @@ int main(void)
         TEST(test_keys_on_this_machine_may_be_plain),
         TEST(test_bad_key_sets),
         TEST(test_too_many_keys),
+        TEST(test_rsa_exponents),
         TEST(test_small_rsa_key),
         TEST(test_algorithms_that_cannot_be_configured),
         TEST(test_bad_issuers_in_the_configuration),
