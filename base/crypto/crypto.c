@@ -184,13 +184,15 @@ void crypto_hex_encode(struct bytes data, char *out)
     out[2 * data.size] = '\0';
 }
 
-static int hex_digit(uint8_t c)
+enum { NO_DIGIT = 16 };
+
+static unsigned hex_digit(uint8_t c)
 {
     if (c >= '0' && c <= '9') {
-        return c - '0';
+        return (unsigned)(c - '0');
     }
     c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : NO_DIGIT;
 }
 
 enum err crypto_hex_decode(struct bytes text, uint8_t *out, size_t size)
@@ -199,7 +201,7 @@ enum err crypto_hex_decode(struct bytes text, uint8_t *out, size_t size)
         return ERR_INVALID;
     }
     for (size_t i = 0; i < text.size; i++) {
-        if (hex_digit(text.data[i]) < 0) {
+        if (hex_digit(text.data[i]) == NO_DIGIT) {
             return ERR_INVALID;
         }
     }

@@ -182,7 +182,8 @@ static enum err start_work(struct pg_scram *s, struct bytes salt64, uint32_t ite
 static enum err check_nonce(const struct pg_scram *s, struct bytes both, struct err_text *why)
 {
     struct bytes own = buffer_bytes(&s->nonce);
-    if (!is_nonce(both) || both.size <= own.size || memcmp(both.data, own.data, own.size) != 0) {
+    if (!is_nonce(both) || both.size <= own.size ||
+        !crypto_equal(bytes_of(both.data, own.size), own)) {
         return err_set(why, ERR_INVALID, "the server's SCRAM nonce does not continue ours");
     }
     return OK;

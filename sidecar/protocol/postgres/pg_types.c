@@ -211,12 +211,17 @@ static bool needs_quotes(struct bytes text)
     return false;
 }
 
+static struct bytes appended_since(const struct pg_sink *sink, size_t start)
+{
+    const struct buffer *out = sink->out;
+    return bytes_of(out->data + out->start + start, buffer_size(out) - start);
+}
+
 /* Puts quotes around what was appended since `start`, and escapes within it: from its end, so that
  * it needs no copy. */
 static void quote_in_place(struct pg_sink *sink, size_t start)
 {
-    struct bytes text = buffer_bytes(sink->out);
-    text = bytes_of(text.data + start, text.size - start);
+    struct bytes text = appended_since(sink, start);
     size_t more = 2;
     for (size_t i = 0; i < text.size; i++) {
         more += text.data[i] == '"' || text.data[i] == '\\';
@@ -258,11 +263,8 @@ static bool print_element(struct cursor *c, print_fn *print, struct pg_sink *sin
     if (c->failed || !print(value, sink)) {
         return false;
     }
-    if (!sink->is_full && !sink->no_memory) {
-        struct bytes text = buffer_bytes(sink->out);
-        if (needs_quotes(bytes_of(text.data + start, text.size - start))) {
-            quote_in_place(sink, start);
-        }
+    if (!sink->is_full && !sink->no_memory && needs_quotes(appended_since(sink, start))) {
+        quote_in_place(sink, start);
     }
     return true;
 }

@@ -195,7 +195,8 @@ static int digit_at(const struct numeric *n, int weight)
     if (at < 0 || (size_t)at >= n->digits.size / 2) {
         return 0;
     }
-    return n->digits.data[2 * at] << 8 | n->digits.data[2 * at + 1];
+    const uint8_t *digit = n->digits.data + 2 * (size_t)at;
+    return digit[0] << 8 | digit[1];
 }
 
 static bool digits_are_valid(const struct numeric *n)
