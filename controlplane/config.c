@@ -81,19 +81,17 @@ static enum err read_log(struct config_reader *r, const struct conf_node *root)
     return e;
 }
 
-/* `ca` and `tls`: a certificate with its key, both or neither. */
-static enum err read_key_pair(struct config_reader *r, const struct conf_node *root,
-                              const char *name, const char **out_certificate, const char **out_key)
+/* `ca` and `tls`: a certificate with its key. */
+static enum err read_key_pair(struct config_reader *r, const struct conf_node *map,
+                              const char *const *keys, const char **out_certificate,
+                              const char **out_key)
 {
-    static const char *const keys[] = {"certificate", "key", NULL};
-    const struct conf_node *map = NULL;
-    enum err e = conf_read_map(root, name, &map, r->why);
-    if (e != OK || map == NULL) {
-        return e;
+    enum err e = conf_check_keys(map, keys, r->why);
+    if (e == OK) {
+        e = conf_require(map, "certificate", r->why);
     }
-    e = conf_check_keys(map, keys, r->why);
-    for (int i = 0; e == OK && keys[i] != NULL; i++) {
-        e = conf_require(map, keys[i], r->why);
+    if (e == OK) {
+        e = conf_require(map, "key", r->why);
     }
     if (e == OK) {
         e = config_read_file(r, map, "certificate", out_certificate);
@@ -173,12 +171,24 @@ static enum err read_data(struct config_reader *r, const struct conf_node *root)
 
 static enum err read_ca(struct config_reader *r, const struct conf_node *root)
 {
-    return read_key_pair(r, root, "ca", &r->config->ca.certificate, &r->config->ca.key);
+    static const char *const keys[] = {"certificate", "key", NULL};
+    const struct conf_node *map = NULL;
+    enum err e = conf_read_map(root, "ca", &map, r->why);
+    return e == OK && map != NULL
+               ? read_key_pair(r, map, keys, &r->config->ca.certificate, &r->config->ca.key)
+               : e;
 }
 
 static enum err read_tls(struct config_reader *r, const struct conf_node *root)
 {
-    return read_key_pair(r, root, "tls", &r->config->tls.certificate, &r->config->tls.key);
+    static const char *const keys[] = {"certificate", "key", "ca", NULL};
+    const struct conf_node *map = NULL;
+    enum err e = conf_read_map(root, "tls", &map, r->why);
+    if (e != OK || map == NULL) {
+        return e;
+    }
+    e = read_key_pair(r, map, keys, &r->config->tls.certificate, &r->config->tls.key);
+    return e == OK ? config_read_file(r, map, "ca", &r->config->tls_ca) : e;
 }
 
 static enum err read_root(struct config_reader *r, const struct conf_node *root)

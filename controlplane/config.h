@@ -110,6 +110,7 @@ struct config {
     struct {
         const char *certificate, *key; /* both NULL: the default */
     } ca, tls;
+    const char *tls_ca; /* what `tls.certificate` is checked with; NULL: the CA */
     struct {
         const struct config_identity_provider *items;
         size_t count;

@@ -1,0 +1,71 @@
+#include "controlplane/policy/document.h"
+
+#include <stdlib.h>
+
+#include "base/conf/conf.h"
+#include "controlplane/files/files.h"
+#include "controlplane/store/store.h"
+#include "policies/policy.h"
+
+/* Sidecars compile the same bytes: one that would be refused there is refused here. */
+static enum err check(const char *path, struct bytes canonical, struct err_text *why)
+{
+    struct policy *policy = NULL;
+    struct err_text reason = {0};
+    enum err e = policy_compile(canonical, 1, &policy, &reason);
+    policy_destroy(policy);
+    return e == OK ? OK : err_set(why, e, "%.200s: %.300s", path, reason.text);
+}
+
+static enum err load(const char *path, struct policy_document *out, struct err_text *why)
+{
+    struct buffer source;
+    struct conf *document = NULL;
+    char *json = NULL;
+    buffer_init(&source, CONF_SIZE_MAX);
+    enum err e = files_read(path, &source, why);
+    if (e == OK) {
+        e = conf_load_text(path, buffer_bytes(&source), &document, why);
+    }
+    if (e == OK) {
+        json = conf_to_json(conf_root(document));
+        out->source = bytes_to_string(buffer_bytes(&source));
+        e = json == NULL || out->source == NULL
+                ? ERR_NO_MEMORY
+                : buffer_append(&out->canonical, bytes_of_string(json));
+    }
+    if (e == OK) {
+        e = check(path, buffer_bytes(&out->canonical), why);
+    }
+    free(json);
+    conf_destroy(document);
+    buffer_finish(&source);
+    return e;
+}
+
+enum err policy_document_load(const char *path, struct policy_document *out, struct err_text *why)
+{
+    struct policy_document document = {.source = NULL};
+    buffer_init(&document.canonical, STORE_DOCUMENT_SIZE_MAX);
+    enum err e = OK;
+    if (path != NULL) {
+        e = load(path, &document, why);
+    } else {
+        document.source = strdup("");
+        e = document.source == NULL ? ERR_NO_MEMORY
+                                    : buffer_append_string(&document.canonical, policy_allow_all());
+    }
+    if (e != OK) {
+        policy_document_finish(&document);
+        return e;
+    }
+    *out = document;
+    return OK;
+}
+
+void policy_document_finish(struct policy_document *document)
+{
+    buffer_finish(&document->canonical);
+    free(document->source);
+    document->source = NULL;
+}

@@ -1,0 +1,106 @@
+/* Administration: join tokens, and how the fleet is. */
+#include "api/operator.pb-c.h"
+#include "controlplane/credentials/join_token.h"
+#include "controlplane/rpc/services_internal.h"
+
+enum { ARENA_BLOCK = 64 << 10, ARENA_CAP = 64 << 20 };
+static const int64_t second_ns = 1000000000;
+
+void administration_create_join_token(const struct call *call, const ProtobufCMessage *message,
+                                      ProtobufCMessage **out_reply, struct rpc_status *out_status)
+{
+    const Chaperone__V1__CreateJoinTokenRequest *request =
+        (const Chaperone__V1__CreateJoinTokenRequest *)message;
+    Chaperone__V1__CreateJoinTokenResponse response =
+        CHAPERONE__V1__CREATE_JOIN_TOKEN_RESPONSE__INIT;
+    char token[JOIN_TOKEN_SIZE];
+    struct err_text why = {0};
+    bool fits = request->lifetime_s <= JOIN_TOKEN_LIFETIME_MAX_NS / second_ns;
+    int64_t lifetime = request->lifetime_s == 0 ? JOIN_TOKEN_LIFETIME_NS
+                       : fits                   ? request->lifetime_s * second_ns
+                                                : INT64_MAX;
+    enum err e = join_token_create(
+        call->services->with.store, request->name, call->caller->who->subject, lifetime,
+        services_now(call->services), token, &response.expires_unix_ns, &why);
+    if (e == OK) {
+        response.token = token;
+        services_reply(&response.base, out_reply, out_status);
+    } else if (e == ERR_INVALID) {
+        rpc_status_set(out_status, RPC_INVALID_ARGUMENT, "%s", why.text);
+    } else {
+        log_event(call->services->with.log, LOG_ERROR, "store_failed", log_text("at", "join_token"),
+                  log_text("error", err_name(e)));
+        rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane cannot write its store");
+    }
+    services_log_action(call, "join_token_create", request->name, rpc_code_name(out_status->code));
+    bytes_wipe(token, sizeof(token));
+}
+
+/* --- Status ------------------------------------------------------------------------------------
+ */
+
+static enum err fill_sidecar(const struct call *call, const struct store_sidecar *from,
+                             Chaperone__V1__StatusResponse__Sidecar *out)
+{
+    struct store_audit_last last = {0};
+    chaperone__v1__status_response__sidecar__init(out);
+    out->sidecar = (char *)(uintptr_t)from->id;
+    out->name = (char *)(uintptr_t)from->name;
+    out->connected = watchers_is_connected(call->services->watchers, from->id);
+    out->last_seen_unix_ns = from->last_seen_ns;
+    out->policy_revision = from->policy_revision;
+    out->policy_state = (char *)(uintptr_t)from->policy_state;
+    enum err e = store_audit_last(call->services->with.store, from->id, &last);
+    out->last_sequence = last.sequence;
+    return e;
+}
+
+static enum err fill_sidecars(const struct call *call, struct arena *arena,
+                              Chaperone__V1__StatusResponse *out)
+{
+    struct store_sidecar *sidecars = NULL;
+    size_t count = 0;
+    enum err e = store_sidecar_list(call->services->with.store, arena, &sidecars, &count);
+    if (e != OK) {
+        return e;
+    }
+    Chaperone__V1__StatusResponse__Sidecar *items =
+        arena_alloc(arena, (count + 1) * sizeof(*items));
+    out->sidecars = arena_alloc(arena, (count + 1) * sizeof(*out->sidecars));
+    if (items == NULL || out->sidecars == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; e == OK && i < count; i++) {
+        e = fill_sidecar(call, &sidecars[i], &items[i]);
+        out->sidecars[i] = &items[i];
+    }
+    out->n_sidecars = count;
+    return e;
+}
+
+void administration_status(const struct call *call, const ProtobufCMessage *message,
+                           ProtobufCMessage **out_reply, struct rpc_status *out_status)
+{
+    (void)message;
+    Chaperone__V1__StatusResponse response = CHAPERONE__V1__STATUS_RESPONSE__INIT;
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    const struct publication *policy = publisher_current(call->services->with.publisher);
+    response.version = (char *)(uintptr_t)call->services->with.version;
+    if (policy != NULL) {
+        response.policy_revision = policy->revision;
+        response.policy_hash = (char *)(uintptr_t)policy->hash;
+    }
+    enum err e = arena == NULL ? ERR_NO_MEMORY : fill_sidecars(call, arena, &response);
+    if (e == OK) {
+        e = store_audit_count(call->services->with.store, &response.records);
+    }
+    if (e == OK) {
+        services_reply(&response.base, out_reply, out_status);
+    } else {
+        log_event(call->services->with.log, LOG_ERROR, "store_failed", log_text("at", "status"),
+                  log_text("error", err_name(e)));
+        rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane cannot read its store");
+    }
+    publication_release(policy);
+    arena_destroy(arena);
+}

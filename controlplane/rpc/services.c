@@ -1,0 +1,229 @@
+#include "controlplane/rpc/services.h"
+
+#include <stdlib.h>
+
+#include "api/operator.pb-c.h"
+#include "api/sidecar.pb-c.h"
+#include "controlplane/rpc/services_internal.h"
+
+int64_t services_now(const struct services *services)
+{
+    return clock_wall(&services->with.clock);
+}
+
+void services_reply(const ProtobufCMessage *message, ProtobufCMessage **out_reply,
+                    struct rpc_status *out_status)
+{
+    *out_reply = rpc_reply_copy(message);
+    if (*out_reply == NULL) {
+        rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");
+    } else {
+        rpc_status_set(out_status, RPC_OK, "%s", "");
+    }
+}
+
+void services_log_action(const struct call *call, const char *action, const char *object,
+                         const char *outcome)
+{
+    log_event(call->services->with.log, LOG_INFO, "operator_action", log_text("action", action),
+              log_text("subject", call->caller->who->subject),
+              log_text("issuer", call->caller->who->issuer), log_text("object", object),
+              log_text("outcome", outcome), log_text("peer", call->peer->address));
+}
+
+/* --- the snapshot ------------------------------------------------------------------------------
+ */
+
+struct snapshot *services_snapshot(struct services *services)
+{
+    (void)pthread_mutex_lock(&services->mutex);
+    struct snapshot *s = snapshot_retain(services->snapshot);
+    (void)pthread_mutex_unlock(&services->mutex);
+    return s;
+}
+
+void services_replace_snapshot(struct services *services, struct snapshot *snapshot)
+{
+    (void)pthread_mutex_lock(&services->mutex);
+    struct snapshot *before = services->snapshot;
+    services->snapshot = snapshot;
+    (void)pthread_mutex_unlock(&services->mutex);
+    snapshot_release(before);
+}
+
+/* --- calls -------------------------------------------------------------------------------------
+ */
+
+static bool begin_call(struct services *services, const char *service, const char *method,
+                       const struct rpc_peer *peer, struct snapshot **out_snapshot,
+                       struct access_caller *out_caller, struct rpc_status *out_status)
+{
+    struct snapshot *snapshot = services_snapshot(services);
+    const struct access_context context = {.snapshot = snapshot,
+                                           .store = services->with.store,
+                                           .clock = services->with.clock,
+                                           .log = services->with.log};
+    if (!access_check(&context, service, method, peer, out_caller, out_status)) {
+        snapshot_release(snapshot);
+        return false;
+    }
+    *out_snapshot = snapshot;
+    return true;
+}
+
+static void serve_unary(struct services *services, const char *service, const char *method,
+                        unary_handler *handler, const struct rpc_peer *peer,
+                        const ProtobufCMessage *request, ProtobufCMessage **out_reply,
+                        struct rpc_status *out_status)
+{
+    struct snapshot *snapshot = NULL;
+    struct access_caller caller;
+    if (begin_call(services, service, method, peer, &snapshot, &caller, out_status)) {
+        const struct call call = {
+            .services = services, .snapshot = snapshot, .peer = peer, .caller = &caller};
+        handler(&call, request, out_reply, out_status);
+        access_caller_finish(&caller);
+        snapshot_release(snapshot);
+    }
+}
+
+static void serve_stream(struct services *services, const char *service, const char *method,
+                         stream_handler *handler, const struct rpc_peer *peer,
+                         struct rpc_stream *stream, struct rpc_stream_events *out_events,
+                         void **out_context, struct rpc_status *out_status)
+{
+    struct snapshot *snapshot = NULL;
+    struct access_caller caller;
+    if (begin_call(services, service, method, peer, &snapshot, &caller, out_status)) {
+        const struct call call = {
+            .services = services, .snapshot = snapshot, .peer = peer, .caller = &caller};
+        handler(&call, stream, out_events, out_context, out_status);
+        access_caller_finish(&caller);
+        snapshot_release(snapshot);
+    }
+}
+
+/* A method's entry: C has no closure that could carry its names to serve_unary. */
+#define UNARY(service, method, handler)                                                            \
+    static void handler##_entry(void *context, const struct rpc_peer *peer,                        \
+                                const ProtobufCMessage *request, ProtobufCMessage **out_reply,     \
+                                struct rpc_status *out_status)                                     \
+    {                                                                                              \
+        serve_unary(context, "chaperone.v1." service, method, handler, peer, request, out_reply,   \
+                    out_status);                                                                   \
+    }
+#define STREAM(service, method, handler)                                                           \
+    static void handler##_entry(void *context, const struct rpc_peer *peer,                        \
+                                struct rpc_stream *stream, struct rpc_stream_events *out_events,   \
+                                void **out_context, struct rpc_status *out_status)                 \
+    {                                                                                              \
+        serve_stream(context, "chaperone.v1." service, method, handler, peer, stream, out_events,  \
+                     out_context, out_status);                                                     \
+    }
+
+UNARY("Enrolment", "Enrol", enrolment_enrol)
+UNARY("Enrolment", "Renew", enrolment_renew)
+UNARY("Sidecar", "OpenSession", session_open)
+STREAM("Sidecar", "Watch", watch_open)
+UNARY("AuditIngest", "Resume", ship_resume)
+STREAM("AuditIngest", "Ship", ship_open)
+STREAM("Audit", "Search", reading_search)
+STREAM("Audit", "Tail", reading_tail)
+UNARY("Sessions", "List", sessions_list)
+UNARY("Sessions", "Kill", sessions_kill)
+UNARY("Administration", "CreateJoinToken", administration_create_join_token)
+UNARY("Administration", "Status", administration_status)
+
+enum err services_add_to(struct services *services, struct rpc_server *server)
+{
+    static const struct rpc_method enrolment[] = {{.name = "Enrol", .unary = enrolment_enrol_entry},
+                                                  {.name = "Renew", .unary = enrolment_renew_entry},
+                                                  {.name = NULL}};
+    static const struct rpc_method sidecar[] = {
+        {.name = "OpenSession", .unary = session_open_entry},
+        {.name = "Watch", .stream = watch_open_entry},
+        {.name = NULL}};
+    static const struct rpc_method ingest[] = {{.name = "Resume", .unary = ship_resume_entry},
+                                               {.name = "Ship", .stream = ship_open_entry},
+                                               {.name = NULL}};
+    static const struct rpc_method audit[] = {{.name = "Search", .stream = reading_search_entry},
+                                              {.name = "Tail", .stream = reading_tail_entry},
+                                              {.name = NULL}};
+    static const struct rpc_method sessions[] = {{.name = "List", .unary = sessions_list_entry},
+                                                 {.name = "Kill", .unary = sessions_kill_entry},
+                                                 {.name = NULL}};
+    static const struct rpc_method administration[] = {
+        {.name = "CreateJoinToken", .unary = administration_create_join_token_entry},
+        {.name = "Status", .unary = administration_status_entry},
+        {.name = NULL}};
+    static const struct {
+        const ProtobufCServiceDescriptor *service;
+        const struct rpc_method *methods;
+    } table[] = {
+        {&chaperone__v1__enrolment__descriptor, enrolment},
+        {&chaperone__v1__sidecar__descriptor, sidecar},
+        {&chaperone__v1__audit_ingest__descriptor, ingest},
+        {&chaperone__v1__audit__descriptor, audit},
+        {&chaperone__v1__sessions__descriptor, sessions},
+        {&chaperone__v1__administration__descriptor, administration},
+    };
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < sizeof(table) / sizeof(table[0]); i++) {
+        e = rpc_server_add(server, table[i].service, table[i].methods, services);
+    }
+    return e;
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+enum err services_create(const struct services_options *options, struct snapshot *snapshot,
+                         struct services **out)
+{
+    struct services *s = calloc(1, sizeof(*s));
+    const struct watchers_options watching = {
+        .publisher = options->publisher, .store = options->store, .log = options->log};
+    struct watchers *watchers = watchers_create(&watching);
+    if (s == NULL || watchers == NULL) {
+        free(s);
+        watchers_destroy(watchers);
+        snapshot_release(snapshot);
+        return ERR_NO_MEMORY;
+    }
+    s->with = *options;
+    s->ingest = (struct audit_ingest){
+        .store = options->store, .feed = options->feed, .clock = options->clock};
+    s->watchers = watchers;
+    s->snapshot = snapshot;
+    atomic_init(&s->readings, 0);
+    streams_init(&s->streams);
+    (void)pthread_mutex_init(&s->mutex, NULL);
+    *out = s;
+    return OK;
+}
+
+void services_destroy(struct services *services)
+{
+    if (services != NULL) {
+        watchers_destroy(services->watchers);
+        streams_finish(&services->streams);
+        snapshot_release(services->snapshot);
+        (void)pthread_mutex_destroy(&services->mutex);
+        free(services);
+    }
+}
+
+void services_push_policy(struct services *services)
+{
+    watchers_push_policy(services->watchers);
+}
+
+void services_drain(struct services *services)
+{
+    streams_drain(&services->streams, true);
+}
+
+void services_disconnect(struct services *services)
+{
+    streams_drain(&services->streams, false);
+}

@@ -1,0 +1,59 @@
+/* What the handlers of the services share. One file of handlers for each topic; services.c has the
+ * table that binds them to methods. A handler runs only after access_check. */
+#ifndef CHAPERONE_CONTROLPLANE_RPC_SERVICES_INTERNAL_H
+#define CHAPERONE_CONTROLPLANE_RPC_SERVICES_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "controlplane/audit/ingest.h"
+#include "controlplane/rpc/access.h"
+#include "controlplane/rpc/services.h"
+#include "controlplane/rpc/streams.h"
+#include "controlplane/rpc/watchers.h"
+
+struct services {
+    struct services_options with; /* borrows what it names */
+    struct audit_ingest ingest;
+    struct watchers *watchers;
+    struct streams streams;
+    atomic_int readings;   /* searches and tails under way */
+    pthread_mutex_t mutex; /* guards `snapshot` */
+    struct snapshot *snapshot;
+};
+
+/* One call, as its handler sees it. Borrowed: until a unary handler returns, until a stream's
+ * returns its status. */
+struct call {
+    struct services *services;
+    const struct snapshot *snapshot;
+    const struct rpc_peer *peer;
+    const struct access_caller *caller;
+};
+
+typedef void unary_handler(const struct call *call, const ProtobufCMessage *request,
+                           ProtobufCMessage **out_reply, struct rpc_status *out_status);
+typedef void stream_handler(const struct call *call, struct rpc_stream *stream,
+                            struct rpc_stream_events *out_events, void **out_context,
+                            struct rpc_status *out_status);
+
+unary_handler enrolment_enrol, enrolment_renew; /* enrolment.c */
+unary_handler session_open;                     /* session_open.c */
+stream_handler watch_open;                      /* watch.c */
+unary_handler ship_resume;                      /* ship.c */
+stream_handler ship_open;
+stream_handler reading_search, reading_tail;                           /* reading.c */
+unary_handler sessions_list, sessions_kill;                            /* sessions.c */
+unary_handler administration_create_join_token, administration_status; /* administration.c */
+
+/* Answers OK with a copy of `message`, which may be on the stack. */
+void services_reply(const ProtobufCMessage *message, ProtobufCMessage **out_reply,
+                    struct rpc_status *out_status);
+int64_t services_now(const struct services *services);
+
+/* What an operator did: one line for each action, with who and what. `outcome` is "ok" or a code's
+ * name. */
+void services_log_action(const struct call *call, const char *action, const char *object,
+                         const char *outcome);
+
+#endif

@@ -1,0 +1,136 @@
+/* Sessions: what is open, and the order to end one. */
+#include <stdlib.h>
+
+#include "api/operator.pb-c.h"
+#include "base/uuid.h"
+#include "controlplane/audit/search.h"
+#include "controlplane/rpc/services_internal.h"
+
+enum { ARENA_BLOCK = 64 << 10, ARENA_CAP = 256 << 20, REASON_MAX = 1024 };
+
+static void fail(const struct call *call, const char *at, enum err e, struct rpc_status *out_status)
+{
+    log_event(call->services->with.log, LOG_ERROR, "store_failed", log_text("at", at),
+              log_text("error", err_name(e)));
+    rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane cannot read its store");
+}
+
+/* --- List --------------------------------------------------------------------------------------
+ */
+
+/* A session whose sidecar is away may go on, or not: nobody here knows. */
+static void mark_lost(const struct call *call, Chaperone__V1__SessionSummary **items, size_t count)
+{
+    static char lost[] = "lost";
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(items[i]->state, "open") == 0 &&
+            !watchers_is_connected(call->services->watchers, items[i]->sidecar)) {
+            items[i]->state = lost;
+        }
+    }
+}
+
+void sessions_list(const struct call *call, const ProtobufCMessage *message,
+                   ProtobufCMessage **out_reply, struct rpc_status *out_status)
+{
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    Chaperone__V1__ListSessionsResponse response = CHAPERONE__V1__LIST_SESSIONS_RESPONSE__INIT;
+    enum err e = arena == NULL
+                     ? ERR_NO_MEMORY
+                     : audit_sessions_list(call->services->with.store,
+                                           (const Chaperone__V1__ListSessionsRequest *)message,
+                                           arena, &response.sessions, &response.n_sessions);
+    if (e == OK) {
+        mark_lost(call, response.sessions, response.n_sessions);
+        services_reply(&response.base, out_reply, out_status);
+    } else {
+        fail(call, "session_list", e, out_status);
+    }
+    arena_destroy(arena);
+}
+
+/* --- Kill --------------------------------------------------------------------------------------
+ */
+
+static int64_t timeout_of(const struct call *call)
+{
+    int64_t configured = snapshot_config(call->snapshot)->session.kill_timeout_ns;
+    if (call->peer->deadline_unix_ns == INT64_MAX) {
+        return configured;
+    }
+    int64_t left = call->peer->deadline_unix_ns - services_now(call->services);
+    return left < configured ? left : configured;
+}
+
+static enum rpc_code kill_code(enum err e)
+{
+    switch (e) {
+    case ERR_TIMEOUT: return RPC_DEADLINE_EXCEEDED;
+    case ERR_INVALID: return RPC_FAILED_PRECONDITION;
+    default: return RPC_UNAVAILABLE;
+    }
+}
+
+static void order_kill(const struct call *call, const struct store_session *session,
+                       const char *reason, ProtobufCMessage **out_reply,
+                       struct rpc_status *out_status)
+{
+    char order[UUID_TEXT_SIZE];
+    struct err_text why = {0};
+    enum err e = uuid_make_v7(&call->services->with.clock, order);
+    if (e == OK) {
+        const struct watchers_kill kill = {.sidecar = session->sidecar,
+                                           .order = order,
+                                           .session = session->session,
+                                           .ordered_by = call->caller->who->subject,
+                                           .reason = reason};
+        e = watchers_kill(call->services->watchers, &kill, timeout_of(call), &why);
+    }
+    if (e != OK) {
+        rpc_status_set(out_status, kill_code(e), "%s", why.text);
+        return;
+    }
+    Chaperone__V1__KillSessionResponse response = CHAPERONE__V1__KILL_SESSION_RESPONSE__INIT;
+    response.killed = true;
+    services_reply(&response.base, out_reply, out_status);
+}
+
+static void kill_found(const struct call *call, const struct store_session *session,
+                       const char *reason, ProtobufCMessage **out_reply,
+                       struct rpc_status *out_status)
+{
+    if (strcmp(session->state, "open") == 0) {
+        order_kill(call, session, reason, out_reply, out_status);
+    } else {
+        Chaperone__V1__KillSessionResponse response = CHAPERONE__V1__KILL_SESSION_RESPONSE__INIT;
+        services_reply(&response.base, out_reply, out_status); /* it had ended already */
+    }
+    services_log_action(call, "session_kill", session->session, rpc_code_name(out_status->code));
+}
+
+void sessions_kill(const struct call *call, const ProtobufCMessage *message,
+                   ProtobufCMessage **out_reply, struct rpc_status *out_status)
+{
+    const Chaperone__V1__KillSessionRequest *request =
+        (const Chaperone__V1__KillSessionRequest *)message;
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    struct store_session session;
+    if (strlen(request->reason) > REASON_MAX) {
+        rpc_status_set(out_status, RPC_INVALID_ARGUMENT, "a reason has at most %d bytes",
+                       REASON_MAX);
+        arena_destroy(arena);
+        return;
+    }
+    enum err e = arena == NULL ? ERR_NO_MEMORY
+                               : store_session_get(call->services->with.store, request->session,
+                                                   arena, &session);
+    if (e == OK) {
+        kill_found(call, &session, request->reason, out_reply, out_status);
+    } else if (e == ERR_NOT_FOUND || e == ERR_INVALID) {
+        rpc_status_set(out_status, RPC_NOT_FOUND, "no session \"%.64s\" is known",
+                       request->session);
+    } else {
+        fail(call, "session_get", e, out_status);
+    }
+    arena_destroy(arena);
+}

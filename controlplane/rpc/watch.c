@@ -1,0 +1,115 @@
+/* Sidecar.Watch: policies and orders go out, acknowledgements come in. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/sidecar.pb-c.h"
+#include "controlplane/rpc/services_internal.h"
+
+struct watch {
+    struct services *services;
+    struct streams_entry entry;
+    struct watcher *watcher;
+    char sidecar[CA_ID_SIZE];
+};
+
+enum { POLICY_STATE_SIZE = 256 };
+
+static void log_store_failure(const struct watch *w, const char *at, enum err e)
+{
+    if (e != OK) {
+        log_event(w->services->with.log, LOG_ERROR, "store_failed", log_text("at", at),
+                  log_text("error", err_name(e)));
+    }
+}
+
+static void note_seen(const struct watch *w)
+{
+    log_store_failure(
+        w, "sidecar_seen",
+        store_sidecar_seen(w->services->with.store, w->sidecar, services_now(w->services)));
+}
+
+static void on_hello(struct watch *w, const Chaperone__V1__Hello *hello)
+{
+    log_event(w->services->with.log, LOG_INFO, "sidecar_connected", log_text("sidecar", w->sidecar),
+              log_number("policy_revision", (int64_t)hello->policy_revision),
+              log_number("open_sessions", (int64_t)hello->n_open_sessions));
+}
+
+static void on_policy_ack(struct watch *w, const Chaperone__V1__PolicyAck *ack)
+{
+    char state[POLICY_STATE_SIZE] = "active";
+    if (!ack->active) {
+        (void)snprintf(state, sizeof(state), "rejected: %.200s", ack->error);
+        log_event(w->services->with.log, LOG_ERROR, "policy_rejected",
+                  log_text("sidecar", w->sidecar), log_number("revision", (int64_t)ack->revision),
+                  log_text("reason", state));
+    }
+    log_store_failure(
+        w, "policy_ack",
+        store_sidecar_policy(w->services->with.store, w->sidecar, ack->revision, state));
+}
+
+static void on_message(void *context, struct rpc_stream *stream, const ProtobufCMessage *message)
+{
+    (void)stream;
+    struct watch *w = context;
+    const Chaperone__V1__WatchRequest *request = (const Chaperone__V1__WatchRequest *)message;
+    if (request->hello != NULL) {
+        on_hello(w, request->hello);
+    }
+    if (request->policy != NULL) {
+        on_policy_ack(w, request->policy);
+    }
+    if (request->done != NULL) {
+        watchers_order_done(w->watcher, request->done->order, request->done->error);
+    }
+    note_seen(w);
+}
+
+static void on_half_close(void *context, struct rpc_stream *stream)
+{
+    (void)context;
+    rpc_stream_finish(stream, RPC_OK, "");
+}
+
+static void on_end(void *context, struct rpc_stream *stream, const struct rpc_status *status)
+{
+    struct watch *w = context;
+    watchers_remove(w->watcher);
+    streams_remove(&w->services->streams, &w->entry);
+    note_seen(w);
+    log_event(w->services->with.log, LOG_INFO, "sidecar_disconnected",
+              log_text("sidecar", w->sidecar), log_text("status", rpc_code_name(status->code)));
+    rpc_stream_release(stream);
+    free(w);
+}
+
+void watch_open(const struct call *call, struct rpc_stream *stream,
+                struct rpc_stream_events *out_events, void **out_context,
+                struct rpc_status *out_status)
+{
+    struct watch *w = calloc(1, sizeof(*w));
+    if (w == NULL) {
+        rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");
+        return;
+    }
+    w->services = call->services;
+    (void)snprintf(w->sidecar, sizeof(w->sidecar), "%s", call->caller->sidecar);
+    if (!streams_add(&call->services->streams, &w->entry, stream)) {
+        rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane is shutting down");
+        free(w);
+        return;
+    }
+    w->watcher = watchers_add(call->services->watchers, w->sidecar, stream);
+    if (w->watcher == NULL) {
+        rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");
+        streams_remove(&call->services->streams, &w->entry);
+        free(w);
+        return;
+    }
+    *out_events = (struct rpc_stream_events){
+        .on_message = on_message, .on_half_close = on_half_close, .on_end = on_end};
+    *out_context = w;
+    rpc_status_set(out_status, RPC_OK, "%s", "");
+}

@@ -1,0 +1,350 @@
+#include "controlplane/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "controlplane/applied.h"
+#include "controlplane/files/files.h"
+#include "controlplane/listener.h"
+#include "controlplane/policy/document.h"
+#include "controlplane/state.h"
+
+enum {
+    /* Handlers may wait for an issuer, a disk or a sidecar; this many may do so at a time. */
+    RPC_THREADS = 16,
+    RELISTEN_GRACE_MS = 2000,
+};
+
+struct server {
+    struct server_options with;
+    struct snapshot *snapshot; /* the one in force; the services hold their own */
+    struct state state;
+    struct ca *ca;
+    struct buffer server_ca_pem;
+    struct publisher *publisher;
+    struct audit_feed *feed;
+    struct services *services;
+    struct rpc_runtime *runtime;
+    struct listener *listener;
+    char *port_file; /* NULL: none was written */
+};
+
+static const struct config *config_of(const struct server *s)
+{
+    return snapshot_config(s->snapshot);
+}
+
+/* --- policy ------------------------------------------------------------------------------------
+ */
+
+static enum err publish(struct server *s, const struct config *config, struct err_text *why)
+{
+    struct policy_document document;
+    bool changed = false;
+    enum err e = policy_document_load(config->policy_file, &document, why);
+    if (e != OK) {
+        return e;
+    }
+    if (config->policy_file == NULL) {
+        log_event(s->with.log, LOG_WARN, "policy_absent",
+                  log_text("meaning", "everything is allowed and recorded"));
+    }
+    e = publisher_publish(s->publisher, buffer_bytes(&document.canonical), document.source,
+                          "configuration", &changed, why);
+    policy_document_finish(&document);
+    const struct publication *p = e == OK ? publisher_current(s->publisher) : NULL;
+    if (p != NULL) {
+        log_event(s->with.log, LOG_INFO, "policy_published",
+                  log_number("revision", (int64_t)p->revision), log_text("hash", p->hash),
+                  log_text("revision_is", changed ? "new" : "as before"));
+    }
+    publication_release(p);
+    return e;
+}
+
+/* --- start -------------------------------------------------------------------------------------
+ */
+
+static enum err open_ca(struct server *s, struct err_text *why)
+{
+    const struct config *config = config_of(s);
+    char *directory = files_join(config->data, "ca");
+    if (directory == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    const struct ca_options options = {.directory = directory,
+                                       .certificate = config->ca.certificate,
+                                       .key = config->ca.key,
+                                       .clock = s->with.clock};
+    enum err e = ca_open(&options, &s->ca, why);
+    if (e == OK) {
+        e = config->tls_ca == NULL ? buffer_append(&s->server_ca_pem, ca_certificate_pem(s->ca))
+                                   : files_read(config->tls_ca, &s->server_ca_pem, why);
+    }
+    free(directory);
+    return e;
+}
+
+static enum err open_publisher(struct server *s, struct err_text *why)
+{
+    char *key = files_join(config_of(s)->data, "policy.key");
+    enum err e = key == NULL
+                     ? ERR_NO_MEMORY
+                     : publisher_create(s->state.store, key, &s->with.clock, &s->publisher, why);
+    free(key);
+    return e == OK ? publish(s, config_of(s), why) : e;
+}
+
+static enum err open_services(struct server *s)
+{
+    s->feed = audit_feed_create();
+    if (s->feed == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    const struct services_options options = {.store = s->state.store,
+                                             .vault = s->state.vault,
+                                             .ca = s->ca,
+                                             .server_ca_pem = buffer_bytes(&s->server_ca_pem),
+                                             .publisher = s->publisher,
+                                             .feed = s->feed,
+                                             .clock = s->with.clock,
+                                             .log = s->with.log,
+                                             .version = s->with.version};
+    return services_create(&options, snapshot_retain(s->snapshot), &s->services);
+}
+
+static enum err listen_on(struct server *s, int port, struct err_text *why)
+{
+    const struct listener_options options = {.runtime = s->runtime,
+                                             .services = s->services,
+                                             .ca = s->ca,
+                                             .config = config_of(s),
+                                             .clock = s->with.clock,
+                                             .port = port};
+    enum err e = listener_open(&options, &s->listener, why);
+    if (e == OK) {
+        log_event(s->with.log, LOG_INFO, "listening",
+                  log_text("address", config_of(s)->listen.host),
+                  log_number("port", listener_port(s->listener)));
+    }
+    return e;
+}
+
+/* With port 0 only the system knows the port: whoever started us finds it here. */
+static enum err write_port_file(struct server *s, struct err_text *why)
+{
+    char text[16];
+    if (config_of(s)->listen.port != 0) {
+        return OK;
+    }
+    (void)snprintf(text, sizeof(text), "%d\n", listener_port(s->listener));
+    s->port_file = files_join(config_of(s)->data, "controlplane.port");
+    return s->port_file == NULL ? ERR_NO_MEMORY
+                                : files_write(s->port_file, 0644, bytes_of_string(text), why);
+}
+
+static void warn_of_gaps(const struct server *s)
+{
+    const struct config *c = config_of(s);
+    if (c->identity_providers.count == 0) {
+        log_event(s->with.log, LOG_WARN, "no_identity_providers",
+                  log_text("meaning", "no agent and no operator can be identified"));
+    }
+    if (c->grants.count == 0) {
+        log_event(s->with.log, LOG_WARN, "no_grants",
+                  log_text("meaning", "no session can be opened"));
+    }
+}
+
+static enum err start(struct server *s, struct err_text *why)
+{
+    enum err e = state_open(config_of(s)->data, &s->state, why);
+    if (e == OK) {
+        e = open_ca(s, why);
+    }
+    if (e == OK) {
+        e = applied_store(s->state.store, config_of(s), clock_wall(&s->with.clock), why);
+    }
+    if (e == OK) {
+        e = open_publisher(s, why);
+    }
+    if (e == OK) {
+        e = open_services(s);
+    }
+    if (e == OK) {
+        e = rpc_runtime_create(RPC_THREADS, s->with.log, &s->runtime);
+    }
+    if (e == OK) {
+        warn_of_gaps(s);
+        e = listen_on(s, -1, why);
+    }
+    return e == OK ? write_port_file(s, why) : e;
+}
+
+enum err server_start(const struct server_options *options, struct server **out,
+                      struct err_text *why)
+{
+    struct server *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        config_release(options->config);
+        return ERR_NO_MEMORY;
+    }
+    s->with = *options;
+    buffer_init(&s->server_ca_pem, CA_PEM_CAP);
+    enum err e =
+        snapshot_create(options->config, NULL, &s->with.clock, &s->with.fetcher, &s->snapshot, why);
+    if (e == OK) {
+        e = start(s, why);
+    }
+    if (e != OK) {
+        server_stop(s, 0);
+        return e;
+    }
+    *out = s;
+    return OK;
+}
+
+enum err server_check(const struct server_options *options, struct err_text *why)
+{
+    struct snapshot *snapshot = NULL;
+    struct policy_document document;
+    enum err e =
+        snapshot_create(options->config, NULL, &options->clock, &options->fetcher, &snapshot, why);
+    if (e == OK) {
+        e = policy_document_load(snapshot_config(snapshot)->policy_file, &document, why);
+        if (e == OK) {
+            policy_document_finish(&document);
+        }
+    }
+    snapshot_release(snapshot);
+    return e;
+}
+
+int server_port(const struct server *server)
+{
+    return listener_port(server->listener);
+}
+
+/* --- reload ------------------------------------------------------------------------------------
+ */
+
+static bool differ(const char *a, const char *b)
+{
+    return (a == NULL) != (b == NULL) || (a != NULL && strcmp(a, b) != 0);
+}
+
+static void warn_of_restart(const struct server *s, const struct config *now)
+{
+    const struct config *before = config_of(s);
+    const struct {
+        const char *key;
+        bool changed;
+    } keys[] = {
+        {"listen",
+         differ(before->listen.host, now->listen.host) || before->listen.port != now->listen.port},
+        {"data", differ(before->data, now->data)},
+        {"ca", differ(before->ca.certificate, now->ca.certificate) ||
+                   differ(before->ca.key, now->ca.key)},
+        {"log", before->log.level != now->log.level || before->log.format != now->log.format},
+    };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (keys[i].changed) {
+            log_event(s->with.log, LOG_WARN, "restart_needed", log_text("key", keys[i].key));
+        }
+    }
+}
+
+/* The listener that serves stays when a new one cannot be made. */
+static void relisten(struct server *s)
+{
+    struct err_text why = {0};
+    int port = listener_port(s->listener);
+    services_disconnect(s->services);
+    listener_close(s->listener, RELISTEN_GRACE_MS);
+    s->listener = NULL;
+    enum err e = listen_on(s, port, &why);
+    if (e != OK) {
+        log_event(s->with.log, LOG_ERROR, "listen_failed", log_text("reason", why.text));
+    }
+}
+
+/* Everything that can fail comes before anything that counts. */
+static enum err apply(struct server *s, struct snapshot *snapshot, struct err_text *why)
+{
+    const struct config *config = snapshot_config(snapshot);
+    enum err e = applied_store(s->state.store, config, clock_wall(&s->with.clock), why);
+    if (e == OK) {
+        e = publish(s, config, why);
+    }
+    if (e != OK) {
+        return e;
+    }
+    warn_of_restart(s, config);
+    services_replace_snapshot(s->services, snapshot_retain(snapshot));
+    services_push_policy(s->services);
+    return OK;
+}
+
+enum err server_reload(struct server *server, struct err_text *why)
+{
+    struct config *config = NULL;
+    struct snapshot *snapshot = NULL;
+    enum err e = config_load(config_of(server)->file, &config, why);
+    if (e == OK) {
+        e = snapshot_create(config, server->snapshot, &server->with.clock, &server->with.fetcher,
+                            &snapshot, why);
+    }
+    if (e == OK) {
+        e = apply(server, snapshot, why);
+    }
+    if (e != OK) {
+        snapshot_release(snapshot);
+        return e;
+    }
+    snapshot_release(server->snapshot);
+    server->snapshot = snapshot;
+    warn_of_gaps(server);
+    log_event(server->with.log, LOG_INFO, "configuration_reloaded",
+              log_text("file", config_of(server)->file));
+    server_tend(server);
+    return OK;
+}
+
+void server_tend(struct server *server)
+{
+    int64_t now = clock_wall(&server->with.clock);
+    if (server->listener == NULL) { /* the last attempt failed */
+        struct err_text why = {0};
+        if (listen_on(server, -1, &why) != OK) {
+            log_event(server->with.log, LOG_ERROR, "listen_failed", log_text("reason", why.text));
+        }
+    } else if (listener_is_stale(server->listener, config_of(server), now)) {
+        log_event(server->with.log, LOG_INFO, "certificate_renewed");
+        relisten(server);
+    }
+}
+
+void server_stop(struct server *server, int grace_ms)
+{
+    if (server == NULL) {
+        return;
+    }
+    if (server->listener != NULL) {
+        listener_set_serving(server->listener, false);
+        services_drain(server->services);
+    }
+    listener_close(server->listener, grace_ms);
+    rpc_runtime_destroy(server->runtime);
+    services_destroy(server->services);
+    audit_feed_destroy(server->feed);
+    publisher_destroy(server->publisher);
+    ca_close(server->ca);
+    state_close(&server->state);
+    snapshot_release(server->snapshot);
+    buffer_finish(&server->server_ca_pem);
+    if (server->port_file != NULL) {
+        (void)remove(server->port_file);
+    }
+    free(server->port_file);
+    free(server);
+}

@@ -1,0 +1,43 @@
+#include "controlplane/state.h"
+
+#include <stdlib.h>
+
+#include "controlplane/files/files.h"
+
+static enum err open_both(const char *directory, struct state *out, struct err_text *why)
+{
+    char *database = files_join(directory, "controlplane.db");
+    char *key = files_join(directory, "credentials.key");
+    enum err e = database == NULL || key == NULL ? ERR_NO_MEMORY : OK;
+    if (e == OK) {
+        e = store_open_sqlite(database, NULL, &out->store, why);
+    }
+    if (e == OK) {
+        e = vault_open(key, &out->vault, why);
+    }
+    free(database);
+    free(key);
+    return e;
+}
+
+enum err state_open(const char *directory, struct state *out, struct err_text *why)
+{
+    struct state state = {0};
+    enum err e = files_make_directory(directory, 0700, why);
+    if (e == OK) {
+        e = open_both(directory, &state, why);
+    }
+    if (e != OK) {
+        state_close(&state);
+        return e;
+    }
+    *out = state;
+    return OK;
+}
+
+void state_close(struct state *state)
+{
+    vault_close(state->vault);
+    store_close(state->store);
+    *state = (struct state){0};
+}

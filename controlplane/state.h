@@ -1,0 +1,21 @@
+/* The data directory: what both the server and the commands that administer it open.
+ *
+ *   controlplane.db   the store         credentials.key   what secrets are sealed with
+ *   ca/               the CA            policy.key        what policies are signed with
+ */
+#ifndef CHAPERONE_CONTROLPLANE_STATE_H
+#define CHAPERONE_CONTROLPLANE_STATE_H
+
+#include "controlplane/credentials/vault.h"
+#include "controlplane/store/store.h"
+
+struct state {
+    struct store *store;
+    struct vault *vault;
+};
+
+/* Makes the directory (mode 0700) and what is missing in it. `why` names the file. */
+enum err state_open(const char *directory, struct state *out, struct err_text *why) MUST_USE;
+void state_close(struct state *state); /* may be called again */
+
+#endif
