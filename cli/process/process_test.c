@@ -125,7 +125,9 @@ static void test_ports(void **state)
     assert_int_equal(service_check_listen("127.0.0.1", port, &error), OK);
     assert_int_equal(service_check_listen("203.0.113.7", port, &error), ERR_IO);
     assert_false(service_accepts("127.0.0.1", port, 1000));
-    assert_int_equal(service_ask_ready(port, reason), SERVICE_NO_ANSWER);
+    char address[32];
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+    assert_int_equal(service_ask_ready(address, reason), SERVICE_NO_ANSWER);
 }
 
 int main(void)

@@ -174,16 +174,16 @@ static size_t keep_reason(char *data, size_t size, size_t count, void *context)
     return size * count;
 }
 
-enum service_health service_ask_ready(uint16_t port, char reason[SERVICE_REASON_SIZE])
+enum service_health service_ask_ready(const char *address, char reason[SERVICE_REASON_SIZE])
 {
-    char url[64];
+    char url[128];
     long status = 0;
     CURL *curl = curl_easy_init();
     reason[0] = '\0';
     if (curl == NULL) {
         return SERVICE_NO_ANSWER;
     }
-    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/readyz", port);
+    (void)snprintf(url, sizeof(url), "http://%s/readyz", address);
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)READY_TIMEOUT_MS);
     /* No proxy of the environment stands between us and our own child. */

@@ -22,9 +22,10 @@ enum err service_check_listen(const char *host, uint16_t port, struct err_text *
 bool service_accepts(const char *host, uint16_t port, int timeout_ms);
 
 enum service_health { SERVICE_NO_ANSWER, SERVICE_NOT_READY, SERVICE_READY };
-/* Asks GET http://127.0.0.1:PORT/readyz. `reason` gets the first line of the answer. */
+/* Asks GET http://ADDRESS/readyz of "127.0.0.1:9100" or the like. `reason` gets the first line of
+ * the answer. */
 enum { SERVICE_REASON_SIZE = 256 };
-enum service_health service_ask_ready(uint16_t port, char reason[SERVICE_REASON_SIZE]);
+enum service_health service_ask_ready(const char *address, char reason[SERVICE_REASON_SIZE]);
 
 /* Prints the last lines that were written to a log file behind `offset` bytes, made safe and
  * indented. */
