@@ -1,0 +1,254 @@
+"""The protocol by hand: what drivers do rarely, and what an attacker does."""
+
+import struct
+import threading
+import time
+
+import psycopg
+import pytest
+from support.wire import (Wire, bind, describe, execute, fields, message, packet, parse, query,
+                          startup, sync)
+
+
+def kinds(messages):
+    return b"".join(k for k, _ in messages)
+
+
+def test_ssl_and_gssenc_requests_are_answered(stack):
+    with Wire(stack.port) as w:
+        w.send(packet(80877104))
+        assert w.byte() == b"N"
+        w.send(packet(80877103))
+        assert w.byte() == b"N"
+        w.login()
+
+
+def test_a_newer_minor_version_is_negotiated(stack):
+    with Wire(stack.port) as w:
+        w.send(startup(version=3 << 16 | 2, **{"_pq_.fancy": "1"}))
+        kind, body = w.read()
+        assert kind == b"v"
+        assert struct.unpack("!ii", body[:8]) == (3 << 16, 1)
+        assert body[8:] == b"_pq_.fancy\0"
+        assert w.read_until()[-1] == (b"Z", b"I")
+
+
+@pytest.mark.parametrize("value", ["true", "database", "1", "on"])
+def test_replication_is_refused(stack, value):
+    with Wire(stack.port) as w:
+        w.send(startup(replication=value))
+        kind, body = w.read()
+        assert (kind, fields(body)["C"]) == (b"E", "42501")
+        assert w.closed()
+
+
+def test_an_old_protocol_is_refused(stack):
+    with Wire(stack.port) as w:
+        w.send(startup(version=2 << 16))
+        kind, body = w.read()
+        assert (kind, fields(body)["C"]) == (b"E", "0A000")
+
+
+@pytest.mark.parametrize("raw", [
+    struct.pack("!i", 4),                       # shorter than its own header
+    struct.pack("!ii", 3, 196608),
+    struct.pack("!ii", -1, 196608),
+    struct.pack("!ii", 0x7fffffff, 196608),     # two gigabytes
+    struct.pack("!ii", 10, 196608) + b"us",     # no terminator
+    packet(196608, b"user\0agent\0"),           # no end
+    packet(196608, b"user\0agent\0\0trailing\0"),
+    packet(80877102, b"123"),
+])
+def test_a_startup_packet_that_lies(stack, raw):
+    with Wire(stack.port) as w:
+        w.send(raw)
+        try:
+            kind, body = w.read()
+            assert (kind, fields(body)["C"]) == (b"E", "08P01")
+        except EOFError:
+            pass
+        assert w.closed()
+    Wire(stack.port).login()  # and the sidecar goes on
+
+
+@pytest.mark.parametrize("raw", [
+    b"?\0\0\0\4",                               # an unknown type
+    message(b"p", b"x\0"),                      # a password, now
+    message(b"Q", b"SELECT 1"),                 # no terminator
+    message(b"B", b"\0\0\0\0\x7f\xff"),         # more values than bytes
+    message(b"P", b"x\0SELECT 1\0\0\5"),        # types that are not there
+    message(b"E", b"x\0\0"),
+    message(b"D", b"Zname\0"),
+    message(b"F", b"\0\0\0\1\0"),
+    b"Q" + struct.pack("!i", 3),
+    b"S" + struct.pack("!i", 400) + b"x" * 396,
+])
+def test_a_malformed_message_ends_only_its_own_session(stack, raw):
+    with Wire(stack.port) as bystander, Wire(stack.port) as w:
+        bystander.login()
+        w.login().send(raw)
+        kind, body = w.read()
+        assert (kind, fields(body)["S"], fields(body)["C"]) == (b"E", "FATAL", "08P01")
+        assert w.closed()
+        bystander.send(query("SELECT 1"))
+        assert kinds(bystander.read_until()) == b"TDCZ"
+
+
+def test_a_byte_at_a_time(stack):
+    with Wire(stack.port) as w:
+        for raw in (startup(), query("SELECT 'slow'")):
+            for i in range(len(raw)):
+                w.send(raw[i:i + 1])
+            got = w.read_until()
+        assert kinds(got) == b"TDCZ"
+        assert got[1][1].endswith(b"slow")
+
+
+def test_pipelined_messages_and_an_error_in_the_midst(stack):
+    with Wire(stack.port) as w:
+        w.login().send(
+            parse("SELECT 1"), bind(), describe(), execute(), sync(),
+            parse("SELECT 1/$1::int", "s"), bind("", "s", (b"0",)), execute(),
+            parse("SELECT 'skipped'"), bind(), execute(), sync(),
+            parse("SELECT 3"), bind(), execute(), sync())
+        assert kinds(w.read_until()) == b"12TDCZ"
+        assert kinds(w.read_until()) == b"12EZ"
+        assert kinds(w.read_until()) == b"12DCZ"
+        # The skipped unnamed statement was never parsed: the name means the last one.
+        w.send(bind(), execute(), bind("", "s", (b"1",)), execute(), sync())
+        assert kinds(w.read_until()) == b"2DC2DCZ"
+
+
+def test_a_portal_in_parts(stack):
+    with Wire(stack.port) as w:
+        w.login().send(query("BEGIN"))
+        w.read_until()
+        w.send(parse("SELECT generate_series(1, 5)"), bind("p"), execute("p", 2), execute("p", 2),
+               execute("p", 2), execute("p", 2), sync())
+        assert kinds(w.read_until()) == b"12DDsDDsDCCZ"
+
+
+def test_a_text_that_cannot_be_parsed_is_refused_and_the_session_goes_on(stack):
+    with Wire(stack.port) as w:
+        w.login()
+        for before, status in ((None, b"I"), ("BEGIN", b"E")):
+            if before:
+                w.send(query(before))
+                w.read_until()
+            w.send(query("SELECT FROM WHERE"))
+            got = w.read_until()
+            assert kinds(got) == b"EZ"
+            error = fields(got[0][1])
+            assert error["C"] == "42601" and 'at or near "WHERE"' in error["M"]
+            assert error["P"] == "13"
+            assert got[-1][1] == status
+        w.send(query("SELECT 1"))
+        assert fields(w.read_until()[0][1])["C"] == "25P02"
+        w.send(query("ROLLBACK"), query("SELECT 1"))
+        assert kinds(w.read_until()) == b"CZ"
+        assert kinds(w.read_until()) == b"TDCZ"
+        w.send(parse("SELECT FROM WHERE"), bind(), execute(), sync(), query("SELECT 1"))
+        assert kinds(w.read_until()) == b"EZ"
+        assert kinds(w.read_until()) == b"TDCZ"
+
+
+def test_a_statement_of_ten_megabytes_is_refused_without_gathering_it(stack):
+    with Wire(stack.port, timeout=60) as w:
+        w.login().send(query("SELECT '" + "x" * (10 << 20) + "'"))
+        got = w.read_until()
+        assert kinds(got) == b"EZ"
+        assert fields(got[0][1])["C"] == "54000"
+        w.send(query("SELECT 1"))
+        assert kinds(w.read_until()) == b"TDCZ"
+
+
+def test_function_call(stack):
+    with psycopg.connect(stack.dsn()) as c:
+        oid = c.execute("SELECT 'int4pl'::regproc::oid").fetchone()[0]
+    with Wire(stack.port) as w:
+        body = struct.pack("!ihhh", oid, 1, 1, 2)
+        body += b"".join(struct.pack("!ii", 4, n) for n in (40, 2)) + struct.pack("!h", 1)
+        w.login().send(message(b"F", body))
+        got = w.read_until()
+        assert kinds(got) == b"VZ"
+        assert got[0][1] == struct.pack("!ii", 4, 42)
+
+
+def test_copy_that_the_client_fails(stack):
+    with Wire(stack.port) as w:
+        w.login().send(query("CREATE TEMP TABLE c (a int)"))
+        w.read_until()
+        w.send(query("COPY c FROM STDIN"))
+        assert kinds(w.read_until(b"G")) == b"G"
+        w.send(message(b"d", b"1\n"), message(b"f", b"changed my mind\0"))
+        got = w.read_until()
+        assert kinds(got) == b"EZ" and fields(got[0][1])["C"] == "57014"
+
+
+def test_a_client_that_leaves_in_the_midst_of_copy(stack, postgres):
+    postgres.psql("DROP TABLE IF EXISTS half; CREATE TABLE half (a int)")
+    with Wire(stack.port) as w:
+        w.login().send(query("COPY half FROM STDIN"))
+        w.read_until(b"G")
+        w.send(message(b"d", b"1\n"), b"d" + struct.pack("!i", 1000) + b"2\n")
+    record = stack.wait_for(lambda r: r["kind"] == "outcome" and "COPY half" in (r["text"] or ""))
+    assert record["status"] in ("failed", "unknown")
+    assert postgres.psql("SELECT count(*) FROM half") == "0"
+
+
+def cancel_while_running(stack, cancel):
+    """Runs pg_sleep and calls `cancel(connection)` once the target runs it."""
+    error = []
+    with psycopg.connect(stack.dsn(), autocommit=True) as c:
+        def run():
+            try:
+                c.execute("SELECT pg_sleep(60)")
+            except psycopg.Error as e:
+                error.append(e)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        deadline = time.monotonic() + 20
+        while stack.postgres.psql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
+                                  " AND query = 'SELECT pg_sleep(60)'") == "0":
+            assert time.monotonic() < deadline
+        cancel(c)
+        thread.join(30)
+        assert not thread.is_alive()
+        yield error[0]
+        yield c.execute("SELECT 'alive'").fetchone()
+
+
+def test_cancel_reaches_the_target(stack):
+    error, after = cancel_while_running(stack, lambda c: c.cancel())
+    assert error.sqlstate == "57014"
+    assert after == ("alive",)
+
+
+def test_the_targets_own_cancel_key_is_not_shown(stack, postgres):
+    with Wire(stack.port) as w:
+        w.login()
+        shown = struct.unpack("!i", w.key[:4])[0]
+        w.send(query("SELECT pg_backend_pid()"))
+        pid = int(w.read_until()[1][1][6:])
+        assert shown != pid
+        # Somebody who knows our key's number but not its secret cancels nothing, and hears nothing.
+        with Wire(stack.port) as other:
+            other.send(packet(80877102, w.key[:4] + b"\1\2\3\4"))
+            assert other.closed()
+        w.send(query("SELECT 1"))
+        assert kinds(w.read_until()) == b"TDCZ"
+
+
+def test_a_client_that_does_not_read_is_not_buffered_without_end(stack):
+    """Backpressure: 400 MB of rows wait at the target, not in the sidecar's memory."""
+    with Wire(stack.port) as w:
+        w.login().send(query("SELECT repeat('x', 1000) FROM generate_series(1, 400000)"))
+        w.read()
+        pid = stack.pid_of("chaperone-sidecar")
+        peak = 0
+        for _ in range(20):
+            time.sleep(0.05)  # there is nothing to wait for: nothing must happen
+            with open(f"/proc/{pid}/status", encoding="ascii") as f:
+                peak = max(peak, int(f.read().split("VmRSS:")[1].split()[0]))
+        assert peak < 200 << 10
