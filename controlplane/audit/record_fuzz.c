@@ -60,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memset(record.stored.previous, 0, STORE_HASH_SIZE);
         if (store_audit_append(store_get(), sidecar, &record.stored, 1, INT64_MAX / 4, &done, NULL,
                                &why) != OK) {
+            (void)fprintf(stderr, "append: %s\n", why.text);
             abort();
         }
     }

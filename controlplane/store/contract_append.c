@@ -179,6 +179,24 @@ static void test_the_order_is_that_of_time_but_never_against_the_stream(void **s
     assert_true(items[3].key <= records_received_ns);
 }
 
+/* Many streams whose clocks stand at the same nanosecond. */
+static void test_any_number_of_records_may_have_the_same_time(void **state)
+{
+    enum { STREAMS = 300 };
+    struct test *t = *state;
+    for (uint64_t stream = 1; stream <= STREAMS; stream++) {
+        char sidecar[16];
+        struct store_audit_record record = records_make(stream, 1, STORE_HEARTBEAT, "");
+        (void)snprintf(sidecar, sizeof(sidecar), "s%d", (int)stream);
+        contract_append(t, sidecar, &record, 1);
+    }
+    /* They stay where they belong, within a few microseconds. */
+    const int64_t time_ns = records_make(1, 1, STORE_HEARTBEAT, "").index.time_ns;
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.since_ns = time_ns,
+                                                                   .until_ns = time_ns + 100000}),
+                     STREAMS);
+}
+
 /* ---- many threads ---- */
 
 enum { BATCHES = 60, BATCH = 20 };
@@ -282,6 +300,7 @@ int contract_append_run(const struct store_contract *contract)
         CONTRACT_TEST(test_a_gap_and_a_broken_chain_are_refused_whole),
         CONTRACT_TEST(test_wrong_arguments_are_refused),
         CONTRACT_TEST(test_the_order_is_that_of_time_but_never_against_the_stream),
+        CONTRACT_TEST(test_any_number_of_records_may_have_the_same_time),
         CONTRACT_TEST(test_readers_see_whole_batches_while_others_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -181,15 +181,25 @@ static bool key_is_taken(struct db *db)
     return sqlite3_extended_errcode(db->handle) == SQLITE_CONSTRAINT_PRIMARYKEY;
 }
 
-/* Another stream may have a record of the same nanosecond. The steps grow, so that a stream which
- * fills nanosecond after nanosecond does not slow the others down. */
+/* Any number for a pair of them (the finalizer of SplitMix64). */
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    uint64_t z = a * UINT64_C(0x9e3779b97f4a7c15) + b;
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+/* Another stream may have a record of the same nanosecond, and a hostile one many. Each try looks
+ * anywhere in a range twice as long as the last one's: a range that is half full ends it soon. */
 static enum err record_insert_unique(struct append *a, const struct store_audit_record *r,
                                      const struct session_cached *session, int64_t *key)
 {
-    enum err err = record_insert(a, r, session, *key);
-    for (int64_t step = 1; err == ERR_EXISTS && key_is_taken(a->db) && step < INT64_C(1) << 40;
-         step *= 2) {
-        *key += step;
+    enum { TRIES = 40 };
+    const int64_t first = *key;
+    enum err err = record_insert(a, r, session, first);
+    for (uint64_t n = 1; err == ERR_EXISTS && key_is_taken(a->db) && n <= TRIES; n++) {
+        *key = first + 1 + (int64_t)(mix(a->position, n) >> (64 - n));
         err = record_insert(a, r, session, *key);
     }
     return err;
@@ -350,7 +360,9 @@ enum err sqlite_audit_append(struct store *store, const char *sidecar,
     buffer_init(&a.tag, TAG_SIZE_MAX);
     err = batch_append(&a, sidecar, records, count);
     if (err != OK && a.refused == 0) {
-        err = db_explain(a.db, err, why);
+        /* What the contract says of records must not be said of a fault of ours. */
+        bool is_misleading = err == ERR_EXISTS || err == ERR_INVALID || err == ERR_LIMIT;
+        err = db_explain(a.db, is_misleading ? ERR_INTERNAL : err, why);
     }
     err = sqlite_write_end(a.s, err, why);
     buffer_finish(&a.tag);
