@@ -1,0 +1,185 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "sidecar/sql/sql.h"
+
+static struct sql_cache *cache_of(size_t max_bytes)
+{
+    struct sql_cache_options options = {.max_bytes = max_bytes, .seed = {1, 2}};
+    struct sql_cache *c = sql_cache_create(&options);
+    assert_non_null(c);
+    return c;
+}
+
+static const struct sql_analysis *ask(struct sql_cache *c, const char *text)
+{
+    const struct sql_analysis *a = NULL;
+    struct sql_error error = {0};
+    if (sql_cache_analyse(c, bytes_of_string(text), &a, &error) != OK) {
+        fail_msg("%s: %s", text, error.message);
+    }
+    return a;
+}
+
+static void expect_counts(const struct sql_cache *c, uint64_t exact, uint64_t normalised,
+                          uint64_t misses)
+{
+    struct sql_cache_statistics s = sql_cache_statistics(c);
+    assert_int_equal(s.exact_hits, exact);
+    assert_int_equal(s.normalised_hits, normalised);
+    assert_int_equal(s.misses, misses);
+}
+
+static void test_the_same_text_is_analysed_once(void **state)
+{
+    (void)state;
+    struct sql_cache *c = cache_of(1 << 20);
+    const struct sql_analysis *first = ask(c, "SELECT * FROM orders");
+    const struct sql_analysis *second = ask(c, "SELECT * FROM orders");
+    assert_ptr_equal(first, second);
+    assert_string_equal(second->statements[0].objects[0].name, "orders");
+    expect_counts(c, 1, 0, 1);
+    sql_cache_destroy(c);
+}
+
+static void test_texts_that_differ_in_constants_share_an_analysis(void **state)
+{
+    (void)state;
+    struct sql_cache *c = cache_of(1 << 20);
+    const struct sql_analysis *first = ask(c, "SELECT * FROM orders WHERE id = 17");
+    assert_ptr_equal(ask(c, "SELECT * FROM orders WHERE id = 42"), first);
+    assert_ptr_equal(ask(c, "SELECT * FROM orders WHERE id = 'x'"), first);
+    expect_counts(c, 0, 2, 1);
+    /* From now on by its exact text. */
+    assert_ptr_equal(ask(c, "SELECT * FROM orders WHERE id = 42"), first);
+    expect_counts(c, 1, 2, 1);
+    assert_string_equal(ask(c, "SELECT * FROM secret WHERE id = 42")->statements[0].objects[0].name,
+                        "secret");
+    expect_counts(c, 1, 2, 2);
+    sql_cache_destroy(c);
+}
+
+static void test_where_a_constant_matters_nothing_is_shared(void **state)
+{
+    (void)state;
+    struct sql_cache *c = cache_of(1 << 20);
+    assert_string_equal(ask(c, "COPY t TO '/a'")->statements[0].objects[1].name, "/a");
+    assert_string_equal(ask(c, "COPY t TO '/b'")->statements[0].objects[1].name, "/b");
+    assert_string_equal(ask(c, "DO LANGUAGE 'plperl' 'x'")->statements[0].objects[0].name,
+                        "plperl");
+    assert_string_equal(ask(c, "DO LANGUAGE 'plpgsql' 'x'")->statements[0].objects[0].name,
+                        "plpgsql");
+    assert_true(ask(c, "EXPLAIN (ANALYZE 1) DELETE FROM t")->statements[0].is_write);
+    assert_false(ask(c, "EXPLAIN (ANALYZE 0) DELETE FROM t")->statements[0].is_write);
+    /* One statement among several is enough. */
+    assert_int_equal(ask(c, "SELECT 1; COPY t TO '/a'")->statement_count, 2);
+    assert_string_equal(ask(c, "SELECT 2; COPY t TO '/b'")->statements[1].objects[1].name, "/b");
+    expect_counts(c, 0, 0, 8);
+    sql_cache_destroy(c);
+}
+
+static void test_an_answer_outlives_its_eviction_until_the_next_call(void **state)
+{
+    (void)state;
+    /* Too small to keep anything. */
+    struct sql_cache *c = cache_of(0);
+    for (int i = 0; i < 50; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof(text), "SELECT * FROM table_%d", i);
+        const struct sql_analysis *a = ask(c, text);
+        assert_string_equal(a->statements[0].objects[0].name, text + 14);
+    }
+    expect_counts(c, 0, 0, 50);
+    assert_int_equal(sql_cache_statistics(c).entries, 0);
+    sql_cache_destroy(c);
+}
+
+static void test_memory_stays_under_its_cap(void **state)
+{
+    (void)state;
+    const size_t cap = 256 << 10;
+    struct sql_cache *c = cache_of(cap);
+    char text[128];
+    for (int i = 0; i < 3000; i++) {
+        /* The first is asked for again and again, and so it stays. */
+        (void)ask(c, "SELECT * FROM kept");
+        (void)snprintf(text, sizeof(text), "SELECT a, %d FROM t_%d WHERE x = %d", i, i % 700, i);
+        (void)ask(c, text);
+        assert_true(sql_cache_statistics(c).bytes <= cap);
+    }
+    struct sql_cache_statistics s = sql_cache_statistics(c);
+    assert_true(s.evictions > 100);
+    assert_true(s.entries > 50);
+    assert_int_equal(s.exact_hits, 2999);
+    sql_cache_destroy(c);
+}
+
+static void test_errors_are_reported_each_time_and_not_kept(void **state)
+{
+    (void)state;
+    struct sql_cache *c = cache_of(1 << 20);
+    const struct sql_analysis *a = NULL;
+    struct sql_error error;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sql_cache_analyse(c, bytes_of_string("SELEC 1"), &a, &error), ERR_INVALID);
+        assert_string_equal(error.message, "syntax error at or near \"SELEC\"");
+        assert_int_equal(error.position, 1);
+    }
+    assert_int_equal(sql_cache_analyse(c, bytes_of("SELECT\0 1", 9), &a, &error), ERR_INVALID);
+    assert_string_equal(error.sqlstate, "22021");
+    assert_null(a);
+    assert_int_equal(sql_cache_statistics(c).entries, 0);
+    assert_int_equal(sql_cache_statistics(c).errors, 3);
+    sql_cache_destroy(c);
+}
+
+static void test_the_size_cap_of_a_text(void **state)
+{
+    (void)state;
+    struct sql_cache_options options = {.max_bytes = 1 << 20, .max_text_size = 20};
+    struct sql_cache *c = sql_cache_create(&options);
+    assert_non_null(c);
+    const struct sql_analysis *a = NULL;
+    struct sql_error error;
+    assert_int_equal(sql_cache_analyse(c, bytes_of_string("SELECT 1 FROM orders"), &a, &error), OK);
+    assert_int_equal(sql_cache_analyse(c, bytes_of_string("SELECT 1 FROM orders1"), &a, &error),
+                     ERR_LIMIT);
+    assert_string_equal(error.message, "statement is too large: 21 bytes, at most 20 are allowed");
+    sql_cache_destroy(c);
+}
+
+static void test_empty_texts(void **state)
+{
+    (void)state;
+    struct sql_cache *c = cache_of(1 << 20);
+    const struct sql_analysis *a = NULL;
+    struct sql_error error;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sql_cache_analyse(c, (struct bytes){0}, &a, &error), OK);
+        assert_int_equal(a->statement_count, 0);
+    }
+    assert_int_equal(ask(c, " ; -- x")->statement_count, 0);
+    expect_counts(c, 1, 0, 2);
+    sql_cache_destroy(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_same_text_is_analysed_once),
+        cmocka_unit_test(test_texts_that_differ_in_constants_share_an_analysis),
+        cmocka_unit_test(test_where_a_constant_matters_nothing_is_shared),
+        cmocka_unit_test(test_an_answer_outlives_its_eviction_until_the_next_call),
+        cmocka_unit_test(test_memory_stays_under_its_cap),
+        cmocka_unit_test(test_errors_are_reported_each_time_and_not_kept),
+        cmocka_unit_test(test_the_size_cap_of_a_text),
+        cmocka_unit_test(test_empty_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,1 @@
+SELECT x[(SELECT i FROM idx)] FROM t WHERE (a, b) = (SELECT 1, 2 FROM pair) AND c = ANY (SELECT c FROM anyt)

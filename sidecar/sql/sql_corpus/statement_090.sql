@@ -1,0 +1,1 @@
+CALL s.cleanup(1, (SELECT x FROM t))

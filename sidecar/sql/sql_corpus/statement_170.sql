@@ -1,0 +1,1 @@
+CREATE TYPE s.r AS RANGE (subtype = int)

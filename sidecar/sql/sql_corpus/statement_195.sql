@@ -1,0 +1,1 @@
+ALTER ROLE bob RENAME TO rob

@@ -1,0 +1,1 @@
+/* a /* nested */ comment */ SELECT /* x */ 1 -- end

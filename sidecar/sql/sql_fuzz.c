@@ -1,0 +1,51 @@
+#include <assert.h>
+#include <stdlib.h>
+
+#include "sidecar/sql/sql.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void expect_same(const struct sql_analysis *a, const struct sql_analysis *b)
+{
+    assert(a->statement_count == b->statement_count);
+    for (size_t i = 0; i < a->statement_count; i++) {
+        const struct sql_statement *s = &a->statements[i], *t = &b->statements[i];
+        assert(strcmp(s->command, t->command) == 0);
+        assert(s->accesses == t->accesses && s->object_count == t->object_count);
+        for (size_t j = 0; j < s->object_count; j++) {
+            assert(strcmp(s->objects[j].text, t->objects[j].text) == 0);
+            assert(s->objects[j].access == t->objects[j].access);
+        }
+    }
+}
+
+/* The cache lives on between inputs, so that one text's analysis meets another's normal form: what
+ * the cache says must be what a fresh analysis says. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct sql_cache *cache;
+    if (cache == NULL) {
+        struct sql_cache_options options = {.max_bytes = 1 << 20, .max_text_size = 1 << 16};
+        cache = sql_cache_create(&options);
+        assert(cache != NULL);
+    }
+    struct bytes text = bytes_of(data, size);
+    const struct sql_analysis *cached = NULL;
+    struct sql_analysis *fresh = NULL;
+    struct sql_error error, again;
+    enum err e = sql_cache_analyse(cache, text, &cached, &error);
+    assert(sql_analyse(text, 1 << 16, &fresh, &again) == e);
+    if (e == OK) {
+        expect_same(cached, fresh);
+    } else {
+        assert(error.message[0] != '\0' && strlen(error.sqlstate) == 5);
+    }
+    sql_analysis_destroy(fresh);
+    struct sql_note notes[SQL_NOTES_MAX];
+    size_t count = sql_comments_read(text, notes);
+    for (size_t i = 0; i < count; i++) {
+        assert(notes[i].value.data >= data && notes[i].value.size > 0);
+        assert(notes[i].value.data + notes[i].value.size <= data + size);
+    }
+    return 0;
+}

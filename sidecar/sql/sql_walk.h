@@ -1,0 +1,110 @@
+/* The inside of the analysis; for this folder only.
+ *
+ * The parse tree is walked by protobuf-c's descriptors: every message that no rule names is
+ * descended into field by field, so that a relation or a function call cannot hide in a place that
+ * nobody thought of. Rules exist only for what decides on the access or on the meaning of a name.
+ */
+#ifndef CHAPERONE_SIDECAR_SQL_WALK_H
+#define CHAPERONE_SIDECAR_SQL_WALK_H
+
+/* The generated header shadows nothing, but it is not ours to warn about. */
+#include "pg_query/pg_query.pb-c.h"
+
+#include "base/arena.h"
+#include "sidecar/sql/sql.h"
+
+/* Names of CTEs that are visible; innermost first. Lives on the walker's stack. */
+struct scope {
+    const char *name;
+    const struct scope *outer;
+};
+
+struct found {
+    struct sql_object object;
+    uint32_t hash;
+};
+
+struct walk {
+    struct arena *arena; /* borrows; the analysis is made in it */
+    struct sql_statement *statement;
+    struct found *found; /* owned; of the current statement */
+    size_t found_count, found_capacity;
+    const struct scope *scope;
+    const char *new_schema; /* of the enclosing CREATE SCHEMA: where its elements are created */
+    bool locking;           /* in the FROM of a SELECT ... FOR UPDATE */
+    bool role_is_object;    /* a RoleSpec is what the statement is about */
+    enum err failed;        /* stays, as in a cursor */
+    unsigned depth;
+};
+
+void walk_message(struct walk *w, const ProtobufCMessage *m);
+void walk_node(struct walk *w, const PgQuery__Node *n);
+void walk_nodes(struct walk *w, size_t count, PgQuery__Node *const *nodes);
+/* All fields of `m`, none by a rule. */
+void walk_fields(struct walk *w, const ProtobufCMessage *m);
+
+void walk_add_access(struct walk *w, enum sql_access access);
+/* `schema` and `name` may be NULL or "": not written. Copies them. */
+void walk_add(struct walk *w, enum sql_kind kind, enum sql_access access, const char *schema,
+              const char *name);
+void walk_add_range(struct walk *w, enum sql_kind kind, enum sql_access access,
+                    const PgQuery__RangeVar *r);
+/* The last two of a list of String nodes; `drop_last` leaves out the name of a column or trigger.
+ */
+void walk_add_names(struct walk *w, enum sql_kind kind, enum sql_access access, size_t count,
+                    PgQuery__Node *const *names, bool drop_last);
+
+/* The value behind a Node; NULL when it is empty. */
+const ProtobufCMessage *node_message(const PgQuery__Node *n);
+const char *node_string(const PgQuery__Node *n); /* of a String; else NULL */
+
+/* --- statements (sql_statement.c) ----------------------------------------------------- */
+
+/* True when the node is a statement: its effects are added. */
+bool statement_walk(struct walk *w, const PgQuery__Node *n);
+/* The command tag, static or in the arena; NULL: not a known statement. */
+const char *statement_tag(struct walk *w, const PgQuery__Node *n);
+/* For the two that stand in the tree without a Node around them. */
+void statement_walk_select(struct walk *w, const PgQuery__SelectStmt *s);
+void statement_walk_create(struct walk *w, const PgQuery__CreateStmt *s);
+
+/* --- data statements (sql_query.c) ---------------------------------------------------- */
+
+void query_walk_select(struct walk *w, const PgQuery__SelectStmt *s);
+void query_walk_insert(struct walk *w, const PgQuery__InsertStmt *s);
+void query_walk_update(struct walk *w, const PgQuery__UpdateStmt *s);
+void query_walk_delete(struct walk *w, const PgQuery__DeleteStmt *s);
+void query_walk_merge(struct walk *w, const PgQuery__MergeStmt *s);
+void query_walk_call(struct walk *w, const PgQuery__FuncCall *f, enum sql_kind kind,
+                     enum sql_access access);
+
+/* --- objects by PostgreSQL's ObjectType (sql_object.c) -------------------------------- */
+
+enum sql_kind object_kind(PgQuery__ObjectType type);
+/* "TABLE", "MATERIALIZED VIEW": as in DROP, and in ALTER where `for_alter`. */
+const char *object_tag(PgQuery__ObjectType type, bool for_alter);
+/* A name in any of the forms that DROP, COMMENT, ALTER ... RENAME, GRANT carry it in. */
+void object_add(struct walk *w, PgQuery__ObjectType type, const PgQuery__Node *name,
+                enum sql_access access);
+
+/* What a function of PostgreSQL's own does beyond being called; SQL_CALL: nothing. */
+enum sql_access function_access(const char *name);
+
+/* --- guards (sql_depth.c, sql_analyse.c) ---------------------------------------------- */
+
+/* ERR_LIMIT when the parse tree of the text could be deeper than SQL_DEPTH_MAX. */
+enum err depth_check(const char *text, size_t size, struct arena *scratch) MUST_USE;
+
+/* `text` is NUL-terminated; `scratch` is reset. */
+enum err analyse_text(const char *text, size_t size, struct arena *scratch,
+                      struct sql_analysis **out, struct sql_error *out_error) MUST_USE;
+/* Fills the error and returns its code. */
+enum err analyse_fail(struct sql_error *out, enum err code, const char *sqlstate,
+                      const char *message);
+enum err analyse_check(struct bytes text, size_t max_size, struct sql_error *out_error) MUST_USE;
+/* Bytes that an analysis holds. */
+size_t analysis_size(const struct sql_analysis *a);
+/* No constant in the text can change the analysis. */
+bool analysis_is_shareable(const struct sql_analysis *a);
+
+#endif
