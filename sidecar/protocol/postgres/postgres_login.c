@@ -250,7 +250,7 @@ enum protocol_step postgres_refused(struct postgres *p, enum err code, const cha
 static enum protocol_step target_failed(struct postgres *p, const char *sqlstate, const char *why)
 {
     char text[400];
-    (void)snprintf(text, sizeof(text), "Chaperone cannot log in to the target: %s", why);
+    (void)snprintf(text, sizeof(text), "Chaperone cannot log in to the target: %.340s", why);
     return postgres_fatal(p, sqlstate, text, "target_login_failed");
 }
 
@@ -280,8 +280,7 @@ static enum protocol_step send_startup(struct postgres *p)
     size_t hash_size =
         p->target_is_tls ? p->link->ops->end_point_hash(p->link, SIDE_TARGET, p->end_point) : 0;
     bool is_checked = p->target_is_tls && (p->tls == CHAPERONE__V1__TLS_MODE__TLS_VERIFY_FULL ||
-                                           p->tls == CHAPERONE__V1__TLS_MODE__TLS_VERIFY_CA ||
-                                           p->tls == CHAPERONE__V1__TLS_MODE__TLS_REQUIRE);
+                                           p->tls == CHAPERONE__V1__TLS_MODE__TLS_VERIFY_CA);
     const struct pg_login_options options = {
         .user = bytes_of_string(p->target_user),
         .password = bytes_of_string(p->target_password),
