@@ -131,7 +131,8 @@ struct rpc_stream_events {
     void (*on_message)(void *context, struct rpc_stream *stream, const ProtobufCMessage *message);
     /* Everything sent so far has left: a good moment to send more. May be NULL. */
     void (*on_drained)(void *context, struct rpc_stream *stream);
-    /* Server: the client has said its last message. Client: not called. May be NULL. */
+    /* Server: the client has said its last message; not called for one that has gone (but Node's
+     * client says so also before it cancels). Client: not called. May be NULL. */
     void (*on_half_close)(void *context, struct rpc_stream *stream);
     /* The last callback, always called exactly once; status as the client got it (server: OK,
      * CANCELLED, or what was given to finish). The stream may be released inside. */
