@@ -1,0 +1,135 @@
+/* How many shipped records a second are checked, indexed and made durable:
+ *     audit_bench DIRECTORY [RECORDS [BATCH [SIDECARS]]]
+ * Each sidecar ships on a thread of its own: a session, then intents and outcomes in turn, a
+ * heartbeat in every thousand records. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "controlplane/audit/ingest.h"
+#include "controlplane/audit/stream_maker.h"
+
+enum { SIDECARS_MAX = 64 };
+
+struct shipper {
+    struct audit_ingest ingest;
+    struct stream_maker maker;
+    struct crypto_ed25519 *key;
+    char sidecar[32];
+    ProtobufCBinaryData *records;
+    size_t count, batch;
+    pthread_t thread;
+    enum err err;
+    struct err_text why;
+};
+
+static void records_make(struct shipper *s)
+{
+    char text[256];
+    for (size_t i = 0; i < s->count; i++) {
+        if (i == 0) {
+            s->records[i] = stream_maker_opened(&s->maker, s->sidecar, "agent@example.org", "shop",
+                                                CHAPERONE__V1__VERDICT__ALLOW);
+        } else if (i % 1000 == 999) {
+            s->records[i] = stream_maker_heartbeat(&s->maker);
+        } else if (i % 2 == 1) {
+            (void)snprintf(text, sizeof(text),
+                           "SELECT o.id, o.total, c.name FROM public.orders o JOIN customers c ON"
+                           " c.id = o.customer_id WHERE o.id = %zu AND c.region = 'north'",
+                           i * 7919 % 1000003);
+            s->records[i] = stream_maker_intent(&s->maker, s->sidecar, text, "public.orders",
+                                                CHAPERONE__V1__VERDICT__ALLOW);
+        } else {
+            s->records[i] = stream_maker_outcome(&s->maker, s->sidecar, 1);
+        }
+    }
+}
+
+static enum err shipper_make(struct shipper *s, struct store *store, size_t count, size_t batch,
+                             size_t number)
+{
+    uint8_t key[CRYPTO_ED25519_PUBLIC_SIZE], der[CRYPTO_ED25519_DER_SIZE];
+    struct store_sidecar sidecar = {.id = s->sidecar};
+    (void)snprintf(s->sidecar, sizeof(s->sidecar), "sidecar-%zu", number);
+    s->ingest = (struct audit_ingest){.store = store, .clock = clock_system()};
+    s->count = count;
+    s->batch = batch;
+    s->records = calloc(count, sizeof(*s->records));
+    struct arena *arena = arena_create(1 << 20, SIZE_MAX / 2);
+    if (s->records == NULL || arena == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    enum err err = crypto_ed25519_generate(&s->key);
+    if (err == OK) {
+        crypto_ed25519_public(s->key, key);
+        err = crypto_ed25519_public_to_der(key, der);
+    }
+    if (err != OK) {
+        return err;
+    }
+    crypto_sha256_of(bytes_of(der, sizeof(der)), sidecar.key_hash);
+    s->maker = stream_maker_start(s->sidecar, arena);
+    s->maker.key = s->key;
+    records_make(s);
+    return store_sidecar_add(store, &sidecar);
+}
+
+static void *ship(void *argument)
+{
+    struct shipper *s = argument;
+    for (size_t at = 0; at < s->count && s->err == OK; at += s->batch) {
+        size_t left = s->count - at;
+        struct store_audit_last last;
+        s->err = audit_ingest_append(&s->ingest, s->sidecar, s->records + at,
+                                     left < s->batch ? left : s->batch, &last, &s->why);
+    }
+    return NULL;
+}
+
+static size_t argument(int argc, char **argv, int at, size_t otherwise)
+{
+    return argc > at ? strtoul(argv[at], NULL, 10) : otherwise;
+}
+
+int main(int argc, char **argv)
+{
+    static struct shipper shippers[SIDECARS_MAX];
+    struct err_text why = {.text = ""};
+    struct store *store = NULL;
+    struct clock clock = clock_system();
+    char path[4096];
+    size_t records = argument(argc, argv, 2, 200000), batch = argument(argc, argv, 3, 500);
+    size_t sidecars = argument(argc, argv, 4, 4);
+    if (argc < 2 || batch == 0 || sidecars == 0 || sidecars > SIDECARS_MAX) {
+        (void)fprintf(stderr, "usage: audit_bench DIRECTORY [RECORDS [BATCH [SIDECARS]]]\n");
+        return 2;
+    }
+    (void)snprintf(path, sizeof(path), "%s/audit_bench.db", argv[1]);
+    enum err err = store_open_sqlite(path, NULL, &store, &why);
+    for (size_t i = 0; err == OK && i < sidecars; i++) {
+        err = shipper_make(&shippers[i], store, records / sidecars, batch, i);
+    }
+    if (err != OK) {
+        (void)fprintf(stderr, "%s: %s %s (it must be new)\n", path, err_name(err), why.text);
+        return 1;
+    }
+    int64_t began = clock_monotonic(&clock);
+    for (size_t i = 0; i < sidecars; i++) {
+        if (pthread_create(&shippers[i].thread, NULL, ship, &shippers[i]) != 0) {
+            return 1;
+        }
+    }
+    for (size_t i = 0; i < sidecars; i++) {
+        (void)pthread_join(shippers[i].thread, NULL);
+        if (shippers[i].err != OK) {
+            (void)fprintf(stderr, "%s: %s\n", err_name(shippers[i].err), shippers[i].why.text);
+            return 1;
+        }
+    }
+    double seconds = (double)(clock_monotonic(&clock) - began) / 1e9;
+    printf("%zu records of %zu sidecars in batches of %zu: %.0f records/s\n", records, sidecars,
+           batch, (double)(records / sidecars * sidecars) / seconds);
+    store_close(store);
+    return 0;
+}
