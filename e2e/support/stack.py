@@ -126,6 +126,13 @@ class Stack:
                 tail.kill()
         raise AssertionError("the record did not arrive\n" + self.logs())
 
+    def outcome_of(self, text):
+        """The outcome of the operation whose text this is; waits for it."""
+        intent = self.wait_for(lambda r: r["kind"] == "intent" and r["text"] == text)
+        return self.wait_for(lambda r: r["kind"] == "outcome"
+                             and r["operation"] == intent["operation"],
+                             "--session", intent["session"])
+
     def pid_of(self, name):
         """The process id of a part: "chaperone-sidecar", "chaperone-controlplane"."""
         done = subprocess.run(["pgrep", "-P", str(self.process.pid), "-f", name],
