@@ -112,7 +112,8 @@ class Stack:
 
     def wait_for(self, predicate, *args, seconds=20):
         """Records arrive by themselves: follows `audit tail` until `predicate` holds for a record."""
-        with subprocess.Popen([CHAPERONE, "audit", "tail", "--json", *args, "--dir", self.dir],
+        with subprocess.Popen([CHAPERONE, "audit", "tail", "--json", "--since", "1h", *args,
+                               "--dir", self.dir],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tail:
             timer = threading.Timer(seconds, tail.kill)
             timer.start()
