@@ -2,6 +2,8 @@
 
 #include "cli/commands.h"
 
+enum { LEFT_COLUMNS = 29 };
+
 static void print_heading(const struct terminal *t, const char *heading)
 {
     terminal_style(t, STYLE_HEADING);
@@ -50,7 +52,11 @@ static void print_option(const struct terminal *t, const struct option_spec *s)
     }
     (void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, s->name, s->value == NULL ? "" : " ",
                    s->value == NULL ? "" : s->value);
-    (void)fprintf(t->out, "  %-30s %s", left, s->help);
+    /* A long name has the line for itself. */
+    bool is_long = strlen(left) > LEFT_COLUMNS;
+    (void)fprintf(t->out, "  %-*s%s%*s", is_long ? 0 : LEFT_COLUMNS + 1, left, is_long ? "\n" : "",
+                  is_long ? LEFT_COLUMNS + 3 : 0, "");
+    (void)fputs(s->help, t->out);
     for (size_t i = 0; s->choices != NULL && s->choices[i] != NULL; i++) {
         (void)fprintf(t->out, "%s%s", i == 0 ? ": " : ", ", s->choices[i]);
     }

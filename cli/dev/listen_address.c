@@ -42,6 +42,9 @@ static bool parse_tcp(const char *text, struct listen_address *out)
     bool bracketed = text[0] == '[' && colon[-1] == ']' && size > 2;
     (void)snprintf(out->host, sizeof(out->host), "%.*s", (int)(bracketed ? size - 2 : size),
                    bracketed ? text + 1 : text);
+    if (strcmp(out->host, "localhost") == 0) {
+        (void)snprintf(out->host, sizeof(out->host), "127.0.0.1");
+    }
     /* An IPv6 address without brackets could have lost its last group to the port. */
     return is_address(out->host) && (bracketed || strchr(out->host, ':') == NULL);
 }

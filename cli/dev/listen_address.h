@@ -13,7 +13,7 @@ struct listen_address {
     uint16_t port;       /* 0: any free one (not for unix) */
 };
 
-/* ERR_INVALID. A name ("localhost") is not an address: it may mean several. */
+/* ERR_INVALID. Addresses, not names, which may mean several; "localhost" is 127.0.0.1. */
 enum err listen_address_parse(const char *text, struct listen_address *out,
                               struct err_text *error) MUST_USE;
 bool listen_address_is_local(const struct listen_address *a);
