@@ -22,7 +22,7 @@ struct frame {
     unsigned joins;
     unsigned deepest; /* of what commas have ended */
     unsigned sets;    /* UNION and its kin */
-    bool is_case, in_between;
+    bool is_case, in_between, has_select;
 };
 
 struct depth {
@@ -58,7 +58,8 @@ static void push(struct depth *d, bool is_case)
 static unsigned frame_depth(struct frame *f)
 {
     segment_end(f);
-    return f->deepest + f->sets + 1;
+    /* In messages: an operator is two deep, CASE and its WHEN are four, a subquery is six. */
+    return f->deepest + f->sets + (f->has_select ? 3 : f->is_case ? 2 : 1);
 }
 
 static void pop(struct depth *d)
@@ -105,7 +106,10 @@ static void take_keyword(struct depth *d, PgQuery__Token token)
         }
         break;
     case PG_QUERY__TOKEN__OR: run_end(f); break;
-    case PG_QUERY__TOKEN__SELECT: segment_end(f); break;
+    case PG_QUERY__TOKEN__SELECT:
+        f->has_select = true;
+        segment_end(f);
+        break;
     case PG_QUERY__TOKEN__JOIN: f->joins++; break;
     case PG_QUERY__TOKEN__UNION:
     case PG_QUERY__TOKEN__INTERSECT:
@@ -126,8 +130,9 @@ static void take_keyword(struct depth *d, PgQuery__Token token)
         }
         break;
     case PG_QUERY__TOKEN__ATOMIC:
-        /* Statements nest in the body of a function, semicolons and all. */
+        /* Statements nest in the body of a function, semicolons and all: no end of one counts. */
         d->in_atomic = true;
+        f->sets += 4;
         break;
     default: f->operators++; break;
     }

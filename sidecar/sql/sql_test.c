@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -297,9 +298,10 @@ static const struct {
     {"", "EXPLAIN ", "SELECT 1", ""},
 };
 
-static void test_no_depth_ends_the_process(void **state)
+/* Analyses each; in a thread, whose stack is smaller than a process has. */
+static void *analyse_nestings(void *unused)
 {
-    (void)state;
+    (void)unused;
     static const size_t depths[] = {10, 300, 900, 1001, 3000, 10000, 60000};
     for (size_t i = 0; i < sizeof(nestings) / sizeof(nestings[0]); i++) {
         for (size_t d = 0; d < sizeof(depths) / sizeof(depths[0]); d++) {
@@ -319,6 +321,19 @@ static void test_no_depth_ends_the_process(void **state)
             free(text);
         }
     }
+    return NULL;
+}
+
+static void test_no_depth_ends_the_process(void **state)
+{
+    (void)state;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, 3 << 20), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, analyse_nestings, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(pthread_attr_destroy(&attributes), 0);
 }
 
 static void expect_accepted(const char *before, const char *each, size_t n, const char *after)
