@@ -77,9 +77,16 @@ void segment_hash(struct bytes record, uint8_t *out)
     crypto_sha256_finish(&hash, out);
 }
 
+/* Also over the mark: a frame whose number is damaged must not pass for another one. */
+static uint32_t check_of(const uint8_t *hash, uint64_t mark)
+{
+    return get_u32(hash) ^ (uint32_t)mark ^ (uint32_t)(mark >> 32);
+}
+
 void segment_commit(uint8_t *frame, size_t size, uint64_t mark, const uint8_t *hash)
 {
-    memcpy(frame + 4, hash, 4);
+    uint32_t check = check_of(hash, mark);
+    memcpy(frame + 4, &check, sizeof(check));
     memcpy(frame + 8, &mark, sizeof(mark));
     /* Frames are aligned to 8 bytes in memory that is aligned to a page. */
     __atomic_store_n((uint32_t *)(void *)frame, (uint32_t)size, __ATOMIC_RELEASE);
@@ -108,8 +115,11 @@ enum segment_result segment_read(struct bytes memory, const struct segment_info 
                               .record = bytes_of(frame + SEGMENT_FRAME_SIZE, length),
                               .next = offset + segment_frame_size(length)};
     segment_hash(f.record, f.hash);
-    if (memcmp(f.hash, frame + 4, 4) != 0) {
+    if (get_u32(frame + 4) != check_of(f.hash, get_u64(frame + 8))) {
         return SEGMENT_DAMAGED;
+    }
+    if (f.next > memory.size) { /* the file was cut within what rounds it up */
+        f.next = memory.size;
     }
     *out = f;
     return SEGMENT_FRAME;
@@ -208,11 +218,11 @@ void segment_scan(struct bytes memory, const struct segment_info *info, struct s
         memcpy(s.hash, f.hash, SEGMENT_HASH_SIZE);
     }
     s.maybe_more = seen - s.last;
-    if (result == SEGMENT_DAMAGED) {
-        s.maybe_more += used_behind(memory, at) / SEGMENT_FRAME_MIN + 1;
-    } else if (memory.size < info->size) {
+    if (memory.size < info->size) {
         /* Cut off: what was behind cannot be known. */
-        s.maybe_more += (info->size - memory.size) / SEGMENT_FRAME_MIN + 1;
+        s.maybe_more += (info->size - at) / SEGMENT_FRAME_MIN + 1;
+    } else if (result == SEGMENT_DAMAGED) {
+        s.maybe_more += used_behind(memory, at) / SEGMENT_FRAME_MIN + 1;
     }
     *out = s;
 }

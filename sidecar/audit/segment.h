@@ -7,9 +7,9 @@
  *   zeros
  *
  * The length is stored last: an append that a kill has torn has length 0 and is no record. The
- * check is the beginning of the record's hash, which is computed for the chain anyway. The mark
- * is salt XOR sequence: an agent that writes bytes that look like a frame into a statement
- * cannot know the salt, so a scan behind damage never takes them for a record.
+ * check is the beginning of the record's hash, which is computed for the chain anyway, mixed with
+ * the mark. The mark is salt XOR sequence: an agent that writes bytes that look like a frame into a
+ * statement cannot know the salt, so a scan behind damage never takes them for a record.
  *
  * Numbers are in the machine's byte order: the files never leave it. */
 #ifndef CHAPERONE_SIDECAR_AUDIT_SEGMENT_H

@@ -145,7 +145,9 @@ void *spool_thread(void *spool)
         int64_t now = clock_monotonic(&s->clock);
         int64_t timeout = -1;
         if (s->prepared == NULL && s->prepare_error == OK) {
-            (void)segment_prepare(s);
+            enum err prepared = segment_prepare(s);
+            (void)prepared; /* logged, and tried again when something was deleted */
+            continue;       /* the lock was given up: things may have changed */
         }
         if (wants_sync(s)) {
             int64_t rest = s->sync_failed_ns + RETRY_NS - now;
