@@ -170,6 +170,13 @@ static void on_failed(struct session *s, enum protocol_side side, enum err error
         return;
     }
     s->sides[side].ended = true;
+    if (side == SIDE_AGENT && s->state == SESSION_ENDING) {
+        /* It had said its last byte: the answers are still awaited, for the record. */
+        conn_close(s->sides[side].conn);
+        s->sides[side].conn = NULL;
+        update_reading(s);
+        return;
+    }
     session_event(s, s->origin->protocol->on_failed(s->protocol, side, error, why));
     session_close(s);
 }

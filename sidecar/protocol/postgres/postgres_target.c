@@ -121,6 +121,15 @@ static void absorb(struct postgres *p, struct bytes b, bool is_data)
 /* ---- errors
  * --------------------------------------------------------------------------------------- */
 
+static void copy_text(char *out, size_t size, struct bytes text)
+{
+    size_t n = text.size < size - 1 ? text.size : size - 1;
+    if (n > 0) {
+        memcpy(out, text.data, n);
+    }
+    out[n] = '\0';
+}
+
 /* The fields of an error, also when only the beginning of a very long one is here. */
 static struct bytes find_field(struct bytes body, uint8_t type)
 {
@@ -141,9 +150,8 @@ static void keep_error(struct postgres *p, struct bytes body)
 {
     struct bytes code = find_field(body, 'C');
     struct bytes message = find_field(body, 'M');
-    (void)snprintf(p->error_code, sizeof(p->error_code), "%.*s", (int)code.size, code.data);
-    size_t size = message.size < sizeof(p->error) - 1 ? message.size : sizeof(p->error) - 1;
-    (void)snprintf(p->error, sizeof(p->error), "%.*s", (int)size, message.data);
+    copy_text(p->error_code, sizeof(p->error_code), code);
+    copy_text(p->error, sizeof(p->error), message);
 }
 
 /* Takes back what a skipped or failed message had changed in the maps. */
@@ -295,8 +303,7 @@ static void count_rows(struct postgres *p, struct bytes body)
     struct bytes tag = {0};
     if (pg_wire_read_string(body, &tag) == WIRE_OK) {
         uint64_t rows = 0;
-        size_t size = tag.size < sizeof(p->tag) - 1 ? tag.size : sizeof(p->tag) - 1;
-        (void)snprintf(p->tag, sizeof(p->tag), "%.*s", (int)size, tag.data);
+        copy_text(p->tag, sizeof(p->tag), tag);
         if (pg_tag_rows(tag, &rows)) {
             p->rows += rows;
         }
