@@ -9,7 +9,8 @@
  * The text is read with standard_conforming_strings = on, the server's default since 9.1: a session
  * whose server reports `off` reads string literals otherwise and must not be analysed with this.
  *
- * One thread at a time: libpg_query keeps its memory per thread, and so must a cache be kept. */
+ * A cache belongs to one thread. libpg_query keeps memory for each thread and frees it when the
+ * thread ends; do not call pg_query_exit, which would free it twice. */
 #ifndef CHAPERONE_SIDECAR_SQL_SQL_H
 #define CHAPERONE_SIDECAR_SQL_SQL_H
 
@@ -17,7 +18,7 @@
 
 enum {
     /* A text beyond it is no statement a person or a policy reads; bulk data comes by COPY or Bind.
-     * A megabyte of the worst text takes about half a second. */
+     * A megabyte of the worst text takes one to two seconds and, for that time, 400 MB. */
     SQL_TEXT_SIZE_DEFAULT = 1 << 20,
     /* libpg_query and protobuf-c recurse without a check; this many levels take up to 3 MiB of
        stack. */

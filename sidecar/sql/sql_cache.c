@@ -58,7 +58,7 @@ struct sql_cache *sql_cache_create(const struct sql_cache_options *options)
         buckets *= 2;
     }
     c->bucket_mask = buckets - 1;
-    c->buckets = calloc(buckets, sizeof(*c->buckets));
+    c->buckets = calloc(buckets, sizeof(struct entry *));
     c->scratch = arena_create(SCRATCH_BLOCK, SCRATCH_MAX);
     if (c->buckets == NULL || c->scratch == NULL) {
         sql_cache_destroy(c);
@@ -80,15 +80,27 @@ static void shared_release(struct sql_cache *c, struct shared *s)
 
 static void list_remove(struct sql_cache *c, struct entry *e)
 {
-    *(e->newer == NULL ? &c->newest : &e->newer->older) = e->older;
-    *(e->older == NULL ? &c->oldest : &e->older->newer) = e->newer;
+    if (e->newer == NULL) {
+        c->newest = e->older;
+    } else {
+        e->newer->older = e->older;
+    }
+    if (e->older == NULL) {
+        c->oldest = e->newer;
+    } else {
+        e->older->newer = e->newer;
+    }
 }
 
 static void list_add(struct sql_cache *c, struct entry *e)
 {
     e->newer = NULL;
     e->older = c->newest;
-    *(c->newest == NULL ? &c->oldest : &c->newest->newer) = e;
+    if (c->newest == NULL) {
+        c->oldest = e;
+    } else {
+        c->newest->newer = e;
+    }
     c->newest = e;
 }
 
@@ -161,8 +173,10 @@ void sql_cache_destroy(struct sql_cache *c)
     if (c == NULL) {
         return;
     }
-    while (c->oldest != NULL) {
-        entry_drop(c, c->oldest);
+    for (struct entry *e = c->newest, *older = NULL; e != NULL; e = older) {
+        older = e->older;
+        shared_release(c, e->shared);
+        free(e);
     }
     shared_release(c, c->last);
     arena_destroy(c->scratch);

@@ -63,8 +63,8 @@ static void test_long_values_are_cut_between_characters(void **state)
 {
     (void)state;
     char text[2048] = "-- reason: x";
-    for (int i = 0; i < 400; i++) {
-        strcat(text, "é");
+    for (size_t size = strlen(text); size < 1000; size += 2) {
+        memcpy(text + size, "é", 3);
     }
     struct sql_note notes[SQL_NOTES_MAX];
     assert_int_equal(sql_comments_read(bytes_of_string(text), notes), 1);
@@ -75,9 +75,9 @@ static void test_long_values_are_cut_between_characters(void **state)
 static void test_no_more_than_the_cap(void **state)
 {
     (void)state;
-    char text[1024] = "";
-    for (int i = 0; i < 20; i++) {
-        strcat(text, "-- reason: x\n");
+    char text[1024];
+    for (size_t i = 0; i < 20; i++) {
+        memcpy(text + 13 * i, "-- reason: x\n", 14);
     }
     struct sql_note notes[SQL_NOTES_MAX];
     assert_int_equal(sql_comments_read(bytes_of_string(text), notes), SQL_NOTES_MAX);

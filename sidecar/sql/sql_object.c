@@ -12,63 +12,62 @@ struct object_type {
     /* The access method comes before the name. */
     bool after_method;
     const char *tag;
-    const char *alter_tag; /* NULL: as `tag` */
 };
 
 /* The tags are those of AlterObjectTypeCommandTag and CreateCommandTag in PostgreSQL's utility.c.
  */
 static const struct object_type types[] = {
-    [OBJECT(ACCESS_METHOD)] = {SQL_OTHER, .tag = "ACCESS METHOD"},
-    [OBJECT(AGGREGATE)] = {SQL_FUNCTION, .tag = "AGGREGATE"},
-    [OBJECT(ATTRIBUTE)] = {SQL_TYPE, .is_part = true, .tag = "TYPE"},
-    [OBJECT(CAST)] = {SQL_OTHER, .tag = "CAST"},
-    [OBJECT(COLUMN)] = {SQL_TABLE, .is_part = true, .tag = "TABLE"},
-    [OBJECT(COLLATION)] = {SQL_OTHER, .tag = "COLLATION"},
-    [OBJECT(CONVERSION)] = {SQL_OTHER, .tag = "CONVERSION"},
-    [OBJECT(DATABASE)] = {SQL_DATABASE, .tag = "DATABASE"},
-    [OBJECT(DOMAIN)] = {SQL_TYPE, .tag = "DOMAIN"},
-    [OBJECT(DOMCONSTRAINT)] = {SQL_TYPE, .is_part = true, .tag = "DOMAIN"},
-    [OBJECT(EVENT_TRIGGER)] = {SQL_OTHER, .tag = "EVENT TRIGGER"},
-    [OBJECT(EXTENSION)] = {SQL_EXTENSION, .tag = "EXTENSION"},
-    [OBJECT(FDW)] = {SQL_OTHER, .tag = "FOREIGN DATA WRAPPER"},
-    [OBJECT(FOREIGN_SERVER)] = {SQL_OTHER, .tag = "SERVER"},
-    [OBJECT(FOREIGN_TABLE)] = {SQL_TABLE, .tag = "FOREIGN TABLE"},
-    [OBJECT(FUNCTION)] = {SQL_FUNCTION, .tag = "FUNCTION"},
-    [OBJECT(INDEX)] = {SQL_INDEX, .tag = "INDEX"},
-    [OBJECT(LANGUAGE)] = {SQL_OTHER, .tag = "LANGUAGE"},
-    [OBJECT(LARGEOBJECT)] = {SQL_OTHER, .tag = "LARGE OBJECT"},
-    [OBJECT(MATVIEW)] = {SQL_VIEW, .tag = "MATERIALIZED VIEW"},
-    [OBJECT(OPCLASS)] = {SQL_OTHER, .after_method = true, .tag = "OPERATOR CLASS"},
-    [OBJECT(OPERATOR)] = {SQL_OTHER, .tag = "OPERATOR"},
-    [OBJECT(OPFAMILY)] = {SQL_OTHER, .after_method = true, .tag = "OPERATOR FAMILY"},
-    [OBJECT(PARAMETER_ACL)] = {SQL_SETTING, .tag = "PARAMETER"},
-    [OBJECT(POLICY)] = {SQL_TABLE, .is_part = true, .tag = "POLICY"},
-    [OBJECT(PROCEDURE)] = {SQL_PROCEDURE, .tag = "PROCEDURE"},
-    [OBJECT(PUBLICATION)] = {SQL_OTHER, .tag = "PUBLICATION"},
-    [OBJECT(ROLE)] = {SQL_ROLE, .tag = "ROLE"},
-    [OBJECT(ROUTINE)] = {SQL_FUNCTION, .tag = "ROUTINE"},
-    [OBJECT(RULE)] = {SQL_TABLE, .is_part = true, .tag = "RULE"},
-    [OBJECT(SCHEMA)] = {SQL_SCHEMA, .tag = "SCHEMA"},
-    [OBJECT(SEQUENCE)] = {SQL_SEQUENCE, .tag = "SEQUENCE"},
-    [OBJECT(SUBSCRIPTION)] = {SQL_OTHER, .tag = "SUBSCRIPTION"},
-    [OBJECT(STATISTIC_EXT)] = {SQL_OTHER, .tag = "STATISTICS"},
-    [OBJECT(TABCONSTRAINT)] = {SQL_TABLE, .is_part = true, .tag = "TABLE"},
-    [OBJECT(TABLE)] = {SQL_TABLE, .tag = "TABLE"},
-    [OBJECT(TABLESPACE)] = {SQL_OTHER, .tag = "TABLESPACE"},
-    [OBJECT(TRANSFORM)] = {SQL_OTHER, .tag = "TRANSFORM"},
-    [OBJECT(TRIGGER)] = {SQL_TABLE, .is_part = true, .tag = "TRIGGER"},
-    [OBJECT(TSCONFIGURATION)] = {SQL_OTHER, .tag = "TEXT SEARCH CONFIGURATION"},
-    [OBJECT(TSDICTIONARY)] = {SQL_OTHER, .tag = "TEXT SEARCH DICTIONARY"},
-    [OBJECT(TSPARSER)] = {SQL_OTHER, .tag = "TEXT SEARCH PARSER"},
-    [OBJECT(TSTEMPLATE)] = {SQL_OTHER, .tag = "TEXT SEARCH TEMPLATE"},
-    [OBJECT(TYPE)] = {SQL_TYPE, .tag = "TYPE"},
-    [OBJECT(USER_MAPPING)] = {SQL_OTHER, .tag = "USER MAPPING"},
-    [OBJECT(VIEW)] = {SQL_VIEW, .tag = "VIEW"},
+    [OBJECT(ACCESS_METHOD)] = {.kind = SQL_OTHER, .tag = "ACCESS METHOD"},
+    [OBJECT(AGGREGATE)] = {.kind = SQL_FUNCTION, .tag = "AGGREGATE"},
+    [OBJECT(ATTRIBUTE)] = {.kind = SQL_TYPE, .is_part = true, .tag = "TYPE"},
+    [OBJECT(CAST)] = {.kind = SQL_OTHER, .tag = "CAST"},
+    [OBJECT(COLUMN)] = {.kind = SQL_TABLE, .is_part = true, .tag = "TABLE"},
+    [OBJECT(COLLATION)] = {.kind = SQL_OTHER, .tag = "COLLATION"},
+    [OBJECT(CONVERSION)] = {.kind = SQL_OTHER, .tag = "CONVERSION"},
+    [OBJECT(DATABASE)] = {.kind = SQL_DATABASE, .tag = "DATABASE"},
+    [OBJECT(DOMAIN)] = {.kind = SQL_TYPE, .tag = "DOMAIN"},
+    [OBJECT(DOMCONSTRAINT)] = {.kind = SQL_TYPE, .is_part = true, .tag = "DOMAIN"},
+    [OBJECT(EVENT_TRIGGER)] = {.kind = SQL_OTHER, .tag = "EVENT TRIGGER"},
+    [OBJECT(EXTENSION)] = {.kind = SQL_EXTENSION, .tag = "EXTENSION"},
+    [OBJECT(FDW)] = {.kind = SQL_OTHER, .tag = "FOREIGN DATA WRAPPER"},
+    [OBJECT(FOREIGN_SERVER)] = {.kind = SQL_OTHER, .tag = "SERVER"},
+    [OBJECT(FOREIGN_TABLE)] = {.kind = SQL_TABLE, .tag = "FOREIGN TABLE"},
+    [OBJECT(FUNCTION)] = {.kind = SQL_FUNCTION, .tag = "FUNCTION"},
+    [OBJECT(INDEX)] = {.kind = SQL_INDEX, .tag = "INDEX"},
+    [OBJECT(LANGUAGE)] = {.kind = SQL_OTHER, .tag = "LANGUAGE"},
+    [OBJECT(LARGEOBJECT)] = {.kind = SQL_OTHER, .tag = "LARGE OBJECT"},
+    [OBJECT(MATVIEW)] = {.kind = SQL_VIEW, .tag = "MATERIALIZED VIEW"},
+    [OBJECT(OPCLASS)] = {.kind = SQL_OTHER, .after_method = true, .tag = "OPERATOR CLASS"},
+    [OBJECT(OPERATOR)] = {.kind = SQL_OTHER, .tag = "OPERATOR"},
+    [OBJECT(OPFAMILY)] = {.kind = SQL_OTHER, .after_method = true, .tag = "OPERATOR FAMILY"},
+    [OBJECT(PARAMETER_ACL)] = {.kind = SQL_SETTING, .tag = "PARAMETER"},
+    [OBJECT(POLICY)] = {.kind = SQL_TABLE, .is_part = true, .tag = "POLICY"},
+    [OBJECT(PROCEDURE)] = {.kind = SQL_PROCEDURE, .tag = "PROCEDURE"},
+    [OBJECT(PUBLICATION)] = {.kind = SQL_OTHER, .tag = "PUBLICATION"},
+    [OBJECT(ROLE)] = {.kind = SQL_ROLE, .tag = "ROLE"},
+    [OBJECT(ROUTINE)] = {.kind = SQL_FUNCTION, .tag = "ROUTINE"},
+    [OBJECT(RULE)] = {.kind = SQL_TABLE, .is_part = true, .tag = "RULE"},
+    [OBJECT(SCHEMA)] = {.kind = SQL_SCHEMA, .tag = "SCHEMA"},
+    [OBJECT(SEQUENCE)] = {.kind = SQL_SEQUENCE, .tag = "SEQUENCE"},
+    [OBJECT(SUBSCRIPTION)] = {.kind = SQL_OTHER, .tag = "SUBSCRIPTION"},
+    [OBJECT(STATISTIC_EXT)] = {.kind = SQL_OTHER, .tag = "STATISTICS"},
+    [OBJECT(TABCONSTRAINT)] = {.kind = SQL_TABLE, .is_part = true, .tag = "TABLE"},
+    [OBJECT(TABLE)] = {.kind = SQL_TABLE, .tag = "TABLE"},
+    [OBJECT(TABLESPACE)] = {.kind = SQL_OTHER, .tag = "TABLESPACE"},
+    [OBJECT(TRANSFORM)] = {.kind = SQL_OTHER, .tag = "TRANSFORM"},
+    [OBJECT(TRIGGER)] = {.kind = SQL_TABLE, .is_part = true, .tag = "TRIGGER"},
+    [OBJECT(TSCONFIGURATION)] = {.kind = SQL_OTHER, .tag = "TEXT SEARCH CONFIGURATION"},
+    [OBJECT(TSDICTIONARY)] = {.kind = SQL_OTHER, .tag = "TEXT SEARCH DICTIONARY"},
+    [OBJECT(TSPARSER)] = {.kind = SQL_OTHER, .tag = "TEXT SEARCH PARSER"},
+    [OBJECT(TSTEMPLATE)] = {.kind = SQL_OTHER, .tag = "TEXT SEARCH TEMPLATE"},
+    [OBJECT(TYPE)] = {.kind = SQL_TYPE, .tag = "TYPE"},
+    [OBJECT(USER_MAPPING)] = {.kind = SQL_OTHER, .tag = "USER MAPPING"},
+    [OBJECT(VIEW)] = {.kind = SQL_VIEW, .tag = "VIEW"},
 };
 
 static const struct object_type *object_type(PgQuery__ObjectType type)
 {
-    static const struct object_type unknown = {SQL_OTHER, .tag = NULL};
+    static const struct object_type unknown = {.kind = SQL_OTHER, .tag = NULL};
     size_t i = (size_t)type;
     return i < sizeof(types) / sizeof(types[0]) && types[i].tag != NULL ? &types[i] : &unknown;
 }
@@ -78,10 +77,9 @@ enum sql_kind object_kind(PgQuery__ObjectType type)
     return object_type(type)->kind;
 }
 
-const char *object_tag(PgQuery__ObjectType type, bool for_alter)
+const char *object_tag(PgQuery__ObjectType type)
 {
-    const struct object_type *t = object_type(type);
-    return for_alter && t->alter_tag != NULL ? t->alter_tag : t->tag;
+    return object_type(type)->tag;
 }
 
 void object_add(struct walk *w, PgQuery__ObjectType type, const PgQuery__Node *name,

@@ -77,7 +77,7 @@ const char *tag_create_table_as(struct walk *w, const ProtobufCMessage *m)
 /* "DROP" and "MATERIALIZED VIEW" -> one string in the arena; NULL for a type without a tag. */
 static const char *tag_join(struct walk *w, const char *verb, PgQuery__ObjectType type)
 {
-    const char *noun = object_tag(type, verb[0] == 'A');
+    const char *noun = object_tag(type);
     if (noun == NULL) {
         return NULL;
     }

@@ -7,7 +7,6 @@
 #ifndef CHAPERONE_SIDECAR_SQL_WALK_H
 #define CHAPERONE_SIDECAR_SQL_WALK_H
 
-/* The generated header shadows nothing, but it is not ours to warn about. */
 #include "pg_query/pg_query.pb-c.h"
 
 #include "base/arena.h"
@@ -81,8 +80,8 @@ void query_walk_call(struct walk *w, const PgQuery__FuncCall *f, enum sql_kind k
 /* --- objects by PostgreSQL's ObjectType (sql_object.c) -------------------------------- */
 
 enum sql_kind object_kind(PgQuery__ObjectType type);
-/* "TABLE", "MATERIALIZED VIEW": as in DROP, and in ALTER where `for_alter`. */
-const char *object_tag(PgQuery__ObjectType type, bool for_alter);
+/* "TABLE", "MATERIALIZED VIEW": what comes after CREATE, ALTER and DROP; NULL: nothing does. */
+const char *object_tag(PgQuery__ObjectType type);
 /* A name in any of the forms that DROP, COMMENT, ALTER ... RENAME, GRANT carry it in. */
 void object_add(struct walk *w, PgQuery__ObjectType type, const PgQuery__Node *name,
                 enum sql_access access);
