@@ -81,10 +81,14 @@ enum err rpc_reflection_create(struct rpc_server *server, struct rpc_reflection 
 
 /* ---- answers -------------------------------------------------------------------------- */
 
-/* Sends; a client that asks on and on without reading the answers is ended. */
-static void send_response(struct rpc_stream *stream, const Response *response)
+/* Sends what the caller has put into it, and takes that out again: it is on the caller's stack.
+ * A client that asks on and on without reading the answers is ended. */
+static void send_response(struct rpc_stream *stream, Response *response)
 {
     enum err e = rpc_stream_send(stream, &response->base);
+    response->message_response_case =
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE__NOT_SET;
+    response->error_response = NULL;
     if (e != OK && e != ERR_CLOSED)
         rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, "the answers are not read");
 }

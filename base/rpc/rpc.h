@@ -7,7 +7,14 @@
  * Threads: every callback runs on a thread of the runtime; callbacks of one call or stream
  * never run at the same time as each other. A callback must not block for long, except a
  * unary handler of a server, which may (the runtime has as many threads as it was given).
- * All functions may be called from any thread, also from inside a callback.
+ * All functions may be called from any thread, also from inside a callback, but for those that
+ * block: rpc_call_wait, rpc_server_shutdown and the destroys of runtime and server.
+ *
+ * What a peer can make us hold is bounded: a message by `max_message` (and its unpacked form by 64
+ * times that, 256 MiB at most), metadata by 64 KiB, a stream's queue by RPC_STREAM_QUEUE_CAP, a
+ * connection's calls at once by 1,000, gRPC's memory for one server by 512 MiB. A message type that
+ * contains itself must not be received from a peer that is not trusted: protobuf-c does not bound
+ * the depth. Compression is not spoken, because what it unpacks to is not bounded either.
  *
  * Messages passed to a callback are borrowed: valid until it returns. Messages passed to a
  * function are serialised before it returns. */
@@ -50,7 +57,8 @@ enum { RPC_MESSAGE_SIZE = 512 };
 struct rpc_status {
     enum rpc_code code;
     char message[RPC_MESSAGE_SIZE];
-    /* grpc-status-details-bin: a serialized google.rpc.Status, or nothing. Borrowed. */
+    /* grpc-status-details-bin: a serialized google.rpc.Status, or nothing. Borrowed: valid until
+     * the callback returns. */
     struct bytes details;
 };
 
@@ -64,8 +72,9 @@ struct rpc_metadata {
 
 struct rpc_runtime;
 
-/* `threads` poll the completion queue and run callbacks: 1 for a sidecar, several for a server
- * whose handlers block. Returns owned. `log` is borrowed, may be NULL. */
+/* 1 thread for a sidecar; for a server whose handlers block, as many as may block at once (one
+ * more is started, so that everything else goes on meanwhile). Returns owned. `log` is borrowed,
+ * may be NULL. ERR_INVALID for 0 or more than 256 threads. */
 enum err rpc_runtime_create(size_t threads, const struct log *log,
                             struct rpc_runtime **out) MUST_USE;
 /* Waits for all calls to end: cancels those that are still open. Channels and servers must be
@@ -85,7 +94,7 @@ struct rpc_channel_options {
     const char *target;    /* "127.0.0.1:7443", "dns:///host:7443", "unix:/path" */
     const char *authority; /* the name that is checked and sent; NULL: from target */
     const struct rpc_credentials *credentials;
-    int keepalive_ms;   /* 0: 30 s */
+    int keepalive_ms;   /* a ping this often, also without calls; at least 1 s; 0: 30 s */
     size_t max_message; /* bytes received in one message; 0: 16 MiB */
     int max_backoff_ms; /* of reconnection; 0: 5 s */
 };
@@ -110,14 +119,17 @@ void rpc_call_release(struct rpc_call *call); /* takes NULL; does not cancel */
 typedef void rpc_reply_fn(void *context, const struct rpc_status *status,
                           const ProtobufCMessage *reply);
 
-/* `out_call` may be NULL. On failure the callback is not called. */
+/* `out_call` may be NULL. On failure the callback is not called: ERR_NOT_FOUND (the service has no
+ * such method), ERR_INVALID (not its request type; metadata that HTTP/2 cannot carry),
+ * ERR_NO_MEMORY. Whatever the network does comes as a status. */
 enum err rpc_call_start(struct rpc_channel *channel, const ProtobufCServiceDescriptor *service,
                         const char *method, const ProtobufCMessage *request,
                         const struct rpc_call_options *options, rpc_reply_fn *on_reply,
                         void *context, struct rpc_call **out_call) MUST_USE;
 
 /* Blocks until it is answered; not from inside a callback. `*out_reply` is owned when the code is
- * RPC_OK (free with protobuf_c_message_free_unpacked), else NULL. */
+ * RPC_OK (free with protobuf_c_message_free_unpacked), else NULL. Both outputs may be NULL. The
+ * status has no details: they end with the call; use rpc_call_start for them. */
 enum rpc_code rpc_call_wait(struct rpc_channel *channel, const ProtobufCServiceDescriptor *service,
                             const char *method, const ProtobufCMessage *request,
                             const struct rpc_call_options *options, ProtobufCMessage **out_reply,
@@ -127,7 +139,8 @@ enum rpc_code rpc_call_wait(struct rpc_channel *channel, const ProtobufCServiceD
 struct rpc_stream;
 
 struct rpc_stream_events {
-    /* A message of the other side. The next one is read when this returns (backpressure). */
+    /* A message of the other side. The next one is read when this returns (backpressure). None
+     * comes after this side has cancelled or finished. May be NULL. */
     void (*on_message)(void *context, struct rpc_stream *stream, const ProtobufCMessage *message);
     /* Everything sent so far has left: a good moment to send more. May be NULL. */
     void (*on_drained)(void *context, struct rpc_stream *stream);
@@ -139,20 +152,22 @@ struct rpc_stream_events {
     void (*on_end)(void *context, struct rpc_stream *stream, const struct rpc_status *status);
 };
 
+/* Errors as of rpc_call_start. */
 enum err rpc_stream_open(struct rpc_channel *channel, const ProtobufCServiceDescriptor *service,
                          const char *method, const struct rpc_call_options *options,
                          const struct rpc_stream_events *events, void *context,
                          struct rpc_stream **out) MUST_USE;
 
 /* Queues a message; returns ERR_CLOSED after the end, ERR_LIMIT when more than
- * RPC_STREAM_QUEUE_CAP bytes wait to be sent (send again after on_drained). */
+ * RPC_STREAM_QUEUE_CAP bytes wait to be sent (send again after on_drained), ERR_INVALID when it is
+ * not of the method's type. */
 enum { RPC_STREAM_QUEUE_CAP = 16 << 20 };
 enum err rpc_stream_send(struct rpc_stream *stream, const ProtobufCMessage *message) MUST_USE;
 /* Bytes that wait to be sent. */
 size_t rpc_stream_queued(struct rpc_stream *stream);
 void rpc_stream_half_close(struct rpc_stream *stream); /* client: no more messages from here */
 void rpc_stream_cancel(struct rpc_stream *stream);
-/* Server: ends the stream after what is queued. */
+/* Server: ends the stream after what is queued. The first status counts. */
 void rpc_stream_finish(struct rpc_stream *stream, enum rpc_code code, const char *message);
 /* The same with details, which are copied. */
 void rpc_stream_finish_status(struct rpc_stream *stream, const struct rpc_status *status);
@@ -184,12 +199,15 @@ typedef void rpc_unary_fn(void *context, const struct rpc_peer *peer,
 
 /* A deep copy on the heap of a message built on the stack. NULL when memory is short. */
 ProtobufCMessage *rpc_reply_copy(const ProtobufCMessage *message) MUST_USE;
+/* Without details; they may be set after it. A message that is too long is cut. */
 void rpc_status_set(struct rpc_status *status, enum rpc_code code, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* A new stream. Fills `out_events` and `*out_context` and returns RPC_OK, or refuses with
- * another code. For a method with one request message, it arrives by on_message, followed by
- * on_half_close. `stream` is owned by the handler: release it in or after on_end. */
+/* A new stream. Fills `out_events` and `*out_context` and sets RPC_OK, or refuses with another
+ * code: then `stream` is not the handler's, and no callback comes. What is sent from inside goes
+ * out when the handler has returned. For a method with one request message, it arrives by
+ * on_message, followed by on_half_close. `stream` is owned by the handler: release it in or after
+ * on_end. */
 typedef void rpc_stream_fn(void *context, const struct rpc_peer *peer, struct rpc_stream *stream,
                            struct rpc_stream_events *out_events, void **out_context,
                            struct rpc_status *out_status);
@@ -213,15 +231,16 @@ enum err rpc_server_create(struct rpc_runtime *runtime, const struct rpc_server_
 /* Methods that the table does not name answer UNIMPLEMENTED. Borrows all; before start. */
 enum err rpc_server_add(struct rpc_server *server, const ProtobufCServiceDescriptor *service,
                         const struct rpc_method *methods, void *context) MUST_USE;
-/* For reflection: a serialized FileDescriptorSet. Borrowed. */
+/* For reflection: a serialized FileDescriptorSet, copied. Sets may overlap. ERR_INVALID when it is
+ * none. Does nothing when reflection is not served. Before start. */
 enum err rpc_server_describe(struct rpc_server *server, struct bytes descriptor_set) MUST_USE;
 /* grpc.health.v1 is always served; "" is the whole server. Until it is set: SERVING. */
 void rpc_server_set_health(struct rpc_server *server, const char *service, bool serving);
 enum err rpc_server_start(struct rpc_server *server, struct err_text *why) MUST_USE;
 /* The port that was bound, also before start; 0 for a unix socket. */
 int rpc_server_port(const struct rpc_server *server);
-/* Accepts nothing new, waits until the open calls end or `grace_ms` passed, cancels the rest.
- * Blocks. */
+/* Tells those who watch the health NOT_SERVING, accepts nothing new, waits until the open calls end
+ * or `grace_ms` passed, cancels the rest. Every callback has returned when this does. Blocks. */
 void rpc_server_shutdown(struct rpc_server *server, int grace_ms);
 void rpc_server_destroy(struct rpc_server *server); /* takes NULL; after shutdown */
 

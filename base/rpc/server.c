@@ -161,8 +161,8 @@ enum err rpc_server_create(struct rpc_runtime *runtime, const struct rpc_server_
             options->address,
             options->credentials == NULL ? "" : "; or the certificate and key are not usable PEM");
     }
-    if (strncmp(options->address, "unix:", 5) == 0)
-        server->port = 0; /* gRPC says 1 */
+    if (strncmp(options->address, "unix", 4) == 0) /* also unix-abstract: */
+        server->port = 0;                          /* gRPC says 1 */
     *out = server;
     return OK;
 }
