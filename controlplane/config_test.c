@@ -265,6 +265,31 @@ static void a_file_that_is_not_there_is_named(void **state)
     assert_non_null(strstr(why.text, "/none/cp.yaml"));
 }
 
+/* The example of the documentation, with the files that it names. */
+static void the_example_is_right(void **state)
+{
+    (void)state;
+    char directory[] = "/tmp/config_test.XXXXXX", command[1024];
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(command, sizeof(command),
+                   "cp controlplane/example.yaml %s/ && cd %s && mkdir pki && touch policy.yaml && "
+                   "cd pki && touch ca.pem ca.key server.pem server.key server-ca.pem "
+                   "corporate.pem db-ca.pem",
+                   directory, directory);
+    assert_int_equal(system(command), 0);
+    (void)snprintf(command, sizeof(command), "%s/example.yaml", directory);
+    struct config *c = NULL;
+    struct err_text why = {0};
+    if (config_load(command, &c, &why) != OK) {
+        fail_msg("%s", why.text);
+    }
+    assert_int_equal(c->resources.count, 3);
+    assert_int_equal(c->grants.count, 2);
+    config_release(c);
+    (void)snprintf(command, sizeof(command), "rm -rf %s", directory);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +300,7 @@ int main(void)
         cmocka_unit_test(each_mistake_is_named_where_it_is),
         cmocka_unit_test(a_secret_in_the_file_is_not_repeated),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
+        cmocka_unit_test(the_example_is_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

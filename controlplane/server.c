@@ -25,8 +25,9 @@ struct server {
     struct audit_feed *feed;
     struct services *services;
     struct rpc_runtime *runtime;
-    struct listener *listener;
-    char *port_file; /* NULL: none was written */
+    struct listener *listener; /* NULL for as long as the port cannot be had again */
+    int port;                  /* of the first listener, and so of all that follow */
+    char *port_file;           /* NULL: none was written */
 };
 
 static const struct config *config_of(const struct server *s)
@@ -113,6 +114,7 @@ static enum err open_services(struct server *s)
     return services_create(&options, snapshot_retain(s->snapshot), &s->services);
 }
 
+/* -1: the configured port. */
 static enum err listen_on(struct server *s, int port, struct err_text *why)
 {
     const struct listener_options options = {.runtime = s->runtime,
@@ -123,9 +125,9 @@ static enum err listen_on(struct server *s, int port, struct err_text *why)
                                              .port = port};
     enum err e = listener_open(&options, &s->listener, why);
     if (e == OK) {
+        s->port = listener_port(s->listener);
         log_event(s->with.log, LOG_INFO, "listening",
-                  log_text("address", config_of(s)->listen.host),
-                  log_number("port", listener_port(s->listener)));
+                  log_text("address", config_of(s)->listen.host), log_number("port", s->port));
     }
     return e;
 }
@@ -137,7 +139,7 @@ static enum err write_port_file(struct server *s, struct err_text *why)
     if (config_of(s)->listen.port != 0) {
         return OK;
     }
-    (void)snprintf(text, sizeof(text), "%d\n", listener_port(s->listener));
+    (void)snprintf(text, sizeof(text), "%d\n", s->port);
     s->port_file = files_join(config_of(s)->data, "controlplane.port");
     return s->port_file == NULL ? ERR_NO_MEMORY
                                 : files_write(s->port_file, 0644, bytes_of_string(text), why);
@@ -222,7 +224,7 @@ enum err server_check(const struct server_options *options, struct err_text *why
 
 int server_port(const struct server *server)
 {
-    return listener_port(server->listener);
+    return server->port;
 }
 
 /* --- reload ------------------------------------------------------------------------------------
@@ -254,16 +256,10 @@ static void warn_of_restart(const struct server *s, const struct config *now)
     }
 }
 
-/* The listener that serves stays when a new one cannot be made. */
-static void relisten(struct server *s)
+static void listen_again(struct server *s)
 {
     struct err_text why = {0};
-    int port = listener_port(s->listener);
-    services_disconnect(s->services);
-    listener_close(s->listener, RELISTEN_GRACE_MS);
-    s->listener = NULL;
-    enum err e = listen_on(s, port, &why);
-    if (e != OK) {
+    if (listen_on(s, s->port, &why) != OK) { /* server_tend tries again */
         log_event(s->with.log, LOG_ERROR, "listen_failed", log_text("reason", why.text));
     }
 }
@@ -313,14 +309,14 @@ enum err server_reload(struct server *server, struct err_text *why)
 void server_tend(struct server *server)
 {
     int64_t now = clock_wall(&server->with.clock);
-    if (server->listener == NULL) { /* the last attempt failed */
-        struct err_text why = {0};
-        if (listen_on(server, -1, &why) != OK) {
-            log_event(server->with.log, LOG_ERROR, "listen_failed", log_text("reason", why.text));
-        }
+    if (server->listener == NULL) {
+        listen_again(server);
     } else if (listener_is_stale(server->listener, config_of(server), now)) {
         log_event(server->with.log, LOG_INFO, "certificate_renewed");
-        relisten(server);
+        services_disconnect(server->services);
+        listener_close(server->listener, RELISTEN_GRACE_MS);
+        server->listener = NULL;
+        listen_again(server);
     }
 }
 

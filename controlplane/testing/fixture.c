@@ -53,6 +53,24 @@ static void start_issuer(struct fixture *f)
     }
 }
 
+static int64_t shifted_wall(void *context)
+{
+    const struct clock system = clock_system();
+    return clock_wall(&system) + ((struct fixture *)context)->clock_shift;
+}
+
+static int64_t monotonic(void *context)
+{
+    (void)context;
+    const struct clock system = clock_system();
+    return clock_monotonic(&system);
+}
+
+void fixture_set_clock(struct fixture *f, int64_t shift_ns)
+{
+    f->clock_shift = shift_ns;
+}
+
 static void start_server(struct fixture *f)
 {
     char *path = files_join(f->directory, "cp.yaml");
@@ -61,11 +79,12 @@ static void start_server(struct fixture *f)
     if (config_load(path, &config, &why) != OK) {
         fail_msg("%s", why.text);
     }
-    const struct server_options options = {.config = config,
-                                           .clock = clock_system(),
-                                           .fetcher = identity_fetcher_curl(),
-                                           .log = &f->log,
-                                           .version = "test"};
+    const struct server_options options = {
+        .config = config,
+        .clock = {.wall_ns = shifted_wall, .monotonic_ns = monotonic, .context = f},
+        .fetcher = identity_fetcher_curl(),
+        .log = &f->log,
+        .version = "test"};
     if (server_start(&options, &f->server, &why) != OK) {
         fail_msg("%s", why.text);
     }
@@ -90,6 +109,14 @@ int fixture_setup(void **state)
     f->channel = fixture_channel(f, bytes_of(NULL, 0), NULL);
     *state = f;
     return 0;
+}
+
+void fixture_restart(struct fixture *f)
+{
+    rpc_channel_destroy(f->channel);
+    server_stop(f->server, 1000);
+    start_server(f);
+    f->channel = fixture_channel(f, bytes_of(NULL, 0), NULL);
 }
 
 char *fixture_read_log(struct fixture *f)

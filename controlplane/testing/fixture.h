@@ -24,7 +24,8 @@ struct fixture {
     char directory[64];
     struct issuer *issuer;
     struct server *server;
-    struct log log; /* to a file in the directory */
+    struct log log;      /* to a file in the directory */
+    int64_t clock_shift; /* of the server's clock from the system's, in ns */
     struct rpc_runtime *runtime;
     struct rpc_channel *channel; /* without a client certificate */
 };
@@ -36,6 +37,10 @@ int fixture_teardown(void **state);
 /* Writes the configuration with `extra` at its end (may be ""). Credential "orders" has
  * FIXTURE_PASSWORD; "broken" names a variable that is not set. */
 void fixture_write_config(struct fixture *f, const char *extra);
+/* Stops the server and starts one on the same directory; `channel` leads to it. */
+void fixture_restart(struct fixture *f);
+/* How far the server's clock is from the system's. */
+void fixture_set_clock(struct fixture *f, int64_t shift_ns);
 /* The log so far; owned. */
 char *fixture_read_log(struct fixture *f);
 
