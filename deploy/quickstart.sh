@@ -1,0 +1,238 @@
+#!/usr/bin/env bash
+# Chaperone on a fresh Debian 12: builds it, lets an agent work on a sample database through it, and
+# tells what the audit log knows of that.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=deploy/common.sh
+. "$root/deploy/common.sh"
+
+usage() {
+    cat <<END
+Usage: deploy/quickstart.sh [--keep]
+
+Installs what is missing (Debian packages, as root or through sudo), builds Chaperone, starts a
+PostgreSQL of its own with a sample shop, starts Chaperone before it, lets an agent work through
+an unmodified psql, and tells as a story what the agent did and what the audit log says about it.
+All of it lives in a temporary directory and is gone afterwards.
+
+  --keep     stay up after the story, with commands to try; Ctrl-C ends it
+  --help     this text
+
+CHAPERONE_BIN=DIR takes the programs of a build that is there (a bazel-bin) and builds none.
+END
+}
+
+keep=no
+for argument in "$@"; do
+    case "$argument" in
+    --keep) keep=yes ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    *)
+        echo "quickstart.sh: unknown option $argument; --help lists them" >&2
+        exit 2
+        ;;
+    esac
+done
+
+work=''
+dev_pid=''
+postgres_runs=no
+stopped_with=130
+
+# PostgreSQL refuses to run as root.
+as_postgres() {
+    if [ "$(id -u)" -eq 0 ]; then (cd / && runuser -u postgres -- "$@"); else (cd / && "$@"); fi
+}
+
+cleanup() {
+    local code=$?
+    trap '' INT TERM HUP
+    if [ -n "$dev_pid" ]; then
+        kill -TERM "$dev_pid" 2>/dev/null || true
+        wait "$dev_pid" 2>/dev/null || true
+    fi
+    if [ "$postgres_runs" = yes ]; then
+        as_postgres "$pg_bin/pg_ctl" -D "$work/pg/data" -m fast -w -s stop >/dev/null 2>&1 || true
+    fi
+    bazel_forget
+    if [ -n "$work" ]; then
+        # What went wrong is to be read afterwards; there is no password in it.
+        if [ "$code" -ne 0 ] && [ "$code" -lt 128 ]; then keep_logs; fi
+        rm -rf "$work"
+    fi
+    exit "$code"
+}
+
+keep_logs() {
+    local logs
+    logs=$(mktemp -d /tmp/chaperone-quickstart-logs.XXXXXX)
+    cp "$work"/*.log "$work"/pg/log "$work"/chaperone/*.log "$logs" 2>/dev/null || true
+    echo "The logs are in $logs: $(cd "$logs" && echo *)" >&2
+}
+
+step_number=0
+step() {
+    step_number=$((step_number + 1))
+    printf '%s%d/6%s  %s%s%s\n' "$bold" "$step_number" "$plain" "$bold" "$*" "$plain"
+}
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# 6432 where nobody has it: it is what the documentation says.
+agent_port() {
+    if (: <>/dev/tcp/127.0.0.1/6432) 2>/dev/null; then free_port; else echo 6432; fi
+}
+
+install_packages() {
+    step "Installing what is missing"
+    bash "$root/deploy/install-packages.sh" "$root/deploy/packages.txt"
+    # Looked for only now: the packages bring it.
+    pg_bin=$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)
+    [ -x "$pg_bin/initdb" ] || die "no PostgreSQL server in /usr/lib/postgresql"
+}
+
+build() {
+    step "Building Chaperone with Bazel, from the system's libraries only"
+    if [ -n "${CHAPERONE_BIN:-}" ]; then
+        bin=$CHAPERONE_BIN
+        note "taken from $bin"
+        return
+    fi
+    bazel_remember
+    bazel_progress "$work/build.log" build -c opt //cli:chaperone //cli/issuer:chaperone-dev-issuer \
+        //sidecar:chaperone-sidecar //controlplane:chaperone-controlplane || {
+        grep -v '^\[' "$work/build.log" | tail -n 30 >&2
+        die "the build failed; build.log has all of it"
+    }
+    bin=$(cd "$root" && bazel info -c opt bazel-bin 2>/dev/null)
+    bazel_forget
+    note "chaperone, chaperone-sidecar, chaperone-controlplane, chaperone-dev-issuer"
+}
+
+random_password() { od -An -N18 -tx1 /dev/urandom | tr -d ' \n'; }
+
+start_postgres() {
+    step "Starting a PostgreSQL of its own, with a sample shop"
+    local pg=$work/pg admin
+    pg_port=$(free_port)
+    admin=$(random_password)
+    shop_password=$(random_password)
+    mkdir -m 700 "$pg"
+    (umask 077 && printf '%s\n' "$admin" >"$pg/pw")
+    if [ "$(id -u)" -eq 0 ]; then chown -R postgres: "$pg"; fi
+    as_postgres "$pg_bin/initdb" -D "$pg/data" -U postgres --pwfile "$pg/pw" -A scram-sha-256 \
+        -E UTF8 --locale=C.UTF-8 --no-sync >"$work/initdb.log" 2>&1 || die "initdb failed; see initdb.log"
+    rm "$pg/pw"
+    as_postgres tee -a "$pg/data/postgresql.auto.conf" >/dev/null <<END
+port = $pg_port
+listen_addresses = '127.0.0.1'
+unix_socket_directories = '$pg'
+log_statement = 'all'
+log_line_prefix = '%m [%p] %u@%d '
+END
+    postgres_runs=yes
+    as_postgres "$pg_bin/pg_ctl" -D "$pg/data" -l "$pg/log" -w -s start >"$work/pg_ctl.log" 2>&1 ||
+        die "PostgreSQL did not start; see the file log"
+    local psql=(env "PGPASSWORD=$admin" PGOPTIONS='-c log_statement=none' psql -Xq -v ON_ERROR_STOP=1
+        -h 127.0.0.1 -p "$pg_port" -U postgres)
+    "${psql[@]}" -d postgres -c 'CREATE DATABASE shop' || die "the database shop could not be made"
+    "${psql[@]}" -d shop -f "$root/deploy/sample/shop.sql" || die "the sample shop could not be loaded"
+    "${psql[@]}" -d shop <<<"ALTER ROLE shop PASSWORD '$shop_password'" || die "no password could be set"
+    note "127.0.0.1:$pg_port, database shop: 100 customers (names, e-mail addresses, social security"
+    note "numbers) and 400 orders; it wants a password (SCRAM-SHA-256), which only Chaperone is given"
+}
+
+start_chaperone() {
+    step "Starting Chaperone before it: control plane, sidecar, and an identity provider to try with"
+    local ready=''
+    mkfifo "$work/ready"
+    "$bin/cli/chaperone" dev --dir "$work/chaperone" --listen "127.0.0.1:$(agent_port)" \
+        --upstream "postgres://shop:$shop_password@127.0.0.1:$pg_port/shop" \
+        --identity 'sub=support-agent-7,groups=support+agents,on_behalf_of=maria@shop.example' \
+        >"$work/ready" 2>"$work/dev.log" &
+    dev_pid=$!
+    exec 3<"$work/ready"
+    read -r -t 120 ready <&3 || true
+    case "$ready" in
+    'ready: '*) psql_command=${ready#ready: } ;;
+    *)
+        cat "$work/dev.log" >&2
+        die "chaperone dev did not become ready; see dev.log, controlplane.log and sidecar.log"
+        ;;
+    esac
+    while read -r line; do note "$line"; done <"$work/dev.log"
+    note "ready: $psql_command"
+}
+
+# The agent's whole environment: where to connect, and nothing that could log in anywhere.
+make_agent() {
+    local port=${psql_command#* -p }
+    mkdir "$work/home"
+    agent=(env -i "PATH=$PATH" "HOME=$work/home" LANG=C.UTF-8 PGHOST=127.0.0.1 "PGPORT=${port%% *}"
+        PGUSER=support-agent-7 PGDATABASE=shop PGAPPNAME=psql PGCONNECT_TIMEOUT=20)
+}
+
+let_agent_work() {
+    step "An agent works on the shop, through an unmodified psql"
+    make_agent
+    "${agent[@]}" env >"$work/agent-env"
+    echo "      \$ env | grep PG"
+    grep '^PG' "$work/agent-env" | sed 's/^/      /'
+    echo "      \$ psql <deploy/sample/agent.sql"
+    "${agent[@]}" psql -X -e <"$root/deploy/sample/agent.sql" >"$work/agent-saw" 2>&1 ||
+        die "psql could not connect: $(tail -n 1 "$work/agent-saw")"
+    sed 's/^/      /' "$work/agent-saw"
+    # The same psql with the same environment, but past Chaperone.
+    "${agent[@]}" PGPORT="$pg_port" PGUSER=shop psql -X -w -c 'SELECT 1' >"$work/direct" 2>&1 &&
+        die "the database let the agent in without Chaperone"
+    return 0
+}
+
+tell_story() {
+    step "What the audit log says about it"
+    python3 "$root/deploy/story.py" --chaperone "$bin/cli/chaperone" --dir "$work/chaperone" \
+        --database-log "$work/pg/log" --environment "$work/agent-env" --direct "$work/direct"
+}
+
+stay() {
+    mkdir "$work/bin"
+    ln -s "$bin/cli/chaperone" "$work/bin/chaperone"
+    local chaperone=$work/bin/chaperone dir=$work/chaperone
+    cat <<END
+
+${bold}It stays up. In another terminal:${plain}
+  $psql_command
+  $chaperone audit tail --dir $dir
+  $chaperone audit search --table customers --dir $dir
+  $chaperone session list --all --dir $dir
+  $chaperone audit show SESSION --dir $dir
+  $chaperone --help
+
+${bold}To stop it and remove everything:${plain} Ctrl-C here, or \`kill $$\`.
+END
+    stopped_with=0
+    wait "$dev_pid" || true
+    dev_pid=''
+    die "chaperone dev ended by itself; see dev.log, controlplane.log and sidecar.log"
+}
+
+trap cleanup EXIT
+trap 'exit "$stopped_with"' INT TERM HUP
+work=$(mktemp -d /tmp/chaperone-quickstart.XXXXXX)
+# As root, the user postgres must come through to its own part.
+chmod 711 "$work"
+install_packages
+build
+start_postgres
+start_chaperone
+let_agent_work
+tell_story
+if [ "$keep" = yes ]; then stay; fi
+echo
+echo "Everything is stopped and removed now. With --keep it stays up, with commands to try."
