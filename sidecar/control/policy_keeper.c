@@ -123,7 +123,16 @@ static enum err check_revision(const struct policy_keeper *k, const Chaperone__V
 static enum err compile(const Chaperone__V1__PolicyBundle *b, struct policy **out,
                         struct err_text *why)
 {
-    return policy_compile(document_of(b), b->revision, out, why);
+    uint8_t hash[CRYPTO_SHA256_SIZE];
+    char hex[2 * CRYPTO_SHA256_SIZE + 1];
+    enum err result = policy_compile(document_of(b), b->revision, out, why);
+    if (result == OK) {
+        /* Of the document itself: what the bundle says about it is not signed. */
+        crypto_sha256_of(document_of(b), hash);
+        crypto_hex_encode(bytes_of(hash, sizeof(hash)), hex);
+        policy_set_hash(*out, hex);
+    }
+    return result;
 }
 
 static enum err pin(struct policy_keeper *k, const Chaperone__V1__PolicyBundle *b,
