@@ -114,6 +114,8 @@ static void announce(const struct dev *dev)
 
 enum dev_end dev_run(struct dev *dev, struct err_text *error)
 {
+    /* Whoever read what it says may have gone: the services are stopped in order all the same. */
+    (void)signal(SIGPIPE, SIG_IGN);
     enum dev_end end = dev_start(dev, error);
     if (end == DEV_STOPPED) {
         announce(dev);
