@@ -1,6 +1,7 @@
 /* A file system that really is full: a tmpfs of a few pages. Needs root. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +24,9 @@ static void full_file_system_refuses_and_recovers(void **state)
     (void)snprintf(mount_point, sizeof(mount_point), "%s/mnt", f->dir);
     (void)snprintf(spool, sizeof(spool), "%s/spool", mount_point);
     (void)snprintf(ballast, sizeof(ballast), "%s/ballast", mount_point);
+    /* In a mount namespace of its own: others must not see a mount come and go. */
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
     assert_int_equal(mkdir(mount_point, 0700), 0);
     assert_int_equal(mount("tmpfs", mount_point, "tmpfs", 0, "size=256k"), 0);
     f->options.dir = spool;

@@ -120,16 +120,13 @@ static enum err check_revision(const struct policy_keeper *k, const Chaperone__V
     return OK;
 }
 
-static enum err compile(const Chaperone__V1__PolicyBundle *b, struct policy **out,
-                        struct err_text *why)
+static enum err compile(const Chaperone__V1__PolicyBundle *b, const uint8_t *hash,
+                        struct policy **out, struct err_text *why)
 {
-    uint8_t hash[CRYPTO_SHA256_SIZE];
-    char hex[2 * CRYPTO_SHA256_SIZE + 1];
     enum err result = policy_compile(document_of(b), b->revision, out, why);
     if (result == OK) {
-        /* Of the document itself: what the bundle says about it is not signed. */
-        crypto_sha256_of(document_of(b), hash);
-        crypto_hex_encode(bytes_of(hash, sizeof(hash)), hex);
+        char hex[2 * CRYPTO_SHA256_SIZE + 1];
+        crypto_hex_encode(bytes_of(hash, CRYPTO_SHA256_SIZE), hex);
         policy_set_hash(*out, hex);
     }
     return result;
@@ -184,7 +181,7 @@ static enum err take(struct policy_keeper *k, const Chaperone__V1__PolicyBundle 
         return OK;
     }
     struct policy *compiled = NULL;
-    result = compile(b, &compiled, why);
+    result = compile(b, hash, &compiled, why);
     if (result != OK) {
         return result;
     }
@@ -231,7 +228,7 @@ static enum err load(struct policy_keeper *k, const Chaperone__V1__PolicyBundle 
     crypto_sha256_of(document_of(b), hash);
     k->revision = b->revision;
     memcpy(k->hash, hash, sizeof(hash));
-    result = compile(b, out, why);
+    result = compile(b, hash, out, why);
     k->in_use = result == OK;
     return result;
 }
