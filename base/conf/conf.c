@@ -98,10 +98,8 @@ void conf_path(const struct conf_node *n, char out[CONF_PATH_SIZE])
 }
 
 static enum err fail_write(const struct conf_node *place, const struct conf_node *subject,
-                           struct err_text *error, const char *format, va_list args)
+                           struct err_text *error, const char *sentence)
 {
-    char sentence[sizeof(error->text)];
-    (void)vsnprintf(sentence, sizeof(sentence), format, args);
     char path[CONF_PATH_SIZE];
     conf_path(subject, path);
     return err_set(error, ERR_INVALID, "%s:%u: %s%s%s", place->conf->name, place->line, path,
@@ -110,19 +108,21 @@ static enum err fail_write(const struct conf_node *place, const struct conf_node
 
 enum err conf_fail(const struct conf_node *n, struct err_text *error, const char *format, ...)
 {
+    char sentence[sizeof(error->text)];
     va_list args;
     va_start(args, format);
-    enum err e = fail_write(n, n, error, format, args);
+    (void)vsnprintf(sentence, sizeof(sentence), format, args);
     va_end(args);
-    return e;
+    return fail_write(n, n, error, sentence);
 }
 
 enum err conf_fail_at(const struct conf_node *place, const struct conf_node *subject,
                       struct err_text *error, const char *format, ...)
 {
+    char sentence[sizeof(error->text)];
     va_list args;
     va_start(args, format);
-    enum err e = fail_write(place, subject, error, format, args);
+    (void)vsnprintf(sentence, sizeof(sentence), format, args);
     va_end(args);
-    return e;
+    return fail_write(place, subject, error, sentence);
 }

@@ -20,7 +20,11 @@ static const char *found(const struct conf_node *n, char out[FOUND_SIZE])
     out[size++] = '"';
     const char *p = n->text;
     for (; *p != '\0' && size < limit; p++) {
-        out[size++] = (unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p;
+        bool printable = (unsigned char)*p >= ' ' && *p != 0x7f;
+        out[size++] = *p;
+        if (!printable) {
+            out[size - 1] = '?';
+        }
     }
     if (*p != '\0') {
         /* Not in the middle of a character: RFC 3629 section 3. */

@@ -339,7 +339,7 @@ static void test_the_caps_hold(void **state)
     assert_int_equal(conf_load_text("t.yaml", bytes_of(text, 64), &c, NULL), OK);
     conf_destroy(c);
     memset(text, 'k', 161);
-    memcpy(text + 161, ": 1", 3);
+    text[161] = ':';
     expect_refused(bytes_of(text, 164), ERR_LIMIT, "t.yaml:1: a key longer than 160 bytes");
     /* A million small values. */
     text[0] = '[';

@@ -162,8 +162,10 @@ static void entry_add(struct sql_cache *c, struct bytes text, uint64_t hash, boo
     list_add(c, e);
     c->statistics.bytes += size;
     c->statistics.entries++;
-    while (c->statistics.bytes > c->options.max_bytes && c->oldest != e) {
-        entry_drop(c, c->oldest);
+    for (struct entry *old = c->oldest, *newer = NULL;
+         c->statistics.bytes > c->options.max_bytes && old != e; old = newer) {
+        newer = old->newer;
+        entry_drop(c, old);
         c->statistics.evictions++;
     }
 }
