@@ -203,7 +203,7 @@ static bool skip_to_sync(struct postgres *p)
     for (size_t i = n; i > 0; i--) {
         recorded = skip_one(p, pg_queue_at(&p->queue, i - 1)) && recorded;
     }
-    p->skipping = n == p->queue.count;
+    p->skipping = p->skipping || n == p->queue.count;
     while (n-- > 0) {
         pg_queue_pop(&p->queue);
     }
@@ -493,8 +493,8 @@ static size_t pass_data(struct postgres *p, const struct pg_header *first, struc
         }
     }
     if (at == 0) { /* the first is not whole: it is passed on as it comes */
-        p->from_target = (struct pg_stream){
-            .type = h.type, .left = h.body_size + PG_HEADER_SIZE, .hash = true};
+        p->from_target =
+            (struct pg_stream){.type = h.type, .left = h.body_size + PG_HEADER_SIZE, .hash = true};
         return stream(p, in);
     }
     absorb(p, bytes_of(in.data, at), true);

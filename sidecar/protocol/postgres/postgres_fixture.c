@@ -1,0 +1,267 @@
+#include "sidecar/protocol/postgres/postgres_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sidecar/protocol/postgres/pg_startup.h"
+#include "sidecar/protocol/postgres/pg_write.h"
+
+static struct fixture *fixture_of(struct protocol_link *link)
+{
+    return (struct fixture *)link;
+}
+
+static void put(struct buffer *b, struct bytes bytes)
+{
+    if (buffer_append(b, bytes) != OK) {
+        abort();
+    }
+}
+
+static void to_agent(struct protocol_link *link, struct bytes b)
+{
+    put(&fixture_of(link)->to_agent, b);
+}
+
+static void to_target(struct protocol_link *link, struct bytes b)
+{
+    put(&fixture_of(link)->to_target, b);
+}
+
+static void to_second(struct protocol_link *link, struct bytes b)
+{
+    put(&fixture_of(link)->to_second, b);
+}
+
+static void identify(struct protocol_link *link, const struct protocol_request *request)
+{
+    (void)request;
+    fixture_of(link)->identified = true;
+}
+
+static void connect_target(struct protocol_link *link)
+{
+    fixture_of(link)->connected = true;
+}
+
+static bool connect_second(struct protocol_link *link)
+{
+    struct fixture *f = fixture_of(link);
+    bool first = !f->second;
+    f->second = true;
+    return first;
+}
+
+static bool no_tls(struct protocol_link *link, enum protocol_side side)
+{
+    (void)link;
+    (void)side;
+    return false;
+}
+
+static size_t no_hash(struct protocol_link *link, enum protocol_side side, uint8_t *out)
+{
+    (void)link;
+    (void)side;
+    (void)out;
+    return 0;
+}
+
+static bool decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
+                   struct protocol_verdict *verdict)
+{
+    struct fixture *f = fixture_of(link);
+    struct bytes text = bytes_of(intent->text.data, intent->text.len);
+    bool denied = intent->verdict == CHAPERONE__V1__VERDICT__DENY ||
+                  (f->deny != NULL && text.size >= strlen(f->deny) &&
+                   memcmp(text.data, f->deny, strlen(f->deny)) == 0);
+    if (f->recorder_fails) {
+        *verdict = (struct protocol_verdict){.rule = "recorder", .message = "cannot be recorded"};
+        return false;
+    }
+    if (f->intent_count < FIXTURE_MAX) {
+        struct fixture_intent *i = &f->intents[f->intent_count];
+        (void)snprintf(i->verb, sizeof(i->verb), "%s", intent->verb);
+        (void)snprintf(i->text, sizeof(i->text), "%.*s", (int)(text.size > 100 ? 100 : text.size),
+                       text.data == NULL ? (const uint8_t *)"" : text.data);
+        i->allowed = !denied;
+        i->parameter_count = intent->n_parameters;
+    }
+    f->intent_count++;
+    *verdict = (struct protocol_verdict){.allowed = !denied,
+                                         .operation = f->intent_count,
+                                         .intent_sequence = 100 + f->intent_count,
+                                         .rule = "test-rule",
+                                         .message = denied ? "not this one" : NULL};
+    return !denied;
+}
+
+static bool outcome(struct protocol_link *link, Chaperone__V1__Outcome *m)
+{
+    struct fixture *f = fixture_of(link);
+    if (f->outcome_count < FIXTURE_MAX) {
+        struct fixture_outcome *o = &f->outcomes[f->outcome_count];
+        *o = (struct fixture_outcome){
+            .operation = m->operation, .status = m->status, .rows = m->rows};
+        (void)snprintf(o->tag, sizeof(o->tag), "%s", m->command_tag);
+        (void)snprintf(o->error_code, sizeof(o->error_code), "%s", m->error_code);
+    }
+    f->outcome_count++;
+    return true;
+}
+
+static void opened(struct protocol_link *link)
+{
+    fixture_of(link)->opened = true;
+}
+
+static bool publish_key(struct protocol_link *link, struct bytes key)
+{
+    (void)link;
+    return key.size > 0;
+}
+
+static bool signal_key(struct protocol_link *link, struct bytes key)
+{
+    (void)link;
+    return key.size == 0;
+}
+
+static int64_t monotonic_ns(struct protocol_link *link)
+{
+    return ++fixture_of(link)->now;
+}
+
+static bool random_bytes(struct protocol_link *link, uint8_t *out, size_t size)
+{
+    (void)link;
+    memset(out, 7, size);
+    return true;
+}
+
+static void set_end(struct protocol_link *link, const char *reason, const char *error)
+{
+    (void)link;
+    (void)reason;
+    (void)error;
+}
+
+static const struct protocol_link_ops ops = {
+    .to_agent = to_agent,
+    .to_target = to_target,
+    .to_second = to_second,
+    .identify = identify,
+    .connect_target = connect_target,
+    .connect_second = connect_second,
+    .has_tls = no_tls,
+    .start_tls = no_tls,
+    .end_point_hash = no_hash,
+    .decide = decide,
+    .outcome = outcome,
+    .opened = opened,
+    .publish_key = publish_key,
+    .signal_key = signal_key,
+    .monotonic_ns = monotonic_ns,
+    .random = random_bytes,
+    .set_end = set_end,
+};
+
+void fixture_init(struct fixture *f)
+{
+    const struct sql_cache_options sql = {.max_bytes = 1 << 20, .seed = {1, 2}};
+    *f = (struct fixture){
+        .link = {.ops = &ops},
+        .shared = {.sql = sql_cache_create(&sql),
+                   .scratch = arena_create(4096, 16 << 20),
+                   .statement_max = 64 << 10,
+                   .response_max = 4 << 10,
+                   .parameter_max = 256,
+                   .version = "test"},
+    };
+    struct buffer *buffers[] = {&f->to_agent, &f->to_target, &f->to_second, &f->agent_in,
+                                &f->target_in};
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        buffer_init(buffers[i], 64 << 20);
+    }
+    f->protocol = protocol_postgres.create(&f->link, &f->shared);
+    if (f->protocol == NULL || f->shared.sql == NULL || f->shared.scratch == NULL) {
+        abort();
+    }
+}
+
+void fixture_finish(struct fixture *f)
+{
+    protocol_postgres.on_close(f->protocol);
+    protocol_postgres.destroy(f->protocol);
+    sql_cache_destroy(f->shared.sql);
+    arena_destroy(f->shared.scratch);
+    buffer_finish(&f->to_agent);
+    buffer_finish(&f->to_target);
+    buffer_finish(&f->to_second);
+    buffer_finish(&f->agent_in);
+    buffer_finish(&f->target_in);
+}
+
+typedef enum protocol_step bytes_fn(void *p, struct bytes in, size_t *out_used);
+
+static void offer(struct fixture *f, struct buffer *in, bytes_fn *fn)
+{
+    size_t used = 0;
+    if (f->closed || buffer_size(in) == 0) {
+        return;
+    }
+    enum protocol_step step = fn(f->protocol, buffer_bytes(in), &used);
+    if (used > buffer_size(in)) {
+        abort(); /* more was used than there is */
+    }
+    buffer_consume(in, used);
+    f->closed = step == PROTOCOL_CLOSE;
+}
+
+void fixture_agent(struct fixture *f, struct bytes b)
+{
+    put(&f->agent_in, b);
+    offer(f, &f->agent_in, protocol_postgres.on_agent_bytes);
+}
+
+void fixture_target(struct fixture *f, struct bytes b)
+{
+    put(&f->target_in, b);
+    offer(f, &f->target_in, protocol_postgres.on_target_bytes);
+    offer(f, &f->agent_in, protocol_postgres.on_agent_bytes);
+}
+
+void fixture_login(struct fixture *f)
+{
+    static const struct pg_setting settings[] = {
+        {{(const uint8_t *)"user", 4}, {(const uint8_t *)"agent", 5}}};
+    struct buffer b;
+    buffer_init(&b, 4096);
+    if (pg_write_startup(&b, PG_VERSION_3_0, settings, 1) != OK) {
+        abort();
+    }
+    fixture_agent(f, buffer_bytes(&b));
+    buffer_clear(&b);
+    Chaperone__V1__OpenSessionResponse grant = CHAPERONE__V1__OPEN_SESSION_RESPONSE__INIT;
+    Chaperone__V1__Target target = CHAPERONE__V1__TARGET__INIT;
+    Chaperone__V1__Credential credential = CHAPERONE__V1__CREDENTIAL__INIT;
+    target.host = (char *)"/tmp/.s.PGSQL.5432";
+    target.database = (char *)"shop";
+    credential.user = (char *)"app";
+    grant.target = &target;
+    grant.credential = &credential;
+    (void)protocol_postgres.on_granted(f->protocol, &grant);
+    (void)protocol_postgres.on_connected(f->protocol, SIDE_TARGET);
+    if (pg_write_authentication_ok(&b) != OK ||
+        pg_write_parameter_status(&b, bytes_of_string("client_encoding"),
+                                  bytes_of_string("UTF8")) != OK ||
+        pg_write_parameter_status(&b, bytes_of_string("standard_conforming_strings"),
+                                  bytes_of_string("on")) != OK ||
+        pg_write_key_data(&b, 4711, bytes_of("abcd", 4)) != OK || pg_write_ready(&b, 'I') != OK) {
+        abort();
+    }
+    fixture_target(f, buffer_bytes(&b));
+    buffer_finish(&b);
+    buffer_clear(&f->to_agent);
+    buffer_clear(&f->to_target);
+}

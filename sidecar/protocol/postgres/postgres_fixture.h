@@ -1,0 +1,47 @@
+/* A session of the tests: it grants everything, keeps what was sent to either side, and remembers
+ * the intents and outcomes. */
+#ifndef CHAPERONE_SIDECAR_PROTOCOL_POSTGRES_POSTGRES_FIXTURE_H
+#define CHAPERONE_SIDECAR_PROTOCOL_POSTGRES_POSTGRES_FIXTURE_H
+
+#include "base/arena.h"
+#include "sidecar/protocol/postgres/postgres.h"
+#include "sidecar/sql/sql.h"
+
+struct fixture_outcome {
+    uint64_t operation;
+    Chaperone__V1__Status status;
+    uint64_t rows;
+    char tag[64], error_code[6];
+};
+
+struct fixture_intent {
+    char verb[16], text[128], rule[32];
+    bool allowed;
+    size_t parameter_count;
+};
+
+enum { FIXTURE_MAX = 64 };
+
+struct fixture {
+    struct protocol_link link; /* first */
+    struct protocol_shared shared;
+    void *protocol;
+    struct buffer to_agent, to_target, to_second, agent_in, target_in;
+    struct fixture_intent intents[FIXTURE_MAX];
+    struct fixture_outcome outcomes[FIXTURE_MAX];
+    size_t intent_count, outcome_count; /* may be above FIXTURE_MAX: the rest is only counted */
+    const char *deny;                   /* texts that begin with it are denied; NULL: none */
+    bool recorder_fails, identified, connected, opened, closed, second;
+    int64_t now;
+};
+
+void fixture_init(struct fixture *f);
+void fixture_finish(struct fixture *f);
+
+/* Bytes of a side; what is not used is kept and offered again. */
+void fixture_agent(struct fixture *f, struct bytes b);
+void fixture_target(struct fixture *f, struct bytes b);
+/* Startup, grant, a trusting target, ReadyForQuery; the buffers are empty afterwards. */
+void fixture_login(struct fixture *f);
+
+#endif

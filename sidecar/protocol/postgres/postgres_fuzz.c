@@ -1,0 +1,35 @@
+/* A conversation of two hostile peers: pieces of the input go to the agent's and the target's side
+ * in turn. Nothing may crash, and the fixture aborts when more is used than was offered. The first
+ * byte: whether the login is done already. Each piece: side (1 bit), size (15 bits), bytes. */
+#include "sidecar/protocol/postgres/postgres_fixture.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fixture f;
+    if (size < 1) {
+        return 0;
+    }
+    fixture_init(&f);
+    f.deny = "DROP";
+    if (data[0] & 1) {
+        fixture_login(&f);
+    }
+    size_t at = 1;
+    while (size - at >= 2 && !f.closed) {
+        size_t n = (size_t)(data[at] & 0x7f) << 8 | data[at + 1];
+        bool is_agent = (data[at] & 0x80) == 0;
+        at += 2;
+        n = n < size - at ? n : size - at;
+        struct bytes piece = bytes_of(data + at, n);
+        if (is_agent) {
+            fixture_agent(&f, piece);
+        } else {
+            fixture_target(&f, piece);
+        }
+        at += n;
+    }
+    fixture_finish(&f);
+    return 0;
+}

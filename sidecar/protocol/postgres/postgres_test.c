@@ -1,0 +1,387 @@
+/* The conversation without a network: what is forwarded, what is recorded, what is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "sidecar/protocol/postgres/pg_write.h"
+#include "sidecar/protocol/postgres/postgres_fixture.h"
+
+/* ---- messages
+ * ------------------------------------------------------------------------------------ */
+
+static void ok(enum err e)
+{
+    assert_int_equal(e, OK);
+}
+
+static void query(struct buffer *b, const char *text)
+{
+    ok(pg_write_query(b, bytes_of_string(text)));
+}
+
+static void parse(struct buffer *b, const char *name, const char *text)
+{
+    ok(pg_write_parse(b, bytes_of_string(name), bytes_of_string(text), NULL, 0));
+}
+
+/* Portal and statement names, no values. */
+static void bind(struct buffer *b, const char *portal, const char *name)
+{
+    struct buffer body;
+    buffer_init(&body, 1024);
+    ok(buffer_append(&body, bytes_of(portal, strlen(portal) + 1)));
+    ok(buffer_append(&body, bytes_of(name, strlen(name) + 1)));
+    ok(buffer_append(&body, bytes_of("\0\0\0\0\0\0", 6)));
+    ok(pg_write_body(b, 'B', buffer_bytes(&body)));
+    buffer_finish(&body);
+}
+
+static void sequence(struct buffer *b, const char *text)
+{
+    parse(b, "", text);
+    bind(b, "", "");
+    ok(pg_write_execute(b, (struct bytes){0}, 0));
+    ok(pg_write_sync(b));
+}
+
+static void row(struct buffer *b, const char *value)
+{
+    const struct pg_value v = {.data = bytes_of_string(value)};
+    ok(pg_write_row(b, &v, 1));
+}
+
+static void complete(struct buffer *b, const char *tag)
+{
+    ok(pg_write_command_complete(b, bytes_of_string(tag)));
+}
+
+static void server_error(struct buffer *b, const char *code)
+{
+    const struct pg_message m = {.severity = "ERROR", .sqlstate = code, .message = "server's own"};
+    ok(pg_write_error(b, &m));
+}
+
+/* The types of the messages in a buffer, "TDCZ". */
+static const char *types(const struct buffer *b)
+{
+    static char out[256];
+    struct bytes in = buffer_bytes(b);
+    size_t n = 0;
+    struct pg_header h;
+    while (in.size > 0 && n < sizeof(out) - 1) {
+        assert_int_equal(pg_wire_read_header(in, &h), WIRE_OK);
+        assert_true(in.size >= PG_HEADER_SIZE + h.body_size);
+        out[n++] = (char)h.type;
+        in.data += PG_HEADER_SIZE + h.body_size;
+        in.size -= PG_HEADER_SIZE + h.body_size;
+    }
+    out[n] = '\0';
+    return out;
+}
+
+static bool holds(const struct buffer *b, const char *text)
+{
+    struct bytes in = buffer_bytes(b);
+    return in.size > 0 && memmem(in.data, in.size, text, strlen(text)) != NULL;
+}
+
+struct test {
+    struct fixture f;
+    struct buffer b;
+};
+
+static int setup(void **state)
+{
+    struct test *t = calloc(1, sizeof(*t));
+    assert_non_null(t);
+    fixture_init(&t->f);
+    buffer_init(&t->b, 16 << 20);
+    fixture_login(&t->f);
+    assert_true(t->f.opened);
+    *state = t;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct test *t = *state;
+    fixture_finish(&t->f);
+    buffer_finish(&t->b);
+    free(t);
+    return 0;
+}
+
+static void agent(struct test *t)
+{
+    fixture_agent(&t->f, buffer_bytes(&t->b));
+    buffer_clear(&t->b);
+}
+
+static void target(struct test *t)
+{
+    fixture_target(&t->f, buffer_bytes(&t->b));
+    buffer_clear(&t->b);
+}
+
+/* ---- tests
+ * --------------------------------------------------------------------------------------- */
+
+static void test_query_is_forwarded_unchanged_and_recorded(void **state)
+{
+    struct test *t = *state;
+    query(&t->b, "SELECT 1");
+    struct buffer sent;
+    buffer_init(&sent, 1024);
+    query(&sent, "SELECT 1");
+    agent(t);
+    assert_true(bytes_equal(buffer_bytes(&t->f.to_target), buffer_bytes(&sent)));
+    buffer_finish(&sent);
+    assert_int_equal(t->f.intent_count, 1);
+    assert_string_equal(t->f.intents[0].text, "SELECT 1");
+    assert_int_equal(t->f.outcome_count, 0);
+    row(&t->b, "1");
+    complete(&t->b, "SELECT 1");
+    target(t);
+    assert_int_equal(t->f.outcome_count, 0); /* more statements of the text may follow */
+    ok(pg_write_ready(&t->b, 'I'));
+    target(t);
+    assert_string_equal(types(&t->f.to_agent), "DCZ");
+    assert_int_equal(t->f.outcome_count, 1);
+    assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__SUCCESS);
+    assert_int_equal(t->f.outcomes[0].rows, 1);
+    assert_string_equal(t->f.outcomes[0].tag, "SELECT 1");
+}
+
+static void test_denied_query_in_idle_is_answered_here(void **state)
+{
+    struct test *t = *state;
+    t->f.deny = "DROP";
+    query(&t->b, "DROP TABLE x");
+    agent(t);
+    assert_int_equal(buffer_size(&t->f.to_target), 0);
+    assert_string_equal(types(&t->f.to_agent), "EZ");
+    assert_true(holds(&t->f.to_agent, "42501"));
+    assert_true(holds(&t->f.to_agent, "test-rule"));
+    assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__REFUSED);
+    query(&t->b, "SELECT 1");
+    agent(t);
+    assert_string_equal(types(&t->f.to_target), "Q");
+}
+
+static void test_denied_query_in_a_transaction_fails_at_the_target(void **state)
+{
+    struct test *t = *state;
+    t->f.deny = "DROP";
+    query(&t->b, "BEGIN");
+    agent(t);
+    complete(&t->b, "BEGIN");
+    ok(pg_write_ready(&t->b, 'T'));
+    target(t);
+    buffer_clear(&t->f.to_agent);
+    buffer_clear(&t->f.to_target);
+    query(&t->b, "DROP TABLE x");
+    agent(t);
+    assert_string_equal(types(&t->f.to_target), "Q");
+    assert_false(holds(&t->f.to_target, "DROP"));
+    server_error(&t->b, "42601");
+    ok(pg_write_ready(&t->b, 'E'));
+    target(t);
+    assert_string_equal(types(&t->f.to_agent), "EZ");
+    assert_true(holds(&t->f.to_agent, "42501"));
+    assert_false(holds(&t->f.to_agent, "server's own"));
+    assert_int_equal(t->f.outcome_count, 2);
+}
+
+static void test_denied_in_a_pipeline_skips_to_sync(void **state)
+{
+    struct test *t = *state;
+    t->f.deny = "DROP";
+    sequence(&t->b, "SELECT 1");
+    sequence(&t->b, "DROP TABLE x");
+    sequence(&t->b, "SELECT 3");
+    agent(t);
+    assert_string_equal(types(&t->f.to_target), "PBESPPSPBES"); /* understood, then refused */
+    assert_false(t->f.intents[1].allowed);
+    ok(pg_write_empty(&t->b, '1'));
+    ok(pg_write_empty(&t->b, '2'));
+    complete(&t->b, "SELECT 0");
+    ok(pg_write_ready(&t->b, 'I'));
+    ok(pg_write_empty(&t->b, '1'));
+    server_error(&t->b, "42601");
+    ok(pg_write_ready(&t->b, 'I'));
+    target(t);
+    assert_string_equal(types(&t->f.to_agent), "12CZ1EZ");
+    assert_true(holds(&t->f.to_agent, "test-rule"));
+    assert_int_equal(t->f.intent_count, 3);
+}
+
+static void test_after_an_error_what_is_not_executed_is_not_forwarded(void **state)
+{
+    struct test *t = *state;
+    parse(&t->b, "", "SELECT 1/0");
+    bind(&t->b, "", "");
+    agent(t);
+    ok(pg_write_empty(&t->b, '1'));
+    server_error(&t->b, "22012");
+    target(t);
+    buffer_clear(&t->f.to_target);
+    ok(pg_write_execute(&t->b, (struct bytes){0}, 0));
+    query(&t->b, "DELETE FROM orders");
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    assert_string_equal(types(&t->f.to_target), "S");
+    assert_int_equal(t->f.intent_count, 1);
+    assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__FAILED);
+    assert_string_equal(t->f.outcomes[0].error_code, "22012");
+}
+
+static void test_portal_that_is_never_executed(void **state)
+{
+    struct test *t = *state;
+    parse(&t->b, "", "SELECT 1");
+    bind(&t->b, "", "");
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    ok(pg_write_empty(&t->b, '1'));
+    ok(pg_write_empty(&t->b, '2'));
+    ok(pg_write_ready(&t->b, 'I'));
+    target(t);
+    assert_int_equal(t->f.outcome_count, 1);
+    assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__NOT_EXECUTED);
+}
+
+static void test_failed_parse_gives_the_name_back(void **state)
+{
+    struct test *t = *state;
+    parse(&t->b, "s", "SELECT 'first'");
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    ok(pg_write_empty(&t->b, '1'));
+    ok(pg_write_ready(&t->b, 'I'));
+    target(t);
+    parse(&t->b, "s", "SELECT 'second'");
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    server_error(&t->b, "42P05");
+    ok(pg_write_ready(&t->b, 'I'));
+    target(t);
+    bind(&t->b, "", "s");
+    agent(t);
+    assert_string_equal(t->f.intents[0].text, "SELECT 'first'");
+}
+
+static void test_nothing_is_forwarded_that_cannot_be_recorded(void **state)
+{
+    struct test *t = *state;
+    t->f.recorder_fails = true;
+    query(&t->b, "DELETE FROM orders");
+    sequence(&t->b, "DELETE FROM orders");
+    agent(t);
+    assert_false(holds(&t->f.to_target, "DELETE FROM orders") && t->f.intent_count > 0);
+    assert_true(holds(&t->f.to_agent, "53100"));
+    for (const char *p = types(&t->f.to_target); *p != '\0'; p++) {
+        assert_true(*p == 'P' || *p == 'E' || *p == 'S'); /* never a Query, never a Bind */
+    }
+}
+
+static void test_connection_lost_in_mid_answer_is_unknown(void **state)
+{
+    struct test *t = *state;
+    query(&t->b, "UPDATE orders SET amount = 0");
+    agent(t);
+    (void)protocol_postgres.on_end(t->f.protocol, SIDE_TARGET);
+    protocol_postgres.on_close(t->f.protocol);
+    assert_int_equal(t->f.outcome_count, 1);
+    assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
+    assert_string_equal(types(&t->f.to_agent), "E");
+    assert_true(holds(&t->f.to_agent, "FATAL"));
+}
+
+static void test_unasked_answers_end_the_session(void **state)
+{
+    struct test *t = *state;
+    row(&t->b, "planted");
+    target(t);
+    assert_true(t->f.closed);
+    assert_false(holds(&t->f.to_agent, "planted"));
+}
+
+/* The same conversation, cut at every byte on both sides, gives the same bytes and records. */
+static void talk(struct test *t, size_t piece)
+{
+    struct buffer in;
+    buffer_init(&in, 1 << 20);
+    sequence(&in, "SELECT 1 /* reason: cut */");
+    query(&in, "SELECT 2; SELECT 3");
+    for (struct bytes b = buffer_bytes(&in); b.size > 0;) {
+        size_t n = b.size < piece ? b.size : piece;
+        fixture_agent(&t->f, bytes_of(b.data, n));
+        b = bytes_of(b.data + n, b.size - n);
+    }
+    buffer_clear(&in);
+    ok(pg_write_empty(&in, '1'));
+    ok(pg_write_empty(&in, '2'));
+    row(&in, "one");
+    complete(&in, "SELECT 1");
+    ok(pg_write_ready(&in, 'I'));
+    row(&in, "two");
+    complete(&in, "SELECT 1");
+    row(&in, "three");
+    complete(&in, "SELECT 1");
+    ok(pg_write_ready(&in, 'I'));
+    for (struct bytes b = buffer_bytes(&in); b.size > 0;) {
+        size_t n = b.size < piece ? b.size : piece;
+        fixture_target(&t->f, bytes_of(b.data, n));
+        b = bytes_of(b.data + n, b.size - n);
+    }
+    buffer_finish(&in);
+}
+
+static void test_every_cut_is_the_same(void **state)
+{
+    (void)state;
+    struct test *whole = NULL;
+    assert_int_equal(setup((void **)&whole), 0);
+    talk(whole, 1 << 20);
+    assert_int_equal(whole->f.outcome_count, 2);
+    assert_int_equal(whole->f.outcomes[1].rows, 2);
+    for (size_t piece = 1; piece < 70; piece++) {
+        struct test *cut = NULL;
+        assert_int_equal(setup((void **)&cut), 0);
+        talk(cut, piece);
+        assert_true(bytes_equal(buffer_bytes(&cut->f.to_agent), buffer_bytes(&whole->f.to_agent)));
+        assert_true(
+            bytes_equal(buffer_bytes(&cut->f.to_target), buffer_bytes(&whole->f.to_target)));
+        assert_int_equal(cut->f.intent_count, whole->f.intent_count);
+        assert_memory_equal(cut->f.outcomes, whole->f.outcomes, sizeof(cut->f.outcomes));
+        (void)teardown((void **)&cut);
+    }
+    (void)teardown((void **)&whole);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_query_is_forwarded_unchanged_and_recorded, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_denied_query_in_idle_is_answered_here, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_denied_query_in_a_transaction_fails_at_the_target,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_denied_in_a_pipeline_skips_to_sync, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_after_an_error_what_is_not_executed_is_not_forwarded,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_portal_that_is_never_executed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failed_parse_gives_the_name_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_is_forwarded_that_cannot_be_recorded, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_connection_lost_in_mid_answer_is_unknown, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_unasked_answers_end_the_session, setup, teardown),
+        cmocka_unit_test(test_every_cut_is_the_same),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
