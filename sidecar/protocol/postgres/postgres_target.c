@@ -421,9 +421,22 @@ static enum protocol_step on_setting(struct postgres *p, struct bytes message, s
     return pass(p, message);
 }
 
+/* What stands in the place of a refused message has no answer but an error. */
+static bool is_out_of_turn(const struct postgres *p, uint8_t type)
+{
+    const struct pg_sent *head = pg_queue_head(&p->queue);
+    if (head == NULL || head->refusal == NULL) {
+        return false;
+    }
+    return strchr(head->failed ? "ZNSA" : "ENSA", type) == NULL;
+}
+
 static enum protocol_step on_message(struct postgres *p, uint8_t type, struct bytes message,
                                      struct bytes body)
 {
+    if (is_out_of_turn(p, type)) {
+        return garbage(p, "an answer to what was refused");
+    }
     switch (type) {
     case PG_BACKEND_COMMAND_COMPLETE:
     case PG_BACKEND_EMPTY_QUERY:
@@ -459,7 +472,7 @@ static bool is_data(uint8_t type)
 static bool expects_data(const struct postgres *p, uint8_t type)
 {
     const struct pg_sent *head = pg_queue_head(&p->queue);
-    if (head == NULL) {
+    if (head == NULL || head->refusal != NULL) {
         return false;
     }
     return type == PG_BACKEND_FUNCTION_RESULT ? head->type == 'F'
