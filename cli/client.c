@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/rpc/rpc_tls.h"
+#include "cli/text_file.h"
 
 enum {
     CA_MAX = 1 << 20,
@@ -27,26 +28,15 @@ struct client {
 
 static enum err read_ca(const char *path, struct buffer *out, struct err_text *error)
 {
-    buffer_init(out, CA_MAX);
     if (path == NULL) {
+        buffer_init(out, CA_MAX);
         return OK;
     }
-    FILE *f = fopen(path, "re");
-    uint8_t *room = f == NULL ? NULL : buffer_reserve(out, CA_MAX);
-    if (f == NULL || room == NULL) {
-        enum err e =
-            err_set(error, ERR_IO, "the control plane's CA: %s: %s", path, strerror(errno));
-        if (f != NULL) {
-            (void)fclose(f);
-        }
-        return e;
+    enum err e = text_file_read(path, CA_MAX, out, error);
+    if (e == OK && buffer_size(out) == 0) {
+        e = err_set(error, ERR_INVALID, "%s: expected certificates (PEM), found nothing", path);
     }
-    buffer_commit(out, fread(room, 1, CA_MAX, f));
-    (void)fclose(f);
-    if (buffer_size(out) == 0) {
-        return err_set(error, ERR_INVALID, "%s: expected certificates (PEM), found nothing", path);
-    }
-    return OK;
+    return e;
 }
 
 static enum err connect_channel(struct client *c, const struct client_options *options,

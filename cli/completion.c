@@ -16,16 +16,18 @@ static void each_option(const struct command *c,
     }
 }
 
-static bool is_first_of_group(const struct command *c)
-{
-    const char *space = strchr(c->name, ' ');
-    size_t length = space == NULL ? strlen(c->name) : (size_t)(space - c->name) + 1;
-    return c == commands || strncmp(c[-1].name, c->name, length) != 0;
-}
-
 static int first_word(const struct command *c)
 {
     return (int)strcspn(c->name, " ");
+}
+
+static bool is_first_of_group(const struct command *c)
+{
+    if (c == commands) {
+        return true;
+    }
+    struct bytes before = bytes_of(c[-1].name, (size_t)first_word(c - 1));
+    return !bytes_equal(before, bytes_of(c->name, (size_t)first_word(c)));
 }
 
 static void print_bash_option(FILE *out, const struct command *c, const struct option_spec *s)

@@ -71,12 +71,12 @@ static const struct option_spec *spec_at(const struct options *o, size_t index)
     return NULL;
 }
 
-static const struct option_spec *find(const struct options *o, struct bytes name, char letter,
-                                      size_t *out_index)
+static const struct option_spec *find(const struct options *o, struct bytes name,
+                                      const char *letter, size_t *out_index)
 {
     const struct option_spec *s = NULL;
     for (size_t i = 0; i < OPTIONS_MAX && (s = spec_at(o, i)) != NULL; i++) {
-        if (letter != '\0' ? s->letter == letter : bytes_equal_string(name, s->name)) {
+        if (letter[0] != '\0' ? s->letter == letter[0] : bytes_equal_string(name, s->name)) {
             *out_index = i;
             return s;
         }
@@ -131,7 +131,7 @@ static enum err parse_option(struct options *o, char ***argv, struct err_text *e
     const char *equals = is_long ? strchr(name, '=') : NULL;
     size_t size = !is_long ? 1 : equals == NULL ? strlen(name) : (size_t)(equals - name);
     size_t index = 0;
-    const struct option_spec *s = find(o, bytes_of(name, size), is_long ? '\0' : name[0], &index);
+    const struct option_spec *s = find(o, bytes_of(name, size), is_long ? "" : name, &index);
     if (s == NULL && is_long) {
         return fail_unknown(o, bytes_of(name, size), error);
     }
@@ -191,7 +191,7 @@ enum err options_parse(struct options *out, char **argv, bool stop_at_argument,
 const char *options_value(const struct options *o, const char *name)
 {
     size_t index = 0;
-    return find(o, bytes_of_string(name), '\0', &index) == NULL ? NULL : o->values[index];
+    return find(o, bytes_of_string(name), "", &index) == NULL ? NULL : o->values[index];
 }
 
 bool options_flag(const struct options *o, const char *name)

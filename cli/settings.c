@@ -2,37 +2,15 @@
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/conf/conf.h"
+#include "cli/text_file.h"
 
 /* Larger than any token that a header can carry. */
 enum { TOKEN_MAX = 64 << 10, STACK_FILE_MAX = 64 << 10 };
-
-static enum err read_file(const char *path, size_t cap, struct buffer *out, struct err_text *error)
-{
-    buffer_init(out, cap);
-    FILE *f = fopen(path, "re");
-    uint8_t *room = f == NULL ? NULL : buffer_reserve(out, cap);
-    if (f == NULL) {
-        return err_set(error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", path,
-                       strerror(errno));
-    }
-    size_t size = room == NULL ? 0 : fread(room, 1, cap, f);
-    bool failed = ferror(f) != 0;
-    bool whole = room != NULL && size < cap;
-    (void)fclose(f);
-    if (failed || !whole) {
-        buffer_wipe(out);
-        return failed ? err_set(error, ERR_IO, "%s: cannot be read", path)
-                      : err_set(error, ERR_LIMIT, "%s: larger than %zu bytes", path, cap - 1);
-    }
-    buffer_commit(out, size);
-    return OK;
-}
 
 static struct bytes trim(struct bytes b)
 {
@@ -67,8 +45,9 @@ static enum err copy(struct bytes value, char **out)
 enum err settings_read_token(const char *path, char **out, struct err_text *error)
 {
     struct buffer file;
-    enum err e = read_file(path, TOKEN_MAX, &file, error);
+    enum err e = text_file_read(path, TOKEN_MAX, &file, error);
     if (e != OK) {
+        buffer_wipe(&file);
         return e;
     }
     struct bytes token = trim(buffer_bytes(&file));
@@ -130,12 +109,12 @@ static enum err find_stack(const struct options *options, const char *dir, struc
     char hint[PATH_MAX + 64];
     (void)snprintf(path, sizeof(path), "%s/cli.json", dir);
     (void)snprintf(hint, sizeof(hint), "start the stack with: chaperone dev --dir %s", dir);
-    enum err e = read_file(path, STACK_FILE_MAX, &file, error);
-    if (e == ERR_NOT_FOUND) {
-        return err_set(error, ERR_INVALID, "%s holds no development stack; %s", dir, hint);
-    }
+    enum err e = text_file_read(path, STACK_FILE_MAX, &file, error);
     if (e != OK) {
-        return e;
+        buffer_finish(&file);
+        return e != ERR_NOT_FOUND
+                   ? e
+                   : err_set(error, ERR_INVALID, "%s holds no development stack; %s", dir, hint);
     }
     struct bytes text = buffer_bytes(&file);
     cJSON *stack = cJSON_ParseWithLength((const char *)text.data, text.size);

@@ -11,6 +11,8 @@ enum {
     /* A first start makes keys and a database; a slow machine under a sanitizer is allowed for. */
     START_DEADLINE_MS = 60000,
     LOOK_EVERY_MS = 20,
+    /* A healthy start takes less; from then on a person wants to know what is waited for. */
+    PATIENCE_MS = 5000,
     PROBE_TIMEOUT_MS = 500,
     JOIN_TOKEN_LIFETIME_S = 600,
 };
@@ -25,18 +27,22 @@ static enum dev_end give_up(enum dev_news news)
 static enum dev_end wait_until(struct dev *dev, bool (*is_so)(struct dev *dev), const char *what,
                                struct err_text *error)
 {
-    int64_t deadline = clock_monotonic(&dev->clock) + (int64_t)START_DEADLINE_MS * 1000000;
+    int64_t start = clock_monotonic(&dev->clock);
+    bool said = false;
     while (!is_so(dev)) {
         (void)watch_wait(&dev->watch, LOOK_EVERY_MS);
         enum dev_news news = dev_look(dev);
         if (news != DEV_NOTHING) {
             return give_up(news);
         }
-        if (clock_monotonic(&dev->clock) > deadline) {
-            if (error->text[0] == '\0') {
-                (void)err_set(error, ERR_TIMEOUT, "%s within %d seconds", what,
-                              START_DEADLINE_MS / 1000);
-            }
+        int64_t waited_ms = (clock_monotonic(&dev->clock) - start) / 1000000;
+        if (waited_ms > PATIENCE_MS && !said) {
+            dev_say(dev, "still waiting: %s", what);
+            said = true;
+        }
+        if (waited_ms > START_DEADLINE_MS) {
+            (void)err_set(error, ERR_TIMEOUT, "%s within %d seconds", what,
+                          START_DEADLINE_MS / 1000);
             return DEV_FAILED;
         }
     }

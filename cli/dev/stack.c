@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/text_file.h"
+
 enum { SAVED_MAX = 64 << 10, NAMES_MAX = 64 };
 
 struct text_field {
@@ -174,21 +176,22 @@ static enum err take_saved(struct stack *s, const cJSON *saved)
 static enum err read_saved(struct stack *s, struct err_text *error)
 {
     char path[PATH_MAX];
-    stack_path(s, "dev.json", path);
-    FILE *f = fopen(path, "re");
-    if (f == NULL) {
-        return errno == ENOENT ? OK : err_set(error, ERR_IO, "%s: %s", path, strerror(errno));
+    struct buffer file;
+    if (!stack_has(s, "dev.json")) {
+        return OK;
     }
-    char *text = malloc(SAVED_MAX);
-    size_t size = text == NULL ? 0 : fread(text, 1, SAVED_MAX, f);
-    (void)fclose(f);
-    cJSON *saved = cJSON_ParseWithLength(text, size);
-    enum err e = cJSON_IsObject(saved)
-                     ? take_saved(s, saved)
-                     : err_set(error, ERR_INVALID,
-                               "%s is damaged: remove it and give all options again", path);
-    cJSON_Delete(saved);
-    free(text);
+    stack_path(s, "dev.json", path);
+    enum err e = text_file_read(path, SAVED_MAX, &file, error);
+    struct bytes text = buffer_bytes(&file);
+    if (e == OK) {
+        cJSON *saved = cJSON_ParseWithLength((const char *)text.data, text.size);
+        e = cJSON_IsObject(saved)
+                ? take_saved(s, saved)
+                : err_set(error, ERR_INVALID, "%s is damaged: remove it and give all options again",
+                          path);
+        cJSON_Delete(saved);
+    }
+    buffer_finish(&file);
     return e;
 }
 

@@ -1,5 +1,6 @@
 #include "cli/dev/upstream.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <limits.h>
 #include <postgresql/libpq-fe.h>
@@ -22,8 +23,8 @@ static const char *find(const PQconninfoOption *options, const char *keyword)
 
 static enum err copy(const char *value, char **out)
 {
-    *out = value == NULL ? NULL : strdup(value);
-    return value != NULL && *out == NULL ? ERR_NO_MEMORY : OK;
+    *out = strdup(value);
+    return *out == NULL ? ERR_NO_MEMORY : OK;
 }
 
 static const char *own_name(void)
@@ -53,9 +54,10 @@ static enum err read_host(const PQconninfoOption *options, struct upstream *out,
     const char *address = find(options, "hostaddr");
     host = host != NULL ? host : address;
     if (host == NULL) {
-        return err_set(error, ERR_INVALID,
-                       "--upstream: which host? Expected postgres://USER:PASS@HOST:PORT/DB, or "
-                       "?host=/run/postgresql for a unix socket");
+        (void)err_set(error, ERR_INVALID,
+                      "--upstream: which host? Expected postgres://USER:PASS@HOST:PORT/DB, or "
+                      "?host=/run/postgresql for a unix socket");
+        return ERR_INVALID;
     }
     if (strchr(host, ',') != NULL) {
         return err_set(error, ERR_INVALID, "--upstream: expected one host, found \"%.128s\"", host);
@@ -69,8 +71,10 @@ static enum err read_host(const PQconninfoOption *options, struct upstream *out,
 
 static bool is_loopback(const char *host)
 {
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-           strcmp(host, "::1") == 0;
+    /* An address, not a name that looks like one: 127.example.com is anywhere. */
+    struct in_addr v4;
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+           (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
 }
 
 static enum err read_tls(const PQconninfoOption *options, struct upstream *out,
@@ -78,7 +82,7 @@ static enum err read_tls(const PQconninfoOption *options, struct upstream *out,
 {
     const char *mode = find(options, "sslmode");
     const char *ca = find(options, "sslrootcert");
-    bool is_socket = out->host[0] == '/';
+    bool is_socket = strchr(out->host, '/') == out->host;
     out->tls_by_default = mode == NULL;
     if (is_socket) {
         mode = "disable"; /* PostgreSQL has no TLS there */
@@ -137,8 +141,9 @@ static enum err read_options(const PQconninfoOption *options, struct upstream *o
     e = e != OK ? e : read_port(options, &out->port, error);
     e = e != OK ? e : copy(user, &out->user);
     e = e != OK ? e : copy(database != NULL ? database : user, &out->database);
-    e = e != OK ? e
-                : copy(password != NULL && password[0] != '\0' ? password : NULL, &out->password);
+    if (e == OK && password != NULL && password[0] != '\0') {
+        e = copy(password, &out->password);
+    }
     return e != OK ? e : read_tls(options, out, error);
 }
 
@@ -208,7 +213,11 @@ char *upstream_resource_name(const struct upstream *u)
     size_t size = 0;
     for (const char *c = u->database; *c != '\0' && size < sizeof(name) - 1; c++) {
         bool plain = isascii((unsigned char)*c) && isalnum((unsigned char)*c);
-        name[size++] = plain || *c == '_' || *c == '-' ? *c : '-';
+        name[size] = '-';
+        if (plain || *c == '_') {
+            name[size] = *c;
+        }
+        size++;
     }
     name[size] = '\0';
     return strdup(size == 0 || !isalnum((unsigned char)name[0]) ? "database" : name);

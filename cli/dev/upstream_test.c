@@ -65,6 +65,7 @@ static void test_hosts_and_tls(void **state)
     expect_tls("postgres://u@localhost/d", "localhost", "prefer");
     expect_tls("postgres://u@[::1]:5432/d", "::1", "prefer");
     expect_tls("postgres://u@[2001:db8::7]/d", "2001:db8::7", "verify-full");
+    expect_tls("postgres://u@127.example.com/d", "127.example.com", "verify-full");
     expect_tls("postgres://u@10.0.0.7/d", "10.0.0.7", "verify-full");
     expect_tls("postgres://u@/d?host=/run/postgresql", "/run/postgresql", "disable");
     expect_tls("postgres://u@%2Frun%2Fpostgresql/d?sslmode=require", "/run/postgresql", "disable");

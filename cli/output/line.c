@@ -166,11 +166,25 @@ static void print_session(struct line_printer *p, const struct record_view *v)
     (void)fputc('\n', out);
 }
 
+/* Times are UTC everywhere, so that they can be given to --since as they are. */
+static void print_day(struct line_printer *p, const char *time)
+{
+    if (strncmp(time, p->day, LINE_DAY_SIZE - 1) != 0) {
+        (void)snprintf(p->day, sizeof(p->day), "%.*s", LINE_DAY_SIZE - 1, time);
+        terminal_style(&p->terminal, STYLE_DIM);
+        (void)fprintf(p->terminal.out, "%s UTC", p->day);
+        terminal_style(&p->terminal, STYLE_PLAIN);
+        (void)fputc('\n', p->terminal.out);
+    }
+}
+
 static void print_fancy(struct line_printer *p, const struct record_view *v, const char *time,
                         struct bytes what)
 {
     const struct terminal *t = &p->terminal;
+    print_day(p, time);
     print_session(p, v);
+    time += LINE_DAY_SIZE; /* and the T */
     terminal_style(t, STYLE_DIM);
     (void)fprintf(t->out, "  %s  ", time);
     terminal_style(t, STYLE_PLAIN);

@@ -1,7 +1,7 @@
 /* A record as one line: for `audit search` and `audit tail`.
  *
  * In a pipe, fields with tabs between: time, kind, session, identity, resource, verdict or
- * status, what. On a terminal the session stands once, above the lines that belong to it. */
+ * status, what. On a terminal the day and the session stand once, above their lines. */
 #ifndef CHAPERONE_CLI_OUTPUT_LINE_H
 #define CHAPERONE_CLI_OUTPUT_LINE_H
 
@@ -9,9 +9,13 @@
 #include "cli/output/record.h"
 #include "cli/output/terminal.h"
 
+enum { LINE_DAY_SIZE = sizeof("2026-11-21") };
+
 struct line_printer {
     struct terminal terminal;
-    char session[UUID_TEXT_SIZE]; /* of the line before */
+    /* Of the line before. */
+    char session[UUID_TEXT_SIZE];
+    char day[LINE_DAY_SIZE];
 };
 
 void line_printer_init(struct line_printer *p, const struct terminal *terminal);

@@ -92,7 +92,7 @@ static bool read_zone(const char **at, int64_t *out_seconds)
         !read_digits(at, 2, &minutes) || hours > 23 || minutes > 59) {
         return false;
     }
-    *out_seconds = sign * (hours * 3600 + minutes * 60);
+    *out_seconds = (int64_t)sign * (hours * 3600 + minutes * 60);
     return true;
 }
 
@@ -126,7 +126,7 @@ static int64_t unit_seconds(char unit)
     case 'm': return 60;
     case 'h': return 3600;
     case 'd': return 86400;
-    case 'w': return 7 * 86400;
+    case 'w': return 604800;
     default: return 0;
     }
 }

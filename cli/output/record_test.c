@@ -261,12 +261,11 @@ static void test_lines(void **state)
         "success\tSELECT 1, 1 row, 3 bytes, 1.500 ms\n");
     free(text);
     text = lines_of(&s, true);
-    assert_string_equal(text,
-                        "session 019f0000-0000-7000-8000-000000000001 dev-agent on shop\n"
-                        "  2026-11-21T08:43:00.002Z  intent          allow       select * from "
-                        "customers\n"
-                        "  2026-11-21T08:43:00.003Z  outcome         success     SELECT 1, 1 row, "
-                        "3 bytes, 1.500 ms\n");
+    assert_string_equal(
+        text, "2026-11-21 UTC\n"
+              "session 019f0000-0000-7000-8000-000000000001 dev-agent on shop\n"
+              "  08:43:00.002Z  intent          allow       select * from customers\n"
+              "  08:43:00.003Z  outcome         success     SELECT 1, 1 row, 3 bytes, 1.500 ms\n");
     free(text);
 }
 

@@ -38,7 +38,7 @@ struct terminal terminal_of(FILE *out)
     }
     const char *term = getenv("TERM");
     t.is_terminal = true;
-    t.colour = !is_set("NO_COLOR") && is_set("TERM") && strcmp(term, "dumb") != 0;
+    t.colour = !is_set("NO_COLOR") && term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
     t.width = find_width(fd);
     return t;
 }

@@ -90,9 +90,8 @@ static void escape(uint32_t c, struct text_unit *out)
 {
     const char *format = c < 0x80 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x";
     if (c == '\n' || c == '\r' || c == '\t') {
-        out->bytes[0] = '\\';
-        out->bytes[1] = c == '\n' ? 'n' : c == '\r' ? 'r' : 't';
         out->size = 2;
+        memcpy(out->bytes, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t", out->size);
     } else {
         /* At most ten characters, "\U0010ffff": it always fits. */
         out->size = (size_t)snprintf(out->bytes, sizeof(out->bytes), format, (unsigned)c);

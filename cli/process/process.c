@@ -162,8 +162,7 @@ bool process_stop(struct process *p, int grace_ms, int give_up_fd)
     }
     process_signal(p, SIGTERM);
     struct pollfd fds[] = {{.fd = p->fd, .events = POLLIN}, {.fd = give_up_fd, .events = POLLIN}};
-    int n = 0;
-    while ((n = poll(fds, 2, grace_ms)) < 0 && errno == EINTR) {
+    while (poll(fds, 2, grace_ms) < 0 && errno == EINTR) {
     }
     if (process_wait(p, 0)) {
         return true;

@@ -17,6 +17,8 @@
 enum {
     READY_DEADLINE_MS = 60000,
     LOOK_EVERY_MS = 20,
+    /* A healthy start takes less; from then on a person wants to know what is waited for. */
+    PATIENCE_MS = 3000,
     /* Longer than the sidecar's own drain (30 s). */
     SIDECAR_GRACE_MS = 40000,
 };
@@ -101,7 +103,8 @@ static enum err wait_ready(struct run *r, int *out_signal, struct err_text *erro
 {
     char reason[SERVICE_REASON_SIZE] = "";
     bool from_terminal = false;
-    int64_t deadline = clock_monotonic(&r->options->clock) + (int64_t)READY_DEADLINE_MS * 1000000;
+    bool said = false;
+    int64_t start = clock_monotonic(&r->options->clock);
     while (service_ask_ready(r->config.health, reason) != SERVICE_READY) {
         (void)watch_wait(&r->watch, LOOK_EVERY_MS);
         *out_signal = watch_take_signal(&r->watch, &from_terminal);
@@ -111,7 +114,12 @@ static enum err wait_ready(struct run *r, int *out_signal, struct err_text *erro
         if (process_wait(&r->sidecar, 0)) {
             return fail_ended(r, error);
         }
-        if (clock_monotonic(&r->options->clock) > deadline) {
+        int64_t waited_ms = (clock_monotonic(&r->options->clock) - start) / 1000000;
+        if (waited_ms > PATIENCE_MS && !said) {
+            say(r, "waiting for the sidecar: %s", reason[0] == '\0' ? "it starts" : reason);
+            said = true;
+        }
+        if (waited_ms > READY_DEADLINE_MS) {
             return err_set(error, ERR_TIMEOUT,
                            "the sidecar is not ready within %d seconds; it says: %s",
                            READY_DEADLINE_MS / 1000, reason[0] == '\0' ? "nothing" : reason);

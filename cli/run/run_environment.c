@@ -33,7 +33,7 @@ static bool remove_variable(const char *name, const char *said, struct err_text 
 static bool set_tls_mode(struct err_text *note)
 {
     const char *mode = getenv("PGSSLMODE");
-    if (!is_set("PGSSLMODE")) {
+    if (mode == NULL || mode[0] == '\0') {
         return set("PGSSLMODE", "disable");
     }
     bool insists = strcmp(mode, "require") == 0 || strncmp(mode, "verify-", 7) == 0;

@@ -44,7 +44,7 @@ static void test_without_listeners(void **state)
     struct run_config c = make("state: /s\nrecord: {response_bytes: 64KiB}\n", "shop", false);
     char expected[256];
     assert_string_equal(c.host, "127.0.0.1");
-    assert_true(atoi(c.port) > 0);
+    assert_true(strtol(c.port, NULL, 10) > 0);
     (void)snprintf(expected, sizeof(expected),
                    "\"listeners\":[{\"resource\":\"shop\",\"listen\":\"127.0.0.1:%s\"}]", c.port);
     assert_non_null(strstr(c.text, expected));
@@ -83,7 +83,7 @@ static void test_addresses_of_the_file_stay(void **state)
     assert_string_equal(c.port, "6000");
     free(c.text);
     c = make("state: /s\nlisteners: [{resource: a, listen: \"127.0.0.1:0\"}]\n", NULL, false);
-    assert_true(atoi(c.port) > 0);
+    assert_true(strtol(c.port, NULL, 10) > 0);
     free(c.text);
 }
 
