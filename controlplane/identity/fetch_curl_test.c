@@ -21,7 +21,7 @@ struct fixture {
     struct MHD_Daemon *server;
     uint16_t port;
     char *certificate, *key; /* PEM; NULL: plain HTTP */
-    char ca_file[128];
+    char ca_file[4096];
     int followed; /* requests to where the redirect points */
     struct identity_fetch_response response;
     struct err_text why;
