@@ -130,7 +130,7 @@ static enum err read_enrolment(struct config_reader *r, const struct conf_node *
 {
     static const char *const keys[] = {"certificate_lifetime", "join_tokens", "oidc", NULL};
     const struct conf_node *map = NULL;
-    r->config->enrolment.certificate_lifetime_ns = 24 * 3600 * second_ns;
+    r->config->enrolment.certificate_lifetime_ns = INT64_C(24) * 3600 * second_ns;
     r->config->enrolment.join_tokens = true;
     enum err e = conf_read_map(root, "enrolment", &map, r->why);
     if (e != OK || map == NULL) {
@@ -139,7 +139,7 @@ static enum err read_enrolment(struct config_reader *r, const struct conf_node *
     e = conf_check_keys(map, keys, r->why);
     if (e == OK) {
         e = conf_read_duration(map, "certificate_lifetime", 60 * second_ns,
-                               365 * 24 * 3600 * second_ns,
+                               INT64_C(365) * 24 * 3600 * second_ns,
                                &r->config->enrolment.certificate_lifetime_ns, r->why);
     }
     if (e == OK) {

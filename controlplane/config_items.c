@@ -253,9 +253,11 @@ static enum err check_grant_resources(struct config_reader *r, const struct conf
 {
     const struct config *c = r->config;
     for (size_t i = 0; i < grant->resources.count; i++) {
-        bool found = strcmp(grant->resources.items[i], "*") == 0;
+        const char *pattern = grant->resources.items[i];
+        bool found = strcmp(pattern, "*") == 0;
         for (size_t k = 0; !found && k < c->resources.count; k++) {
-            found = fnmatch(grant->resources.items[i], c->resources.items[k].name, 0) == 0;
+            found = strcmp(pattern, c->resources.items[k].name) == 0 ||
+                    fnmatch(pattern, c->resources.items[k].name, FNM_NOESCAPE) == 0;
         }
         if (!found) {
             return conf_fail(conf_get(item, "resources"), r->why,

@@ -4,9 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "controlplane/testing/scratch.h"
 
 static const char complete[] =
     "listen: 0.0.0.0:7443\n"
@@ -265,29 +268,44 @@ static void a_file_that_is_not_there_is_named(void **state)
     assert_non_null(strstr(why.text, "/none/cp.yaml"));
 }
 
+static void write_text(const char *directory, const char *name, const char *text)
+{
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
 /* The example of the documentation, with the files that it names. */
 static void the_example_is_right(void **state)
 {
     (void)state;
-    char directory[] = "/tmp/config_test.XXXXXX", command[1024];
-    assert_non_null(mkdtemp(directory));
-    (void)snprintf(command, sizeof(command),
-                   "cp controlplane/example.yaml %s/ && cd %s && mkdir pki && touch policy.yaml && "
-                   "cd pki && touch ca.pem ca.key server.pem server.key server-ca.pem "
-                   "corporate.pem db-ca.pem",
-                   directory, directory);
-    assert_int_equal(system(command), 0);
-    (void)snprintf(command, sizeof(command), "%s/example.yaml", directory);
+    static const char *const files[] = {"policy.yaml",       "pki/ca.pem",     "pki/ca.key",
+                                        "pki/server.pem",    "pki/server.key", "pki/server-ca.pem",
+                                        "pki/corporate.pem", "pki/db-ca.pem"};
+    char directory[SCRATCH_SIZE], path[256], text[16384] = "";
+    FILE *example = fopen("controlplane/example.yaml", "r");
+    assert_non_null(example);
+    assert_true(fread(text, 1, sizeof(text) - 1, example) > 0);
+    assert_int_equal(fclose(example), 0);
+    scratch_create(directory);
+    (void)snprintf(path, sizeof(path), "%s/pki", directory);
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        write_text(directory, files[i], "");
+    }
+    (void)snprintf(path, sizeof(path), "%s/example.yaml", directory);
     struct config *c = NULL;
     struct err_text why = {0};
-    if (config_load(command, &c, &why) != OK) {
+    if (config_load_text(path, bytes_of_string(text), &c, &why) != OK) {
         fail_msg("%s", why.text);
     }
     assert_int_equal(c->resources.count, 3);
     assert_int_equal(c->grants.count, 2);
     config_release(c);
-    (void)snprintf(command, sizeof(command), "rm -rf %s", directory);
-    assert_int_equal(system(command), 0);
+    scratch_remove(directory);
 }
 
 int main(void)

@@ -83,7 +83,8 @@ static void one_from_files_is_taken_when_they_change(void **state)
     struct fixture *f = *state;
     struct err_text why = {0};
     issue_files(f);
-    fixture_write_config(f, "tls: {certificate: server.pem, key: server.key}\n");
+    fixture_write_config(
+        f, &(struct fixture_config){.extra = "tls: {certificate: server.pem, key: server.key}\n"});
     assert_int_equal(server_reload(f->server, &why), OK);
     assert_logged(f, "certificate_renewed", 1);
     assert_serves(f);

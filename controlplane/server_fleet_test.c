@@ -48,7 +48,7 @@ static void a_watch_gets_the_policy_at_once_and_when_it_changes(void **state)
     assert_non_null(file);
     assert_true(fputs(POLICY_TEXT, file) > 0);
     assert_int_equal(fclose(file), 0);
-    fixture_write_config(f, "policy: {file: policy.yaml}\n");
+    fixture_write_config(f, &(struct fixture_config){.extra = "policy: {file: policy.yaml}\n"});
     if (server_reload(f->server, &why) != OK) {
         fail_msg("%s", why.text);
     }
@@ -319,7 +319,7 @@ static void a_sidecar_that_does_not_answer_is_not_waited_for(void **state)
     struct err_text why = {0};
     struct sidecar s = fixture_sidecar(f);
     struct records r;
-    fixture_write_config(f, "session: {kill_timeout: 1s}\n");
+    fixture_write_config(f, &(struct fixture_config){.extra = "session: {kill_timeout: 1s}\n"});
     assert_int_equal(server_reload(f->server, &why), OK);
     open_session(&s, &r);
     struct listening *l = watch(&s);

@@ -12,11 +12,13 @@
 
 #include <cmocka.h>
 
+#include "controlplane/testing/scratch.h"
+
 static const char id[] = "0199e9a2-0000-7000-8000-000000000001";
 static const int64_t second = 1000000000;
 
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_SIZE];
     struct ca_options options;
     struct ca *ca;
 };
@@ -24,8 +26,7 @@ struct fixture {
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    (void)snprintf(f->directory, sizeof(f->directory), "/tmp/ca_test.XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
+    scratch_create(f->directory);
     f->options = (struct ca_options){.directory = f->directory, .clock = clock_system()};
     assert_int_equal(ca_open(&f->options, &f->ca, NULL), OK);
     *state = f;
@@ -35,10 +36,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    char command[128];
     ca_close(f->ca);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
-    assert_int_equal(system(command), 0);
+    scratch_remove(f->directory);
     free(f);
     return 0;
 }

@@ -9,9 +9,10 @@
 #include <cmocka.h>
 
 #include "controlplane/files/files.h"
+#include "controlplane/testing/scratch.h"
 
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_SIZE];
     char file[96];
     struct vault *vault;
     struct store *store;
@@ -21,8 +22,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     char path[96];
-    (void)snprintf(f->directory, sizeof(f->directory), "/tmp/credentials_test.XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
+    scratch_create(f->directory);
     (void)snprintf(f->file, sizeof(f->file), "%s/password", f->directory);
     (void)snprintf(path, sizeof(path), "%s/key", f->directory);
     assert_int_equal(vault_open(path, &f->vault, NULL), OK);
@@ -35,11 +35,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    char command[128];
     store_close(f->store);
     vault_close(f->vault);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
-    assert_int_equal(system(command), 0);
+    scratch_remove(f->directory);
     free(f);
     return 0;
 }

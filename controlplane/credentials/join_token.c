@@ -5,7 +5,7 @@
 #include "base/crypto/crypto.h"
 
 static const char prefix[] = "chaperone-join-";
-enum { RANDOM_SIZE = 32, TOKEN_LENGTH = sizeof(prefix) - 1 + 2 * RANDOM_SIZE };
+enum { RANDOM_SIZE = 32, TOKEN_LENGTH = sizeof(prefix) - 1 + (size_t)2 * RANDOM_SIZE };
 _Static_assert((int)TOKEN_LENGTH < (int)JOIN_TOKEN_SIZE, "a token and its terminator fit");
 
 enum err join_token_create(struct store *store, const char *name, const char *created_by,

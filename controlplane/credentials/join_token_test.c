@@ -8,8 +8,10 @@
 
 #include <cmocka.h>
 
+#include "controlplane/testing/scratch.h"
+
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_SIZE];
     struct store *store;
 };
 
@@ -19,8 +21,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     char path[96];
-    (void)snprintf(f->directory, sizeof(f->directory), "/tmp/join_token_test.XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
+    scratch_create(f->directory);
     (void)snprintf(path, sizeof(path), "%s/db", f->directory);
     assert_int_equal(store_open_sqlite(path, NULL, &f->store, NULL), OK);
     *state = f;
@@ -30,10 +31,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    char command[128];
     store_close(f->store);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
-    assert_int_equal(system(command), 0);
+    scratch_remove(f->directory);
     free(f);
     return 0;
 }
@@ -97,7 +96,7 @@ static void a_wrong_lifetime_is_refused(void **state)
     int64_t expires = 0;
     struct err_text why = {0};
     assert_int_equal(
-        join_token_create(f->store, "n", "t", 25 * 60 * minute, 0, token, &expires, &why),
+        join_token_create(f->store, "n", "t", INT64_C(25) * 60 * minute, 0, token, &expires, &why),
         ERR_INVALID);
     assert_non_null(strstr(why.text, "24 hours"));
     assert_int_equal(join_token_create(f->store, "n", "t", -1, 0, token, &expires, &why),

@@ -48,7 +48,7 @@ enum err vault_open(const char *key_path, struct vault **out, struct err_text *w
         e = ERR_NO_MEMORY;
         goto out;
     }
-    memcpy(vault->key, buffer_bytes(&key).data, VAULT_KEY_SIZE);
+    memcpy(vault->key, key.data + key.start, VAULT_KEY_SIZE);
     *out = vault;
 out:
     buffer_wipe(&key);

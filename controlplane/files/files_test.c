@@ -9,20 +9,20 @@
 
 #include <cmocka.h>
 
+#include "controlplane/testing/scratch.h"
+
 static int setup(void **state)
 {
-    char name[] = "/tmp/files_test.XXXXXX";
-    *state = mkdtemp(name) == NULL ? NULL : strdup(name);
-    return *state == NULL;
+    *state = malloc(SCRATCH_SIZE);
+    scratch_create(*state);
+    return 0;
 }
 
 static int teardown(void **state)
 {
-    char command[256];
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", (char *)*state);
-    int status = system(command);
+    scratch_remove(*state);
     free(*state);
-    return status;
+    return 0;
 }
 
 static void assert_content(const char *path, const char *expected)

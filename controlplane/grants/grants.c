@@ -5,7 +5,8 @@
 static bool matches_any(const struct config_strings *patterns, const char *text)
 {
     for (size_t i = 0; i < patterns->count; i++) {
-        if (fnmatch(patterns->items[i], text, 0) == 0) {
+        if (strcmp(patterns->items[i], text) == 0 ||
+            fnmatch(patterns->items[i], text, FNM_NOESCAPE) == 0) {
             return true;
         }
     }

@@ -1,9 +1,9 @@
 /* Who may open a session on what: a pure function of the identity, the request and the
  * configuration.
  *
- * Default deny. A grant lets in whom any of its subjects or groups names (globs, fnmatch(3), letter
- * case counts), from the providers that it names. The first one in the order of the file wins;
- * which one it was is recorded. */
+ * Default deny. A grant lets in whom any of its subjects or groups names (the text itself, or a
+ * glob of fnmatch(3) without escapes; letter case counts), from the providers that it names. The
+ * first one in the order of the file wins; which one it was is recorded. */
 #ifndef CHAPERONE_CONTROLPLANE_GRANTS_GRANTS_H
 #define CHAPERONE_CONTROLPLANE_GRANTS_GRANTS_H
 

@@ -21,6 +21,7 @@ static const char text[] =
     "database: old, credential: c}\n"
     "grants:\n"
     "  - {name: one, resources: [orders], subjects: [bot-1]}\n"
+    "  - {name: bracket, resources: [orders], subjects: ['dependabot[bot]', 'CORP\\*']}\n"
     "  - {name: repos, resources: [orders, archive], subjects: ['repo:org/*'], providers: [ci]}\n"
     "  - {name: agents, resources: ['*'], groups: [agents, 'team-*']}\n";
 
@@ -82,6 +83,16 @@ static void a_subject_or_a_group_lets_in(void **state)
     assert_allowed(ask(state, who("people", "bot-1", NULL), "orders", "shop", "x"), "one", "shop");
     assert_allowed(ask(state, who("ci", "x", agents), "billing", "b", "x"), "agents", "b");
     assert_allowed(ask(state, who("ci", "x", team), "orders", "stock", "x"), "agents", "stock");
+}
+
+static void what_looks_like_a_pattern_also_means_itself(void **state)
+{
+    assert_allowed(ask(state, who("people", "dependabot[bot]", NULL), "orders", "shop", "x"),
+                   "bracket", "shop");
+    assert_allowed(ask(state, who("people", "CORP\\eve", NULL), "orders", "shop", "x"), "bracket",
+                   "shop");
+    assert_refused(ask(state, who("people", "CORP*", NULL), "orders", "shop", "x"), GRANTS_REFUSED,
+                   "has no grant");
 }
 
 static void nobody_else_is_let_in(void **state)
@@ -172,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_subject_or_a_group_lets_in),
+        cmocka_unit_test(what_looks_like_a_pattern_also_means_itself),
         cmocka_unit_test(nobody_else_is_let_in),
         cmocka_unit_test(a_star_in_a_token_is_only_a_star),
         cmocka_unit_test(a_grant_of_one_provider_is_not_anothers),

@@ -10,8 +10,10 @@
 
 #include <cmocka.h>
 
+#include "controlplane/testing/scratch.h"
+
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_SIZE];
     char key[96];
     struct clock clock;
     struct store *store;
@@ -22,8 +24,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     char path[96];
-    (void)snprintf(f->directory, sizeof(f->directory), "/tmp/publisher_test.XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
+    scratch_create(f->directory);
     (void)snprintf(f->key, sizeof(f->key), "%s/policy.key", f->directory);
     (void)snprintf(path, sizeof(path), "%s/db", f->directory);
     f->clock = clock_system();
@@ -36,11 +37,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    char command[128];
     publisher_destroy(f->publisher);
     store_close(f->store);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
-    assert_int_equal(system(command), 0);
+    scratch_remove(f->directory);
     free(f);
     return 0;
 }

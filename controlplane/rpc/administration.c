@@ -66,7 +66,7 @@ static enum err fill_sidecars(const struct call *call, struct arena *arena,
     }
     Chaperone__V1__StatusResponse__Sidecar *items =
         arena_alloc(arena, (count + 1) * sizeof(*items));
-    out->sidecars = arena_alloc(arena, (count + 1) * sizeof(*out->sidecars));
+    out->sidecars = arena_alloc(arena, (count + 1) * sizeof(void *));
     if (items == NULL || out->sidecars == NULL) {
         return ERR_NO_MEMORY;
     }

@@ -127,7 +127,7 @@ static bool fill_delegates(const struct opening *o, Chaperone__V1__OpenSessionRe
 {
     size_t count = o->identity->on_behalf_of_count;
     Chaperone__V1__Delegate *items = arena_alloc(o->arena, (count + 1) * sizeof(*items));
-    out->on_behalf_of = arena_alloc(o->arena, (count + 1) * sizeof(*out->on_behalf_of));
+    out->on_behalf_of = arena_alloc(o->arena, (count + 1) * sizeof(void *));
     if (items == NULL || out->on_behalf_of == NULL) {
         return false;
     }
@@ -148,7 +148,7 @@ static bool fill_reasons(const struct opening *o, Chaperone__V1__OpenSessionResp
 {
     size_t count = o->identity->reason_count;
     Chaperone__V1__Stated *items = arena_alloc(o->arena, (count + 1) * sizeof(*items));
-    out->reasons = arena_alloc(o->arena, (count + 1) * sizeof(*out->reasons));
+    out->reasons = arena_alloc(o->arena, (count + 1) * sizeof(void *));
     if (items == NULL || out->reasons == NULL) {
         return false;
     }

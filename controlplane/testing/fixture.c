@@ -9,12 +9,13 @@
 #include "base/rpc/rpc_tls.h"
 #include "controlplane/files/files.h"
 #include "controlplane/identity/fetch_curl.h"
+#include "controlplane/testing/scratch.h"
 
 static const char config_format[] =
     "listen: 127.0.0.1:0\n"
     "data: state\n"
     "identity_providers:\n"
-    "  - {name: dev, issuer: '%s', audience: chaperone, leeway: 0s}\n"
+    "  - {name: dev, issuer: '%s', audience: chaperone, leeway: %s}\n"
     "roles: {admin: [admins], approver: [approvers], auditor: [auditors]}\n"
     "credentials:\n"
     "  - {name: orders, user: app, password: {file: password}}\n"
@@ -25,7 +26,7 @@ static const char config_format[] =
     "  - {name: broken, protocol: postgres, address: 'db.example:5432', databases: [shop],"
     " credential: broken}\n"
     "grants:\n"
-    "  - {name: bots, resources: ['*'], groups: [agents]}\n"
+    "  - {name: bots, resources: ['*'], groups: [%s]}\n"
     "enrolment: {oidc: {groups: [nodes]}}\n"
     "%s";
 
@@ -36,10 +37,13 @@ static void write_file(struct fixture *f, const char *name, const char *text)
     free(path);
 }
 
-void fixture_write_config(struct fixture *f, const char *extra)
+void fixture_write_config(struct fixture *f, const struct fixture_config *config)
 {
     char text[4096];
-    (void)snprintf(text, sizeof(text), config_format, issuer_url(f->issuer), extra);
+    (void)snprintf(text, sizeof(text), config_format, issuer_url(f->issuer),
+                   config->leeway == NULL ? "0s" : config->leeway,
+                   config->agents == NULL ? "agents" : config->agents,
+                   config->extra == NULL ? "" : config->extra);
     write_file(f, "cp.yaml", text);
 }
 
@@ -94,8 +98,7 @@ static void start_server(struct fixture *f)
 int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    (void)snprintf(f->directory, sizeof(f->directory), "/tmp/controlplane_test.XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
+    scratch_create(f->directory);
     char *log = files_join(f->directory, "log");
     int fd = open(log, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     free(log);
@@ -103,7 +106,7 @@ int fixture_setup(void **state)
     f->log = (struct log){.fd = fd, .level = LOG_DEBUG, .clock = clock_system()};
     start_issuer(f);
     write_file(f, "password", FIXTURE_PASSWORD "\n");
-    fixture_write_config(f, "");
+    fixture_write_config(f, &(struct fixture_config){.extra = ""});
     start_server(f);
     assert_int_equal(rpc_runtime_create(2, NULL, &f->runtime), OK);
     f->channel = fixture_channel(f, bytes_of(NULL, 0), NULL);
@@ -134,7 +137,6 @@ char *fixture_read_log(struct fixture *f)
 int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
-    char command[128];
     rpc_channel_destroy(f->channel);
     rpc_runtime_destroy(f->runtime);
     server_stop(f->server, 1000);
@@ -146,8 +148,7 @@ int fixture_teardown(void **state)
     issuer_stop(f->issuer);
     issuer_destroy(f->issuer);
     (void)close(f->log.fd);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
-    assert_int_equal(system(command), 0);
+    scratch_remove(f->directory);
     free(f);
     return 0;
 }

@@ -34,9 +34,16 @@ struct fixture {
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
-/* Writes the configuration with `extra` at its end (may be ""). Credential "orders" has
- * FIXTURE_PASSWORD; "broken" names a variable that is not set. */
-void fixture_write_config(struct fixture *f, const char *extra);
+/* What differs from the usual one; NULL: nothing. */
+struct fixture_config {
+    const char *leeway; /* of the identity provider */
+    const char *agents; /* the group that the grant is for */
+    const char *extra;  /* at the end */
+};
+
+/* Writes the configuration. Credential "orders" has FIXTURE_PASSWORD; "broken" names a variable
+ * that is not set. */
+void fixture_write_config(struct fixture *f, const struct fixture_config *config);
 /* Stops the server and starts one on the same directory; `channel` leads to it. */
 void fixture_restart(struct fixture *f);
 /* How far the server's clock is from the system's. */
