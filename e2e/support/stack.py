@@ -102,8 +102,12 @@ class Stack:
 
     # ---- the operator's side
 
+    def operator(self):
+        """The options that lead the command to this control plane."""
+        return ["--dir", self.dir]
+
     def chaperone(self, *args, check=True, timeout=120):
-        return subprocess.run([CHAPERONE, *args, "--dir", self.dir], capture_output=True, text=True,
+        return subprocess.run([CHAPERONE, *args, *self.operator()], capture_output=True, text=True,
                               check=check, timeout=timeout)
 
     def search(self, *args):
@@ -113,7 +117,7 @@ class Stack:
     def wait_for(self, predicate, *args, seconds=20):
         """Records arrive by themselves: follows `audit tail` until `predicate` holds for a record."""
         with subprocess.Popen([CHAPERONE, "audit", "tail", "--json", "--since", "1h", *args,
-                               "--dir", self.dir],
+                               *self.operator()],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tail:
             timer = threading.Timer(seconds, tail.kill)
             timer.start()

@@ -1,0 +1,160 @@
+// A certified OpenID provider (oidc-provider) on loopback, for the tests of identity. It issues JWT access
+// tokens to its clients (client_credentials, with a resource indicator as the audience).
+//
+// It obeys one JSON object a line on its standard input, and answers each with one:
+//   {"do": "rotate", "keep": true}   new keys; the old ones stay published, or do not
+//   {"do": "stop"}, {"do": "start"}  the server, on the same port
+//   {"do": "pad", "bytes": N}        the key set grows by a member of that size
+//   {"do": "count"}                  how often the key set was asked for
+//   {"do": "forge", "header": {}, "claims": {}, "with": W}
+//       a token that the provider would never issue; W: "key" the real one, "unknown" another one with the real
+//       one's id, "stranger" one with an id of its own, "public" HMAC with the public key's PEM, "none" no signature
+import { createHmac, generateKeyPairSync, createPublicKey, createPrivateKey, randomUUID } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import { once } from 'node:events';
+import http from 'node:http';
+import Provider from 'oidc-provider';
+import * as jose from 'jose';
+
+const RESOURCE = 'https://chaperone.test/controlplane';
+const PREFIXES = { RS256: 'rsa', PS256: 'rsa', ES256: 'ec', EdDSA: 'okp' };
+
+// A client is an agent or a person: what its tokens say is part of its registration.
+const clients = JSON.parse(process.env.OIDC_CLIENTS).map(({ id, ...claims }) => ({
+  client_id: id,
+  client_secret: 'the-client-secret',
+  token_endpoint_auth_method: 'client_secret_post',
+  grant_types: ['client_credentials'],
+  redirect_uris: [],
+  response_types: [],
+  claims_of_tokens: claims,
+}));
+
+function makeKeys() {
+  const make = {
+    rsa: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+    ec: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+    okp: () => generateKeyPairSync('ed25519'),
+  };
+  return Object.entries(make).map(([name, generate]) => ({
+    ...generate().privateKey.export({ format: 'jwk' }), kid: `${name}-${randomUUID()}`, use: 'sig',
+  }));
+}
+
+let keys = makeKeys();
+let retired = [];
+let padding = 0;
+let asked = 0;
+let port = 0;
+let server;
+
+const keyFor = (alg) => keys.find((k) => k.kid.startsWith(PREFIXES[alg]));
+
+function makeProvider() {
+  const provider = new Provider(`http://127.0.0.1:${port}`, {
+    clients,
+    jwks: { keys: [...keys, ...retired] },
+    extraClientMetadata: { properties: ['claims_of_tokens'] },
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (ctx, resource, client) => {
+          const alg = client.claims_of_tokens.alg ?? 'RS256';
+          return {
+            scope: '', audience: resource, accessTokenTTL: 600, accessTokenFormat: 'jwt',
+            jwt: { sign: { alg, kid: keyFor(alg).kid } },
+          };
+        },
+      },
+    },
+    extraTokenClaims: (ctx, token) => {
+      const { alg, acts_for: _, ...claims } = token.client.claims_of_tokens;
+      return claims;
+    },
+    formats: {
+      customizers: {
+        // RFC 8693 section 4.1: `sub` is on whose behalf, `act` who acts.
+        jwt: (ctx, token, jwt) => {
+          const party = token.client.claims_of_tokens.acts_for;
+          if (party !== undefined) {
+            jwt.payload.act = { sub: jwt.payload.sub, ...jwt.payload.act };
+            jwt.payload.sub = party;
+          }
+        },
+      },
+    },
+  });
+  provider.use(async (ctx, next) => {
+    await next();
+    if (ctx.path === '/jwks') {
+      asked += 1;
+      ctx.body = padding > 0 ? { ...ctx.body, padding: 'x'.repeat(padding) } : ctx.body;
+    }
+  });
+  provider.on('server_error', (ctx, error) => console.error(error));
+  return provider;
+}
+
+async function start() {
+  let callback;
+  server = http.createServer((request, response) => callback(request, response));
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  port = server.address().port;
+  let provider = makeProvider();
+  callback = (request, response) => provider.callback()(request, response);
+  server.renew = () => { provider = makeProvider(); };
+}
+
+async function stop() {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}
+
+const encode = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+
+async function forge({ header = {}, claims = {}, with: how = 'key' }) {
+  const now = Math.floor(Date.now() / 1000);
+  const payload = { iss: `http://127.0.0.1:${port}`, aud: RESOURCE, sub: 'agent-7', iat: now, exp: now + 600, ...claims };
+  const alg = header.alg ?? 'RS256';
+  const jwk = keyFor(PREFIXES[alg] ? alg : 'RS256');
+  const head = { typ: 'at+jwt', kid: jwk.kid, alg, ...header };
+  if (how === 'none') {
+    return `${encode({ ...head, alg: 'none' })}.${encode(payload)}.`;
+  }
+  if (how === 'public') {
+    const pem = createPublicKey(createPrivateKey({ key: jwk, format: 'jwk' })).export({ type: 'spki', format: 'pem' });
+    const input = `${encode({ ...head, alg: 'HS256' })}.${encode(payload)}`;
+    return `${input}.${createHmac('sha256', pem).update(input).digest('base64url')}`;
+  }
+  if (how === 'stranger') {
+    head.kid = `stranger-${randomUUID()}`;
+  }
+  const key = how === 'key' ? jwk : makeKeys().find((k) => k.kty === jwk.kty);
+  return new jose.SignJWT(payload).setProtectedHeader(head).sign(await jose.importJWK(key, alg));
+}
+
+const orders = {
+  rotate: ({ keep }) => {
+    retired = keep ? [...keys, ...retired] : [];
+    keys = makeKeys();
+    server.renew();
+  },
+  stop,
+  start,
+  pad: ({ bytes }) => { padding = bytes; },
+  count: () => ({ asked }),
+  forge: async (order) => ({ token: await forge(order) }),
+};
+
+await start();
+console.log(JSON.stringify({ issuer: `http://127.0.0.1:${port}`, resource: RESOURCE }));
+for await (const line of createInterface({ input: process.stdin })) {
+  const order = JSON.parse(line);
+  console.log(JSON.stringify({ done: order.do, ...await orders[order.do](order) }));
+}
+process.exit(0);
