@@ -87,8 +87,7 @@ static void the_clear_text_is_not_in_the_sealed_value(void **state)
     struct fixture *f = *state;
     struct buffer one = seal(f->vault, "orders", "s3cret-s3cret");
     struct buffer two = seal(f->vault, "orders", "s3cret-s3cret");
-    assert_true(buffer_size(&one) > 0);
-    assert_null(memmem(buffer_bytes(&one).data, buffer_size(&one), "s3cret", 6));
+    assert_null(memmem(one.data + one.start, buffer_size(&one), "s3cret", 6));
     assert_false(bytes_equal(buffer_bytes(&one), buffer_bytes(&two)));
     buffer_finish(&one);
     buffer_finish(&two);
