@@ -85,7 +85,9 @@ int remote_exit(const struct invocation *i, const struct remote *r, const struct
 {
     const struct rpc_status *status = &end->status;
     if (end->interrupted) {
-        return EXIT_INTERRUPTED;
+        struct signalfd_siginfo info;
+        bool known = read(r->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info);
+        return known ? 128 + (int)info.ssi_signo : EXIT_INTERRUPTED;
     }
     switch (status->code) {
     case RPC_OK: return EXIT_YES;

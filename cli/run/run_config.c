@@ -49,6 +49,26 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+/* Another sidecar's answers must not be taken for our own's: an address that the file names has to
+ * be free. What is no address of a port is left to the sidecar. */
+static enum err check_free(const char *address, const char *file, struct err_text *error)
+{
+    char host[ADDRESS_MAX];
+    struct err_text why = {0};
+    const char *colon = strrchr(address, ':');
+    char *end = NULL;
+    unsigned long port = colon == NULL ? 0 : strtoul(colon + 1, &end, 10);
+    if (strncmp(address, "unix:", 5) == 0 || port == 0 || port > UINT16_MAX || *end != '\0') {
+        return OK;
+    }
+    bool bracketed = address[0] == '[' && colon[-1] == ']';
+    (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - address - (bracketed ? 2 : 0)),
+                   address + (bracketed ? 1 : 0));
+    return service_check_listen(host, (uint16_t)port, &why) == ERR_EXISTS
+               ? err_set(error, ERR_EXISTS, "%s: %s", file, why.text)
+               : OK;
+}
+
 /* "listen" of a listener or of health: as it stands there, or filled in when it is
  * missing or its port is 0. */
 static enum err fill_listen(cJSON *map, const struct run_config_options *o, bool first,
@@ -61,7 +81,7 @@ static enum err fill_listen(cJSON *map, const struct run_config_options *o, bool
     }
     if (value != NULL && !ends_with(value, ":0")) {
         (void)snprintf(out, ADDRESS_MAX, "%s", value);
-        return OK;
+        return check_free(value, o->file, error);
     }
     enum err e = first ? make_address(o, out, error) : free_address(out, error);
     return e != OK ? e : put(map, "listen", cJSON_CreateString(out));

@@ -1,5 +1,6 @@
 #include "cli/run/run_config.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -130,6 +131,27 @@ static void test_refused(void **state)
     assert_int_equal(run_config_make(&o, &c, &error), ERR_NOT_FOUND);
 }
 
+static void test_an_address_that_is_in_use(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    char text[128];
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    (void)snprintf(text, sizeof(text),
+                   "health: {listen: '127.0.0.1:%u'}\nlisteners: [{resource: a}]\n",
+                   ntohs(address.sin_port));
+    expect_refused(text, ERR_EXISTS, "is in use");
+    (void)snprintf(text, sizeof(text), "listeners: [{resource: a, listen: '127.0.0.1:%u'}]\n",
+                   ntohs(address.sin_port));
+    expect_refused(text, ERR_EXISTS, "is in use");
+    (void)close(fd);
+}
+
 static void clear_environment(void)
 {
     static const char *const names[] = {"PGHOST",    "PGPORT",    "PGHOSTADDR",
@@ -189,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_addresses_of_the_file_stay),
         cmocka_unit_test(test_a_state_directory_is_made),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_an_address_that_is_in_use),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_what_would_lead_past_the_sidecar),
     };
