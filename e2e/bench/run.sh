@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# How fast PostgreSQL is through Chaperone, PgBouncer and HAProxy, as a share of direct connections.
+# Options are those of bench.py: bash e2e/bench/run.sh --help
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=deploy/common.sh
+. "$root/deploy/common.sh"
+export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
+
+case " $* " in
+*' --help '* | *' -h '*) exec /usr/bin/python3 "$root/e2e/bench/bench.py" --help ;;
+esac
+
+bash "$root/deploy/install-packages.sh" "$root/deploy/packages.txt" "$root/deploy/packages-test.txt" >&2
+if [ -z "${CHAPERONE_BIN:-}" ]; then
+    log=$(mktemp /tmp/chaperone-build.XXXXXX)
+    bazel_remember
+    trap bazel_forget EXIT
+    bazel_progress "$log" build -c opt //cli:chaperone //cli/issuer:chaperone-dev-issuer \
+        //sidecar:chaperone-sidecar //controlplane:chaperone-controlplane >&2 || {
+        grep -v '^\[' "$log" | tail -n 30 >&2
+        die "the build failed; all of it is in $log"
+    }
+    CHAPERONE_BIN=$(cd "$root" && bazel info -c opt bazel-bin 2>/dev/null)
+    export CHAPERONE_BIN
+    # Its server would take part in what is measured.
+    bazel_forget
+    rm -f "$log"
+fi
+/usr/bin/python3 -B "$root/e2e/bench/bench.py" "$@"
