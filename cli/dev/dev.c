@@ -68,6 +68,10 @@ static void stop_service(struct dev *dev, struct dev_service *s, int grace_ms)
     if (!process_stop(&s->process, grace_ms, dev->watch.signal_fd)) {
         dev_say(dev, "the %s had to be killed", s->title);
     }
+    /* That was about this one; the next one has its own time. */
+    bool from_terminal = false;
+    while (watch_take_signal(&dev->watch, &from_terminal) != 0) {
+    }
 }
 
 static void stop(struct dev *dev)

@@ -155,17 +155,29 @@ void process_signal(const struct process *p, int signal)
     }
 }
 
-bool process_stop(struct process *p, int grace_ms, int give_up_fd)
+static void wait_two(const struct process *p, int other_fd, int timeout_ms)
+{
+    struct pollfd fds[] = {{.fd = p->fd, .events = POLLIN}, {.fd = other_fd, .events = POLLIN}};
+    while (poll(fds, 2, timeout_ms) < 0 && errno == EINTR) {
+    }
+}
+
+bool process_stop(struct process *p, int grace_ms, int hurry_fd)
 {
     if (p->fd < 0) {
         return true;
     }
     process_signal(p, SIGTERM);
-    struct pollfd fds[] = {{.fd = p->fd, .events = POLLIN}, {.fd = give_up_fd, .events = POLLIN}};
-    while (poll(fds, 2, grace_ms) < 0 && errno == EINTR) {
-    }
+    wait_two(p, hurry_fd, grace_ms);
     if (process_wait(p, 0)) {
         return true;
+    }
+    struct pollfd hurry = {.fd = hurry_fd, .events = POLLIN};
+    if (poll(&hurry, 1, 0) > 0) {
+        process_signal(p, SIGTERM);
+        if (process_wait(p, PROCESS_HURRY_MS)) {
+            return true;
+        }
     }
     process_signal(p, SIGKILL);
     (void)process_wait(p, -1);

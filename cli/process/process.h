@@ -41,9 +41,11 @@ bool process_wait(struct process *p, int timeout_ms);
 /* Nothing when it has ended. */
 void process_signal(const struct process *p, int signal);
 
-/* SIGTERM, and SIGKILL when it has not ended after `grace_ms`. `give_up_fd` (-1: none) shortens the
- * grace when it becomes readable. False: it had to be killed. */
-bool process_stop(struct process *p, int grace_ms, int give_up_fd);
+/* SIGTERM, and SIGKILL when it has not ended after `grace_ms`. When `hurry_fd` (-1: none) becomes
+ * readable, a second SIGTERM tells it not to drain any longer, and it has PROCESS_HURRY_MS left.
+ * False: it had to be killed. */
+enum { PROCESS_HURRY_MS = 5000 };
+bool process_stop(struct process *p, int grace_ms, int hurry_fd);
 
 /* As a shell counts it: its exit code, or 128 + n for signal n. Only when it has ended. */
 int process_exit_code(const struct process *p);

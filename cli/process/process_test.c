@@ -56,8 +56,10 @@ static void test_stop_is_gentle_first(void **state)
 {
     (void)state;
     int ready[2];
+    int hurry[2];
     char byte = 0;
     assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(hurry), 0);
     char script[128];
     (void)snprintf(script, sizeof(script),
                    "trap 'exit 3' TERM; echo >&%d; while :; do sleep 0.01; done", ready[1]);
@@ -67,6 +69,15 @@ static void test_stop_is_gentle_first(void **state)
     assert_true(process_stop(&p, 10000, -1));
     assert_int_equal(process_exit_code(&p), 3);
     assert_true(process_stop(&p, 10000, -1)); /* again does nothing */
+    /* Told to hurry, it is asked again before it is killed. */
+    (void)snprintf(
+        script, sizeof(script),
+        "trap 'trap \"exit 4\" TERM; echo >&%d' TERM; echo >&%d; while :; do sleep 0.01; done",
+        hurry[1], ready[1]);
+    p = start(script, true, NULL);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_true(process_stop(&p, 10000, hurry[0]));
+    assert_int_equal(process_exit_code(&p), 4);
     (void)snprintf(script, sizeof(script), "trap '' TERM; echo >&%d; while :; do sleep 0.01; done",
                    ready[1]);
     p = start(script, true, NULL);
@@ -75,6 +86,8 @@ static void test_stop_is_gentle_first(void **state)
     assert_int_equal(process_exit_code(&p), 128 + SIGKILL);
     (void)close(ready[0]);
     (void)close(ready[1]);
+    (void)close(hurry[0]);
+    (void)close(hurry[1]);
 }
 
 static char *log_name(void)
