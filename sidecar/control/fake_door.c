@@ -155,8 +155,7 @@ static bool shake_hands(const struct guest *g, SSL *ssl)
         if (is_over(g) || (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)) {
             return false;
         }
-        struct pollfd p = {.fd = g->fd,
-                           .events = error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT};
+        struct pollfd p = {.fd = g->fd, .events = error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT};
         (void)poll(&p, 1, TICK_MS);
     }
     return true;

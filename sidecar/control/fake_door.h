@@ -10,11 +10,11 @@ struct fake_door;
 
 enum fake_door_mood {
     DOOR_HONEST,
-    DOOR_GARBAGE,  /* noise after the handshake */
-    DOOR_PLAIN,    /* noise instead of a handshake */
-    DOOR_OLD_TLS,  /* 1.2 at most */
+    DOOR_GARBAGE, /* noise after the handshake */
+    DOOR_PLAIN,   /* noise instead of a handshake */
+    DOOR_OLD_TLS, /* 1.2 at most */
     DOOR_NO_ALPN,
-    DOOR_SILENT,   /* takes the connection and says nothing */
+    DOOR_SILENT, /* takes the connection and says nothing */
 };
 
 /* Listens on 127.0.0.1 at a free port. */

@@ -14,7 +14,7 @@
 struct uplink;
 
 enum {
-    UPLINK_BATCH_RECORDS = 256,
+    UPLINK_BATCH_RECORDS = 2048, /* the control plane commits once for each batch */
     UPLINK_BATCH_BYTES = 1 << 20,
     UPLINK_WINDOW = 8,             /* batches that are not acknowledged yet */
     UPLINK_GATHER_MS = 20,         /* more records make a better batch */

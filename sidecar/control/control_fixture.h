@@ -1,0 +1,61 @@
+/* A control with its fake control plane, its directories and a loop that runs until something is
+ * so. */
+#ifndef CHAPERONE_SIDECAR_CONTROL_CONTROL_FIXTURE_H
+#define CHAPERONE_SIDECAR_CONTROL_CONTROL_FIXTURE_H
+
+#include <ev.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "policies/policy.h"
+#include "sidecar/audit/recorder.h"
+#include "sidecar/control/control.h"
+#include "sidecar/control/fake_control_plane.h"
+
+struct control_fixture {
+    struct fake fake;
+    char dir[200], state_dir[256], spool_dir[256], server[64];
+    struct loop *loop;
+    struct clock clock;
+    struct control_options options;
+    struct control *control;
+    struct recorder *recorder;
+
+    /* What the control has called. */
+    int enrolled, policies, kills;
+    uint64_t policy_revision;
+    char policy_hash[128];
+    char killed[64], killed_by[64], kill_reason[64];
+    bool kill_finds;
+    size_t open_sessions;
+    _Atomic int tokens_asked;
+    const char *token; /* what the token source gives; NULL: it fails */
+};
+
+int control_fixture_setup(void **state);
+int control_fixture_teardown(void **state);
+
+void control_fixture_start(struct control_fixture *f);
+void control_fixture_stop(struct control_fixture *f);
+void control_fixture_open_recorder(struct control_fixture *f);
+
+/* Runs the loop until it is so; fails after 30 s. Under the fake's lock. */
+typedef bool control_fixture_is(struct control_fixture *f);
+void control_fixture_until(struct control_fixture *f, control_fixture_is *is, const char *what);
+#define UNTIL(f, condition_function)                                                               \
+    control_fixture_until((f), (condition_function), #condition_function)
+
+/* Runs the loop for that long: for what must not happen. */
+void control_fixture_run_ms(struct control_fixture *f, int ms);
+
+bool is_connected(struct control_fixture *f);
+bool is_disconnected(struct control_fixture *f);
+bool has_shipped_all(struct control_fixture *f);
+
+void control_fixture_write(struct control_fixture *f, int count);
+
+#endif
