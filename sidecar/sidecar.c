@@ -122,6 +122,17 @@ static uint32_t count_sessions(void *context)
     return (uint32_t)s->metrics.sessions_active;
 }
 
+/* Sessions of a process that died have no end in the stream: a heartbeat that counts none ends
+ * them. */
+static void end_lost_sessions(struct sidecar *s)
+{
+    uint64_t sequence = 0;
+    if (recorder_last_sequence(s->recorder) > 0 &&
+        recorder_write_heartbeat(s->recorder, &sequence) != OK) {
+        log_event(&s->log, LOG_WARN, "first_heartbeat_not_written");
+    }
+}
+
 static enum err open_recorder(struct sidecar *s, const char *id, struct err_text *why)
 {
     char dir[4096];
@@ -141,6 +152,7 @@ static enum err open_recorder(struct sidecar *s, const char *id, struct err_text
     if (e == OK) {
         s->shared->recorder = s->recorder;
         recorder_count_sessions(s->recorder, count_sessions, s);
+        end_lost_sessions(s);
         e = control_attach_recorder(s->control, s->recorder);
     }
     return e;

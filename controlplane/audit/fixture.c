@@ -89,6 +89,7 @@ enum { RECORDS = 11 };
 void fixture_fill(struct test *t)
 {
     struct stream_maker *m = &t->maker;
+    m->open_sessions = 1; /* A */
     const ProtobufCBinaryData records[RECORDS] = {
         stream_maker_opened(m, "A", "alice", "db1", CHAPERONE__V1__VERDICT__ALLOW),
         stream_maker_intent(m, "A", "SELECT * FROM public.orders", "public.orders",

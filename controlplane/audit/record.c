@@ -159,6 +159,9 @@ static enum err index_make(const Chaperone__V1__Record *record, struct arena *ar
     case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED:
         index->close_reason = bytes_of_string(record->session_closed->reason);
         return OK;
+    case CHAPERONE__V1__RECORD__EVENT_HEARTBEAT:
+        index->has_no_sessions = record->heartbeat->open_sessions == 0;
+        return OK;
     default: return OK;
     }
 }

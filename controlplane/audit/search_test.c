@@ -175,6 +175,14 @@ static void test_sessions_are_listed(void **state)
     assert_string_equal(items[1]->state, "closed");
     assert_string_equal(items[1]->close_reason, "killed");
     assert_true(items[1]->closed_unix_ns > items[1]->opened_unix_ns);
+    /* Its sidecar counts no session: A ended without a record of it. */
+    t->maker.open_sessions = 0;
+    ProtobufCBinaryData heartbeat = stream_maker_heartbeat(&t->maker);
+    fixture_ship_ok(t, &heartbeat, 1);
+    assert_int_equal(audit_sessions_list(t->store, &request, t->arena, &items, &count), OK);
+    assert_string_equal(items[2]->session, "A");
+    assert_string_equal(items[2]->state, "closed");
+    assert_string_equal(items[2]->close_reason, "lost");
 }
 
 int main(void)

@@ -132,6 +132,7 @@ ProtobufCBinaryData stream_maker_heartbeat(struct stream_maker *m)
         abort();
     }
     buffer_finish(&text);
+    heartbeat.open_sessions = m->open_sessions;
     heartbeat.signature = (ProtobufCBinaryData){.data = signature, .len = sizeof(signature)};
     heartbeat.public_key = (ProtobufCBinaryData){.data = der, .len = sizeof(der)};
     record.heartbeat = &heartbeat;

@@ -13,6 +13,7 @@ struct stream_maker {
     uint64_t sequence;                /* of the newest record */
     uint8_t hash[CRYPTO_SHA256_SIZE]; /* of it */
     int64_t time_ns;                  /* of the next one; a second later each */
+    uint32_t open_sessions;           /* as its heartbeats say */
 };
 
 struct stream_maker stream_maker_start(const char *sidecar, struct arena *arena);

@@ -288,6 +288,32 @@ static void test_sessions_are_told_from_their_records(void **state)
     assert_int_equal(store_session_get(t->store, "Z", t->arena, &one), ERR_NOT_FOUND);
 }
 
+/* What a sidecar that died left open ends with the first heartbeat after its next start. */
+static void test_a_heartbeat_without_sessions_ends_what_was_lost(void **state)
+{
+    struct test *t = *state;
+    struct store_session one;
+    contract_fill(t);
+    struct store_audit_record beat = records_make(1, CONTRACT_RECORDS + 1, STORE_HEARTBEAT, "");
+    contract_append(t, "s1", &beat, 1);
+    assert_int_equal(store_session_get(t->store, "B", t->arena, &one), OK);
+    assert_string_equal(one.state, "open");
+    struct store_audit_record other = records_make(2, 1, STORE_HEARTBEAT, "");
+    other.index.has_no_sessions = true;
+    contract_append(t, "s2", &other, 1); /* of another sidecar: says nothing about s1's */
+    assert_int_equal(store_session_get(t->store, "B", t->arena, &one), OK);
+    assert_string_equal(one.state, "open");
+    beat = records_make(1, CONTRACT_RECORDS + 2, STORE_HEARTBEAT, "");
+    beat.index.has_no_sessions = true;
+    contract_append(t, "s1", &beat, 1);
+    assert_int_equal(store_session_get(t->store, "B", t->arena, &one), OK);
+    assert_string_equal(one.state, "closed");
+    assert_string_equal(one.close_reason, "lost");
+    assert_true(one.closed_ns > one.opened_ns);
+    assert_int_equal(store_session_get(t->store, "A", t->arena, &one), OK);
+    assert_string_equal(one.close_reason, "agent_disconnected"); /* it had ended before */
+}
+
 /* More sessions at a time than any cache has room for. */
 static void test_many_sessions_at_a_time_are_counted_right(void **state)
 {
@@ -339,6 +365,7 @@ int contract_find_run(const struct store_contract *contract)
         CONTRACT_TEST(test_pages_go_on_where_the_last_one_ended),
         CONTRACT_TEST(test_following_gives_what_arrived_since),
         CONTRACT_TEST(test_sessions_are_told_from_their_records),
+        CONTRACT_TEST(test_a_heartbeat_without_sessions_ends_what_was_lost),
         CONTRACT_TEST(test_many_sessions_at_a_time_are_counted_right),
         CONTRACT_TEST(test_a_session_belongs_to_its_sidecar),
     };

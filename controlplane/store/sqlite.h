@@ -192,6 +192,8 @@ enum err sqlite_name_find(struct db *db, struct bytes name, int64_t *out) MUST_U
 enum err sqlite_session_of(struct sqlite_store *s, int64_t stream,
                            const struct store_audit_record *record, int64_t key,
                            struct session_cached **out) MUST_USE;
+/* Ends all sessions of a stream that are open still, as lost. */
+enum err sqlite_sessions_end(struct db *db, int64_t stream, int64_t key) MUST_USE;
 /* Writes the counts that the transaction gathered: before its commit. */
 enum err sqlite_sessions_flush(struct sqlite_store *s) MUST_USE;
 

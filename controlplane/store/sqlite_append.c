@@ -297,6 +297,8 @@ static enum err record_append(struct append *a, const struct store_audit_record 
     enum err err = OK;
     if (r->index.session.size > 0) {
         err = sqlite_session_of(a->s, a->stream, r, key, &session);
+    } else if (r->index.has_no_sessions) {
+        err = sqlite_sessions_end(a->db, a->stream, key);
     }
     if (err == OK) {
         err = record_insert_unique(a, r, session, &key);

@@ -52,6 +52,7 @@ static const char version_1[] =
     "  UNIQUE (session, stream)) STRICT;"
     "CREATE INDEX audit_session_opened ON audit_session (opened_ns);"
     "CREATE INDEX audit_session_open ON audit_session (opened_ns) WHERE closed_ns = 0;"
+    "CREATE INDEX audit_session_open_stream ON audit_session (stream) WHERE closed_ns = 0;"
     /* The bytes come last: a filter reads the columns before them without their overflow pages. */
     "CREATE TABLE audit_record ("
     "  key INTEGER PRIMARY KEY NOT NULL, position INTEGER NOT NULL,"

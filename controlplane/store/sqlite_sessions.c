@@ -178,6 +178,21 @@ static enum err session_end(struct db *db, struct bytes reason, int64_t key, int
     return err;
 }
 
+enum err sqlite_sessions_end(struct db *db, int64_t stream, int64_t key)
+{
+    sqlite3_stmt *set = NULL;
+    enum err err = db_statement(db,
+                                "UPDATE audit_session SET closed_ns = ?2, close_reason = 'lost',"
+                                " state = 'closed' WHERE stream = ?1 AND closed_ns = 0",
+                                &set);
+    if (err == OK) {
+        db_bind_number(set, 1, stream);
+        db_bind_number(set, 2, key);
+        err = db_run(db, set);
+    }
+    return err;
+}
+
 /* The entry of the cache for this session: as it is there, or made room for and read. */
 static enum err session_lookup(struct sqlite_store *s, int64_t stream, struct bytes session,
                                int64_t key, struct session_cached **out)

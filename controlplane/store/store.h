@@ -210,6 +210,9 @@ struct store_audit_index {
     size_t table_count;
     const struct store_audit_opened *opened; /* of STORE_SESSION_OPENED, else NULL */
     struct bytes close_reason;               /* of STORE_SESSION_CLOSED */
+    /* Of STORE_HEARTBEAT: none of the stream's sessions is open any more. Those of which no end
+     * was recorded (their sidecar died) are closed by it, with the reason "lost". */
+    bool has_no_sessions;
 };
 
 struct store_audit_record {
