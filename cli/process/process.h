@@ -41,11 +41,12 @@ bool process_wait(struct process *p, int timeout_ms);
 /* Nothing when it has ended. */
 void process_signal(const struct process *p, int signal);
 
+/* A sidecar gives closing connections 5 s, and its last records 3 s. */
+enum { PROCESS_HURRY_MS = 10000 };
+
 /* SIGTERM, and SIGKILL when it has not ended after `grace_ms`. When `hurry_fd` (-1: none) becomes
  * readable, a second SIGTERM tells it not to drain any longer, and it has PROCESS_HURRY_MS left.
  * False: it had to be killed. */
-/* A sidecar gives closing connections 5 s, and its last records 3 s. */
-enum { PROCESS_HURRY_MS = 10000 };
 bool process_stop(struct process *p, int grace_ms, int hurry_fd);
 
 /* As a shell counts it: its exit code, or 128 + n for signal n. Only when it has ended. */
