@@ -77,6 +77,7 @@ class Load(threading.Thread):
         self.dsn = stack.dsn(application_name=name)
         self.answered = []
         self.error = None
+        self.started = threading.Event()  # the first answer has come
         self.start()
 
     def run(self):
@@ -85,6 +86,7 @@ class Load(threading.Thread):
             with psycopg.connect(self.dsn, autocommit=True) as connection:
                 for n in self.work(connection, marks):
                     self.answered.append(n)
+                    self.started.set()
                     self.on_answer()
         except Exception as error:  # noqa: BLE001: the test looks at it
             self.error = error
@@ -223,6 +225,8 @@ def kill_in_the_midst(postgres, parts, after, tag):
     works = (simple, extended, prepared, pipelined, writing, writing)
     loads = [Load(parts, f"{tag}{i}{work.__name__}", work, 100000, answers)
              for i, work in enumerate(works)]
+    for load in loads:
+        assert load.started.wait(30), load.error
     answers.wait(after)
     parts.sidecar.kill()
     for load in loads:
