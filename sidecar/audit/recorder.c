@@ -13,7 +13,7 @@
 static const uint64_t default_cap = 1 << 30;
 
 /* Idle sidecars write one heartbeat in this many intervals. */
-enum { HEARTBEATS_SKIPPED_IDLE = 6 };
+enum { HEARTBEATS_SKIPPED_IDLE = 6, KEY_PEM_CAP = 1024 };
 
 const char *durability_name(enum durability level)
 {
@@ -261,6 +261,19 @@ static void start_timer(struct recorder *r, int interval_ms)
     ev_timer_start(loop_ev(r->loop), &r->timer);
 }
 
+/* A copy: the last heartbeat is written when its owner may be gone already. */
+static enum err copy_key(const struct crypto_ed25519 *key, struct crypto_ed25519 **out)
+{
+    struct buffer pem;
+    buffer_init(&pem, KEY_PEM_CAP);
+    enum err result = crypto_ed25519_to_pem(key, &pem);
+    if (result == OK) {
+        result = crypto_ed25519_from_pem(buffer_bytes(&pem), out, NULL);
+    }
+    buffer_wipe(&pem);
+    return result;
+}
+
 enum err recorder_open(const struct recorder_options *options, struct recorder **out,
                        struct err_text *why)
 {
@@ -273,7 +286,6 @@ enum err recorder_open(const struct recorder_options *options, struct recorder *
     r->clock = options->clock;
     r->loop = options->loop;
     r->log = options->log;
-    r->key = options->key;
     r->cap = options->cap == 0 ? default_cap : options->cap;
     r->mailbox = mailbox_create(r);
     struct spool_options spool = {
@@ -288,6 +300,9 @@ enum err recorder_open(const struct recorder_options *options, struct recorder *
         .context = r,
     };
     enum err result = r->mailbox == NULL ? ERR_NO_MEMORY : OK;
+    if (result == OK && options->key != NULL) {
+        result = copy_key(options->key, &r->key);
+    }
     if (result == OK && length >= sizeof(r->sidecar)) {
         result = err_set(why, ERR_INVALID, "the sidecar's id is too long");
     }
@@ -296,6 +311,7 @@ enum err recorder_open(const struct recorder_options *options, struct recorder *
     }
     if (result != OK) {
         mailbox_release(r->mailbox);
+        crypto_ed25519_destroy(r->key);
         free(r);
         return result;
     }
@@ -325,5 +341,6 @@ void recorder_close(struct recorder *r)
     }
     spool_close(r->spool); /* joins the thread, so nothing is posted any more */
     mailbox_close(r->mailbox);
+    crypto_ed25519_destroy(r->key);
     free(r);
 }

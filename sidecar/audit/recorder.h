@@ -44,7 +44,7 @@ struct recorder_options {
     const struct clock *clock; /* borrowed */
     struct loop *loop;         /* borrowed; NULL: no timers, waiters are called by the test */
     const struct log *log;     /* borrowed; may be NULL */
-    /* Signs heartbeats; borrowed. NULL: no heartbeats. */
+    /* Signs heartbeats; copied. NULL: no heartbeats. */
     const struct crypto_ed25519 *key;
     int heartbeat_ms;                  /* 0: RECORDER_HEARTBEAT_MS; idle: every sixth */
     const struct spool_system *system; /* NULL: the real system calls; for tests */

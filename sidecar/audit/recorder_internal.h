@@ -29,7 +29,7 @@ struct recorder {
     const struct clock *clock;
     struct loop *loop;
     const struct log *log;
-    const struct crypto_ed25519 *key;
+    struct crypto_ed25519 *key; /* NULL: no heartbeats */
     struct spool *spool;
     struct mailbox *mailbox;
     struct spool_losses losses; /* found when it was opened, not recorded yet */

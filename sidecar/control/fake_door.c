@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -80,6 +81,12 @@ static SSL_CTX *make_context(const struct fake_door *d)
     return ctx;
 }
 
+static void do_not_delay(int fd)
+{
+    int one = 1;
+    need(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0);
+}
+
 static int dial(int port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET,
@@ -89,6 +96,9 @@ static int dial(int port)
     if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) != 0) {
         (void)close(fd);
         fd = -1;
+    }
+    if (fd >= 0) {
+        do_not_delay(fd);
     }
     return fd;
 }
@@ -205,6 +215,7 @@ static void take_guest(struct fake_door *d, int fd)
 {
     struct guest *g = calloc(1, sizeof(*g));
     need(g != NULL && fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+    do_not_delay(fd);
     g->door = d;
     g->fd = fd;
     g->generation = atomic_load(&d->generation);
