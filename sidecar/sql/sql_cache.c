@@ -11,6 +11,7 @@ enum {
     NORMALISE_SIZE_MAX = 16 << 10,
     /* One entry may not push out everything else. */
     ENTRY_SHARE = 8,
+    SEEN_COUNT = 4096, /* 16 KiB: half of a first-level cache */
 };
 
 /* One analysis, found by several texts. */
@@ -33,6 +34,7 @@ struct entry {
 struct sql_cache {
     struct entry **buckets;
     size_t bucket_mask;
+    uint32_t seen[SEEN_COUNT]; /* parts of the hashes of texts that came once */
     struct entry *newest, *oldest;
     struct sql_cache_options options;
     struct sql_cache_statistics statistics;
@@ -268,6 +270,17 @@ static enum err analyse_full(struct sql_cache *c, struct bytes text, uint64_t ha
     return OK;
 }
 
+/* A text whose constants differ each time would only drive others out: it is kept when it comes a
+ * second time. A hash that collides is kept too early, which does no harm. */
+static bool is_seen_again(struct sql_cache *c, uint64_t hash)
+{
+    uint32_t *place = &c->seen[hash % SEEN_COUNT];
+    uint32_t tag = (uint32_t)(hash >> 32);
+    bool again = *place == tag;
+    *place = tag;
+    return again;
+}
+
 enum err sql_cache_analyse(struct sql_cache *c, struct bytes text, const struct sql_analysis **out,
                            struct sql_error *out_error)
 {
@@ -294,7 +307,9 @@ enum err sql_cache_analyse(struct sql_cache *c, struct bytes text, const struct 
         c->statistics.normalised_hits++;
         entry_touch(c, found);
         *out = hand_out(c, found->shared);
-        entry_add(c, text, hash, false, found->shared);
+        if (is_seen_again(c, hash)) {
+            entry_add(c, text, hash, false, found->shared);
+        }
     } else {
         e = analyse_full(c, text, hash, normal, normal_hash, out, out_error);
     }
