@@ -63,7 +63,7 @@ static void test_texts_that_differ_in_constants_share_an_analysis(void **state)
     expect_counts(c, 1, 3, 1);
     assert_string_equal(ask(c, "SELECT * FROM secret WHERE id = 42")->statements[0].objects[0].name,
                         "secret");
-    expect_counts(c, 1, 2, 2);
+    expect_counts(c, 1, 3, 2);
     sql_cache_destroy(c);
 }
 
