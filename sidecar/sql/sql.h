@@ -178,5 +178,7 @@ struct sql_note {
 /* Returns how many were written to `out`. A text without a comment costs one pass over its bytes.
  */
 size_t sql_comments_read(struct bytes text, struct sql_note out[SQL_NOTES_MAX]);
+/* The same declarations in a plain text, such as an application_name: "reason: monthly report". */
+size_t sql_notes_read(struct bytes text, struct sql_note out[SQL_NOTES_MAX]);
 
 #endif

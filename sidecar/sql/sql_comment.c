@@ -76,6 +76,11 @@ static size_t comment_read(struct bytes comment, struct sql_note *out, size_t ro
     return count;
 }
 
+size_t sql_notes_read(struct bytes text, struct sql_note out[SQL_NOTES_MAX])
+{
+    return comment_read(text, out, SQL_NOTES_MAX);
+}
+
 static size_t tokens_read(struct bytes text, const PgQuery__ScanResult *tokens,
                           struct sql_note out[SQL_NOTES_MAX])
 {

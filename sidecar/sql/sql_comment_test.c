@@ -83,6 +83,19 @@ static void test_no_more_than_the_cap(void **state)
     assert_int_equal(sql_comments_read(bytes_of_string(text), notes), SQL_NOTES_MAX);
 }
 
+static void test_a_plain_text_declares_too(void **state)
+{
+    (void)state;
+    struct sql_note notes[SQL_NOTES_MAX];
+    assert_int_equal(sql_notes_read(bytes_of_string("psql"), notes), 0);
+    assert_int_equal(sql_notes_read(bytes_of_string("no reason: x"), notes), 0);
+    assert_int_equal(
+        sql_notes_read(bytes_of_string("nightly; Reason: a report ;ticket: T-1"), notes), 2);
+    assert_true(bytes_equal_string(notes[0].value, "a report"));
+    assert_int_equal(notes[1].kind, SQL_NOTE_TICKET);
+    assert_true(bytes_equal_string(notes[1].value, "T-1"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -90,6 +103,7 @@ int main(void)
         cmocka_unit_test(test_what_only_looks_like_a_comment_is_none),
         cmocka_unit_test(test_long_values_are_cut_between_characters),
         cmocka_unit_test(test_no_more_than_the_cap),
+        cmocka_unit_test(test_a_plain_text_declares_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

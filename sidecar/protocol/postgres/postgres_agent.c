@@ -259,24 +259,15 @@ static Chaperone__V1__Stated *new_stated(struct arena *scratch, const char *text
     return s;
 }
 
-/* `/ * reason: ... * /`: what the agent says about itself, in this statement. */
-static void add_declared(struct postgres *p, struct bytes text, const char *source,
-                         Chaperone__V1__Intent *m)
+static void add_notes(struct arena *scratch, const struct sql_note *notes, size_t count,
+                      const char *source, Chaperone__V1__Intent *m)
 {
-    struct arena *scratch = p->shared->scratch;
-    struct sql_note declared[SQL_NOTES_MAX];
-    size_t count = sql_comments_read(text, declared);
-    if (count == 0) {
-        return;
-    }
-    m->reasons = arena_alloc(scratch, count * sizeof(*m->reasons));
-    m->on_behalf_of = arena_alloc(scratch, count * sizeof(*m->on_behalf_of));
-    for (size_t i = 0; m->reasons != NULL && m->on_behalf_of != NULL && i < count; i++) {
-        char *value = arena_copy_string(scratch, declared[i].value);
+    for (size_t i = 0; i < count; i++) {
+        char *value = arena_copy_string(scratch, notes[i].value);
         if (value == NULL) {
             return;
         }
-        if (declared[i].kind == SQL_NOTE_ON_BEHALF_OF) {
+        if (notes[i].kind == SQL_NOTE_ON_BEHALF_OF) {
             Chaperone__V1__Delegate *d = arena_alloc(scratch, sizeof(*d));
             if (d != NULL) {
                 chaperone__v1__delegate__init(d);
@@ -291,6 +282,25 @@ static void add_declared(struct postgres *p, struct bytes text, const char *sour
         if (s != NULL) {
             m->reasons[m->n_reasons++] = s;
         }
+    }
+}
+
+/* `/ * reason: ... * /`: what the agent says about itself, in this statement and in its name. */
+static void add_declared(struct postgres *p, struct bytes text, Chaperone__V1__Intent *m)
+{
+    struct arena *scratch = p->shared->scratch;
+    struct sql_note here[SQL_NOTES_MAX], named[SQL_NOTES_MAX];
+    size_t here_count = sql_comments_read(text, here);
+    size_t named_count = sql_notes_read(p->application_name, named);
+    size_t count = here_count + named_count;
+    if (count == 0) {
+        return;
+    }
+    m->reasons = arena_alloc(scratch, count * sizeof(*m->reasons));
+    m->on_behalf_of = arena_alloc(scratch, count * sizeof(*m->on_behalf_of));
+    if (m->reasons != NULL && m->on_behalf_of != NULL) {
+        add_notes(scratch, here, here_count, "sql_comment", m);
+        add_notes(scratch, named, named_count, "application_name", m);
     }
 }
 
@@ -340,7 +350,7 @@ bool postgres_decide(struct postgres *p, const struct pg_operation *op,
     set_text(p, op->text, &m);
     if (refused.message == NULL) {
         analyse(p, op, &m, &refused);
-        add_declared(p, op->text, "sql_comment", &m);
+        add_declared(p, op->text, &m);
     }
     if (refused.message != NULL) {
         m.verdict = CHAPERONE__V1__VERDICT__DENY;
