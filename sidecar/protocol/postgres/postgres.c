@@ -91,6 +91,13 @@ static enum protocol_step on_end(void *context, enum protocol_side side)
             p->link->ops->set_end(p->link, "target_disconnected", p->error);
             return PROTOCOL_CLOSE;
         }
+        if (p->state != PG_RELAY) {
+            /* So does one, under TLS 1.3, that does not trust the credential's certificate. */
+            return postgres_fatal(p, PG_SQLSTATE_CANNOT_CONNECT,
+                                  "Chaperone cannot log in to the target: it closed the connection "
+                                  "during the login",
+                                  "target_login_failed");
+        }
         return postgres_fatal(p, PG_SQLSTATE_CONNECTION_FAILURE,
                               "the target closed the connection unexpectedly",
                               "target_disconnected");
@@ -224,8 +231,14 @@ static void destroy(void *context)
     free(p);
 }
 
+static void unix_path(const char *dir, uint16_t port, char *out, size_t size)
+{
+    (void)snprintf(out, size, "%s/.s.PGSQL.%u", dir, port);
+}
+
 const struct protocol protocol_postgres = {
     .name = "postgres",
+    .unix_path = unix_path,
     .create = create,
     .destroy = destroy,
     .buffer_max = 2 << 20, /* a statement of the largest size, and the header before it */
