@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import urllib.request
@@ -45,14 +46,21 @@ class ControlPlane(Stack):
                          env=dict(os.environ, **self.env_more))
         self.part.wait_for("listening")
 
+    def reload(self):
+        """Reads `config` again, without a new process."""
+        write(self.config_file, self.config)
+        before = self.part.mark()
+        self.part.signal(signal.SIGHUP)
+        self.part.wait_for("configuration_reloaded", after=before)
+
     def command(self, *args, stdin=None):
         """`chaperone-controlplane ...`, for credentials and join tokens."""
         done = subprocess.run([CONTROLPLANE, *args, "--config", self.config_file], input=stdin,
                               check=True, capture_output=True, text=True, timeout=60)
         return done.stdout.strip()
 
-    def sidecar(self, resource, identity, **options):
-        made = Sidecar(self, len(self.sidecars), resource, identity, **options)
+    def sidecar(self, resources, identity, **options):
+        made = Sidecar(self, len(self.sidecars), resources, identity, **options)
         self.sidecars.append(made)
         made.start()
         return made
@@ -79,16 +87,18 @@ class ControlPlane(Stack):
 
 
 class Sidecar(Stack):
-    """Listens for one resource on one port. `identity` is that part of its configuration."""
+    """Listens for each of its resources on a port: `ports`; the first one's is `port`. `identity` is
+    that part of its configuration, `listener` what all listeners have."""
 
-    def __init__(self, controlplane, number, resource, identity, database="postgres",
+    def __init__(self, controlplane, number, resources, identity, database="postgres",
                  listener=None, env=None):
         # pylint: disable=super-init-not-called
         self.controlplane = controlplane
         self.dir = os.path.join(controlplane.dir, f"sidecar-{number}")
         os.mkdir(self.dir, 0o700)
         self.database = database
-        self.port = free_port()
+        self.ports = {name: free_port() for name in resources}
+        self.port = next(iter(self.ports.values()))
         self.health_port = free_port()
         self.env_more = env or {}
         self.state = os.path.join(self.dir, "state")
@@ -101,8 +111,8 @@ class Sidecar(Stack):
                                                        self.join_token)},
             "identity": identity,
             "health": {"listen": f"127.0.0.1:{self.health_port}"},
-            "listeners": [{"resource": resource, "listen": f"127.0.0.1:{self.port}",
-                           **(listener or {})}],
+            "listeners": [{"resource": name, "listen": f"127.0.0.1:{port}", **(listener or {})}
+                          for name, port in self.ports.items()],
         }
         self.config_file = os.path.join(self.dir, "sidecar.yaml")
         self.part = None

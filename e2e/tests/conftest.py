@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from support.oidc import Provider  # noqa: E402
 from support.postgres import Postgres  # noqa: E402
 from support.stack import Stack  # noqa: E402
 
@@ -45,3 +46,13 @@ def own_stack(postgres):
     yield make
     for running in made:
         running.close()
+
+
+@pytest.fixture(scope="session")
+def oidc():
+    """An OpenID provider that nobody spoils: for an agent, and for who searches the audit."""
+    running = Provider([{"id": "agent-7", "groups": ["analysts"]},
+                        {"id": "auditor", "groups": ["auditors"]},
+                        {"id": "admin", "groups": ["admins"]}])
+    yield running
+    running.close()

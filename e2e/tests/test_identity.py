@@ -26,6 +26,7 @@ CLIENTS = [
 
 
 def make_controlplane(agents, people, postgres):
+    """Those who search the audit come from elsewhere, so that a test may spoil the agents' issuer."""
     resources, credentials = postgres_resource(postgres)
     return ControlPlane({
         "identity_providers": [
@@ -39,14 +40,6 @@ def make_controlplane(agents, people, postgres):
 
 
 @pytest.fixture(scope="module")
-def people():
-    """Where those who search the audit come from: nobody spoils it."""
-    running = Provider(CLIENTS)
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
 def provider():
     running = Provider(CLIENTS)
     yield running
@@ -54,8 +47,8 @@ def provider():
 
 
 @pytest.fixture(scope="module")
-def controlplane(provider, people, postgres):
-    running = make_controlplane(provider, people, postgres)
+def controlplane(provider, oidc, postgres):
+    running = make_controlplane(provider, oidc, postgres)
     yield running
     running.close()
 
@@ -63,18 +56,18 @@ def controlplane(provider, people, postgres):
 @pytest.fixture(scope="module")
 def sidecar(controlplane):
     path = os.path.join(controlplane.dir, "agent.token")
-    running = controlplane.sidecar("db", {"token_file": path})
+    running = controlplane.sidecar(["db"], {"token_file": path})
     running.token_file = path
     return running
 
 
 @pytest.fixture
-def own(people, postgres):
+def own(oidc, postgres):
     """A provider that a test may spoil, and a sidecar; no key is cached yet."""
     provider = Provider(CLIENTS)
-    controlplane = make_controlplane(provider, people, postgres)
+    controlplane = make_controlplane(provider, oidc, postgres)
     path = os.path.join(controlplane.dir, "agent.token")
-    sidecar = controlplane.sidecar("db", {"token_file": path})
+    sidecar = controlplane.sidecar(["db"], {"token_file": path})
     sidecar.token_file = path
     yield provider, sidecar
     controlplane.close()
@@ -325,20 +318,20 @@ def test_a_token_file_is_read_again_when_it_has_changed(provider, sidecar):
 
 
 def test_a_token_from_the_environment(provider, controlplane):
-    sidecar = controlplane.sidecar("db", {"token_env": "AGENT_TOKEN"},
+    sidecar = controlplane.sidecar(["db"], {"token_env": "AGENT_TOKEN"},
                                    env={"AGENT_TOKEN": provider.token("agent-es")})
     assert session(sidecar)["identity"] == "agent-es"
 
 
 def test_an_environment_without_the_token(controlplane):
-    sidecar = controlplane.sidecar("db", {"token_env": "NO_SUCH_TOKEN"})
+    sidecar = controlplane.sidecar(["db"], {"token_env": "NO_SUCH_TOKEN"})
     assert "the environment variable NO_SUCH_TOKEN holds no token" in refusal(sidecar)
     assert sqlstate(sidecar) == "28000"
 
 
 def test_a_token_from_a_command(provider, controlplane, tmp_path):
     path = write(str(tmp_path / "token"), provider.token("agent-ps"))
-    sidecar = controlplane.sidecar("db", {"token_command": ["cat", path]})
+    sidecar = controlplane.sidecar(["db"], {"token_command": ["cat", path]})
     assert session(sidecar)["identity"] == "agent-ps"
     os.unlink(path)
     said = refusal(sidecar)
@@ -347,7 +340,7 @@ def test_a_token_from_a_command(provider, controlplane, tmp_path):
 
 
 def test_a_token_in_band_as_the_password(provider, controlplane):
-    sidecar = controlplane.sidecar("db", {"in_band": True})
+    sidecar = controlplane.sidecar(["db"], {"in_band": True})
     token = provider.token("agent-7")
     done = sidecar.psql("-Atc", "SELECT 'in band'", PGPASSWORD=token)
     assert done.stdout == "in band\n"
@@ -359,7 +352,7 @@ def test_a_token_in_band_as_the_password(provider, controlplane):
 
 
 def test_bad_tokens_in_band(provider, controlplane):
-    sidecar = controlplane.sidecar("db", {"in_band": True})
+    sidecar = controlplane.sidecar(["db"], {"in_band": True})
     for token, said in (("a-password", "the token is not a JWT"),
                         (provider.forge(**{"with": "none"}), "the token is unsigned"),
                         (provider.token("stranger"), "has no grant")):
