@@ -159,6 +159,9 @@ static void on_ready(struct session *s, enum protocol_side side)
 {
     const struct protocol *p = s->origin->protocol;
     bool secured = conn_is_tls(s->sides[side].conn);
+    if (side == SIDE_SECOND) {
+        conn_resume(s->sides[side].conn); /* its end is awaited even after the session's own */
+    }
     session_event(s,
                   secured ? p->on_secured(s->protocol, side) : p->on_connected(s->protocol, side));
 }

@@ -207,7 +207,12 @@ static enum err use_target(struct session *s, const Chaperone__V1__OpenSessionRe
         return err_set(why, ERR_INTERNAL, "the control plane's grant is incomplete");
     }
     s->target_port = (uint16_t)t->port;
-    (void)snprintf(s->target_host, sizeof(s->target_host), "%s", t->host);
+    if (t->host[0] == '/') {
+        s->origin->protocol->unix_path(t->host, s->target_port, s->target_host,
+                                       sizeof(s->target_host));
+    } else {
+        (void)snprintf(s->target_host, sizeof(s->target_host), "%s", t->host);
+    }
     (void)snprintf(s->server_name, sizeof(s->server_name), "%s",
                    t->server_name[0] != '\0' ? t->server_name : t->host);
     if (t->tls == CHAPERONE__V1__TLS_MODE__TLS_DISABLE || t->host[0] == '/') {

@@ -119,6 +119,9 @@ struct protocol_shared {
 struct protocol {
     const char *name; /* "postgres" */
 
+    /* The socket's path where the target's host is a directory ("/run/postgresql"). */
+    void (*unix_path)(const char *dir, uint16_t port, char *out, size_t size);
+
     /* Returns owned; NULL when memory is short. */
     void *(*create)(struct protocol_link *link, const struct protocol_shared *shared);
     void (*destroy)(void *p);
