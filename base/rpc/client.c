@@ -7,6 +7,8 @@
 
 enum {
     RPC_INITIAL_BACKOFF_MS = 200,
+    /* One attempt to connect, with its handshakes. gRPC has 20 s. */
+    RPC_CONNECT_TIMEOUT_MS = 10 * 1000,
     RPC_DEFAULT_MAX_BACKOFF_MS = 5000,
     RPC_PATH_SIZE = 256, /* "/package.Service/Method" */
 };
@@ -43,13 +45,16 @@ static grpc_channel *create_core(const struct rpc_channel_options *options)
         rpc_arg_number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
                        rpc_option_size(options->max_message, RPC_DEFAULT_MAX_MESSAGE)),
         rpc_arg_number(GRPC_ARG_MAX_METADATA_SIZE, RPC_MAX_METADATA),
+        rpc_arg_number(GRPC_ARG_HTTP2_BDP_PROBE, 0),
+        rpc_arg_number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RPC_STREAM_WINDOW),
         rpc_arg_number(GRPC_ARG_KEEPALIVE_TIME_MS,
                        rpc_option_ms(options->keepalive_ms, RPC_DEFAULT_KEEPALIVE_MS)),
         rpc_arg_number(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, RPC_KEEPALIVE_TIMEOUT_MS),
         rpc_arg_number(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
         rpc_arg_number(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
         rpc_arg_number(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, first_backoff),
-        rpc_arg_number(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, first_backoff),
+        /* Not a backoff in spite of its name: the least time that one attempt is given. */
+        rpc_arg_number(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, RPC_CONNECT_TIMEOUT_MS),
         rpc_arg_number(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, max_backoff),
         /* Connections and their backoff are this channel's own, not shared in the process. */
         rpc_arg_number(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),

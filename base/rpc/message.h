@@ -12,6 +12,10 @@ enum {
     RPC_DEFAULT_KEEPALIVE_MS = 30 * 1000,
     /* A ping that is not answered for this long ends the connection. */
     RPC_KEEPALIVE_TIMEOUT_MS = 10 * 1000,
+    /* What the other side may send ahead of the reader on one stream, fixed: gRPC's own estimate of
+     * the network (bdp_probe) grew it to tens of megabytes for a reader that had stopped. Enough
+     * for 10 MB/s at 100 ms. */
+    RPC_STREAM_WINDOW = 1 << 20,
     /* OIDC tokens travel as metadata: gRPC's own 8 KiB are too few. */
     RPC_MAX_METADATA = 64 << 10,
     /* An unpacked message is larger than its bytes (two bytes of an empty submessage become a

@@ -239,8 +239,10 @@ void rpc_server_set_health(struct rpc_server *server, const char *service, bool 
 enum err rpc_server_start(struct rpc_server *server, struct err_text *why) MUST_USE;
 /* The port that was bound, also before start; 0 for a unix socket. */
 int rpc_server_port(const struct rpc_server *server);
-/* Tells those who watch the health NOT_SERVING, accepts nothing new, waits until the open calls end
- * or `grace_ms` passed, cancels the rest. Every callback has returned when this does. Blocks. */
+/* Tells those who watch the health NOT_SERVING, refuses new calls (UNAVAILABLE), waits until the
+ * open ones end or `grace_ms` passed, cancels the rest; then up to one second more (not more than
+ * `grace_ms`) until the clients have what they were sent. Every callback has returned when this
+ * does. Blocks. */
 void rpc_server_shutdown(struct rpc_server *server, int grace_ms);
 void rpc_server_destroy(struct rpc_server *server); /* takes NULL; after shutdown */
 

@@ -19,6 +19,8 @@ enum {
     /* What gRPC holds for all connections of a server together; beyond, it reads no more and then
      * ends calls. 32 of the largest messages. */
     RPC_SERVER_MEMORY = 512 << 20,
+    /* For clients to acknowledge what they were sent, when the calls have ended. */
+    RPC_GOODBYE_MS = 1000,
     /* Calls that can be accepted at once before one of them was looked at. */
     RPC_ACCEPT_SLOTS = 16,
 };
@@ -72,6 +74,8 @@ static grpc_server *create_core(const struct rpc_server_options *options)
         rpc_arg_number(GRPC_ARG_MAX_METADATA_SIZE, RPC_MAX_METADATA),
         rpc_arg_number(GRPC_ARG_MAX_CONCURRENT_STREAMS, RPC_MAX_CONCURRENT_CALLS),
         rpc_arg_number(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, RPC_HANDSHAKE_TIMEOUT_MS),
+        rpc_arg_number(GRPC_ARG_HTTP2_BDP_PROBE, 0),
+        rpc_arg_number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RPC_STREAM_WINDOW),
         rpc_arg_number(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive),
         rpc_arg_number(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, RPC_KEEPALIVE_TIMEOUT_MS),
         rpc_arg_number(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
@@ -171,7 +175,9 @@ enum err rpc_server_start(struct rpc_server *server, struct err_text *why)
 {
     if (server->state != SERVER_CREATED)
         return err_set(why, ERR_INVALID, "a server starts once");
+    (void)pthread_mutex_lock(&server->mutex);
     server->state = SERVER_STARTED;
+    (void)pthread_mutex_unlock(&server->mutex);
     grpc_server_start(server->core);
     for (size_t i = 0; i < RPC_ACCEPT_SLOTS; i++) {
         (void)pthread_mutex_lock(&server->mutex);
@@ -268,11 +274,13 @@ bool rpc_server_find(const struct rpc_server *server, struct bytes path, struct 
 
 /* ---- shutdown ------------------------------------------------------------------------- */
 
-void rpc_server_entered(struct rpc_server *server)
+bool rpc_server_entered(struct rpc_server *server)
 {
     (void)pthread_mutex_lock(&server->mutex);
     server->calls++;
+    bool welcome = server->state == SERVER_STARTED;
     (void)pthread_mutex_unlock(&server->mutex);
+    return welcome;
 }
 
 void rpc_server_left(struct rpc_server *server)
@@ -298,9 +306,17 @@ static bool is_quiet(const struct rpc_server *server)
     return server->core_stopped && server->calls == 0 && server->slots == 0;
 }
 
+static bool has_no_calls(const struct rpc_server *server)
+{
+    return server->calls == 0;
+}
+
+/* None for less than 0. */
 static struct timespec after_ms(int ms)
 {
     struct timespec t;
+    if (ms < 0)
+        ms = 0;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_sec += ms / 1000;
     t.tv_nsec += (long)(ms % 1000) * 1000000L;
@@ -311,20 +327,39 @@ static struct timespec after_ms(int ms)
     return t;
 }
 
+/* With the mutex held: until the condition is true, or the time has come. */
+static void wait_until(struct rpc_server *server, bool (*is_true)(const struct rpc_server *),
+                       struct timespec until)
+{
+    int rc = 0;
+    while (!is_true(server) && rc == 0)
+        rc = pthread_cond_timedwait(&server->changed, &server->mutex, &until);
+}
+
+/* gRPC's own shutdown comes after the open calls have ended, not before: once it has begun, gRPC
+ * closes a connection with the last call, and what the client has not taken yet is lost. Begun
+ * afterwards, it asks each client to acknowledge all that it was sent. */
 void rpc_server_shutdown(struct rpc_server *server, int grace_ms)
 {
-    if (server->state == SERVER_STOPPED)
-        return;
+    (void)pthread_mutex_lock(&server->mutex);
+    bool before = server->state == SERVER_STOPPED;
     server->state = SERVER_STOPPED;
-    struct timespec until = after_ms(grace_ms < 0 ? 0 : grace_ms);
+    (void)pthread_mutex_unlock(&server->mutex);
+    if (before)
+        return;
     if (server->health != NULL)
         rpc_health_stop(server->health);
+    int goodbye_ms = grace_ms < RPC_GOODBYE_MS ? grace_ms : RPC_GOODBYE_MS;
+    (void)pthread_mutex_lock(&server->mutex);
+    wait_until(server, has_no_calls, after_ms(grace_ms));
+    bool in_time = has_no_calls(server);
+    (void)pthread_mutex_unlock(&server->mutex);
+
     grpc_server_shutdown_and_notify(server->core, rpc_runtime_queue(server->runtime),
                                     &server->stopped_event);
     (void)pthread_mutex_lock(&server->mutex);
-    int rc = 0;
-    while (!is_quiet(server) && rc == 0)
-        rc = pthread_cond_timedwait(&server->changed, &server->mutex, &until);
+    if (in_time)
+        wait_until(server, is_quiet, after_ms(goodbye_ms));
     if (!is_quiet(server)) {
         (void)pthread_mutex_unlock(&server->mutex);
         grpc_server_cancel_all_calls(server->core);

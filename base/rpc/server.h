@@ -20,8 +20,9 @@ const char *rpc_server_service(const struct rpc_server *server, size_t i);
 /* False when nothing answers it. */
 bool rpc_server_find(const struct rpc_server *server, struct bytes path, struct rpc_target *out);
 
-/* A call was accepted (the server waits for it at shutdown until it has left). */
-void rpc_server_entered(struct rpc_server *server);
+/* A call was accepted: the server waits for it at shutdown until it has left. False when the server
+ * is being shut down: the call has to be refused. */
+bool rpc_server_entered(struct rpc_server *server) MUST_USE;
 void rpc_server_left(struct rpc_server *server);
 
 /* Asks gRPC for the next call, and answers it when it comes; asks again by itself. The server

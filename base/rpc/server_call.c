@@ -218,6 +218,12 @@ static void watch_end(struct server_call *c)
     start(c, &c->closed, &op, 1);
 }
 
+static void refuse(struct server_call *c, const struct rpc_status *status)
+{
+    watch_end(c);
+    answer(c, status, NULL);
+}
+
 static void begin_unary(struct server_call *c)
 {
     watch_end(c);
@@ -239,9 +245,8 @@ static void begin_stream(struct server_call *c)
         rpc_stream_accept(c->core, c->target.method, log, &c->gone, on_stream_gone, c);
     struct rpc_status status;
     if (stream == NULL) {
-        watch_end(c);
         rpc_status_set(&status, RPC_RESOURCE_EXHAUSTED, "no memory for a stream");
-        answer(c, &status, NULL);
+        refuse(c, &status);
         return;
     }
     (void)atomic_fetch_add(&c->references, 1); /* the stream's, until on_stream_gone */
@@ -257,15 +262,19 @@ static void begin_stream(struct server_call *c)
 
 /* ---- accept --------------------------------------------------------------------------- */
 
-static void begin(struct server_call *c)
+static void begin(struct server_call *c, bool welcome)
 {
     struct bytes path = rpc_slice_bytes(&c->details.method);
+    struct rpc_status status;
+    if (!welcome) {
+        rpc_status_set(&status, RPC_UNAVAILABLE, "the server shuts down");
+        refuse(c, &status);
+        return;
+    }
     if (!rpc_server_find(c->server, path, &c->target)) {
-        struct rpc_status status;
         rpc_status_set(&status, RPC_UNIMPLEMENTED, "unknown method %.*s",
                        path.size > 200 ? 200 : (int)path.size, (const char *)path.data);
-        watch_end(c);
-        answer(c, &status, NULL);
+        refuse(c, &status);
         return;
     }
     fill_peer(c);
@@ -284,10 +293,10 @@ static void on_accepted(struct rpc_event *event, bool ok)
         rpc_server_slot_closed(server);
         return;
     }
-    rpc_server_entered(server);
+    bool welcome = rpc_server_entered(server);
     if (rpc_server_accept(server, c->core_server) != OK)
         rpc_server_slot_closed(server);
-    begin(c);
+    begin(c, welcome);
     release(c);
 }
 

@@ -365,6 +365,40 @@ static void test_shutdown_waits_for_calls(void **state)
     assert_int_equal(fixture_unary(f->channel, &request, NULL, &reply, &status), RPC_UNAVAILABLE);
 }
 
+static void *shut_down(void *context)
+{
+    struct fixture *f = context;
+    rpc_server_shutdown(f->server, 1000 * FIXTURE_WAIT_S);
+    return NULL;
+}
+
+/* While it waits for a stream: new calls are refused, the stream goes on to its own end. */
+static void test_shutdown_refuses_new_calls(void **state)
+{
+    struct fixture *f = *state;
+    struct watch w;
+    watch_init(&w);
+    watch_open(&w, f->channel, "Bidi", NULL);
+    EchoRequest request = REQUEST_INIT;
+    assert_int_equal(rpc_stream_send(w.stream, &request.base), OK);
+    watch_wait_received(&w, 1);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, shut_down, f), 0);
+    EchoReply *reply = NULL;
+    struct rpc_status status;
+    while (fixture_unary(f->channel, &request, NULL, &reply, &status) == RPC_OK)
+        chaperone__rpc__test__echo_reply__free_unpacked(reply, NULL);
+    assert_int_equal(status.code, RPC_UNAVAILABLE);
+    assert_string_equal(status.message, "the server shuts down");
+    assert_int_equal(rpc_stream_send(w.stream, &request.base), OK);
+    watch_wait_received(&w, 2);
+    rpc_stream_half_close(w.stream);
+    watch_wait_end(&w);
+    assert_int_equal(w.code, RPC_OK);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    watch_finish(&w);
+}
+
 /* The channel finds a server that comes back. */
 static void test_reconnects(void **state)
 {
@@ -430,6 +464,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unix_socket, set_up_unix, fixture_tear_down),
         WITH_SERVER(test_shutdown_with_open_streams),
         WITH_SERVER(test_shutdown_waits_for_calls),
+        WITH_SERVER(test_shutdown_refuses_new_calls),
         WITH_SERVER(test_reconnects),
         WITH_SERVER(test_server_accepts_pings),
     };

@@ -96,7 +96,7 @@ static void test_slow_server_bounds_the_queue(void **state)
 static void test_slow_client_bounds_the_server(void **state)
 {
     struct fixture *f = *state;
-    enum { SIZE = 1 << 20 };
+    enum { SIZE = 1 << 20, MOST = 4 * RPC_STREAM_QUEUE_CAP / SIZE };
     uint8_t *payload = calloc(1, SIZE);
     EchoRequest request = REQUEST_INIT;
     request.payload.data = payload;
@@ -105,15 +105,15 @@ static void test_slow_client_bounds_the_server(void **state)
     watch_init(&w);
     w.hold = true;
     watch_open(&w, f->channel, "Bidi", NULL);
-    /* What fits into the server's queue, the connection's windows, and twice as much again. */
-    for (int sent = 0; sent < 64;) {
-        const struct timespec step = {.tv_nsec = 1000000};
-        if (rpc_stream_send(w.stream, &request.base) == OK)
-            sent++;
-        else
+    const struct timespec step = {.tv_nsec = 1000000};
+    int sent = 0;
+    while (atomic_load(&f->service.overflows) == 0 && sent < MOST) {
+        enum err e = rpc_stream_send(w.stream, &request.base);
+        sent += e == OK ? 1 : 0;
+        if (e != OK)
             (void)nanosleep(&step, NULL);
     }
-    watch_wait_received(&w, 1);
+    wait_until_equal(&f->service.overflows, 1);
     watch_hold(&w, false);
     watch_wait_end(&w);
     assert_int_equal(w.code, RPC_RESOURCE_EXHAUSTED);
@@ -191,15 +191,18 @@ static void test_refused(void **state)
 static void test_deadline(void **state)
 {
     struct fixture *f = *state;
-    struct rpc_call_options options = {.deadline_ms = 50};
+    struct rpc_call_options options = {.deadline_ms = 1000};
+    EchoRequest request = REQUEST_INIT;
     struct watch w;
     watch_init(&w);
     watch_open(&w, f->channel, "Bidi", &options);
+    assert_int_equal(rpc_stream_send(w.stream, &request.base), OK);
+    watch_wait_received(&w, 1); /* the server knows of it */
     watch_wait_end(&w);
     assert_int_equal(w.code, RPC_DEADLINE_EXCEEDED);
     watch_finish(&w);
+    wait_until_equal(&f->service.cancelled, 1);
     wait_until_equal(&f->service.open, 0);
-    assert_int_equal(f->service.cancelled, 1);
 }
 
 static void test_misuse(void **state)

@@ -178,8 +178,10 @@ static void on_echo(void *context, struct rpc_stream *stream, const ProtobufCMes
     reply.sequence = ++s->received;
     reply.text = request->text;
     reply.payload = request->payload;
-    if (rpc_stream_send(stream, &reply.base) == ERR_LIMIT)
+    if (rpc_stream_send(stream, &reply.base) == ERR_LIMIT) {
         rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, "the client does not read");
+        (void)atomic_fetch_add(&s->service->overflows, 1);
+    }
 }
 
 static void on_echo_end(void *context, struct rpc_stream *stream)

@@ -13,6 +13,7 @@ struct echo_service {
     atomic_ullong uploaded;  /* ClientStream: half-closed, that is, whole */
     atomic_ullong received;  /* ClientStream: messages */
     atomic_ullong blocked;   /* unary calls in their delay */
+    atomic_ullong overflows; /* Bidi: ended because the client did not read */
     atomic_bool hold;        /* ClientStream and Bidi read no more */
 };
 
