@@ -32,7 +32,7 @@ bazel_forget() {
 bazel_progress() {
     local log=$1
     shift
-    (cd "$root" && bazel "$@" --jobs=2 --symlink_prefix=/ --show_progress --curses=no --color=no \
+    (cd "$root" && bazel "$@" --symlink_prefix=/ --show_progress --curses=no --color=no \
         --show_progress_rate_limit=4 2>&1) | tee "$log" | awk -v dim="$dim" -v plain="$plain" '
         /^\[[0-9,]+ \/ [0-9,]+\]/ {
             gsub(/[][,]/, "")
