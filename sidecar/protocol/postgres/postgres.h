@@ -3,6 +3,7 @@
  *
  * postgres.c            the object, and which state answers which event
  * postgres_login.c      the agent's startup, the target's login
+ * postgres_settings.c   what the startup packet sets is decided as SET
  * postgres_agent.c      what the agent sends: messages become operations
  * postgres_bind.c       Bind, whose values may be streamed
  * postgres_target.c     what the target answers: outcomes

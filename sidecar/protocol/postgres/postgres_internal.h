@@ -14,8 +14,9 @@
 
 enum {
     PG_GATHER_MAX = 64 << 10, /* a message of the target that is looked at is gathered up to here */
-    PG_BIND_GATHER = 64 << 10, /* and so is a Bind; the rest of a longer one is streamed */
-    PG_OUTPUT_MAX = 2 << 20,   /* messages of our own, written at once */
+    PG_BIND_GATHER = 64 << 10,    /* and so is a Bind; the rest of a longer one is streamed */
+    PG_SETTINGS_DECIDED_MAX = 16, /* of the startup packet, beside the harmless ones */
+    PG_OUTPUT_MAX = 2 << 20,      /* messages of our own, written at once */
 };
 
 /* postgres_set_state is the only one to change it. */
@@ -45,6 +46,10 @@ struct pg_stream {
     bool hash; /* its bytes go into the digest of what the agent sent */
 };
 
+struct pg_decided {
+    uint64_t operation, intent_sequence;
+};
+
 struct postgres {
     struct protocol_link *link;
     const struct protocol_shared *shared;
@@ -55,6 +60,9 @@ struct postgres {
     char *settings; /* pairs of NUL-terminated strings, as in the packet; owned */
     size_t settings_size;
     struct bytes user, database, application_name; /* into settings */
+
+    struct pg_decided settings_decided[PG_SETTINGS_DECIDED_MAX];
+    size_t setting_count;
 
     struct pg_login *login;
     Chaperone__V1__TlsMode tls;
@@ -80,6 +88,7 @@ struct postgres {
     bool response_truncated;
     struct crypto_sha256 digest;
     uint64_t rows, bytes, bytes_in;
+    uint64_t rows_unended; /* that came since the last command's end */
     struct crypto_sha256 digest_in;
     char tag[64], error_code[6], error[256];
     /* The last operation since a Sync: an error at the Sync itself is its. */
@@ -104,6 +113,13 @@ enum protocol_step postgres_refused(struct postgres *p, enum err code, const cha
 enum protocol_step postgres_target_connected(struct postgres *p);
 enum protocol_step postgres_target_secured(struct postgres *p);
 void postgres_watch_setting(struct postgres *p, struct bytes name, struct bytes value);
+
+/* postgres_settings.c: the settings of the startup packet, each decided and recorded as a SET.
+ * False: refused. */
+bool postgres_decide_settings(struct postgres *p, struct pg_refusal *out_refusal);
+/* What goes to the target: who and where are the grant's. At least 2 and at most `max`. */
+size_t postgres_startup_settings(const struct postgres *p, struct pg_setting *out, size_t max);
+bool postgres_settings_outcome(struct postgres *p, Chaperone__V1__Status status);
 
 /* postgres_agent.c */
 enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, size_t *out_used);

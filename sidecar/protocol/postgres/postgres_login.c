@@ -224,6 +224,10 @@ enum protocol_step postgres_granted(struct postgres *p,
     if (p->target_user == NULL || p->target_database == NULL || p->target_password == NULL) {
         return PROTOCOL_CLOSE;
     }
+    struct pg_refusal refusal;
+    if (!postgres_decide_settings(p, &refusal)) {
+        return postgres_fatal(p, refusal.sqlstate, refusal.message, "refused");
+    }
     postgres_set_state(p, PG_CONNECTING);
     p->link->ops->connect_target(p->link);
     return PROTOCOL_MORE;
@@ -254,29 +258,10 @@ static enum protocol_step target_failed(struct postgres *p, const char *sqlstate
     return postgres_fatal(p, sqlstate, text, "target_login_failed");
 }
 
-/* The agent's own settings go along; who it is and where it goes are the grant's. */
-static size_t startup_settings(const struct postgres *p, struct pg_setting *out)
-{
-    size_t count = 0;
-    out[count++] = (struct pg_setting){bytes_of_string("user"), bytes_of_string(p->target_user)};
-    out[count++] =
-        (struct pg_setting){bytes_of_string("database"), bytes_of_string(p->target_database)};
-    struct bytes rest = bytes_of(p->settings, p->settings_size);
-    struct pg_setting s;
-    while (count < SETTINGS_MAX && pg_startup_next(&rest, &s)) {
-        if (!bytes_equal_string(s.name, "user") && !bytes_equal_string(s.name, "database") &&
-            !bytes_equal_string(s.name, "replication") &&
-            !(s.name.size >= 5 && memcmp(s.name.data, "_pq_.", 5) == 0)) {
-            out[count++] = s;
-        }
-    }
-    return count;
-}
-
 static enum protocol_step send_startup(struct postgres *p)
 {
     struct pg_setting settings[SETTINGS_MAX];
-    size_t count = startup_settings(p, settings);
+    size_t count = postgres_startup_settings(p, settings, SETTINGS_MAX);
     size_t hash_size =
         p->target_is_tls ? p->link->ops->end_point_hash(p->link, SIDE_TARGET, p->end_point) : 0;
     bool is_checked = p->target_is_tls && (p->tls == CHAPERONE__V1__TLS_MODE__TLS_VERIFY_FULL ||
@@ -442,6 +427,9 @@ static enum protocol_step on_login_ready(struct postgres *p, struct bytes messag
         return PROTOCOL_CLOSE;
     }
     postgres_set_state(p, PG_RELAY);
+    if (!postgres_settings_outcome(p, CHAPERONE__V1__STATUS__SUCCESS)) {
+        return PROTOCOL_CLOSE;
+    }
     p->link->ops->opened(p->link);
     p->link->ops->to_agent(p->link, message);
     return PROTOCOL_MORE;

@@ -51,7 +51,8 @@ enum protocol_step postgres_refuse(struct postgres *p, uint8_t type,
     if (sent == NULL || !keep_refusal(p, sent, &error)) {
         return PROTOCOL_CLOSE;
     }
-    /* What follows up to Sync is skipped by the server: it need not be sent, and is no operation. */
+    /* What follows up to Sync is skipped by the server: it need not be sent, and is no operation.
+     */
     p->skipping = p->skipping || !is_simple;
     struct bytes text = bytes_of_string(substitute);
     /* A Parse of a name of its own: the unnamed statement stays what it is. */

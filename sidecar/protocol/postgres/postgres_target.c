@@ -16,6 +16,7 @@ static void answer_reset(struct postgres *p)
     p->response_truncated = false;
     crypto_sha256_init(&p->digest);
     p->rows = 0;
+    p->rows_unended = 0;
     p->bytes = 0;
     p->tag[0] = '\0';
     p->error_code[0] = '\0';
@@ -47,7 +48,7 @@ bool postgres_outcome(struct postgres *p, uint64_t operation, uint64_t intent_se
     m.command_tag = p->tag;
     m.error_code = p->error_code;
     m.error = p->error;
-    m.rows = p->rows;
+    m.rows = p->rows + p->rows_unended;
     m.bytes = p->bytes;
     m.duration_us = started_ns == 0 ? 0 : (p->link->ops->monotonic_ns(p->link) - started_ns) / 1000;
     if (p->bytes > 0) {
@@ -210,6 +211,39 @@ static bool skip_to_sync(struct postgres *p)
     return recorded;
 }
 
+/* The operation of a Bind that failed: an Execute behind it may have it already. */
+static bool fail_bound(struct postgres *p, struct pg_portal *portal)
+{
+    uint64_t operation = portal->operation;
+    uint64_t sequence = portal->intent_sequence;
+    portal->operation = 0;
+    for (size_t i = 1; operation == 0 && i < p->queue.count; i++) {
+        struct pg_sent *sent = pg_queue_at(&p->queue, i);
+        if (sent->type == 'E' && sent->portal == portal) {
+            operation = sent->operation;
+            sequence = sent->intent_sequence;
+            sent->operation = 0;
+        }
+    }
+    return postgres_outcome(p, operation, sequence, portal->started_ns,
+                            CHAPERONE__V1__STATUS__FAILED);
+}
+
+/* What was bound to a statement before the answer to its Parse came; NULL: nothing. */
+static struct pg_portal *find_bound(struct postgres *p, const struct pg_statement *statement)
+{
+    for (size_t i = 1; i < p->queue.count; i++) {
+        struct pg_sent *sent = pg_queue_at(&p->queue, i);
+        if (sent->type == 'S') {
+            break;
+        }
+        if (sent->type == 'B' && sent->portal != NULL && sent->portal->statement == statement) {
+            return sent->portal;
+        }
+    }
+    return NULL;
+}
+
 static bool fail_head(struct postgres *p, struct pg_sent *head)
 {
     bool recorded = true;
@@ -219,10 +253,10 @@ static bool fail_head(struct postgres *p, struct pg_sent *head)
         head->operation = 0;
         head->portal->state = PG_PORTAL_DONE;
     } else if (head->type == 'B' && head->portal != NULL) {
-        struct pg_portal *portal = head->portal;
-        recorded = postgres_outcome(p, portal->operation, portal->intent_sequence,
-                                    portal->started_ns, CHAPERONE__V1__STATUS__FAILED);
-        portal->operation = 0;
+        recorded = fail_bound(p, head->portal);
+    } else if (head->type == 'P' && head->statement != NULL) {
+        struct pg_portal *portal = find_bound(p, head->statement);
+        recorded = portal == NULL || fail_bound(p, portal);
     }
     return recorded;
 }
@@ -307,6 +341,7 @@ static void count_rows(struct postgres *p, struct bytes body)
         if (pg_tag_rows(tag, &rows)) {
             p->rows += rows;
         }
+        p->rows_unended = 0; /* the tag counts them */
     }
 }
 
@@ -500,6 +535,7 @@ static size_t pass_data(struct postgres *p, const struct pg_header *first, struc
     struct pg_header h = *first;
     while (h.body_size <= in.size - at - PG_HEADER_SIZE) {
         at += PG_HEADER_SIZE + h.body_size;
+        p->rows_unended += h.type == PG_BACKEND_DATA_ROW;
         if (pg_wire_read_header(bytes_of(in.data + at, in.size - at), &h) != WIRE_OK ||
             !is_data(h.type)) {
             break;
@@ -508,6 +544,7 @@ static size_t pass_data(struct postgres *p, const struct pg_header *first, struc
     if (at == 0) { /* the first is not whole: it is passed on as it comes */
         p->from_target =
             (struct pg_stream){.type = h.type, .left = h.body_size + PG_HEADER_SIZE, .hash = true};
+        p->rows_unended += h.type == PG_BACKEND_DATA_ROW;
         return stream(p, in);
     }
     absorb(p, bytes_of(in.data, at), true);
@@ -580,6 +617,7 @@ enum protocol_step postgres_target_bytes(struct postgres *p, struct bytes in, si
 
 void postgres_abandon(struct postgres *p)
 {
+    (void)postgres_settings_outcome(p, CHAPERONE__V1__STATUS__UNKNOWN);
     while (p->queue.count > 0) {
         struct pg_sent *head = pg_queue_head(&p->queue);
         uint64_t operation = head->operation;

@@ -238,6 +238,62 @@ static void test_after_an_error_what_is_not_executed_is_not_forwarded(void **sta
     assert_string_equal(t->f.outcomes[0].error_code, "22012");
 }
 
+/* Drivers send Parse, Bind and Execute at once: whichever fails, the operation has. */
+static void test_an_error_is_the_operations_whichever_message_fails(void **state)
+{
+    struct test *t = *state;
+    for (size_t answered = 0; answered < 3; answered++) {
+        t->f.outcome_count = 0;
+        parse(&t->b, "", "SELECT * FROM nowhere");
+        bind(&t->b, "", "");
+        ok(pg_write_execute(&t->b, (struct bytes){0}, 0));
+        parse(&t->b, "", "SELECT 'skipped'");
+        bind(&t->b, "", "");
+        ok(pg_write_execute(&t->b, (struct bytes){0}, 0));
+        ok(pg_write_sync(&t->b));
+        agent(t);
+        for (size_t i = 0; i < answered; i++) {
+            ok(pg_write_empty(&t->b, (uint8_t)('1' + i)));
+        }
+        server_error(&t->b, "42P01");
+        ok(pg_write_ready(&t->b, 'I'));
+        target(t);
+        assert_int_equal(t->f.outcome_count, 2);
+        assert_int_equal(t->f.outcomes[0].operation, 2 * answered + 1);
+        assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__FAILED);
+        assert_string_equal(t->f.outcomes[0].error_code, "42P01");
+        assert_int_equal(t->f.outcomes[1].operation, 2 * answered + 2);
+        assert_int_equal(t->f.outcomes[1].status, CHAPERONE__V1__STATUS__NOT_EXECUTED);
+        assert_string_equal(t->f.outcomes[1].error_code, "");
+    }
+}
+
+static void test_rows_are_counted_without_a_tag(void **state)
+{
+    struct test *t = *state;
+    query(&t->b, "SELECT 1; SELECT 1/x FROM y");
+    agent(t);
+    row(&t->b, "1");
+    complete(&t->b, "SELECT 1");
+    row(&t->b, "2");
+    row(&t->b, "3");
+    server_error(&t->b, "22012");
+    ok(pg_write_ready(&t->b, 'I'));
+    target(t);
+    assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__FAILED);
+    assert_int_equal(t->f.outcomes[0].rows, 3);
+    sequence(&t->b, "SELECT 2");
+    agent(t);
+    ok(pg_write_empty(&t->b, '1'));
+    ok(pg_write_empty(&t->b, '2'));
+    row(&t->b, "4");
+    ok(pg_write_empty(&t->b, 's'));
+    ok(pg_write_ready(&t->b, 'I'));
+    target(t);
+    assert_int_equal(t->f.outcomes[1].status, CHAPERONE__V1__STATUS__SUSPENDED);
+    assert_int_equal(t->f.outcomes[1].rows, 1);
+}
+
 static void test_portal_that_is_never_executed(void **state)
 {
     struct test *t = *state;
@@ -374,6 +430,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_denied_in_a_pipeline_skips_to_sync, setup, teardown),
         cmocka_unit_test_setup_teardown(test_after_an_error_what_is_not_executed_is_not_forwarded,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_error_is_the_operations_whichever_message_fails,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rows_are_counted_without_a_tag, setup, teardown),
         cmocka_unit_test_setup_teardown(test_portal_that_is_never_executed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_parse_gives_the_name_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_is_forwarded_that_cannot_be_recorded, setup,
