@@ -85,17 +85,24 @@ static bool on_entries(void *context, const ProtobufCMessage *message)
     return p->failed == OK && ferror(out) == 0;
 }
 
+/* An option's moment, 0 where it is not given; the error names the option. */
+static enum err read_moment(const struct invocation *i, const char *option, int64_t *out,
+                            struct err_text *error)
+{
+    const char *value = options_value(&i->options, option);
+    struct err_text why = {0};
+    if (value == NULL || moment_parse(value, clock_wall(&i->clock), out, &why) == OK) {
+        return OK;
+    }
+    return err_set(error, ERR_INVALID, "--%s: %s", option, why.text);
+}
+
 static enum err read_times(const struct invocation *i, Chaperone__V1__SearchRequest *out,
                            struct err_text *error)
 {
-    int64_t now = clock_wall(&i->clock);
-    const char *since = options_value(&i->options, "since");
-    const char *until = options_value(&i->options, "until");
-    enum err e = since == NULL ? OK : moment_parse(since, now, &out->since_unix_ns, error);
-    if (e == OK && until != NULL) {
-        e = moment_parse(until, now, &out->until_unix_ns, error);
-    }
-    if (e == OK && since != NULL && until != NULL && out->since_unix_ns > out->until_unix_ns) {
+    enum err e = read_moment(i, "since", &out->since_unix_ns, error);
+    e = e != OK ? e : read_moment(i, "until", &out->until_unix_ns, error);
+    if (e == OK && out->until_unix_ns != 0 && out->since_unix_ns > out->until_unix_ns) {
         e = err_set(error, ERR_INVALID, "--since is after --until");
     }
     return e;
