@@ -88,10 +88,9 @@ static enum err write_record(struct recorder *r, Chaperone__V1__Record *record,
 
 static void give_notice(struct recorder *r)
 {
-    /* Pairs with recorder_want_notice: either it sees the record or this sees the wish. */
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&r->notice_wanted, memory_order_relaxed) &&
-        atomic_exchange(&r->notice_wanted, false) && r->on_notice != NULL) {
+    /* In one order with the commit: recorder_want_notice sees the record or this sees the wish. */
+    if (atomic_load(&r->notice_wanted) && atomic_exchange(&r->notice_wanted, false) &&
+        r->on_notice != NULL) {
         r->on_notice(r->notice_context);
     }
 }

@@ -172,7 +172,6 @@ void recorder_on_notice(struct recorder *r, void (*fn)(void *context), void *con
 bool recorder_want_notice(struct recorder *r, uint64_t sequence)
 {
     atomic_store(&r->notice_wanted, true);
-    atomic_thread_fence(memory_order_seq_cst);
     if (spool_committed(r->spool) > sequence) {
         atomic_store(&r->notice_wanted, false);
         return true;

@@ -249,7 +249,7 @@ void spool_commit(struct spool *s, size_t size, const uint8_t *hash)
     segment_commit(g->base + end, size, g->info.salt ^ s->next, hash);
     atomic_store_explicit(&g->end, end + segment_frame_size(size), memory_order_release);
     atomic_store_explicit(&g->last, s->next, memory_order_release);
-    atomic_store_explicit(&s->committed, s->next, memory_order_release);
+    atomic_store(&s->committed, s->next); /* sequentially consistent: see recorder_want_notice */
     memcpy(s->previous, hash, SEGMENT_HASH_SIZE);
     s->next++;
 }
@@ -275,7 +275,7 @@ enum err spool_start_segment(struct spool *s, uint64_t first, const uint8_t *pre
 
 uint64_t spool_committed(const struct spool *s)
 {
-    return atomic_load_explicit(&s->committed, memory_order_acquire);
+    return atomic_load(&s->committed);
 }
 
 uint64_t spool_synced(const struct spool *s)

@@ -33,7 +33,7 @@ struct control_fixture {
     bool kill_finds;
     size_t open_sessions;
     _Atomic int tokens_asked;
-    const char *token; /* what the token source gives; NULL: it fails */
+    _Atomic(const char *) token; /* what the token source gives; NULL: it fails */
 };
 
 int control_fixture_setup(void **state);

@@ -41,6 +41,16 @@ static void wait_for_renewal(struct control *c)
 
 /* ---- the reply ---- */
 
+/* It has done its work, and no other enrolment would be granted for it. */
+static void forget_join_token(struct control *c)
+{
+    if (c->join_token != NULL) {
+        bytes_wipe(c->join_token, strlen(c->join_token));
+        free(c->join_token);
+        c->join_token = NULL;
+    }
+}
+
 static void take_reply(struct control *c, const Chaperone__V1__EnrolResponse *response)
 {
     struct err_text why = {.text = ""};
@@ -51,6 +61,7 @@ static void take_reply(struct control *c, const Chaperone__V1__EnrolResponse *re
         return;
     }
     backoff_reset(&c->enrolment.backoff);
+    forget_join_token(c);
     tunnel_release(c->enrolment.tunnel);
     c->enrolment.tunnel = NULL;
     log_event(c->log, LOG_INFO, "certificate_issued",

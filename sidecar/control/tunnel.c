@@ -102,6 +102,7 @@ static void pump(struct pipe *p, struct conn *from, struct conn *to)
         break;
     case CONN_FAILED: pipe_close(p); break;
     }
+    bytes_wipe(chunk, n); /* tokens go this way, and credentials come */
 }
 
 static void on_local_readable(void *context)
