@@ -252,3 +252,24 @@ def test_a_client_that_does_not_read_is_not_buffered_without_end(stack):
             with open(f"/proc/{pid}/status", encoding="ascii") as f:
                 peak = max(peak, int(f.read().split("VmRSS:")[1].split()[0]))
         assert peak < 200 << 10
+
+
+def test_settings_of_the_startup_packet_are_decided_as_set(stack):
+    marker = "chaperone_startup_probe"
+    done = stack.psql("-Atc", f"SHOW search_path; SELECT '{marker}'",
+                      PGOPTIONS=r"-c search_path=pg_catalog,public --statement-timeout=5000")
+    assert done.stdout.splitlines()[0] == "pg_catalog,public"
+    intent = stack.wait_for(lambda r: r["kind"] == "intent" and marker in (r["text"] or ""))
+    texts = {r["text"]: r for r in stack.search("--session", intent["session"])
+             if r["kind"] == "intent" and r["command"] == "SET"}
+    assert set(texts) == {"SET \"search_path\" TO 'pg_catalog,public'",
+                          "SET \"statement_timeout\" TO '5000'"}
+
+
+@pytest.mark.parametrize("options", ["-B 100", "-c", "-c novalue", "--", "work_mem=1"])
+def test_options_that_are_not_understood_are_refused(stack, options):
+    with Wire(stack.port) as w:
+        w.send(startup(options=options))
+        kind, body = w.read()
+        assert kind == b"E" and fields(body)["S"] == "FATAL"
+        assert w.closed()
