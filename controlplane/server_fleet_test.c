@@ -6,7 +6,10 @@
 #include "controlplane/testing/fixture.h"
 
 /* Any policy but the default one. */
-#define POLICY_TEXT "rules: []\n"
+#define POLICY_TEXT                                                                                \
+    "version: 1\n"                                                                                 \
+    "rules:\n"                                                                                     \
+    "  - {name: reading, effect: allow, match: {sql: {commands: [read]}}}\n"
 
 static const char session[] = "0199e9a2-0000-7000-8000-00000000000a";
 
