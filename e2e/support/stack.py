@@ -23,7 +23,7 @@ class Stack:
     """`chaperone dev --dir DIR`; start again with the same dir to resume."""
 
     def __init__(self, postgres, database="postgres", directory=None, policy=None, identity=None,
-                 port=None):
+                 port=None, more=()):
         self.postgres = postgres
         self.database = database
         self.owns_dir = directory is None
@@ -31,6 +31,7 @@ class Stack:
         self.port = port or free_port()
         self.policy = policy
         self.identity = identity
+        self.more = more
         self.process = None
         self.said = []
         self.start()
@@ -42,6 +43,7 @@ class Stack:
             command += ["--policy", self.policy]
         if self.identity:
             command += ["--identity", self.identity]
+        command += self.more
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         text=True)
         self._stderr = threading.Thread(target=self._collect, daemon=True)
@@ -137,6 +139,14 @@ class Stack:
         return self.wait_for(lambda r: r["kind"] == "outcome"
                              and r["operation"] == intent["operation"],
                              "--session", intent["session"])
+
+    def conversation(self, name):
+        """All records of the session with this application_name, with rows; waits for its end."""
+        opened = self.wait_for(lambda r: r["kind"] == "session_opened"
+                               and r["application_name"] == name)
+        self.wait_for(lambda r: r["kind"] == "session_closed", "--session", opened["session"])
+        shown = self.chaperone("audit", "show", opened["session"], "--json").stdout
+        return [json.loads(line) for line in shown.splitlines()]
 
     def pid_of(self, name):
         """The process id of a part: "chaperone-sidecar", "chaperone-controlplane"."""
