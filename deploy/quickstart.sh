@@ -203,16 +203,16 @@ tell_story() {
 stay() {
     mkdir "$work/bin"
     ln -s "$bin/cli/chaperone" "$work/bin/chaperone"
-    local chaperone=$work/bin/chaperone dir=$work/chaperone
     cat <<END
 
 ${bold}It stays up. In another terminal:${plain}
+  export PATH=$work/bin:\$PATH DIR=$work/chaperone
   $psql_command
-  $chaperone audit tail --dir $dir
-  $chaperone audit search --table customers --dir $dir
-  $chaperone session list --all --dir $dir
-  $chaperone audit show SESSION --dir $dir
-  $chaperone --help
+  chaperone audit tail --dir \$DIR
+  chaperone audit search --table customers --dir \$DIR
+  chaperone session list --all --dir \$DIR
+  chaperone audit show SESSION --dir \$DIR
+  chaperone --help
 
 ${bold}To stop it and remove everything:${plain} Ctrl-C here, or \`kill $$\`.
 END

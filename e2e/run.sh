@@ -101,16 +101,14 @@ build() {
 
 # Sanitizers write a file each time they find something: each is a failure, whatever the test said.
 sanitize() {
-    local suppressions=$root/e2e/lsan-suppressions.txt
     mkdir -p "$work/$section-reports"
     export ASAN_OPTIONS="detect_leaks=1:log_path=$work/$section-reports/asan"
     export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:log_path=$work/$section-reports/ubsan"
-    export LSAN_OPTIONS="print_suppressions=0:suppressions=$suppressions"
 }
 
 count_reports() {
     local report
-    unset ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
+    unset ASAN_OPTIONS UBSAN_OPTIONS
     for report in "$work/$section-reports"/*; do
         [ -e "$report" ] || continue
         head -n 60 "$report"
