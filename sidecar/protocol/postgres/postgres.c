@@ -151,8 +151,7 @@ static void on_close(void *context)
     postgres_abandon(context);
 }
 
-/* ---- for all files
- * --------------------------------------------------------------------------------- */
+/* ---- for all files ---- */
 
 void postgres_set_state(struct postgres *p, enum pg_state state)
 {

@@ -135,6 +135,9 @@ struct pg_operation {
     /* Refused before the policy is asked; NULL message: not. */
     struct pg_refusal refused;
 };
+/* Fills commands and objects into `m`, or `*refused`. */
+void postgres_understand(struct postgres *p, const struct pg_operation *op,
+                         Chaperone__V1__Intent *m, struct pg_refusal *refused);
 bool postgres_decide(struct postgres *p, const struct pg_operation *op,
                      struct protocol_verdict *verdict, struct pg_refusal *out_refusal);
 Chaperone__V1__Parameter **
@@ -148,12 +151,28 @@ enum protocol_step postgres_refuse(struct postgres *p, uint8_t type,
 
 /* postgres_target.c */
 enum protocol_step postgres_target_bytes(struct postgres *p, struct bytes in, size_t *out_used);
+
+/* postgres_outcome.c */
+/* Forgets what was gathered of an answer. */
+void postgres_answer_reset(struct postgres *p);
+/* Bytes as the agent gets them: data goes into the digest, all into the recorded part, up to its
+ * cap. */
+void postgres_absorb(struct postgres *p, struct bytes b, bool is_data);
 /* Writes the outcome of an operation; 0 operation: nothing. False: it could not be recorded. */
 bool postgres_outcome(struct postgres *p, uint64_t operation, uint64_t intent_sequence,
                       int64_t started_ns, Chaperone__V1__Status status);
+/* The same, without what the running answer has gathered: for one that is not being answered. */
+bool postgres_outcome_alone(struct postgres *p, uint64_t operation, uint64_t intent_sequence,
+                            Chaperone__V1__Status status);
+/* For pg_names_clear: a portal that was never executed gets its outcome. */
 void postgres_drop_portal(void *context, void *object);
 /* Outcomes (unknown) for all that is still open. */
 void postgres_abandon(struct postgres *p);
+
+/* postgres_error.c */
+enum protocol_step postgres_on_error(struct postgres *p, struct bytes message, struct bytes body);
+/* Cut where it does not fit, always terminated. */
+void postgres_copy_text(char *out, size_t size, struct bytes text);
 
 /* postgres_cancel.c: a cancel request to the target, on a second connection. */
 void postgres_cancel(struct postgres *p);

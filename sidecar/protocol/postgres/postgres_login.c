@@ -12,8 +12,7 @@ enum {
         32, /* of PG_LOGIN_SLICE iterations: a target may not stop the loop for longer */
 };
 
-/* ---- the agent's startup
- * -------------------------------------------------------------------------- */
+/* ---- the agent's startup ---- */
 
 static enum protocol_step malformed(struct postgres *p)
 {
@@ -205,8 +204,7 @@ enum protocol_step postgres_token_bytes(struct postgres *p, struct bytes in, siz
     return PROTOCOL_WAIT;
 }
 
-/* ---- the grant
- * -------------------------------------------------------------------------------------- */
+/* ---- the grant ---- */
 
 static char *copy_secret(const ProtobufCBinaryData *data)
 {
@@ -248,8 +246,7 @@ enum protocol_step postgres_refused(struct postgres *p, enum err code, const cha
     return postgres_fatal(p, sqlstate, text, "refused");
 }
 
-/* ---- the target's login
- * -------------------------------------------------------------------------------- */
+/* ---- the target's login ---- */
 
 static enum protocol_step target_failed(struct postgres *p, const char *sqlstate, const char *why)
 {

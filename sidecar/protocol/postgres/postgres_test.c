@@ -9,8 +9,7 @@
 #include "sidecar/protocol/postgres/pg_write.h"
 #include "sidecar/protocol/postgres/postgres_fixture.h"
 
-/* ---- messages
- * ------------------------------------------------------------------------------------ */
+/* ---- messages ---- */
 
 static void ok(enum err e)
 {
@@ -126,8 +125,7 @@ static void target(struct test *t)
     buffer_clear(&t->b);
 }
 
-/* ---- tests
- * --------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 static void test_query_is_forwarded_unchanged_and_recorded(void **state)
 {

@@ -1,0 +1,246 @@
+/* What an operation is: its text understood, what the agent declares about it, the policy's word,
+ * the intent and, when it is refused, its outcome. */
+#include <stdio.h>
+
+#include "sidecar/protocol/postgres/postgres_internal.h"
+
+static const char *transaction_name(const struct postgres *p)
+{
+    return p->transaction == 'T' ? "open" : p->transaction == 'E' ? "failed" : "idle";
+}
+
+static bool has_high_bytes(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] >= 0x80) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What we would read differently from the server is not read at all. */
+static const char *why_ambiguous(const struct postgres *p, struct bytes text)
+{
+    if (!p->is_ascii_safe && has_high_bytes(text)) {
+        return "in this client_encoding Chaperone cannot tell a statement's quotes for sure; use "
+               "UTF8";
+    }
+    if (!p->standard_strings && text.size > 0 && memchr(text.data, '\\', text.size) != NULL) {
+        return "with standard_conforming_strings off Chaperone takes no backslash in a statement";
+    }
+    return NULL;
+}
+
+static bool add_objects(struct arena *scratch, const struct sql_analysis *a,
+                        Chaperone__V1__Intent *m)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < a->statement_count; i++) {
+        total += a->statements[i].object_count;
+    }
+    m->commands = arena_alloc(scratch, (a->statement_count + 1) * sizeof(*m->commands));
+    m->objects = arena_alloc(scratch, (total + 1) * sizeof(*m->objects));
+    Chaperone__V1__Object *objects = arena_alloc(scratch, (total + 1) * sizeof(*objects));
+    if (m->commands == NULL || m->objects == NULL || objects == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < a->statement_count; i++) {
+        const struct sql_statement *s = &a->statements[i];
+        m->commands[m->n_commands++] = (char *)s->command;
+        for (size_t j = 0; j < s->object_count; j++) {
+            Chaperone__V1__Object *o = &objects[m->n_objects];
+            chaperone__v1__object__init(o);
+            o->kind = (char *)sql_kind_name(s->objects[j].kind);
+            o->name = (char *)s->objects[j].text;
+            o->access = (char *)sql_access_name(s->objects[j].access);
+            m->objects[m->n_objects++] = o;
+        }
+    }
+    return true;
+}
+
+/* A function of the fast path is known by its number only. */
+static bool add_function(struct arena *scratch, const char *function, Chaperone__V1__Intent *m)
+{
+    Chaperone__V1__Object *o = arena_alloc(scratch, sizeof(*o));
+    m->commands = arena_alloc(scratch, sizeof(*m->commands));
+    m->objects = arena_alloc(scratch, sizeof(*m->objects));
+    if (o == NULL || m->commands == NULL || m->objects == NULL) {
+        return false;
+    }
+    chaperone__v1__object__init(o);
+    o->kind = (char *)"function";
+    o->name = (char *)function;
+    o->access = (char *)"call";
+    m->commands[m->n_commands++] = (char *)"FUNCTION CALL";
+    m->objects[m->n_objects++] = o;
+    return true;
+}
+
+static const struct pg_refusal out_of_memory = {.sqlstate = PG_SQLSTATE_OUT_OF_MEMORY,
+                                                .message = "out of memory"};
+
+void postgres_understand(struct postgres *p, const struct pg_operation *op,
+                         Chaperone__V1__Intent *m, struct pg_refusal *refused)
+{
+    if (op->function != NULL) {
+        if (!add_function(p->shared->scratch, op->function, m)) {
+            *refused = out_of_memory;
+        }
+        return;
+    }
+    const char *ambiguous = why_ambiguous(p, op->text);
+    if (ambiguous != NULL) {
+        *refused = (struct pg_refusal){.sqlstate = PG_SQLSTATE_FEATURE_NOT_SUPPORTED,
+                                       .message = ambiguous};
+        return;
+    }
+    const struct sql_analysis *a = NULL;
+    struct sql_error error = {0};
+    enum err e = sql_cache_analyse(p->shared->sql, op->text, &a, &error);
+    if (e != OK) {
+        char *message = arena_copy_string(p->shared->scratch, bytes_of_string(error.message));
+        char *sqlstate = arena_copy_string(p->shared->scratch, bytes_of_string(error.sqlstate));
+        *refused = (struct pg_refusal){
+            .sqlstate =
+                sqlstate == NULL || sqlstate[0] == '\0' ? PG_SQLSTATE_SYNTAX_ERROR : sqlstate,
+            .message = message == NULL ? "the statement cannot be parsed" : message,
+            .hint = "Chaperone passes on only what it can parse.",
+            .position = error.position};
+        return;
+    }
+    if (!add_objects(p->shared->scratch, a, m)) {
+        *refused = out_of_memory;
+    }
+}
+
+static Chaperone__V1__Stated *new_stated(struct arena *scratch, const char *text,
+                                         const char *source)
+{
+    Chaperone__V1__Stated *s = arena_alloc(scratch, sizeof(*s));
+    if (s != NULL) {
+        chaperone__v1__stated__init(s);
+        s->text = (char *)text;
+        s->assurance = CHAPERONE__V1__ASSURANCE__DECLARED;
+        s->source = (char *)source;
+    }
+    return s;
+}
+
+static void add_notes(struct arena *scratch, const struct sql_note *notes, size_t count,
+                      const char *source, Chaperone__V1__Intent *m)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *value = arena_copy_string(scratch, notes[i].value);
+        if (value == NULL) {
+            return;
+        }
+        if (notes[i].kind == SQL_NOTE_ON_BEHALF_OF) {
+            Chaperone__V1__Delegate *d = arena_alloc(scratch, sizeof(*d));
+            if (d != NULL) {
+                chaperone__v1__delegate__init(d);
+                d->subject = value;
+                d->assurance = CHAPERONE__V1__ASSURANCE__DECLARED;
+                d->source = (char *)source;
+                m->on_behalf_of[m->n_on_behalf_of++] = d;
+            }
+            continue;
+        }
+        Chaperone__V1__Stated *s = new_stated(scratch, value, source);
+        if (s != NULL) {
+            m->reasons[m->n_reasons++] = s;
+        }
+    }
+}
+
+/* `/ * reason: ... * /`: what the agent says about itself, in this statement and in its name. */
+static void add_declared(struct postgres *p, struct bytes text, Chaperone__V1__Intent *m)
+{
+    struct arena *scratch = p->shared->scratch;
+    struct sql_note here[SQL_NOTES_MAX], named[SQL_NOTES_MAX];
+    size_t here_count = sql_comments_read(text, here);
+    size_t named_count = sql_notes_read(p->application_name, named);
+    size_t count = here_count + named_count;
+    if (count == 0) {
+        return;
+    }
+    m->reasons = arena_alloc(scratch, count * sizeof(*m->reasons));
+    m->on_behalf_of = arena_alloc(scratch, count * sizeof(*m->on_behalf_of));
+    if (m->reasons != NULL && m->on_behalf_of != NULL) {
+        add_notes(scratch, here, here_count, "sql_comment", m);
+        add_notes(scratch, named, named_count, "application_name", m);
+    }
+}
+
+static void set_text(struct postgres *p, struct bytes text, Chaperone__V1__Intent *m)
+{
+    m->text.data = (uint8_t *)text.data;
+    m->text.len = text.size;
+    m->text_size = text.size;
+    m->text_truncated = text.size > p->shared->statement_max;
+}
+
+static char *name_of(struct postgres *p, struct bytes name)
+{
+    char *copy = name.size == 0 ? NULL : arena_copy_string(p->shared->scratch, name);
+    return copy == NULL ? (char *)protobuf_c_empty_string : copy;
+}
+
+/* The words for the agent about a denial by policy. */
+static void word_denial(struct postgres *p, const struct protocol_verdict *verdict,
+                        struct pg_refusal *out)
+{
+    char text[400];
+    bool is_recorder = verdict->intent_sequence == 0;
+    (void)snprintf(text, sizeof(text), is_recorder ? "%s%s%s" : "denied by policy rule \"%s\"%s%s",
+                   is_recorder ? "" : verdict->rule,
+                   is_recorder || verdict->message == NULL || verdict->message[0] == '\0' ? ""
+                                                                                          : ": ",
+                   verdict->message == NULL ? "" : verdict->message);
+    char *copy = arena_copy_string(p->shared->scratch, bytes_of_string(text));
+    *out = (struct pg_refusal){
+        .sqlstate = is_recorder ? PG_SQLSTATE_DISK_FULL : PG_SQLSTATE_INSUFFICIENT_PRIVILEGE,
+        .message = copy == NULL ? "denied" : copy,
+        .hint = is_recorder ? "Chaperone does nothing that it cannot record." : NULL};
+}
+
+bool postgres_decide(struct postgres *p, const struct pg_operation *op,
+                     struct protocol_verdict *verdict, struct pg_refusal *out_refusal)
+{
+    Chaperone__V1__Intent m = CHAPERONE__V1__INTENT__INIT;
+    struct pg_refusal refused = op->refused;
+    m.verb = (char *)op->verb;
+    m.transaction = (char *)transaction_name(p);
+    m.statement_name = name_of(p, op->statement_name);
+    m.portal = name_of(p, op->portal);
+    m.parameters = op->parameters;
+    m.n_parameters = op->parameter_count;
+    set_text(p, op->text, &m);
+    if (refused.message == NULL) {
+        postgres_understand(p, op, &m, &refused);
+        add_declared(p, op->text, &m);
+    }
+    if (refused.message != NULL) {
+        m.verdict = CHAPERONE__V1__VERDICT__DENY;
+        m.rule = (char *)"understanding";
+        m.error = (char *)refused.message;
+    }
+    if (p->link->ops->decide(p->link, &m, verdict)) {
+        return true;
+    }
+    if (refused.message == NULL || verdict->intent_sequence == 0) {
+        word_denial(p, verdict, &refused);
+    }
+    *out_refusal = refused;
+    if (verdict->intent_sequence != 0) {
+        Chaperone__V1__Outcome outcome = CHAPERONE__V1__OUTCOME__INIT;
+        outcome.operation = verdict->operation;
+        outcome.intent_sequence = verdict->intent_sequence;
+        outcome.status = CHAPERONE__V1__STATUS__REFUSED;
+        outcome.error_code = (char *)refused.sqlstate;
+        outcome.error = (char *)refused.message;
+        (void)p->link->ops->outcome(p->link, &outcome);
+    }
+    return false;
+}
