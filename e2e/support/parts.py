@@ -150,12 +150,14 @@ class Parts(Stack):
         part.wait_for("listening")
         return part
 
-    def start_sidecar(self, wait="policy_active"):
+    def start_sidecar(self, ready=True):
+        """`ready`: sessions can be opened. Without, it only listens (the control plane is away)."""
         part = Part([SIDECAR, "--config", self.path("sidecar.yaml")], self.limits)
         self.parts["sidecar"] = part
         part.wait_for("listening")
-        if wait:
-            part.wait_for(wait)
+        deadline = time.monotonic() + 30
+        while ready and self.http("/readyz")[0] != 200:
+            assert time.monotonic() < deadline, part.log()
         return part
 
     @property

@@ -90,8 +90,9 @@ class Stack:
     def env(self, **more):
         """For an unmodified client: the sidecar's address, and no credential at all."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-        return dict(clean, PGHOST="127.0.0.1", PGPORT=str(self.port), PGUSER="agent",
-                    PGDATABASE=self.database, PGSSLMODE="disable", PGCONNECT_TIMEOUT="20", **more)
+        return {**clean, "PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "agent",
+                "PGDATABASE": self.database, "PGSSLMODE": "disable", "PGCONNECT_TIMEOUT": "20",
+                **more}
 
     def psql(self, *args, stdin=None, check=True, **env):
         return subprocess.run(["psql", "-X", *args], env=self.env(**env), input=stdin, check=check,
