@@ -41,25 +41,23 @@ static const struct config *config_of(const struct server *s)
 static enum err publish(struct server *s, const struct config *config, struct err_text *why)
 {
     struct policy_document document;
-    bool changed = false;
+    struct publisher_result result = {0};
     enum err e = policy_document_load(config->policy_file, &document, why);
     if (e != OK) {
         return e;
     }
-    if (config->policy_file == NULL) {
+    e = publisher_configure(s->publisher, buffer_bytes(&document.canonical), document.source,
+                            config->policy_file == NULL, &result, why);
+    policy_document_finish(&document);
+    if (e == OK) {
+        log_event(s->with.log, LOG_INFO, "policy_published",
+                  log_number("revision", (int64_t)result.revision), log_text("hash", result.hash),
+                  log_text("revision_is", result.changed ? "new" : "as before"));
+    }
+    if (e == OK && result.is_default) {
         log_event(s->with.log, LOG_WARN, "policy_absent",
                   log_text("meaning", "everything is allowed and recorded"));
     }
-    e = publisher_publish(s->publisher, buffer_bytes(&document.canonical), document.source,
-                          "configuration", &changed, why);
-    policy_document_finish(&document);
-    const struct publication *p = e == OK ? publisher_current(s->publisher) : NULL;
-    if (p != NULL) {
-        log_event(s->with.log, LOG_INFO, "policy_published",
-                  log_number("revision", (int64_t)p->revision), log_text("hash", p->hash),
-                  log_text("revision_is", changed ? "new" : "as before"));
-    }
-    publication_release(p);
     return e;
 }
 

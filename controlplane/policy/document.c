@@ -7,40 +7,66 @@
 #include "controlplane/store/store.h"
 #include "policies/policy.h"
 
-/* Sidecars compile the same bytes: one that would be refused there is refused here. */
-static enum err check(const char *path, struct bytes canonical, struct err_text *why)
+/* What the author wrote, so that errors name its lines; and the canonical bytes, which sidecars
+ * compile: a document that would be refused there is refused here. */
+static enum err check(const struct conf_node *root, struct bytes canonical, struct err_text *why)
 {
     struct policy *policy = NULL;
-    struct err_text reason = {0};
-    enum err e = policy_compile(canonical, 1, &policy, &reason);
+    enum err e = policy_compile_conf(root, 1, &policy, why);
     policy_destroy(policy);
-    return e == OK ? OK : err_set(why, e, "%.200s: %.300s", path, reason.text);
+    if (e == OK) {
+        policy = NULL;
+        e = policy_compile(canonical, 1, &policy, why);
+        policy_destroy(policy);
+    }
+    return e;
 }
 
-static enum err load(const char *path, struct policy_document *out, struct err_text *why)
+static enum err parse(const char *name, struct bytes text, struct policy_document *out,
+                      struct err_text *why)
 {
-    struct buffer source;
     struct conf *document = NULL;
     char *json = NULL;
-    buffer_init(&source, CONF_SIZE_MAX);
-    enum err e = files_read(path, &source, why);
-    if (e == OK) {
-        e = conf_load_text(path, buffer_bytes(&source), &document, why);
-    }
+    enum err e = conf_load_text(name, text, &document, why);
     if (e == OK) {
         json = conf_to_json(conf_root(document));
-        out->source = bytes_to_string(buffer_bytes(&source));
+        out->source = bytes_to_string(text);
         e = json == NULL || out->source == NULL
                 ? ERR_NO_MEMORY
                 : buffer_append(&out->canonical, bytes_of_string(json));
     }
     if (e == OK) {
-        e = check(path, buffer_bytes(&out->canonical), why);
+        e = check(conf_root(document), buffer_bytes(&out->canonical), why);
     }
     free(json);
     conf_destroy(document);
+    return e;
+}
+
+static enum err load(const char *path, struct policy_document *out, struct err_text *why)
+{
+    struct buffer source;
+    buffer_init(&source, CONF_SIZE_MAX);
+    enum err e = files_read(path, &source, why);
+    if (e == OK) {
+        e = parse(path, buffer_bytes(&source), out, why);
+    }
     buffer_finish(&source);
     return e;
+}
+
+enum err policy_document_parse(const char *name, struct bytes text, struct policy_document *out,
+                               struct err_text *why)
+{
+    struct policy_document document = {.source = NULL};
+    buffer_init(&document.canonical, STORE_DOCUMENT_SIZE_MAX);
+    enum err e = parse(name, text, &document, why);
+    if (e != OK) {
+        policy_document_finish(&document);
+        return e;
+    }
+    *out = document;
+    return OK;
 }
 
 enum err policy_document_load(const char *path, struct policy_document *out, struct err_text *why)

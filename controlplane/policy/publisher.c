@@ -8,6 +8,8 @@
 
 enum { ARENA_BLOCK = 64 << 10, ARENA_CAP = 64 << 20, SIGNED_SIZE = 160 };
 
+static const char default_author[] = "default";
+
 struct shared {
     struct publication publication; /* the first member: what callers hold */
     atomic_int references;
@@ -137,8 +139,8 @@ static bool is_same(const struct publisher *p, const struct store_policy *latest
            latest->signature.size == sizeof(publication->signature);
 }
 
-static enum err store_new(struct publisher *p, struct shared *s, const char *source,
-                          const char *created_by)
+static enum err store_new(struct publisher *p, struct shared *s,
+                          const struct publisher_draft *draft)
 {
     enum err e = sign(p, &s->publication);
     if (e != OK) {
@@ -151,8 +153,9 @@ static enum err store_new(struct publisher *p, struct shared *s, const char *sou
                                         .signature = bytes_of(n->signature, sizeof(n->signature)),
                                         .public_key =
                                             bytes_of(n->public_key, sizeof(n->public_key)),
-                                        .source = source,
-                                        .created_by = created_by,
+                                        .source = draft->source,
+                                        .created_by = draft->created_by,
+                                        .message = draft->message,
                                         .created_ns = clock_wall(&p->clock)};
     return store_policy_add(p->store, &policy);
 }
@@ -166,46 +169,148 @@ static void set_current(struct publisher *p, struct shared *s)
     publication_release(before == NULL ? NULL : &before->publication);
 }
 
-/* With `publishing` held. */
-static enum err publish(struct publisher *p, struct arena *arena, struct bytes document,
-                        const char *source, const char *created_by, bool *out_changed)
+/* With `publishing` held. `latest` has the revision 0 when there is none. */
+static enum err publish(struct publisher *p, const struct store_policy *latest,
+                        const struct publisher_draft *draft, bool always,
+                        struct publisher_result *out)
 {
-    struct store_policy latest = {0};
-    enum err e = store_policy_latest(p->store, arena, &latest);
-    if (e != OK && e != ERR_NOT_FOUND) {
-        return e;
-    }
-    struct shared *s = make_shared(p, latest.revision, document);
+    struct shared *s = make_shared(p, latest->revision, draft->document);
     if (s == NULL) {
         return ERR_NO_MEMORY;
     }
-    bool same = e == OK && is_same(p, &latest, &s->publication);
+    enum err e = OK;
+    bool same = !always && latest->revision != 0 && is_same(p, latest, &s->publication);
     if (same) {
-        memcpy(s->publication.signature, latest.signature.data, latest.signature.size);
-        e = OK;
+        memcpy(s->publication.signature, latest->signature.data, latest->signature.size);
     } else {
-        s->publication.revision = latest.revision + 1;
-        e = store_new(p, s, source, created_by);
+        s->publication.revision = latest->revision + 1;
+        e = store_new(p, s, draft);
     }
     if (e != OK) {
         publication_release(&s->publication);
         return e;
     }
+    out->revision = s->publication.revision;
+    memcpy(out->hash, s->publication.hash, sizeof(out->hash));
+    out->changed = !same;
     set_current(p, s);
-    *out_changed = !same;
     return OK;
 }
 
-enum err publisher_publish(struct publisher *publisher, struct bytes document, const char *source,
-                           const char *created_by, bool *out_changed, struct err_text *why)
+static enum err read_latest(struct publisher *p, struct arena *arena, struct store_policy *out)
+{
+    *out = (struct store_policy){0};
+    enum err e = store_policy_latest(p->store, arena, out);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static enum err fail(struct err_text *why, enum err e)
+{
+    return e == OK ? OK : err_set(why, e, "the policy cannot be published: %s", err_name(e));
+}
+
+enum err publisher_publish(struct publisher *publisher, const struct publisher_draft *draft,
+                           struct publisher_result *out, struct err_text *why)
+{
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    struct store_policy latest;
+    if (arena == NULL) {
+        return fail(why, ERR_NO_MEMORY);
+    }
+    (void)pthread_mutex_lock(&publisher->publishing);
+    enum err e = read_latest(publisher, arena, &latest);
+    if (e != OK) {
+        (void)fail(why, e);
+    } else if (draft->expect != 0 && draft->expect != latest.revision) {
+        e = err_set(why, ERR_EXISTS,
+                    "the newest revision is %" PRIu64 ", not %" PRIu64
+                    ": somebody else published meanwhile",
+                    latest.revision, draft->expect);
+    } else {
+        e = fail(why, publish(publisher, &latest, draft, false, out));
+    }
+    (void)pthread_mutex_unlock(&publisher->publishing);
+    arena_destroy(arena);
+    return e;
+}
+
+/* --- the configuration's -------------------------------------------------------------------------
+ */
+
+/* The hash of the last document that the configuration gave; "" when it never did. */
+static enum err find_configured(struct publisher *p, uint64_t newest, struct arena *arena,
+                                char out_hash[PUBLISHER_HASH_SIZE])
+{
+    out_hash[0] = '\0';
+    for (uint64_t revision = newest; revision > 0; revision--) {
+        struct store_policy policy;
+        arena_reset(arena);
+        enum err e = store_policy_get(p->store, revision, arena, &policy);
+        if (e == OK && strcmp(policy.created_by, PUBLISHER_CONFIGURATION) == 0) {
+            (void)snprintf(out_hash, PUBLISHER_HASH_SIZE, "%s", policy.hash);
+            return OK;
+        }
+        if (e != OK && e != ERR_NOT_FOUND) {
+            return e;
+        }
+    }
+    return OK;
+}
+
+static enum err was_given(struct publisher *p, uint64_t newest, struct bytes document, bool *out)
+{
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    uint8_t hash[CRYPTO_SHA256_SIZE];
+    char hex[PUBLISHER_HASH_SIZE], before[PUBLISHER_HASH_SIZE];
+    enum err e = arena == NULL ? ERR_NO_MEMORY : find_configured(p, newest, arena, before);
+    crypto_sha256_of(document, hash);
+    crypto_hex_encode(bytes_of(hash, sizeof(hash)), hex);
+    *out = e == OK && strcmp(hex, before) == 0;
+    arena_destroy(arena);
+    return e;
+}
+
+/* With `publishing` held. */
+static enum err configure(struct publisher *p, struct arena *arena, struct bytes document,
+                          const char *source, bool is_default, struct publisher_result *out)
+{
+    struct publisher_draft draft = {
+        .document = document,
+        .source = source,
+        .created_by = is_default ? default_author : PUBLISHER_CONFIGURATION,
+    };
+    struct store_policy latest;
+    bool stays = false;
+    enum err e = read_latest(p, arena, &latest);
+    if (e == OK && latest.revision != 0) {
+        stays = is_default;
+        e = is_default ? OK : was_given(p, latest.revision, document, &stays);
+    }
+    if (e == OK && stays) { /* again, in case that the key is a new one */
+        draft = (struct publisher_draft){.document = latest.document,
+                                         .source = latest.source,
+                                         .created_by = latest.created_by,
+                                         .message = latest.message};
+    }
+    if (e == OK) {
+        e = publish(p, &latest, &draft, !stays, out);
+    }
+    if (e == OK) {
+        out->is_default = strcmp(draft.created_by, default_author) == 0;
+    }
+    return e;
+}
+
+enum err publisher_configure(struct publisher *publisher, struct bytes document, const char *source,
+                             bool is_default, struct publisher_result *out, struct err_text *why)
 {
     struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
     if (arena == NULL) {
-        return ERR_NO_MEMORY;
+        return fail(why, ERR_NO_MEMORY);
     }
     (void)pthread_mutex_lock(&publisher->publishing);
-    enum err e = publish(publisher, arena, document, source, created_by, out_changed);
+    enum err e = configure(publisher, arena, document, source, is_default, out);
     (void)pthread_mutex_unlock(&publisher->publishing);
     arena_destroy(arena);
-    return e == OK ? OK : err_set(why, e, "the policy cannot be published: %s", err_name(e));
+    return fail(why, e);
 }

@@ -46,11 +46,22 @@ static int teardown(void **state)
 
 static bool publish(struct fixture *f, const char *document)
 {
-    bool changed = false;
-    assert_int_equal(publisher_publish(f->publisher, bytes_of_string(document), "source", "test",
-                                       &changed, NULL),
+    const struct publisher_draft draft = {
+        .document = bytes_of_string(document), .source = "source", .created_by = "test"};
+    struct publisher_result result = {0};
+    assert_int_equal(publisher_publish(f->publisher, &draft, &result, NULL), OK);
+    return result.changed;
+}
+
+static bool configure(struct fixture *f, const char *document)
+{
+    bool is_default = document == NULL;
+    struct publisher_result result = {0};
+    assert_int_equal(publisher_configure(f->publisher,
+                                         bytes_of_string(is_default ? "{}" : document), "",
+                                         is_default, &result, NULL),
                      OK);
-    return changed;
+    return result.changed;
 }
 
 /* As a sidecar checks it. */
@@ -112,6 +123,63 @@ static void a_new_key_signs_a_new_revision(void **state)
     assert_current(f, 2, "{\"a\":1}");
 }
 
+static void the_configuration_counts_when_it_changes(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(configure(f, "{\"a\":1}"));
+    assert_true(publish(f, "{\"a\":2}"));
+    assert_false(configure(f, "{\"a\":1}"));
+    assert_current(f, 2, "{\"a\":2}");
+    assert_true(configure(f, "{\"a\":3}"));
+    assert_current(f, 3, "{\"a\":3}");
+    /* The same as the newest, but from now on what the configuration gave. */
+    assert_true(publish(f, "{\"a\":4}"));
+    assert_true(configure(f, "{\"a\":4}"));
+    assert_true(publish(f, "{\"a\":5}"));
+    assert_false(configure(f, "{\"a\":4}"));
+    assert_current(f, 6, "{\"a\":5}");
+}
+
+static void the_default_is_only_for_an_empty_store(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(configure(f, NULL));
+    assert_current(f, 1, "{}");
+    assert_true(publish(f, "{\"a\":1}"));
+    assert_false(configure(f, NULL));
+    assert_current(f, 2, "{\"a\":1}");
+}
+
+static void a_new_key_signs_what_was_pushed(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(configure(f, "{}"));
+    assert_true(publish(f, "{\"a\":1}"));
+    publisher_destroy(f->publisher);
+    f->publisher = NULL;
+    assert_int_equal(unlink(f->key), 0);
+    assert_int_equal(publisher_create(f->store, f->key, &f->clock, &f->publisher, NULL), OK);
+    assert_true(configure(f, "{}"));
+    assert_current(f, 3, "{\"a\":1}");
+}
+
+static void an_author_who_knows_an_older_one_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(publish(f, "{\"a\":1}"));
+    assert_true(publish(f, "{\"a\":2}"));
+    struct publisher_draft draft = {
+        .document = bytes_of_string("{\"a\":3}"), .source = "", .created_by = "test", .expect = 1};
+    struct publisher_result result = {0};
+    struct err_text why = {0};
+    assert_int_equal(publisher_publish(f->publisher, &draft, &result, &why), ERR_EXISTS);
+    assert_non_null(strstr(why.text, "revision is 2, not 1"));
+    assert_current(f, 2, "{\"a\":2}");
+    draft.expect = 2;
+    assert_int_equal(publisher_publish(f->publisher, &draft, &result, NULL), OK);
+    assert_int_equal(result.revision, 3);
+}
+
 static void one_that_is_held_outlives_the_next(void **state)
 {
     struct fixture *f = *state;
@@ -139,6 +207,10 @@ int main(void)
         CASE(a_change_makes_a_revision_and_the_same_again_none),
         CASE(revisions_go_on_after_a_restart),
         CASE(a_new_key_signs_a_new_revision),
+        CASE(the_configuration_counts_when_it_changes),
+        CASE(the_default_is_only_for_an_empty_store),
+        CASE(a_new_key_signs_what_was_pushed),
+        CASE(an_author_who_knows_an_older_one_is_refused),
         CASE(one_that_is_held_outlives_the_next),
         CASE(a_key_that_others_may_read_is_refused),
     };

@@ -13,6 +13,10 @@ static const struct access_rule rules[] = {
     {"chaperone.v1.Audit", "Tail", ACCESS_OPERATOR, CONFIG_ADMIN | CONFIG_AUDITOR},
     {"chaperone.v1.Sessions", "List", ACCESS_OPERATOR, ROLE_ANY},
     {"chaperone.v1.Sessions", "Kill", ACCESS_OPERATOR, CONFIG_ADMIN},
+    {"chaperone.v1.Policies", "Push", ACCESS_OPERATOR, CONFIG_ADMIN},
+    {"chaperone.v1.Policies", "Rollback", ACCESS_OPERATOR, CONFIG_ADMIN},
+    {"chaperone.v1.Policies", "List", ACCESS_OPERATOR, CONFIG_ADMIN | CONFIG_AUDITOR},
+    {"chaperone.v1.Policies", "Get", ACCESS_OPERATOR, CONFIG_ADMIN | CONFIG_AUDITOR},
     {"chaperone.v1.Administration", "CreateJoinToken", ACCESS_OPERATOR, CONFIG_ADMIN},
     {"chaperone.v1.Administration", "Status", ACCESS_OPERATOR, ROLE_ANY},
 };

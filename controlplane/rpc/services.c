@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "api/operator.pb-c.h"
+#include "api/policy.pb-c.h"
 #include "api/sidecar.pb-c.h"
 #include "controlplane/rpc/services_internal.h"
 
@@ -131,6 +132,10 @@ STREAM("Audit", "Search", reading_search)
 STREAM("Audit", "Tail", reading_tail)
 UNARY("Sessions", "List", sessions_list)
 UNARY("Sessions", "Kill", sessions_kill)
+UNARY("Policies", "Push", policies_push)
+UNARY("Policies", "Rollback", policies_rollback)
+UNARY("Policies", "List", policies_list)
+UNARY("Policies", "Get", policies_get)
 UNARY("Administration", "CreateJoinToken", administration_create_join_token)
 UNARY("Administration", "Status", administration_status)
 
@@ -152,6 +157,12 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
     static const struct rpc_method sessions[] = {{.name = "List", .unary = sessions_list_entry},
                                                  {.name = "Kill", .unary = sessions_kill_entry},
                                                  {.name = NULL}};
+    static const struct rpc_method policies[] = {
+        {.name = "Push", .unary = policies_push_entry},
+        {.name = "Rollback", .unary = policies_rollback_entry},
+        {.name = "List", .unary = policies_list_entry},
+        {.name = "Get", .unary = policies_get_entry},
+        {.name = NULL}};
     static const struct rpc_method administration[] = {
         {.name = "CreateJoinToken", .unary = administration_create_join_token_entry},
         {.name = "Status", .unary = administration_status_entry},
@@ -165,6 +176,7 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
         {&chaperone__v1__audit_ingest__descriptor, ingest},
         {&chaperone__v1__audit__descriptor, audit},
         {&chaperone__v1__sessions__descriptor, sessions},
+        {&chaperone__v1__policies__descriptor, policies},
         {&chaperone__v1__administration__descriptor, administration},
     };
     enum err e = OK;

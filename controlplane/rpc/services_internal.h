@@ -42,9 +42,10 @@ unary_handler session_open;                     /* session_open.c */
 stream_handler watch_open;                      /* watch.c */
 unary_handler ship_resume;                      /* ship.c */
 stream_handler ship_open;
-stream_handler reading_search, reading_tail;                           /* reading.c */
-unary_handler sessions_list, sessions_kill;                            /* sessions.c */
-unary_handler administration_create_join_token, administration_status; /* administration.c */
+stream_handler reading_search, reading_tail;                                 /* reading.c */
+unary_handler sessions_list, sessions_kill;                                  /* sessions.c */
+unary_handler policies_push, policies_rollback, policies_list, policies_get; /* policies.c */
+unary_handler administration_create_join_token, administration_status;       /* administration.c */
 
 /* Answers OK with a copy of `message`, which may be on the stack. */
 void services_reply(const ProtobufCMessage *message, ProtobufCMessage **out_reply,

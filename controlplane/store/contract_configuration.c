@@ -183,6 +183,7 @@ static void test_policies_go_forward_only(void **state)
                                   .document = bytes_of("{\0}", 3),
                                   .signature = bytes_of("sig", 3),
                                   .created_by = "ann",
+                                  .message = "a first one",
                                   .created_ns = 5};
     struct store_policy got;
     assert_int_equal(store_policy_latest(t->store, t->arena, &got), ERR_NOT_FOUND);
@@ -192,15 +193,18 @@ static void test_policies_go_forward_only(void **state)
     assert_int_equal(store_policy_add(t->store, &policy), ERR_EXISTS);
     policy.revision = 3;
     policy.hash = "cd";
+    policy.message = NULL;
     assert_int_equal(store_policy_add(t->store, &policy), OK);
     contract_reopen(t);
     assert_int_equal(store_policy_latest(t->store, t->arena, &got), OK);
     assert_int_equal(got.revision, 3);
     assert_string_equal(got.hash, "cd");
+    assert_string_equal(got.message, "");
     assert_int_equal(store_policy_get(t->store, 2, t->arena, &got), OK);
     assert_true(bytes_equal(got.document, policy.document));
     assert_true(bytes_equal_string(got.signature, "sig"));
     assert_string_equal(got.source, "");
+    assert_string_equal(got.message, "a first one");
     assert_int_equal(store_policy_get(t->store, 1, t->arena, &got), ERR_NOT_FOUND);
 }
 

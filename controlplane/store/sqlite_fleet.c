@@ -246,7 +246,7 @@ enum err sqlite_join_token_use(struct store *store, const uint8_t hash[STORE_HAS
 /* ---- policies ----------------------------------------------------------------------------- */
 
 #define POLICY_COLUMNS                                                                             \
-    "revision, hash, document, signature, public_key, source, created_by, created_ns"
+    "revision, hash, document, signature, public_key, source, created_by, created_ns, message"
 
 enum err sqlite_policy_add(struct store *store, const struct store_policy *policy)
 {
@@ -259,7 +259,7 @@ enum err sqlite_policy_add(struct store *store, const struct store_policy *polic
     }
     err = db_statement(db,
                        "INSERT INTO policy (" POLICY_COLUMNS ")"
-                       " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8"
+                       " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
                        " WHERE ?1 > (SELECT coalesce(max(revision), 0) FROM policy)",
                        &add);
     if (err == OK) {
@@ -271,6 +271,7 @@ enum err sqlite_policy_add(struct store *store, const struct store_policy *polic
         db_bind_string(add, 6, policy->source);
         db_bind_string(add, 7, policy->created_by);
         db_bind_number(add, 8, policy->created_ns);
+        db_bind_string(add, 9, policy->message);
         err = db_run_one(db, add);
     }
     return sqlite_write_end(s, err == ERR_NOT_FOUND ? ERR_EXISTS : err, NULL);
@@ -288,6 +289,7 @@ static bool policy_read(sqlite3_stmt *row, struct arena *arena, void *out_item)
     policy->source = db_column_string(row, 5, arena, &failed);
     policy->created_by = db_column_string(row, 6, arena, &failed);
     policy->created_ns = sqlite3_column_int64(row, 7);
+    policy->message = db_column_string(row, 8, arena, &failed);
     return !failed;
 }
 

@@ -79,8 +79,11 @@ static const char version_1[] =
     "CREATE VIRTUAL TABLE audit_text USING fts5 ("
     "  text, tag, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 0');";
 
+static const char version_2[] = "ALTER TABLE policy ADD COLUMN message TEXT NOT NULL DEFAULT ''";
+
 static const struct db_migration store_migrations[] = {
     {.version = 1, .sql = version_1},
+    {.version = 2, .sql = version_2},
 };
 
 static enum err read_number(struct db *db, const char *sql, int64_t *out, struct err_text *why)

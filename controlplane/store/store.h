@@ -154,6 +154,7 @@ struct store_policy {
     struct bytes public_key; /* SubjectPublicKeyInfo of the signer, DER */
     const char *source;      /* what a person wrote: YAML or JSON; may be "" */
     const char *created_by;
+    const char *message; /* why, in the words of who made it; NULL or "": nothing was said */
     int64_t created_ns;
 };
 
