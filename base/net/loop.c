@@ -2,6 +2,7 @@
 
 #include <ev.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct task {
@@ -15,8 +16,10 @@ struct loop {
     struct ev_async wake;
     struct ev_prepare turn_end;
     struct loop_deferred deferred; /* head of a ring */
-    pthread_mutex_t mutex;         /* guards the list of tasks */
+    _Atomic int references;        /* the owner's, and one for each loop_hold */
+    pthread_mutex_t mutex;         /* guards what follows */
     struct task *first, **last;
+    bool closed; /* nothing is posted any more */
 };
 
 static void tasks_run(struct loop *loop)
@@ -69,6 +72,7 @@ enum err loop_create(struct loop **out)
         free(loop);
         return ERR_IO;
     }
+    atomic_init(&loop->references, 1);
     (void)pthread_mutex_init(&loop->mutex, NULL);
     loop->last = &loop->first;
     loop->deferred.next = &loop->deferred;
@@ -83,18 +87,33 @@ enum err loop_create(struct loop **out)
     return OK;
 }
 
+void loop_hold(struct loop *loop)
+{
+    (void)atomic_fetch_add(&loop->references, 1);
+}
+
+void loop_release(struct loop *loop)
+{
+    if (atomic_fetch_sub(&loop->references, 1) == 1) {
+        (void)pthread_mutex_destroy(&loop->mutex);
+        free(loop);
+    }
+}
+
 void loop_destroy(struct loop *loop)
 {
     if (loop == NULL) {
         return;
     }
+    (void)pthread_mutex_lock(&loop->mutex);
+    loop->closed = true;
+    (void)pthread_mutex_unlock(&loop->mutex);
     tasks_run(loop);
     deferred_run(loop);
     ev_async_stop(loop->ev, &loop->wake);
     ev_prepare_stop(loop->ev, &loop->turn_end);
     ev_loop_destroy(loop->ev);
-    (void)pthread_mutex_destroy(&loop->mutex);
-    free(loop);
+    loop_release(loop);
 }
 
 struct ev_loop *loop_ev(struct loop *loop)
@@ -120,10 +139,17 @@ enum err loop_post(struct loop *loop, loop_fn *fn, void *context)
     }
     *t = (struct task){.fn = fn, .context = context};
     (void)pthread_mutex_lock(&loop->mutex);
-    *loop->last = t;
-    loop->last = &t->next;
+    bool closed = loop->closed;
+    if (!closed) {
+        *loop->last = t;
+        loop->last = &t->next;
+        ev_async_send(loop->ev, &loop->wake); /* with the lock: the loop may be destroyed after */
+    }
     (void)pthread_mutex_unlock(&loop->mutex);
-    ev_async_send(loop->ev, &loop->wake);
+    if (closed) {
+        free(t);
+        return ERR_CLOSED;
+    }
     return OK;
 }
 

@@ -26,6 +26,7 @@ struct order {
     struct loop *loop;
     char text[32];
     struct loop_deferred late;
+    pthread_mutex_t destroyed; /* locked until the loop is */
 };
 
 static void add_a(void *context)
@@ -69,6 +70,34 @@ static void test_posts_keep_their_order_and_deferred_comes_last(void **state)
     loop_run(o.loop);
     assert_string_equal(o.text, "abaz");
     loop_destroy(o.loop);
+}
+
+static void *post_after_the_end(void *context)
+{
+    struct order *o = context;
+    (void)pthread_mutex_lock(&o->destroyed);
+    enum err e = loop_post(o->loop, add_a, o);
+    loop_release(o->loop);
+    return e == ERR_CLOSED ? o : NULL;
+}
+
+static void test_a_thread_may_outlive_the_loop(void **state)
+{
+    (void)state;
+    struct order o = {0};
+    pthread_t thread;
+    void *result = NULL;
+    (void)pthread_mutex_init(&o.destroyed, NULL);
+    (void)pthread_mutex_lock(&o.destroyed);
+    assert_int_equal(loop_create(&o.loop), OK);
+    loop_hold(o.loop);
+    assert_int_equal(pthread_create(&thread, NULL, post_after_the_end, &o), 0);
+    assert_int_equal(loop_post(o.loop, add_a, &o), OK);
+    loop_destroy(o.loop); /* what was posted before runs */
+    (void)pthread_mutex_unlock(&o.destroyed);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_ptr_equal(result, &o);
+    assert_string_equal(o.text, "a");
 }
 
 /* ---- two connections that talk
@@ -449,6 +478,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_posts_keep_their_order_and_deferred_comes_last),
+        cmocka_unit_test(test_a_thread_may_outlive_the_loop),
         cmocka_unit_test_setup_teardown(test_what_does_not_fit_now_is_queued_up_to_a_cap, make_pair,
                                         drop_pair),
         cmocka_unit_test_setup_teardown(test_the_end_is_seen_after_what_was_queued, make_pair,

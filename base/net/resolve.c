@@ -86,10 +86,12 @@ static void *look_up(void *argument)
     if (found != NULL) {
         freeaddrinfo(found);
     }
-    if (loop_post(r->loop, on_done, r) != OK) {
-        /* No memory for the message: its connection ends by its own timeout, and this leaks. */
-        return NULL;
+    struct loop *loop = r->loop;
+    if (loop_post(loop, on_done, r) == ERR_CLOSED) {
+        free(r); /* the process ends */
     }
+    /* No memory for the message: its connection ends by its own timeout, and this leaks. */
+    loop_release(loop);
     return NULL;
 }
 
@@ -99,8 +101,12 @@ static enum err start_thread(struct resolve *r)
     pthread_attr_t attributes;
     (void)pthread_attr_init(&attributes);
     (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    loop_hold(r->loop);
     int code = pthread_create(&thread, &attributes, look_up, r);
     (void)pthread_attr_destroy(&attributes);
+    if (code != 0) {
+        loop_release(r->loop);
+    }
     return code == 0 ? OK : ERR_LIMIT;
 }
 
