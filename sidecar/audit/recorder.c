@@ -52,18 +52,18 @@ static enum err check_disk(struct recorder *r)
     return fail(r, synced);
 }
 
-static enum err write_record(struct recorder *r, Chaperone__V1__Record *record,
-                             uint64_t *out_sequence)
+enum err recorder_put(struct recorder *r, Chaperone__V1__Record *record, int64_t time,
+                      uint64_t *out_sequence)
 {
     const uint8_t *previous;
     uint64_t sequence = spool_next(r->spool, &previous);
-    int64_t now = clock_wall(r->clock);
+    int64_t now = time == 0 ? clock_wall(r->clock) : time;
     r->time = now > r->time ? now : r->time; /* the wall clock may be set back */
     record->sidecar = r->sidecar;
     record->sequence = sequence;
     record->previous.data = (uint8_t *)(uintptr_t)previous; /* only read */
     record->previous.len = SEGMENT_HASH_SIZE;
-    record->time_unix_ns = r->time;
+    record->time_unix_ns = time == 0 ? r->time : time;
     if (record->session == NULL) {
         record->session = (char *)(uintptr_t)protobuf_c_empty_string;
     }
@@ -95,7 +95,7 @@ static void give_notice(struct recorder *r)
     }
 }
 
-static enum err write_loss(struct recorder *r, uint64_t first, uint64_t last, const char *reason)
+enum err recorder_put_loss(struct recorder *r, uint64_t first, uint64_t last, const char *reason)
 {
     Chaperone__V1__Loss loss = CHAPERONE__V1__LOSS__INIT;
     Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
@@ -104,21 +104,18 @@ static enum err write_loss(struct recorder *r, uint64_t first, uint64_t last, co
     loss.reason = (char *)(uintptr_t)reason;
     record.event_case = CHAPERONE__V1__RECORD__EVENT_LOSS;
     record.loss = &loss;
-    enum err result = write_record(r, &record, NULL);
-    if (result == OK) {
-        r->lost += last - first + 1;
-    }
-    return result;
+    return recorder_put(r, &record, 0, NULL);
 }
 
 /* What opening found comes before anything else that is written. */
-static enum err flush_losses(struct recorder *r)
+enum err recorder_put_losses(struct recorder *r)
 {
     enum err result = OK;
     while (r->losses.count > 0 && result == OK) {
         struct spool_loss *l = &r->losses.all[0];
-        result = write_loss(r, l->first, l->last, l->reason);
+        result = recorder_put_loss(r, l->first, l->last, l->reason);
         if (result == OK) {
+            r->lost += l->last - l->first + 1;
             r->losses.count--;
             memmove(r->losses.all, r->losses.all + 1, r->losses.count * sizeof(*l));
         }
@@ -130,7 +127,7 @@ static enum err begin_write(struct recorder *r)
 {
     enum err result = check_disk(r);
     if (result == OK && r->losses.count > 0) {
-        result = flush_losses(r);
+        result = recorder_put_losses(r);
     }
     return result;
 }
@@ -151,7 +148,7 @@ enum err recorder_write(struct recorder *r, Chaperone__V1__Record *record, uint6
 {
     enum err result = begin_write(r);
     if (result == OK) {
-        result = write_record(r, record, out_sequence);
+        result = recorder_put(r, record, 0, out_sequence);
     }
     return end_write(r, result);
 }
@@ -167,8 +164,9 @@ enum err recorder_write_loss(struct recorder *r, uint64_t first, uint64_t last, 
 {
     enum err result = begin_write(r);
     if (result == OK) {
-        result = write_loss(r, first, last, reason);
+        result = recorder_put_loss(r, first, last, reason);
     }
+    r->lost += result == OK ? last - first + 1 : 0;
     return end_write(r, result);
 }
 
@@ -178,26 +176,23 @@ void recorder_count_sessions(struct recorder *r, uint32_t (*fn)(void *context), 
     r->count_context = context;
 }
 
-enum err recorder_write_heartbeat(struct recorder *r, uint64_t *out_sequence)
+enum err recorder_put_heartbeat(struct recorder *r, uint32_t open_sessions, int64_t time,
+                                uint64_t *out_sequence)
 {
-    if (r->key == NULL) {
-        return ERR_NOT_FOUND;
-    }
-    enum err result = begin_write(r); /* nothing may come between the signed hash and this */
-    if (result != OK) {
-        return result;
-    }
     const uint8_t *previous;
     uint64_t sequence = spool_next(r->spool, &previous);
     uint8_t raw[CRYPTO_ED25519_PUBLIC_SIZE];
     uint8_t der[CRYPTO_ED25519_DER_SIZE];
     uint8_t signature[CRYPTO_ED25519_SIGNATURE_SIZE];
     uint8_t message[192];
+    if (r->key == NULL) {
+        return ERR_NOT_FOUND;
+    }
     int length = snprintf((char *)message, sizeof(message),
                           "chaperone heartbeat v1\n%s\n%" PRIu64 "\n", r->sidecar, sequence);
     memcpy(message + length, previous, SEGMENT_HASH_SIZE);
     crypto_ed25519_public(r->key, raw);
-    result = crypto_ed25519_public_to_der(raw, der);
+    enum err result = crypto_ed25519_public_to_der(raw, der);
     if (result == OK) {
         result = crypto_ed25519_sign(r->key, bytes_of(message, (size_t)length + SEGMENT_HASH_SIZE),
                                      signature);
@@ -207,18 +202,33 @@ enum err recorder_write_heartbeat(struct recorder *r, uint64_t *out_sequence)
     }
     Chaperone__V1__Heartbeat beat = CHAPERONE__V1__HEARTBEAT__INIT;
     Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
-    beat.open_sessions = r->count_sessions == NULL ? 0 : r->count_sessions(r->count_context);
+    beat.open_sessions = open_sessions;
     beat.signature = (ProtobufCBinaryData){.data = signature, .len = sizeof(signature)};
     beat.public_key = (ProtobufCBinaryData){.data = der, .len = sizeof(der)};
     record.event_case = CHAPERONE__V1__RECORD__EVENT_HEARTBEAT;
     record.heartbeat = &beat;
-    result = recorder_write(r, &record, &sequence);
+    return recorder_put(r, &record, time, out_sequence);
+}
+
+enum err recorder_write_heartbeat(struct recorder *r, uint64_t *out_sequence)
+{
+    uint64_t sequence = 0;
+    uint32_t open = r->count_sessions == NULL ? 0 : r->count_sessions(r->count_context);
+    enum err result = begin_write(r); /* nothing may come between the signed hash and this */
+    if (result == OK) {
+        result = recorder_put_heartbeat(r, open, 0, &sequence);
+    }
     if (result == OK) {
         r->last_heartbeat = sequence;
         r->idle_ticks = 0;
         *out_sequence = sequence;
     }
-    return result;
+    return end_write(r, result);
+}
+
+uint64_t recorder_first_own(const struct recorder *r)
+{
+    return r->first_own;
 }
 
 void recorder_status(const struct recorder *r, struct recorder_status *out)
@@ -315,7 +325,8 @@ enum err recorder_open(const struct recorder_options *options, struct recorder *
         return result;
     }
     r->last_heartbeat = spool_committed(r->spool);
-    if (flush_losses(r) != OK) {
+    r->first_own = r->last_heartbeat + 1;
+    if (recorder_put_losses(r) != OK) {
         log_event(r->log, LOG_ERROR, "losses_not_recorded_yet");
     }
     if (r->loop != NULL && r->key != NULL) {

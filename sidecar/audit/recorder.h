@@ -30,9 +30,9 @@ struct spool_system;
 enum {
     RECORDER_HASH_SIZE = 32,
     RECORDER_SEGMENT_SIZE = 16 << 20, /* default size of a file of the spool */
-    /* Longest record: a ship request with one of them stays under gRPC's message limit of the
-     * control plane (16 MiB). Also never more than a segment holds. */
-    RECORDER_RECORD_CAP = 8 << 20,
+    /* Longest record: what the control plane takes (AUDIT_RECORD_SIZE_MAX); a longer one would end
+     * the stream for ever. Also never more than a segment holds. */
+    RECORDER_RECORD_CAP = 1 << 20,
     RECORDER_HEARTBEAT_MS = 10000,
 };
 
@@ -150,6 +150,26 @@ void recorder_acknowledge(struct recorder *recorder, uint64_t sequence, const ui
 enum err recorder_continue_after(struct recorder *recorder, uint64_t sequence,
                                  const uint8_t *hash) MUST_USE;
 
+/* The number of the first record that this process wrote. Any thread. */
+uint64_t recorder_first_own(const struct recorder *recorder);
+
+/* The stream here does not go on where the control plane's ends, at `sequence` with `hash`: what is
+ * readable from number `from` on gets new numbers behind it, and a Loss record that says so
+ * (`reason` begins its text). Numbers may become smaller; all waiters fail with ERR_IO. No reader
+ * may be there. ERR_FULL, ERR_IO, ERR_NO_MEMORY: nothing has changed. */
+enum err recorder_rebase(struct recorder *recorder, uint64_t sequence, const uint8_t *hash,
+                         uint64_t from, const char *reason) MUST_USE;
+
+enum recorder_join {
+    RECORDER_FOLLOWS,     /* the next record is there and follows */
+    RECORDER_NOTHING_NEW, /* there is nothing behind it */
+    RECORDER_BROKEN,      /* what is behind it does not follow it, or cannot be read */
+};
+
+/* The uplink's thread: how the stream here goes on behind record `sequence` with `hash`. */
+enum recorder_join recorder_joins(struct recorder *recorder, uint64_t sequence,
+                                  const uint8_t *hash);
+
 struct recorder_reader;
 
 struct recorder_batch {
@@ -164,8 +184,8 @@ enum err recorder_reader_create(struct recorder *recorder, uint64_t sequence,
                                 struct recorder_reader **out) MUST_USE;
 void recorder_reader_destroy(struct recorder_reader *reader); /* takes NULL */
 /* The next records, at most `max_count` and about `max_bytes` (at least one, however long).
- * ERR_NOT_FOUND: nothing more now. Borrowed, without a copy: valid until the next call. A gap in
- * the sequence numbers is a loss that is (or will be) recorded. */
+ * ERR_NOT_FOUND: nothing more now. Borrowed, without a copy: valid until the next call. The
+ * numbers in a batch have no gap; between batches there is one where records are damaged. */
 enum err recorder_reader_next(struct recorder_reader *reader, size_t max_count, size_t max_bytes,
                               struct recorder_batch *out) MUST_USE;
 /* Everything up to this number was given, or cannot be read. */

@@ -34,8 +34,9 @@ struct recorder {
     struct mailbox *mailbox;
     struct spool_losses losses; /* found when it was opened, not recorded yet */
     uint64_t cap, lost;
-    int64_t time;   /* of the last record */
-    enum err state; /* of the last write */
+    int64_t time;       /* of the last record */
+    enum err state;     /* of the last write */
+    uint64_t first_own; /* number of the first record that this process wrote */
 
     ev_timer timer;
     uint64_t last_heartbeat;
@@ -53,5 +54,19 @@ struct recorder {
 
 /* Any thread: wakes the loop to look at the waiters. */
 void recorder_on_spool_change(void *recorder);
+/* All who wait hear that it will not be: their numbers are not valid any more. */
+void recorder_fail_waiters(struct recorder *recorder);
+
+/* ---- recorder.c: writing without a look at the state of the disk ---- */
+
+/* `time` 0: now. */
+enum err recorder_put(struct recorder *recorder, Chaperone__V1__Record *record, int64_t time,
+                      uint64_t *out_sequence) MUST_USE;
+enum err recorder_put_heartbeat(struct recorder *recorder, uint32_t open_sessions, int64_t time,
+                                uint64_t *out_sequence) MUST_USE;
+enum err recorder_put_loss(struct recorder *recorder, uint64_t first, uint64_t last,
+                           const char *reason) MUST_USE;
+/* What opening found and could not be recorded yet. */
+enum err recorder_put_losses(struct recorder *recorder) MUST_USE;
 
 #endif

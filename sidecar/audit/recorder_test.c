@@ -371,109 +371,7 @@ static void heartbeats_come_by_themselves(void **state)
     crypto_ed25519_destroy(key);
 }
 
-/* ---- the uplink's side ---- */
-
-static void count_notice(void *context)
-{
-    (*(int *)context)++;
-}
-
-static void notice_is_given_once_for_each_wish(void **state)
-{
-    struct fixture *f = *state;
-    int notices = 0;
-    fixture_open(f);
-    recorder_on_notice(f->recorder, count_notice, &notices);
-    fixture_write_many(f, 3);
-    assert_int_equal(notices, 0);
-    assert_true(recorder_want_notice(f->recorder, 2));
-    fixture_write_many(f, 1);
-    assert_int_equal(notices, 0);
-    assert_false(recorder_want_notice(f->recorder, 4));
-    fixture_write_many(f, 3);
-    assert_int_equal(notices, 1);
-}
-
-static void reader_goes_on_while_records_are_written_and_deleted(void **state)
-{
-    struct fixture *f = *state;
-    struct recorder_reader *reader = NULL;
-    struct recorder_batch batch;
-    fixture_open(f);
-    assert_int_equal(recorder_reader_create(f->recorder, 0, &reader), OK);
-    assert_int_equal(recorder_reader_next(reader, 256, 1 << 20, &batch), ERR_NOT_FOUND);
-    uint64_t next = 1;
-    for (int round = 0; round < 300; round++) {
-        fixture_write_many(f, (size_t)(round % 40));
-        while (recorder_reader_next(reader, 13, 1 << 20, &batch) == OK) {
-            for (size_t i = 0; i < batch.count; i++) {
-                assert_int_equal(batch.sequences[i], next);
-                next++;
-            }
-            /* The batch stays readable when its file is deleted. */
-            recorder_acknowledge(f->recorder, next - 1, batch.last_hash);
-            uint8_t hash[SEGMENT_HASH_SIZE];
-            segment_hash(batch.records[batch.count - 1], hash);
-            assert_memory_equal(hash, batch.last_hash, sizeof(hash));
-        }
-        assert_int_equal(next, recorder_last_sequence(f->recorder) + 1);
-        assert_int_equal(recorder_reader_position(reader), next - 1);
-    }
-    recorder_reader_destroy(reader);
-    struct recorder_status status;
-    recorder_status(f->recorder, &status);
-    assert_true(status.used <= 3 * FIXTURE_SEGMENT);
-}
-
-static void batch_is_cut_by_bytes(void **state)
-{
-    struct fixture *f = *state;
-    struct recorder_reader *reader = NULL;
-    struct recorder_batch batch;
-    fixture_open(f);
-    assert_int_equal(fixture_write_intent(f, 5000, NULL), OK);
-    assert_int_equal(fixture_write_intent(f, 5000, NULL), OK);
-    assert_int_equal(recorder_reader_create(f->recorder, 0, &reader), OK);
-    assert_int_equal(recorder_reader_next(reader, 256, 6000, &batch), OK);
-    assert_int_equal(batch.count, 1);
-    assert_int_equal(recorder_reader_next(reader, 256, 1, &batch), OK); /* one, however long */
-    assert_int_equal(batch.count, 1);
-    assert_int_equal(batch.sequences[0], 2);
-    recorder_reader_destroy(reader);
-}
-
-static void continues_behind_what_the_control_plane_has(void **state)
-{
-    struct fixture *f = *state;
-    uint8_t hash[RECORDER_HASH_SIZE];
-    memset(hash, 9, sizeof(hash));
-    fixture_open(f);
-    fixture_write_many(f, 5);
-    assert_int_equal(recorder_continue_after(f->recorder, 5, hash), ERR_EXISTS);
-    assert_int_equal(recorder_continue_after(f->recorder, 40, hash), OK);
-    uint64_t sequence = 0;
-    assert_int_equal(fixture_write_intent(f, 1, &sequence), OK);
-    assert_int_equal(sequence, 41);
-    Chaperone__V1__Record *r = read_last(f);
-    assert_memory_equal(r->previous.data, hash, sizeof(hash));
-    chaperone__v1__record__free_unpacked(r, NULL);
-    fixture_reopen(f);
-    struct recorder_status status;
-    recorder_status(f->recorder, &status);
-    assert_int_equal(status.last, 41);
-    assert_int_equal(status.lost, 0); /* the control plane has them */
-}
-
-static void loss_can_be_recorded(void **state)
-{
-    struct fixture *f = *state;
-    fixture_open(f);
-    assert_int_equal(recorder_write_loss(f->recorder, 3, 9, "because"), OK);
-    struct fixture_stream s = fixture_read_all(f);
-    assert_int_equal(s.losses, 1);
-    assert_int_equal(s.loss_first, 3);
-    assert_int_equal(s.loss_last, 9);
-}
+/* ---- options ---- */
 
 static void options_are_checked(void **state)
 {
@@ -513,11 +411,6 @@ int main(void)
         WITH_FIXTURE(failed_sync_is_told_stops_writing_and_recovers),
         WITH_FIXTURE(heartbeat_signs_the_record_before),
         WITH_FIXTURE(heartbeats_come_by_themselves),
-        WITH_FIXTURE(notice_is_given_once_for_each_wish),
-        WITH_FIXTURE(reader_goes_on_while_records_are_written_and_deleted),
-        WITH_FIXTURE(batch_is_cut_by_bytes),
-        WITH_FIXTURE(continues_behind_what_the_control_plane_has),
-        WITH_FIXTURE(loss_can_be_recorded),
         WITH_FIXTURE(options_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,13 @@ static void call_waiters(struct recorder *r)
     call_list(r, &r->waiters[DURABILITY_FLEET], OK);
 }
 
+void recorder_fail_waiters(struct recorder *r)
+{
+    for (int level = DURABILITY_PROCESS; level <= DURABILITY_FLEET; level++) {
+        call_list(r, &r->waiters[level], ERR_IO);
+    }
+}
+
 static void on_mail(void *context)
 {
     struct mailbox *m = context;
@@ -159,130 +166,4 @@ void recorder_cancel_wait(struct recorder *r, struct recorder_waiter *w)
     if (w->waiting) {
         waiter_remove(r, w);
     }
-}
-
-/* ---- the uplink's side ---- */
-
-void recorder_on_notice(struct recorder *r, void (*fn)(void *context), void *context)
-{
-    r->on_notice = fn;
-    r->notice_context = context;
-}
-
-bool recorder_want_notice(struct recorder *r, uint64_t sequence)
-{
-    atomic_store(&r->notice_wanted, true);
-    if (spool_committed(r->spool) > sequence) {
-        atomic_store(&r->notice_wanted, false);
-        return true;
-    }
-    return false;
-}
-
-bool recorder_is_fleet_awaited(const struct recorder *r)
-{
-    return atomic_load(&r->fleet_awaited) > 0;
-}
-
-void recorder_acknowledge(struct recorder *r, uint64_t sequence, const uint8_t *hash)
-{
-    spool_acknowledge(r->spool, sequence, hash);
-    recorder_on_spool_change(r);
-}
-
-enum err recorder_continue_after(struct recorder *r, uint64_t sequence, const uint8_t *hash)
-{
-    if (sequence <= spool_committed(r->spool)) {
-        return ERR_EXISTS;
-    }
-    enum err result = spool_start_segment(r->spool, sequence + 1, hash);
-    if (result == OK) {
-        spool_acknowledge(r->spool, sequence, hash);
-        recorder_on_spool_change(r);
-    }
-    return result;
-}
-
-enum { BATCH_RECORDS = 256 };
-
-struct recorder_reader {
-    struct spool_reader *spool;
-    struct bytes records[BATCH_RECORDS];
-    uint64_t sequences[BATCH_RECORDS];
-    uint8_t last_hash[RECORDER_HASH_SIZE];
-};
-
-enum err recorder_reader_create(struct recorder *r, uint64_t sequence, struct recorder_reader **out)
-{
-    struct recorder_reader *reader = calloc(1, sizeof(*reader));
-    if (reader == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    enum err result = spool_reader_create(r->spool, sequence, &reader->spool);
-    if (result != OK) {
-        free(reader);
-        return result;
-    }
-    *out = reader;
-    return OK;
-}
-
-void recorder_reader_destroy(struct recorder_reader *reader)
-{
-    if (reader != NULL) {
-        spool_reader_destroy(reader->spool);
-        free(reader);
-    }
-}
-
-enum err recorder_reader_next(struct recorder_reader *reader, size_t max_count, size_t max_bytes,
-                              struct recorder_batch *out)
-{
-    size_t count = 0;
-    size_t bytes = 0;
-    struct segment_frame f;
-    spool_reader_release(reader->spool);
-    while (count < max_count && count < BATCH_RECORDS && spool_reader_next(reader->spool, &f)) {
-        if (count > 0 && f.record.size > max_bytes - bytes) {
-            spool_reader_unread(reader->spool);
-            break;
-        }
-        reader->records[count] = f.record;
-        reader->sequences[count] = f.sequence;
-        count++;
-        memcpy(reader->last_hash, f.hash, RECORDER_HASH_SIZE);
-        bytes += f.record.size;
-        if (bytes >= max_bytes) {
-            break;
-        }
-    }
-    if (count == 0) {
-        return ERR_NOT_FOUND;
-    }
-    *out = (struct recorder_batch){.records = reader->records,
-                                   .sequences = reader->sequences,
-                                   .count = count,
-                                   .last_hash = reader->last_hash};
-    return OK;
-}
-
-uint64_t recorder_reader_position(const struct recorder_reader *reader)
-{
-    return spool_reader_position(reader->spool);
-}
-
-enum err recorder_find_hash(struct recorder *r, uint64_t sequence, uint8_t *out)
-{
-    struct spool_reader *reader = NULL;
-    struct segment_frame f;
-    if (sequence == 0 || spool_reader_create(r->spool, sequence - 1, &reader) != OK) {
-        return ERR_NOT_FOUND;
-    }
-    enum err result = ERR_NOT_FOUND;
-    if (spool_reader_next(reader, &f) && f.sequence == sequence) {
-        memcpy(out, f.hash, RECORDER_HASH_SIZE);
-        result = OK;
-    }
-    spool_reader_destroy(reader);
-    return result;
 }

@@ -6,7 +6,8 @@ static const char magic[8] = "CHAPSPL";
 
 enum {
     SEGMENT_VERSION = 1,
-    HEADER_HASHED = 136,
+    HEADER_EPOCH = 136,
+    HEADER_HASHED = 144,
     PREFIX_CAP = 2 + SEGMENT_SIDECAR_SIZE + 11 + 2 + SEGMENT_HASH_SIZE,
 };
 
@@ -40,6 +41,7 @@ void segment_write_header(uint8_t *memory, const struct segment_info *info)
     put_u64(memory + 32, info->salt);
     memcpy(memory + 40, info->previous, SEGMENT_HASH_SIZE);
     memcpy(memory + 72, info->sidecar, SEGMENT_SIDECAR_SIZE);
+    put_u64(memory + HEADER_EPOCH, info->epoch);
     crypto_sha256_of(bytes_of(memory, HEADER_HASHED), memory + HEADER_HASHED);
 }
 
@@ -57,7 +59,8 @@ enum err segment_read_header(struct bytes memory, struct segment_info *out)
     }
     struct segment_info info = {.size = get_u64(memory.data + 16),
                                 .first = get_u64(memory.data + 24),
-                                .salt = get_u64(memory.data + 32)};
+                                .salt = get_u64(memory.data + 32),
+                                .epoch = get_u32(memory.data + HEADER_EPOCH)};
     memcpy(info.previous, memory.data + 40, SEGMENT_HASH_SIZE);
     memcpy(info.sidecar, memory.data + 72, SEGMENT_SIDECAR_SIZE);
     if (info.sidecar[SEGMENT_SIDECAR_SIZE - 1] != '\0' || info.first == 0) {
@@ -154,9 +157,9 @@ static size_t put_varint(uint8_t *out, uint64_t v)
 }
 
 /* Canonical bytes begin with sidecar, sequence and previous hash (fields 1 to 3), so the chain is
- * verified by comparing, without a parser. `previous` NULL: the record before is not known. */
-static bool record_continues(struct bytes record, const char *sidecar, uint64_t sequence,
-                             const uint8_t *previous)
+ * verified by comparing, without a parser. */
+bool segment_record_follows(struct bytes record, const char *sidecar, uint64_t sequence,
+                            const uint8_t *previous)
 {
     uint8_t prefix[PREFIX_CAP];
     size_t length = strlen(sidecar);
@@ -207,7 +210,8 @@ void segment_scan(struct bytes memory, const struct segment_info *info, struct s
         bool adjacent = f.sequence == s.last + 1;
         at = f.next;
         seen = f.sequence;
-        if (!record_continues(f.record, info->sidecar, f.sequence, adjacent ? s.hash : NULL)) {
+        if (!segment_record_follows(f.record, info->sidecar, f.sequence,
+                                    adjacent ? s.hash : NULL)) {
             continue; /* becomes part of the gap before the next one */
         }
         if (!adjacent) {

@@ -31,6 +31,7 @@ enum {
 };
 
 struct segment_info {
+    uint32_t epoch;                      /* counts how often the stream was given new numbers */
     uint64_t size;                       /* of the file, as it was made */
     uint64_t first;                      /* sequence of its first record */
     uint64_t salt;                       /* random */
@@ -41,6 +42,11 @@ struct segment_info {
 void segment_write_header(uint8_t *memory, const struct segment_info *info);
 /* ERR_INVALID when it is not a header of ours, or damaged. */
 enum err segment_read_header(struct bytes memory, struct segment_info *out) MUST_USE;
+
+/* Whether a record's canonical bytes say that it has this number and follows the record with the
+ * hash `previous` (NULL: any). */
+bool segment_record_follows(struct bytes record, const char *sidecar, uint64_t sequence,
+                            const uint8_t *previous);
 
 /* Hash of a record: the leaf hash of RFC 6962 section 2.1. */
 void segment_hash(struct bytes record, uint8_t *out);

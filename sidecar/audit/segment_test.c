@@ -45,7 +45,8 @@ static size_t append(struct image *m, size_t at, uint64_t sequence, uint8_t *pre
 static void make(struct image *m)
 {
     memset(m, 0, sizeof(*m));
-    m->info = (struct segment_info){.size = SIZE, .first = 100, .salt = 0x1122334455667788};
+    m->info =
+        (struct segment_info){.size = SIZE, .first = 100, .salt = 0x1122334455667788, .epoch = 3};
     memset(m->info.previous, 7, sizeof(m->info.previous));
     (void)snprintf(m->info.sidecar, sizeof(m->info.sidecar), "%s", sidecar);
     segment_write_header(m->memory, &m->info);
@@ -67,11 +68,12 @@ static void header_reads_back_and_rejects_every_flip(void **state)
     make(&m);
     assert_int_equal(segment_read_header(bytes_of(m.memory, SIZE), &info), OK);
     assert_int_equal(info.first, 100);
+    assert_int_equal(info.epoch, 3);
     assert_int_equal(info.size, SIZE);
     assert_int_equal(info.salt, 0x1122334455667788);
     assert_string_equal(info.sidecar, sidecar);
     assert_memory_equal(info.previous, m.info.previous, SEGMENT_HASH_SIZE);
-    for (size_t i = 0; i < 168; i++) {
+    for (size_t i = 0; i < 176; i++) {
         m.memory[i] ^= 0x10;
         assert_int_equal(segment_read_header(bytes_of(m.memory, SIZE), &info), ERR_INVALID);
         m.memory[i] ^= 0x10;

@@ -150,7 +150,7 @@ static void stop_thread(struct spool *s)
     if (s->active != NULL && s->system.sync(s->system.context, s->active->fd) != 0) {
         log_event(s->log, LOG_ERROR, "spool_sync_failed");
     }
-    if (acknowledged_write(s->dir, atomic_load(&s->acknowledged), s->acknowledged_hash) != OK) {
+    if (acknowledged_write(s) != OK) {
         log_event(s->log, LOG_WARN, "spool_acknowledged_not_written");
     }
 }
@@ -303,7 +303,11 @@ uint64_t spool_used(struct spool *s)
 
 void spool_request_sync(struct spool *s, uint64_t sequence)
 {
+    uint64_t committed = atomic_load(&s->committed);
     (void)pthread_mutex_lock(&s->lock);
+    if (sequence > committed) {
+        sequence = committed; /* what was not written cannot be waited for by the thread */
+    }
     if (sequence > s->sync_requested) {
         s->sync_requested = sequence;
     }

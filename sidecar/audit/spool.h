@@ -76,6 +76,14 @@ uint64_t spool_next(const struct spool *spool, const uint8_t **out_previous);
 /* Goes on with another number behind another record, in a new segment. */
 enum err spool_start_segment(struct spool *spool, uint64_t first, const uint8_t *previous) MUST_USE;
 
+/* Gives what is not acknowledged new numbers, from `first` on behind `previous`, in new files:
+ * after begin the writer writes there, while a reader made before still reads the old files. Commit
+ * is atomic, also against a kill: either the old files count or the new ones. Begin and commit may
+ * fail; after abort everything is as it was before begin. */
+enum err spool_rebase_begin(struct spool *spool, uint64_t first, const uint8_t *previous) MUST_USE;
+enum err spool_rebase_commit(struct spool *spool) MUST_USE;
+void spool_rebase_abort(struct spool *spool);
+
 size_t spool_record_cap(const struct spool *spool);
 
 uint64_t spool_committed(const struct spool *spool); /* last number; 0: none */
@@ -90,6 +98,7 @@ void spool_acknowledge(struct spool *spool, uint64_t sequence, const uint8_t *ha
 
 struct spool_reader;
 
+/* A reader reads the files there are now and those that follow, but not those of a rebase. */
 enum err spool_reader_create(struct spool *spool, uint64_t after,
                              struct spool_reader **out) MUST_USE;
 void spool_reader_destroy(struct spool_reader *reader); /* takes NULL */

@@ -18,9 +18,10 @@ static const char acknowledged_new_name[] = "acknowledged.new";
  * hammer it too. */
 enum { PREPARE_RETRY_NS = 100000000 };
 
-void segment_name(uint64_t first, char *out)
+void segment_name(uint32_t epoch, uint64_t first, char *out)
 {
-    (void)snprintf(out, SEGMENT_NAME_SIZE, "segment-%020" PRIu64 ".spool", first);
+    (void)snprintf(out, SEGMENT_NAME_SIZE, "segment-%010" PRIu32 "-%020" PRIu64 ".spool", epoch,
+                   first);
 }
 
 static enum err err_of_errno(int number)
@@ -98,7 +99,7 @@ enum err segment_prepare(struct spool *s)
     if (s->prepare_error != OK && now - s->prepare_failed_ns < PREPARE_RETRY_NS) {
         return s->prepare_error;
     }
-    if (s->used + s->segment_size > s->cap) {
+    if (s->used + s->segment_size > (s->is_rebasing ? 2 * s->cap : s->cap)) {
         prepare_failed(s, ERR_FULL, now);
         return ERR_FULL;
     }
@@ -136,7 +137,7 @@ enum err segment_activate(struct spool *s, uint64_t first, const uint8_t *previo
                           struct segment **out)
 {
     struct segment *g = s->prepared;
-    struct segment_info info = {.size = g->size, .first = first};
+    struct segment_info info = {.size = g->size, .first = first, .epoch = atomic_load(&s->epoch)};
     struct crypto_random random = crypto_random_system();
     enum err result = crypto_random_fill(&random, (uint8_t *)&info.salt, sizeof(info.salt));
     if (result != OK) {
@@ -147,7 +148,7 @@ enum err segment_activate(struct spool *s, uint64_t first, const uint8_t *previo
     /* The header first, so that a file of this name always has one. */
     segment_write_header(g->base, &info);
     char name[SEGMENT_NAME_SIZE];
-    segment_name(first, name);
+    segment_name(info.epoch, first, name);
     if (renameat(s->dir, prepared_name, s->dir, name) != 0) {
         return err_of_errno(errno);
     }
@@ -170,7 +171,7 @@ enum err segment_hold(struct spool *s, struct segment *g)
         return OK;
     }
     char name[SEGMENT_NAME_SIZE];
-    segment_name(g->info.first, name);
+    segment_name(g->info.epoch, g->info.first, name);
     int fd = openat(s->dir, name, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
         return ERR_IO;
@@ -205,7 +206,7 @@ void segment_release(struct spool *s, struct segment *g)
 void segment_delete(struct spool *s, struct segment *g)
 {
     char name[SEGMENT_NAME_SIZE];
-    segment_name(g->info.first, name);
+    segment_name(g->info.epoch, g->info.first, name);
     (void)unlinkat(s->dir, name, 0);
     struct segment **link = &s->first;
     struct segment *before = NULL;
@@ -226,7 +227,7 @@ void segment_delete(struct spool *s, struct segment *g)
     }
 }
 
-enum err acknowledged_read(int dir, uint64_t *out_sequence, uint8_t *out_hash)
+enum err acknowledged_read(int dir, struct acknowledged *out)
 {
     char text[128];
     int fd = openat(dir, acknowledged_name, O_RDONLY | O_CLOEXEC);
@@ -240,28 +241,29 @@ enum err acknowledged_read(int dir, uint64_t *out_sequence, uint8_t *out_hash)
     }
     text[n] = '\0';
     char hex[2 * SEGMENT_HASH_SIZE + 1];
-    uint64_t sequence = 0;
-    if (sscanf(text, "1 %20" SCNu64 " %64[0-9a-f]", &sequence, hex) != 2 ||
-        crypto_hex_decode(bytes_of_string(hex), out_hash, SEGMENT_HASH_SIZE) != OK) {
+    struct acknowledged a;
+    if (sscanf(text, "1 %20" SCNu64 " %64[0-9a-f] %10" SCNu32, &a.sequence, hex, &a.epoch) != 3 ||
+        crypto_hex_decode(bytes_of_string(hex), a.hash, SEGMENT_HASH_SIZE) != OK) {
         return ERR_INVALID;
     }
-    *out_sequence = sequence;
+    *out = a;
     return OK;
 }
 
-enum err acknowledged_write(int dir, uint64_t sequence, const uint8_t *hash)
+enum err acknowledged_write(struct spool *s)
 {
     char text[128];
     char hex[2 * SEGMENT_HASH_SIZE + 1];
-    crypto_hex_encode(bytes_of(hash, SEGMENT_HASH_SIZE), hex);
-    int length = snprintf(text, sizeof(text), "1 %" PRIu64 " %s\n", sequence, hex);
-    int fd = openat(dir, acknowledged_new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    crypto_hex_encode(bytes_of(s->acknowledged_hash, SEGMENT_HASH_SIZE), hex);
+    int length = snprintf(text, sizeof(text), "1 %" PRIu64 " %s %" PRIu32 "\n",
+                          atomic_load(&s->acknowledged), hex, atomic_load(&s->epoch));
+    int fd = openat(s->dir, acknowledged_new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) {
         return err_of_errno(errno);
     }
     ssize_t n = write(fd, text, (size_t)length);
     if (close(fd) != 0 || n != length ||
-        renameat(dir, acknowledged_new_name, dir, acknowledged_name) != 0) {
+        renameat(s->dir, acknowledged_new_name, s->dir, acknowledged_name) != 0) {
         return ERR_IO;
     }
     return OK;

@@ -7,7 +7,7 @@
 
 #include "sidecar/audit/spool.h"
 
-enum { SEGMENT_NAME_SIZE = 40 };
+enum { SEGMENT_NAME_SIZE = 64 };
 
 /* A file of the spool. Mapped while someone holds a reference. */
 struct segment {
@@ -62,11 +62,19 @@ struct spool {
     int64_t sync_failed_ns;
     bool acknowledged_dirty;
     uint8_t acknowledged_hash[SEGMENT_HASH_SIZE];
+    _Atomic uint32_t epoch; /* of the files that count */
+
+    /* While the stream is given new numbers: where the writer was. Both copies may be there then,
+     * whatever the cap says: a full spool must not stay full because of it. */
+    bool is_rebasing; /* under the lock */
+    struct segment *old_active;
+    uint64_t old_next;
+    uint8_t old_previous[SEGMENT_HASH_SIZE];
 };
 
 /* ---- spool_files.c: one file at a time ---- */
 
-void segment_name(uint64_t first, char *out);
+void segment_name(uint32_t epoch, uint64_t first, char *out);
 
 /* Makes the file that will be the next segment. With the lock held, which it gives up in between.
  */
@@ -82,9 +90,17 @@ void segment_delete(struct spool *s, struct segment *g);
 void segment_list_add(struct spool *s, struct segment *g);
 void segment_destroy(struct segment *g); /* the memory, not the file */
 
-/* The file that says what was acknowledged; the hash is zeros when it is not known. */
-enum err acknowledged_read(int dir, uint64_t *out_sequence, uint8_t *out_hash) MUST_USE;
-enum err acknowledged_write(int dir, uint64_t sequence, const uint8_t *hash) MUST_USE;
+/* The file that says what was acknowledged (the hash is zeros when it is not known), and which
+ * epoch of files counts. */
+struct acknowledged {
+    uint64_t sequence;
+    uint8_t hash[SEGMENT_HASH_SIZE];
+    uint32_t epoch;
+};
+
+enum err acknowledged_read(int dir, struct acknowledged *out) MUST_USE;
+/* What the spool knows. With the lock held, so that an older one never replaces a newer one. */
+enum err acknowledged_write(struct spool *s) MUST_USE;
 
 /* ---- spool_recover.c ---- */
 

@@ -12,6 +12,7 @@ struct spool_reader {
     size_t held_count;
     size_t offset;
     uint64_t after;       /* last number that was given */
+    uint32_t epoch;       /* of the files that it reads */
     size_t before_offset; /* for unread */
     uint64_t before;
 };
@@ -24,6 +25,7 @@ enum err spool_reader_create(struct spool *s, uint64_t after, struct spool_reade
     }
     r->spool = s;
     r->after = after;
+    r->epoch = atomic_load(&s->epoch);
     *out = r;
     return OK;
 }
@@ -58,7 +60,7 @@ void spool_reader_release(struct spool_reader *r)
 static struct segment *find_segment(struct spool_reader *r)
 {
     struct segment *g = r->spool->first;
-    while (g != NULL && atomic_load(&g->last) <= r->after) {
+    while (g != NULL && (g->info.epoch != r->epoch || atomic_load(&g->last) <= r->after)) {
         g = g->next;
     }
     return g;
@@ -117,7 +119,8 @@ bool spool_reader_next(struct spool_reader *r, struct segment_frame *out)
         if (r->held_count > 0 && read_here(r, out)) {
             return true;
         }
-        if (spool_committed(r->spool) <= r->after || !advance(r)) {
+        bool is_current = r->epoch == atomic_load(&r->spool->epoch);
+        if ((is_current && spool_committed(r->spool) <= r->after) || !advance(r)) {
             return false;
         }
     }

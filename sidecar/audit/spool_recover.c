@@ -10,13 +10,17 @@
 
 #include "sidecar/audit/spool_internal.h"
 
-static const char zeros[SEGMENT_HASH_SIZE];
+/* What a file's name says. */
+struct spool_file {
+    uint32_t epoch;
+    uint64_t first;
+};
 
 struct recovery {
     struct spool *spool;
     struct spool_losses *losses;
     struct err_text *why;
-    uint64_t *names; /* first numbers of the files, sorted */
+    struct spool_file *files; /* sorted */
     size_t count;
     uint64_t last;                   /* of the records seen so far */
     uint8_t hash[SEGMENT_HASH_SIZE]; /* its hash */
@@ -42,14 +46,46 @@ static void losses_add(struct recovery *r, uint64_t first, uint64_t last, const 
               log_number("last", (int64_t)last), log_text("reason", reason));
 }
 
-static int compare_numbers(const void *a, const void *b)
+static int compare_files(const void *a, const void *b)
 {
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
+    uint64_t x = ((const struct spool_file *)a)->first;
+    uint64_t y = ((const struct spool_file *)b)->first;
     return x < y ? -1 : x > y;
 }
 
-static enum err list_names(struct recovery *r)
+static bool read_name(const char *name, struct spool_file *out)
+{
+    char exact[SEGMENT_NAME_SIZE];
+    if (sscanf(name, "segment-%10" SCNu32 "-%20" SCNu64 ".spool", &out->epoch, &out->first) != 2 ||
+        out->first == 0) {
+        return false;
+    }
+    segment_name(out->epoch, out->first, exact);
+    return strcmp(exact, name) == 0;
+}
+
+static enum err read_directory(struct recovery *r, DIR *d)
+{
+    size_t capacity = 0;
+    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+        struct spool_file file;
+        if (!read_name(e->d_name, &file)) {
+            continue;
+        }
+        if (r->count == capacity) {
+            capacity = capacity == 0 ? 64 : 2 * capacity;
+            struct spool_file *files = reallocarray(r->files, capacity, sizeof(*files));
+            if (files == NULL) {
+                return ERR_NO_MEMORY;
+            }
+            r->files = files;
+        }
+        r->files[r->count++] = file;
+    }
+    return OK;
+}
+
+static enum err list_files(struct recovery *r)
 {
     int fd = dup(r->spool->dir);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -60,55 +96,64 @@ static enum err list_names(struct recovery *r)
         return err_set(r->why, ERR_IO, "the spool's directory cannot be read: %s", strerror(errno));
     }
     rewinddir(d);
-    size_t capacity = 0;
-    enum err result = OK;
-    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
-        uint64_t first = 0;
-        char exact[SEGMENT_NAME_SIZE];
-        if (sscanf(e->d_name, "segment-%20" SCNu64 ".spool", &first) != 1 || first == 0) {
-            continue;
-        }
-        segment_name(first, exact);
-        if (strcmp(exact, e->d_name) != 0) {
-            continue;
-        }
-        if (r->count == capacity) {
-            capacity = capacity == 0 ? 64 : 2 * capacity;
-            uint64_t *names = reallocarray(r->names, capacity, sizeof(*names));
-            if (names == NULL) {
-                result = ERR_NO_MEMORY;
-                break;
-            }
-            r->names = names;
-        }
-        r->names[r->count++] = first;
-    }
+    enum err result = read_directory(r, d);
     (void)closedir(d);
     if (r->count > 0) {
-        qsort(r->names, r->count, sizeof(*r->names), compare_numbers);
+        qsort(r->files, r->count, sizeof(*r->files), compare_files);
     }
     return result;
 }
 
+static void unlink_segment(struct spool *s, const struct spool_file *file)
+{
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(file->epoch, file->first, name);
+    (void)unlinkat(s->dir, name, 0);
+}
+
+/* Files of another epoch: older ones were copied under new numbers, newer ones are what is left of
+ * copying that was interrupted. */
+static void keep_epoch(struct recovery *r, bool is_known, uint32_t epoch)
+{
+    if (!is_known) {
+        /* The oldest: its files are whole, whatever was interrupted. */
+        epoch = r->count > 0 ? r->files[0].epoch : 0;
+        for (size_t i = 1; i < r->count; i++) {
+            epoch = r->files[i].epoch < epoch ? r->files[i].epoch : epoch;
+        }
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->files[i].epoch == epoch) {
+            r->files[kept++] = r->files[i];
+        } else {
+            unlink_segment(r->spool, &r->files[i]);
+        }
+    }
+    r->count = kept;
+    atomic_store(&r->spool->epoch, epoch);
+}
+
 /* Keeps a file that cannot be used for whoever looks into it, under a name that is not ours. */
-static void set_aside(struct spool *s, uint64_t first)
+static void set_aside(struct spool *s, const struct spool_file *file)
 {
     char name[SEGMENT_NAME_SIZE];
     char aside[SEGMENT_NAME_SIZE + 8];
-    segment_name(first, name);
+    segment_name(file->epoch, file->first, name);
     (void)snprintf(aside, sizeof(aside), "damaged-%s", name);
     (void)renameat(s->dir, name, s->dir, aside);
     log_event(s->log, LOG_ERROR, "spool_file_set_aside", log_text("file", aside));
 }
 
 /* Numbers that a file of which nothing can be read may have used. */
-static uint64_t most_records(const struct spool *s, size_t size)
+static uint64_t most_records(const struct spool *s)
 {
-    return (size > s->segment_size ? size : s->segment_size) / SEGMENT_FRAME_MIN + 1;
+    return s->segment_size / SEGMENT_FRAME_MIN + 1;
 }
 
 /* Whole records of a file, its place in the list, and what is missing before and in it. */
-static void take_segment(struct recovery *r, struct segment *g, bool is_last)
+static void take_segment(struct recovery *r, const struct spool_file *file, struct segment *g,
+                         bool is_last)
 {
     struct spool *s = r->spool;
     struct bytes memory = bytes_of(g->base, g->size);
@@ -135,18 +180,17 @@ static void take_segment(struct recovery *r, struct segment *g, bool is_last)
         segment_list_add(s, g);
         s->used += g->size;
     } else if (!g->has_clean_end) {
-        set_aside(s, g->info.first);
+        set_aside(s, file);
     } else if (is_last && g->size == s->segment_size) {
         r->unused = g;
     } else {
-        char name[SEGMENT_NAME_SIZE];
-        segment_name(g->info.first, name);
-        (void)unlinkat(s->dir, name, 0);
+        unlink_segment(s, file);
     }
 }
 
 /* NULL: the file has no header that can be used. */
-static enum err open_segment(struct recovery *r, uint64_t first, struct segment **out)
+static enum err open_segment(struct recovery *r, const struct spool_file *file,
+                             struct segment **out)
 {
     struct spool *s = r->spool;
     struct stat status;
@@ -156,7 +200,7 @@ static enum err open_segment(struct recovery *r, uint64_t first, struct segment 
         return ERR_NO_MEMORY;
     }
     g->fd = -1;
-    segment_name(first, name);
+    segment_name(file->epoch, file->first, name);
     int fd = openat(s->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 || fstat(fd, &status) != 0) {
         if (fd >= 0) {
@@ -171,7 +215,7 @@ static enum err open_segment(struct recovery *r, uint64_t first, struct segment 
                      : mmap(NULL, g->size, PROT_READ, MAP_SHARED, fd, 0);
     (void)close(fd);
     if (base == MAP_FAILED || segment_read_header(bytes_of(base, g->size), &g->info) != OK ||
-        g->info.first != first || first <= r->last) {
+        g->info.first != file->first || g->info.epoch != file->epoch || file->first <= r->last) {
         if (base != MAP_FAILED) {
             (void)munmap(base, g->size);
         }
@@ -184,39 +228,43 @@ static enum err open_segment(struct recovery *r, uint64_t first, struct segment 
     return OK;
 }
 
+/* A file without a usable header; the next one's number shows what is missing. */
+static void pass_over(struct recovery *r, const struct spool_file *file, bool is_last)
+{
+    set_aside(r->spool, file);
+    if (is_last) {
+        uint64_t first = file->first > r->last ? file->first : r->last + 1;
+        uint64_t last = first - 1 + most_records(r->spool);
+        losses_add(r, r->last + 1, last,
+                   "the last file of the spool cannot be read: at most these records were in it");
+        r->last = last;
+    }
+}
+
 static enum err recover_one(struct recovery *r, size_t i)
 {
     struct spool *s = r->spool;
+    const struct spool_file *file = &r->files[i];
     bool is_last = i + 1 == r->count;
-    if (!is_last && r->names[i + 1] - 1 <= atomic_load(&s->acknowledged)) {
-        char name[SEGMENT_NAME_SIZE];
-        segment_name(r->names[i], name);
-        (void)unlinkat(s->dir, name, 0); /* everything in it was acknowledged */
+    if (!is_last && r->files[i + 1].first - 1 <= atomic_load(&s->acknowledged)) {
+        unlink_segment(s, file); /* everything in it was acknowledged */
         return OK;
     }
     struct segment *g = NULL;
-    enum err result = open_segment(r, r->names[i], &g);
+    enum err result = open_segment(r, file, &g);
     if (result != OK) {
         return result;
     }
     if (g == NULL) {
-        set_aside(s, r->names[i]);
-        if (is_last) {
-            uint64_t first = r->names[i] > r->last ? r->names[i] : r->last + 1;
-            uint64_t last = first - 1 + most_records(s, 0);
-            losses_add(r, r->last + 1, last,
-                       "the last file of the spool cannot be read: at most "
-                       "these records were in it");
-            r->last = last;
-        }
-        return OK; /* the next file's number shows what is missing */
+        pass_over(r, file, is_last);
+        return OK;
     }
     if (strcmp(g->info.sidecar, s->sidecar) != 0) {
         result = err_set(r->why, ERR_DENIED,
                          "the spool belongs to sidecar %s, not to %s: give each its own directory",
                          g->info.sidecar, s->sidecar);
     } else {
-        take_segment(r, g, is_last);
+        take_segment(r, file, g, is_last);
     }
     (void)munmap(g->base, g->size);
     g->base = NULL;
@@ -236,7 +284,7 @@ static void trim_segments(struct spool *s)
         if (!g->has_clean_end) {
             continue; /* what is there is for whoever looks into it */
         }
-        segment_name(g->info.first, name);
+        segment_name(g->info.epoch, g->info.first, name);
         int fd = openat(s->dir, name, O_WRONLY | O_CLOEXEC);
         if (fd >= 0 && end < g->size && ftruncate(fd, (off_t)end) == 0) {
             s->used -= g->size - end;
@@ -251,23 +299,23 @@ static void trim_segments(struct spool *s)
 static void recover_acknowledged(struct recovery *r)
 {
     struct spool *s = r->spool;
-    uint64_t sequence = 0;
-    enum err result = acknowledged_read(s->dir, &sequence, s->acknowledged_hash);
-    if (result != OK) {
-        if (result != ERR_NOT_FOUND) {
-            log_event(s->log, LOG_WARN, "spool_acknowledged_unreadable");
-        }
-        sequence = 0;
+    struct acknowledged known = {.sequence = 0};
+    enum err result = acknowledged_read(s->dir, &known);
+    if (result != OK && result != ERR_NOT_FOUND) {
+        log_event(s->log, LOG_WARN, "spool_acknowledged_unreadable");
     }
+    keep_epoch(r, result == OK, known.epoch);
     /* Only acknowledged files are deleted: what is before the first one was acknowledged. */
-    if (r->count > 0 && r->names[0] - 1 > sequence) {
-        sequence = r->names[0] - 1;
-        memset(s->acknowledged_hash, 0, SEGMENT_HASH_SIZE);
+    if (r->count > 0 && r->files[0].first - 1 > known.sequence) {
+        known.sequence = r->files[0].first - 1;
+        memset(known.hash, 0, sizeof(known.hash));
     }
-    atomic_store(&s->acknowledged, sequence);
-    r->last = r->count > 0 ? r->names[0] - 1 : sequence;
-    memcpy(r->hash, r->last == sequence ? s->acknowledged_hash : (const uint8_t *)zeros,
-           SEGMENT_HASH_SIZE);
+    memcpy(s->acknowledged_hash, known.hash, sizeof(known.hash));
+    atomic_store(&s->acknowledged, known.sequence);
+    r->last = r->count > 0 ? r->files[0].first - 1 : known.sequence;
+    if (r->last == known.sequence) {
+        memcpy(r->hash, known.hash, sizeof(r->hash));
+    }
 }
 
 /* Writes on in the last file when it has no record yet: a sidecar that is killed again and again
@@ -320,7 +368,7 @@ enum err spool_recover(struct spool *s, struct spool_losses *losses, struct err_
 {
     struct recovery r = {.spool = s, .losses = losses, .why = why};
     (void)unlinkat(s->dir, "next.spool", 0);
-    enum err result = list_names(&r);
+    enum err result = list_files(&r);
     if (result != OK) {
         goto out;
     }
@@ -341,6 +389,6 @@ enum err spool_recover(struct spool *s, struct spool_losses *losses, struct err_
     start_writing(&r);
 out:
     free(r.unused);
-    free(r.names);
+    free(r.files);
     return result;
 }

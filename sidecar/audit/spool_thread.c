@@ -104,15 +104,9 @@ static void do_sync(struct spool *s)
 
 static void write_acknowledged(struct spool *s)
 {
-    uint8_t hash[SEGMENT_HASH_SIZE];
-    uint64_t sequence = atomic_load(&s->acknowledged);
-    memcpy(hash, s->acknowledged_hash, sizeof(hash));
     s->acknowledged_dirty = false;
-    (void)pthread_mutex_unlock(&s->lock);
     /* When it cannot be written, records are shipped twice after a restart and ignored. */
-    enum err result = acknowledged_write(s->dir, sequence, hash);
-    (void)pthread_mutex_lock(&s->lock);
-    if (result != OK) {
+    if (acknowledged_write(s) != OK) {
         log_event(s->log, LOG_WARN, "spool_acknowledged_not_written");
     }
 }

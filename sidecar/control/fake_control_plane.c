@@ -210,19 +210,22 @@ static void resume(void *context, const struct rpc_peer *peer, const ProtobufCMe
     rpc_status_set(status, RPC_OK, "%s", "");
 }
 
-static void take_record(struct fake *f, const ProtobufCBinaryData *bytes)
+/* False: refused, as the real one does. */
+static bool take_record(struct fake *f, const ProtobufCBinaryData *bytes)
 {
     static const uint8_t leaf = 0;
     Chaperone__V1__Record *r = chaperone__v1__record__unpack(NULL, bytes->len, bytes->data);
     need(r != NULL);
+    bool is_next = r->sequence == f->last + 1 && r->previous.len == FAKE_HASH &&
+                   memcmp(r->previous.data, f->last_hash, FAKE_HASH) == 0;
     if (r->sequence <= f->last) {
         f->duplicates++;
+    } else if (!is_next) {
+        f->breaks++;
     } else {
-        bool is_next = r->sequence == f->last + 1 && r->previous.len == FAKE_HASH &&
-                       memcmp(r->previous.data, f->last_hash, FAKE_HASH) == 0;
-        f->breaks += is_next ? 0 : 1;
         f->losses += r->event_case == CHAPERONE__V1__RECORD__EVENT_LOSS ? 1 : 0;
         f->records++;
+        f->intents += r->event_case == CHAPERONE__V1__RECORD__EVENT_INTENT ? 1 : 0;
         f->last = r->sequence;
         struct crypto_sha256 hash;
         crypto_sha256_init(&hash);
@@ -230,7 +233,9 @@ static void take_record(struct fake *f, const ProtobufCBinaryData *bytes)
         crypto_sha256_update(&hash, bytes_of(bytes->data, bytes->len));
         crypto_sha256_finish(&hash, f->last_hash);
     }
+    bool is_taken = is_next || r->sequence <= f->last;
     chaperone__v1__record__free_unpacked(r, NULL);
+    return is_taken;
 }
 
 static void on_shipped(void *context, struct rpc_stream *stream, const ProtobufCMessage *message)
@@ -241,13 +246,16 @@ static void on_shipped(void *context, struct rpc_stream *stream, const ProtobufC
     lock(f);
     f->batches++;
     need(r->n_records <= 256);
-    for (size_t i = 0; i < r->n_records; i++) {
-        take_record(f, &r->records[i]);
+    bool is_taken = true;
+    for (size_t i = 0; i < r->n_records && is_taken; i++) {
+        is_taken = take_record(f, &r->records[i]);
     }
     answer.sequence = f->wild_acknowledgements ? f->last + 1000 : f->last;
     bool silent = f->no_acknowledgements;
     unlock(f);
-    if (!silent) {
+    if (!is_taken) {
+        rpc_stream_finish(stream, RPC_INVALID_ARGUMENT, "a gap");
+    } else if (!silent) {
         enum err sent = rpc_stream_send(stream, &answer.base);
         (void)sent;
     }

@@ -45,7 +45,8 @@ struct fake {
     /* audit */
     uint64_t last; /* sequence of the last record */
     uint8_t last_hash[FAKE_HASH];
-    uint64_t records, duplicates, breaks, losses; /* breaks: wrong previous hash or a gap */
+    /* Breaks: a wrong previous hash or a gap, which is refused. */
+    uint64_t records, intents, duplicates, breaks, losses;
     int resumes, streams, batches;
     bool no_acknowledgements, wild_acknowledgements;
 };

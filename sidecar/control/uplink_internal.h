@@ -31,9 +31,10 @@ struct uplink {
     char message[RPC_MESSAGE_SIZE];
     uint64_t resume_sequence;
     uint8_t resume_hash[RECORDER_HASH_SIZE];
-    bool resume_has_hash;
-    bool followed; /* the loop's thread has answered */
-    enum err continued;
+    bool has_resumed; /* once in this process; the uplink's thread */
+    unsigned turn;    /* counts the errands to the loop's thread */
+    bool has_joined;  /* it has answered */
+    enum err joined;
 
     bool ended;                                   /* the stream */
     struct uplink_batch under_way[UPLINK_WINDOW]; /* a ring */

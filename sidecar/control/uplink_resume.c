@@ -8,10 +8,11 @@
 
 /* To the loop's thread, to which the recorder belongs. */
 struct uplink_errand {
-    uint64_t first, last;
+    uint64_t sequence; /* where the control plane's stream ends */
     uint8_t hash[RECORDER_HASH_SIZE];
-    const char *reason; /* of a loss; static */
-    unsigned generation;
+    uint64_t from;      /* first number here that it does not have; 0: none */
+    const char *reason; /* static */
+    unsigned turn;
 };
 
 /* On gRPC's thread. */
@@ -25,9 +26,12 @@ static void on_resumed(void *context, const struct rpc_status *status,
     (void)snprintf(u->message, sizeof(u->message), "%s", status->message);
     if (r != NULL) {
         u->resume_sequence = r->sequence;
-        u->resume_has_hash = r->hash.len == RECORDER_HASH_SIZE;
-        if (u->resume_has_hash) {
+        memset(u->resume_hash, 0, sizeof(u->resume_hash)); /* of record 0 */
+        if (r->sequence > 0 && r->hash.len == RECORDER_HASH_SIZE) {
             memcpy(u->resume_hash, r->hash.data, RECORDER_HASH_SIZE);
+        } else if (r->sequence > 0) {
+            u->code = RPC_INTERNAL;
+            (void)snprintf(u->message, sizeof(u->message), "its answer has no hash");
         }
     }
     u->resumed = true;
@@ -69,24 +73,21 @@ static bool ask(struct uplink *u, struct tunnel *tunnel, unsigned generation)
 
 /* ---- the loop's thread ---- */
 
-static void write_loss(void *owner, void *letter)
+static void carry_out(void *owner, void *letter)
 {
     struct uplink *u = owner;
-    const struct uplink_errand *errand = letter;
-    if (recorder_write_loss(u->recorder, errand->first, errand->last, errand->reason) != OK) {
-        log_event(u->log, LOG_ERROR, "loss_not_recorded");
+    const struct uplink_errand *e = letter;
+    enum err result = e->from == 0
+                          ? recorder_continue_after(u->recorder, e->sequence, e->hash)
+                          : recorder_rebase(u->recorder, e->sequence, e->hash, e->from, e->reason);
+    if (result != OK) {
+        log_event(u->log, LOG_ERROR, "audit_streams_not_joined",
+                  log_text("error", err_name(result)));
     }
-}
-
-static void continue_after(void *owner, void *letter)
-{
-    struct uplink *u = owner;
-    const struct uplink_errand *errand = letter;
-    enum err result = recorder_continue_after(u->recorder, errand->last, errand->hash);
     (void)pthread_mutex_lock(&u->lock);
-    if (errand->generation == u->generation) {
-        u->continued = result;
-        u->followed = true;
+    if (e->turn == u->turn) {
+        u->joined = result;
+        u->has_joined = true;
     }
     (void)pthread_cond_broadcast(&u->wake);
     (void)pthread_mutex_unlock(&u->lock);
@@ -94,92 +95,98 @@ static void continue_after(void *owner, void *letter)
 
 /* ---- both sides together ---- */
 
-/* Once: every later attempt would say it again. */
-static void diverged(struct uplink *u, uint64_t first, uint64_t last, const char *reason)
+/* Waits for it whatever becomes of the tunnel: nobody else may look at the recorder meanwhile. */
+static bool send_errand(struct uplink *u, uint64_t sequence, uint64_t from, const char *reason)
 {
-    (void)pthread_mutex_lock(&u->lock);
-    bool is_new = !u->diverged;
-    u->diverged = true;
-    (void)pthread_mutex_unlock(&u->lock);
-    if (!is_new) {
-        return;
-    }
-    log_event(u->log, LOG_ERROR, "audit_stream_diverged", log_number("first", (int64_t)first),
-              log_number("last", (int64_t)last), log_text("reason", reason));
-    struct uplink_errand *errand = calloc(1, sizeof(*errand));
-    if (errand != NULL) {
-        errand->first = first;
-        errand->last = last;
-        errand->reason = reason;
-        enum err posted = mail_post(u->mail, write_loss, errand, free);
-        (void)posted; /* logged already */
-    }
-}
-
-/* The control plane has more than the disk: the host went down before the end was synced. */
-static bool follow(struct uplink *u, unsigned generation, uint64_t sequence)
-{
-    struct uplink_errand *errand = calloc(1, sizeof(*errand));
-    if (errand == NULL) {
+    struct uplink_errand *e = calloc(1, sizeof(*e));
+    if (e == NULL) {
         return false;
     }
-    errand->last = sequence;
-    memcpy(errand->hash, u->resume_hash, sizeof(errand->hash));
-    errand->generation = generation;
+    e->sequence = sequence;
+    memcpy(e->hash, u->resume_hash, sizeof(e->hash));
+    e->from = from;
+    e->reason = reason;
     (void)pthread_mutex_lock(&u->lock);
-    u->followed = false;
+    e->turn = ++u->turn;
+    u->has_joined = false;
     (void)pthread_mutex_unlock(&u->lock);
-    if (mail_post(u->mail, continue_after, errand, free) != OK) {
+    if (mail_post(u->mail, carry_out, e, free) != OK) {
         return false;
     }
     (void)pthread_mutex_lock(&u->lock);
-    while (!u->followed && !uplink_is_over(u, generation)) {
+    while (!u->has_joined && !u->stop) {
         uplink_wait(u, -1);
     }
-    bool is_ok = u->followed && !uplink_is_over(u, generation) && u->continued == OK;
+    bool is_ok = u->has_joined && u->joined == OK;
     (void)pthread_mutex_unlock(&u->lock);
-    if (is_ok) {
-        log_event(u->log, LOG_WARN, "audit_continued_behind_control_plane",
-                  log_number("sequence", (int64_t)sequence));
-    }
     return is_ok;
 }
 
-static void compare(struct uplink *u, uint64_t sequence)
+static void diverged(struct uplink *u, uint64_t sequence, const char *reason)
 {
-    struct recorder_status status;
+    (void)pthread_mutex_lock(&u->lock);
+    u->diverged = true;
+    (void)pthread_mutex_unlock(&u->lock);
+    log_event(u->log, LOG_ERROR, "audit_stream_diverged", log_number("sequence", (int64_t)sequence),
+              log_text("reason", reason));
+}
+
+static const char host_reason[] = "the host lost the end of the spool, which the control plane has";
+static const char other_reason[] = "the control plane has other records under these numbers";
+static const char forgot_reason[] = "the control plane lost records that it had acknowledged";
+static const char damage_reason[] = "the spool is damaged";
+
+/* The control plane has more than there is here. */
+static bool follow(struct uplink *u, uint64_t sequence, uint64_t last, uint64_t acknowledged)
+{
+    uint64_t own = recorder_first_own(u->recorder);
+    if (u->has_resumed) {
+        diverged(u, sequence, other_reason);
+        return send_errand(u, sequence, acknowledged + 1, other_reason);
+    }
+    log_event(u->log, LOG_WARN, "audit_continued_behind_control_plane",
+              log_number("sequence", (int64_t)sequence), log_number("here", (int64_t)last));
+    return send_errand(u, sequence, own <= last ? own : 0, host_reason);
+}
+
+/* Both have record `sequence`, or the control plane has less than it had. */
+static bool compare(struct uplink *u, uint64_t sequence, uint64_t acknowledged)
+{
     uint8_t ours[RECORDER_HASH_SIZE];
-    recorder_status(u->recorder, &status);
-    if (sequence < status.acknowledged) {
-        diverged(u, sequence + 1, status.acknowledged,
-                 "the control plane had acknowledged these records and does not have them");
-        return;
+    uint64_t own = recorder_first_own(u->recorder);
+    if (sequence < acknowledged) {
+        diverged(u, sequence, forgot_reason);
+        return send_errand(u, sequence, sequence + 1, forgot_reason);
     }
-    if (sequence == 0) {
-        return;
-    }
-    if (u->resume_has_hash && recorder_find_hash(u->recorder, sequence, ours) == OK &&
+    if (sequence > 0 && recorder_find_hash(u->recorder, sequence, ours) == OK &&
         memcmp(ours, u->resume_hash, sizeof(ours)) != 0) {
-        diverged(u, status.acknowledged + 1, sequence,
-                 "the control plane has other records under these numbers");
+        if (!u->has_resumed && sequence >= own) {
+            return send_errand(u, sequence, own, host_reason); /* written before it was asked */
+        }
+        diverged(u, sequence, other_reason);
+        return send_errand(u, sequence, acknowledged + 1, other_reason);
     }
-    recorder_acknowledge(u->recorder, sequence, u->resume_has_hash ? u->resume_hash : NULL);
+    if (recorder_joins(u->recorder, sequence, u->resume_hash) == RECORDER_BROKEN) {
+        return send_errand(u, sequence, sequence + 1, damage_reason);
+    }
+    recorder_acknowledge(u->recorder, sequence, u->resume_hash);
+    return true;
 }
 
 bool uplink_resume(struct uplink *u, struct tunnel *tunnel, unsigned generation,
                    uint64_t *out_sequence)
 {
+    struct recorder_status status;
     if (!ask(u, tunnel, generation)) {
         return false;
     }
     uint64_t sequence = u->resume_sequence;
-    if (sequence > recorder_last_sequence(u->recorder)) {
-        if (!u->resume_has_hash || !follow(u, generation, sequence)) {
-            return false;
-        }
-    } else {
-        compare(u, sequence);
+    recorder_status(u->recorder, &status);
+    bool is_joined = sequence > status.last ? follow(u, sequence, status.last, status.acknowledged)
+                                            : compare(u, sequence, status.acknowledged);
+    if (is_joined) {
+        u->has_resumed = true;
+        *out_sequence = sequence;
     }
-    *out_sequence = sequence;
-    return true;
+    return is_joined;
 }

@@ -82,6 +82,7 @@ struct shipment {
     struct rpc_stream *stream;
     struct recorder_reader *reader;
     unsigned generation;
+    uint64_t next;        /* number of the next record */
     unsigned empty_turns; /* in which there was something that could not be read */
 };
 
@@ -180,6 +181,16 @@ static bool wait_for_window(struct shipment *s)
     return is_fine;
 }
 
+static void wait_for_answers(struct shipment *s)
+{
+    struct uplink *u = s->u;
+    (void)pthread_mutex_lock(&u->lock);
+    while (!is_over(s) && u->count > 0 && !is_stalled(u)) {
+        uplink_wait(u, STALL_CHECK_MS);
+    }
+    (void)pthread_mutex_unlock(&u->lock);
+}
+
 static void ship_all(struct shipment *s)
 {
     struct recorder_batch batch;
@@ -187,8 +198,14 @@ static void ship_all(struct shipment *s)
         if (recorder_reader_next(s->reader, UPLINK_BATCH_RECORDS, UPLINK_BATCH_BYTES, &batch) !=
             OK) {
             wait_for_records(s);
+        } else if (batch.sequences[0] != s->next) {
+            /* Damage. The control plane takes no gap: what is behind needs new numbers, which
+             * Resume sees to when everything before it has arrived. */
+            wait_for_answers(s);
+            return;
         } else if (send_batch(s, &batch)) {
             s->empty_turns = 0;
+            s->next = batch.sequences[batch.count - 1] + 1;
         } else {
             return;
         }
@@ -236,7 +253,7 @@ void uplink_ship(struct uplink *u, struct tunnel *tunnel, unsigned generation, u
     static const struct rpc_stream_events events = {
         .on_message = on_message, .on_drained = on_drained, .on_end = on_end};
     const struct rpc_call_options options = {.wait_for_ready = true};
-    struct shipment s = {.u = u, .generation = generation};
+    struct shipment s = {.u = u, .generation = generation, .next = sequence + 1};
     if (recorder_reader_create(u->recorder, sequence, &s.reader) != OK) {
         return;
     }

@@ -220,7 +220,17 @@ static void other_records_under_our_numbers_are_shown(void **state)
     UNTIL(f, has_diverged);
     UNTIL(f, has_loss);
     UNTIL(f, has_shipped_all);
-    assert_true(f->fake.breaks > 0); /* and the control plane sees it as well */
+    /* What it never had arrives under new numbers, in a stream that it can follow. */
+    assert_int_equal(f->fake.breaks, 0);
+    assert_int_equal(f->fake.intents, 20);
+    control_fixture_write(f, 10);
+    UNTIL(f, has_shipped_all);
+    assert_int_equal(f->fake.intents, 30);
+}
+
+static bool has_identity(struct control_fixture *f)
+{
+    return f->enrolled > 1;
 }
 
 static void control_plane_that_forgot_is_shown(void **state)
@@ -236,8 +246,60 @@ static void control_plane_that_forgot_is_shown(void **state)
     fake_door_reopen(f->fake.door);
     UNTIL(f, has_diverged);
     UNTIL(f, has_loss);
+    uint64_t before = f->fake.intents;
     control_fixture_write(f, 10);
     UNTIL(f, has_shipped_all);
+    assert_int_equal(f->fake.intents, before + 10);
+    assert_int_equal(f->fake.breaks, 0);
+}
+
+static void what_was_written_before_it_was_asked_is_not_lost(void **state)
+{
+    struct control_fixture *f = *state;
+    start(f);
+    control_fixture_write(f, 20);
+    UNTIL(f, has_shipped_all);
+    control_fixture_stop(f); /* writes a heartbeat, 21, which is not shipped */
+    /* As if more had come over before the host lost the end of the spool. */
+    f->fake.last = 30;
+    memset(f->fake.last_hash, 8, FAKE_HASH);
+    f->fake.hellos = 0;
+    fake_door_cut(f->fake.door, true);
+    control_fixture_start(f);
+    UNTIL(f, has_identity);
+    control_fixture_open_recorder(f);
+    control_fixture_write(f, 5); /* under numbers that the control plane has already */
+    fake_door_reopen(f->fake.door);
+    UNTIL(f, has_loss);
+    UNTIL(f, has_shipped_all);
+    assert_int_equal(f->fake.intents, 25);
+    assert_int_equal(f->fake.breaks, 0);
+    assert_false(has_diverged(f)); /* the control plane is not to blame */
+}
+
+static void damage_loses_only_what_is_damaged(void **state)
+{
+    struct control_fixture *f = *state;
+    char path[512];
+    start(f);
+    fake_door_cut(f->fake.door, true);
+    UNTIL(f, is_disconnected);
+    control_fixture_write(f, 100);
+    control_fixture_stop(f);
+    (void)snprintf(path, sizeof(path), "%s/segment-0000000000-00000000000000000001.spool",
+                   f->spool_dir);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 8000, SEEK_SET), 0);
+    assert_int_equal(fputc(0xee, file), 0xee);
+    assert_int_equal(fclose(file), 0);
+    f->fake.hellos = 0;
+    fake_door_reopen(f->fake.door);
+    start(f);
+    UNTIL(f, has_loss);
+    UNTIL(f, has_shipped_all);
+    assert_int_equal(f->fake.intents, 99);
+    assert_int_equal(f->fake.breaks, 0);
 }
 
 static void ships_on_over_a_renewed_certificate(void **state)
@@ -288,6 +350,8 @@ int main(void)
         WITH_FIXTURE(goes_on_behind_what_only_the_control_plane_has),
         WITH_FIXTURE(other_records_under_our_numbers_are_shown),
         WITH_FIXTURE(control_plane_that_forgot_is_shown),
+        WITH_FIXTURE(what_was_written_before_it_was_asked_is_not_lost),
+        WITH_FIXTURE(damage_loses_only_what_is_damaged),
         WITH_FIXTURE(ships_on_over_a_renewed_certificate),
         WITH_FIXTURE(can_be_stopped_while_shipping),
     };
