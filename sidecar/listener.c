@@ -111,6 +111,11 @@ void listener_destroy(struct listener *l)
     }
 }
 
+void listener_set_tls(struct listener *l, struct tls_context *agent_tls)
+{
+    l->origin.agent_tls = agent_tls;
+}
+
 const char *listener_address(const struct listener *l)
 {
     return l->address;

@@ -20,6 +20,8 @@ enum err listener_create(const struct listener_options *options, struct listener
 void listener_destroy(struct listener *l);
 /* Stops accepting, for a shutdown. */
 void listener_stop(struct listener *l);
+/* For the connections from now on; borrowed, NULL: none. */
+void listener_set_tls(struct listener *l, struct tls_context *agent_tls);
 /* As bound: with the port that was chosen. */
 const char *listener_address(const struct listener *l);
 

@@ -217,6 +217,7 @@ static enum err start_control(struct sidecar *s, struct err_text *why)
     struct buffer ca, join;
     buffer_init(&ca, FILES_SIZE_MAX);
     buffer_init(&join, 4096 + 1024);
+    s->control_tokens = token_source_hold(s->shared->tokens);
     (void)gethostname(host, sizeof(host) - 1);
     for (size_t i = 0; i < c->listener_count; i++) {
         resources[i] = c->listeners[i].resource;
@@ -242,7 +243,7 @@ static enum err start_control(struct sidecar *s, struct err_text *why)
             .state_dir = c->state,
             .join_token = token[0] == '\0' ? NULL : token,
             .token = c->token_in_band ? NULL : read_token,
-            .token_context = s->shared->tokens,
+            .token_context = s->control_tokens,
             .name = c->name != NULL ? c->name : host,
             .version = sidecar_version,
             .resources = resources,
@@ -386,10 +387,11 @@ void sidecar_destroy(struct sidecar *s)
         recorder_cancel_wait(s->recorder, &s->last_shipped);
     }
     control_stop(s->control);
+    token_source_release(s->control_tokens);
     recorder_close(s->recorder);
     if (s->shared != NULL) {
         sidecar_free_listeners(s);
-        token_source_destroy(s->shared->tokens);
+        token_source_release(s->shared->tokens);
         directory_destroy(s->shared->directory);
         arena_destroy(s->shared->scratch);
         arena_destroy(s->shared->protocol.scratch);

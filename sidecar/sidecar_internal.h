@@ -19,6 +19,7 @@ struct loaded {
 
 struct running_listener {
     struct listener *listener;
+    const struct protocol *protocol;
     struct tls_context *agent_tls;
     char address[128], resource[128];
     bool retired; /* closed by a reload; its sessions still borrow from it */
@@ -34,6 +35,7 @@ struct sidecar {
     struct session_shared *shared;
     struct metrics metrics;
     struct control *control;
+    struct token_source *control_tokens; /* what it was started with, also after a reload */
     struct recorder *recorder;
     struct sql_cache *sql;
     struct health *health;
@@ -50,7 +52,8 @@ static inline const struct config *sidecar_config(const struct sidecar *s)
     return &s->loaded->config;
 }
 
-/* Opens what the configuration names and is not open yet, retires what it no longer names. */
+/* Opens what the configuration names and is not open yet, retires what it no longer names, reads
+ * the certificates of the rest again. */
 enum err sidecar_listen(struct sidecar *s, struct err_text *why) MUST_USE;
 void sidecar_stop_listening(struct sidecar *s);
 void sidecar_free_listeners(struct sidecar *s);

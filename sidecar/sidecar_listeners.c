@@ -30,7 +30,7 @@ static struct running_listener *find(const struct sidecar *s, const struct confi
 {
     struct running_listener *l = s->listeners;
     while (l != NULL && (l->retired || strcmp(l->address, c->listen) != 0 ||
-                         strcmp(l->resource, c->resource) != 0)) {
+                         strcmp(l->resource, c->resource) != 0 || l->protocol != c->protocol)) {
         l = l->next;
     }
     return l;
@@ -44,6 +44,7 @@ static enum err open_one(struct sidecar *s, const struct config_listener *c, str
     }
     (void)snprintf(l->address, sizeof(l->address), "%s", c->listen);
     (void)snprintf(l->resource, sizeof(l->resource), "%s", c->resource);
+    l->protocol = c->protocol;
     enum err e = load_agent_tls(c, &l->agent_tls, why);
     const struct listener_options options = {
         .address = c->listen,
@@ -63,6 +64,21 @@ static enum err open_one(struct sidecar *s, const struct config_listener *c, str
     log_event(&s->log, LOG_INFO, "listening", log_text("address", listener_address(l->listener)),
               log_text("resource", l->resource), log_text("protocol", c->protocol->name));
     return OK;
+}
+
+/* A reload is how a renewed certificate comes into use. Connections that use the old one keep it.
+ */
+static enum err renew_tls(struct running_listener *l, const struct config_listener *c,
+                          struct err_text *why)
+{
+    struct tls_context *fresh = NULL;
+    enum err e = load_agent_tls(c, &fresh, why);
+    if (e == OK) {
+        listener_set_tls(l->listener, fresh);
+        tls_context_destroy(l->agent_tls);
+        l->agent_tls = fresh;
+    }
+    return e;
 }
 
 static bool is_wanted(const struct sidecar *s, const struct running_listener *l)
@@ -88,9 +104,8 @@ enum err sidecar_listen(struct sidecar *s, struct err_text *why)
     }
     enum err e = OK;
     for (size_t i = 0; e == OK && i < c->listener_count; i++) {
-        if (find(s, &c->listeners[i]) == NULL) {
-            e = open_one(s, &c->listeners[i], why);
-        }
+        struct running_listener *l = find(s, &c->listeners[i]);
+        e = l == NULL ? open_one(s, &c->listeners[i], why) : renew_tls(l, &c->listeners[i], why);
     }
     return e;
 }
@@ -140,7 +155,11 @@ void sidecar_reload(struct sidecar *s)
         e = token_source_create(&fresh->config.identity, &tokens);
     }
     if (e != OK) {
-        log_event(&s->log, LOG_ERROR, "reload_failed", log_text("why", why.text));
+        log_event(&s->log, LOG_ERROR, "reload_failed",
+                  log_text("why", why.text[0] != '\0' ? why.text : err_name(e)));
+        if (fresh != NULL) {
+            config_finish(&fresh->config); /* nothing, when loading it failed */
+        }
         free(fresh);
         return;
     }
@@ -150,9 +169,12 @@ void sidecar_reload(struct sidecar *s)
     }
     fresh->next = s->loaded;
     s->loaded = fresh;
-    s->shared->tokens = tokens; /* the old one stays: a thread may be reading it */
+    token_source_release(s->shared->tokens); /* a thread that reads it holds it */
+    s->shared->tokens = tokens;
     sidecar_apply(s);
-    e = sidecar_listen(s, &why);
+    if (s->recorder != NULL && !s->stopping) {
+        e = sidecar_listen(s, &why); /* before, nothing could be recorded: enrolment comes first */
+    }
     log_event(&s->log, e == OK ? LOG_INFO : LOG_ERROR, e == OK ? "reloaded" : "reload_incomplete",
               log_text("why", why.text));
 }

@@ -7,13 +7,20 @@
  * arrives. */
 struct token_read {
     struct loop *loop;
-    struct token_source *source;
-    token_read_fn *fn; /* NULL: cancelled */
+    struct token_source *source; /* held */
+    token_read_fn *fn;           /* NULL: cancelled */
     void *context;
     enum err result;
     struct err_text why;
     struct buffer token;
 };
+
+static void token_read_free(struct token_read *r)
+{
+    token_source_release(r->source);
+    buffer_wipe(&r->token);
+    free(r);
+}
 
 static void on_done(void *context)
 {
@@ -21,17 +28,19 @@ static void on_done(void *context)
     if (r->fn != NULL) {
         r->fn(r->context, r->result, buffer_bytes(&r->token), r->result == OK ? NULL : r->why.text);
     }
-    buffer_wipe(&r->token);
-    free(r);
+    token_read_free(r);
 }
 
 static void *run(void *argument)
 {
     struct token_read *r = argument;
     r->result = token_source_read(r->source, &r->token, &r->why);
-    if (loop_post(r->loop, on_done, r) != OK) {
-        return NULL; /* no memory for the message: the session ends by its login timeout */
+    struct loop *loop = r->loop;
+    if (loop_post(loop, on_done, r) == ERR_CLOSED) {
+        token_read_free(r); /* the process ends */
     }
+    /* No memory for the message: the session ends by its login timeout, and this leaks. */
+    loop_release(loop);
     return NULL;
 }
 
@@ -41,8 +50,12 @@ static enum err start_thread(struct token_read *r)
     pthread_attr_t attributes;
     (void)pthread_attr_init(&attributes);
     (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    loop_hold(r->loop);
     int code = pthread_create(&thread, &attributes, run, r);
     (void)pthread_attr_destroy(&attributes);
+    if (code != 0) {
+        loop_release(r->loop);
+    }
     return code == 0 ? OK : ERR_LIMIT;
 }
 
@@ -54,7 +67,7 @@ enum err token_read_start(struct loop *loop, struct token_source *source, token_
         return ERR_NO_MEMORY;
     }
     r->loop = loop;
-    r->source = source;
+    r->source = token_source_hold(source);
     r->fn = fn;
     r->context = context;
     buffer_init(&r->token, TOKEN_MAX);
@@ -66,8 +79,7 @@ enum err token_read_start(struct loop *loop, struct token_source *source, token_
         e = start_thread(r);
     }
     if (e != OK) {
-        buffer_wipe(&r->token);
-        free(r);
+        token_read_free(r);
         return e;
     }
     *out = r;

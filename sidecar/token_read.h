@@ -1,5 +1,5 @@
 /* Reads a token without stopping the loop: at once from a file or a variable, on a thread of its
- * own when a command must run. */
+ * own when a command must run. The source may be released meanwhile, the loop destroyed. */
 #ifndef CHAPERONE_SIDECAR_TOKEN_READ_H
 #define CHAPERONE_SIDECAR_TOKEN_READ_H
 
