@@ -1,5 +1,6 @@
 #include "sidecar/config.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "sidecar/protocol/postgres/postgres.h"
@@ -160,12 +161,36 @@ static enum err read_log(const struct conf_node *root, struct config *c, struct 
     return e;
 }
 
+/* What the spool needs, said where it is written: sidecar/audit would refuse it at the start. */
+static enum err read_spool(const struct conf_node *root, struct config *c, struct err_text *why)
+{
+    static const char *const keys[] = {"max_bytes", "segment_bytes", NULL};
+    const struct conf_node *spool = NULL;
+    enum err e = conf_read_map(root, "spool", &spool, why);
+    if (e != OK || spool == NULL) {
+        return e;
+    }
+    if ((e = conf_check_keys(spool, keys, why)) == OK &&
+        (e = conf_read_size(spool, "max_bytes", 4 * MIB, 1ULL << 50, &c->spool_bytes, why)) == OK) {
+        e = conf_read_size(spool, "segment_bytes", MIB, 1024ULL * MIB, &c->segment_bytes, why);
+    }
+    if (e == OK && c->segment_bytes % (4 * KIB) != 0) {
+        e = conf_fail(conf_get(spool, "segment_bytes"), why, "expected a multiple of 4KiB");
+    }
+    if (e == OK && c->spool_bytes < 3 * c->segment_bytes) {
+        e = conf_fail(spool, why,
+                      "expected max_bytes to be at least three times segment_bytes (%" PRIu64
+                      " and %" PRIu64 ")",
+                      c->spool_bytes, c->segment_bytes);
+    }
+    return e;
+}
+
 static enum err read_sizes(const struct conf_node *root, struct config *c, struct err_text *why)
 {
     static const char *const record_keys[] = {"response_bytes", "parameter_bytes",
                                               "statement_bytes", NULL};
-    static const char *const spool_keys[] = {"max_bytes", "segment_bytes", NULL};
-    const struct conf_node *record = NULL, *spool = NULL;
+    const struct conf_node *record = NULL;
     enum err e = conf_read_map(root, "record", &record, why);
     if (e == OK && record != NULL && (e = conf_check_keys(record, record_keys, why)) == OK &&
         (e = conf_read_size(record, "response_bytes", 0, MIB, &c->response_bytes, why)) == OK &&
@@ -173,10 +198,8 @@ static enum err read_sizes(const struct conf_node *root, struct config *c, struc
             OK) {
         e = conf_read_size(record, "statement_bytes", KIB, MIB, &c->statement_bytes, why);
     }
-    if (e == OK && (e = conf_read_map(root, "spool", &spool, why)) == OK && spool != NULL &&
-        (e = conf_check_keys(spool, spool_keys, why)) == OK &&
-        (e = conf_read_size(spool, "max_bytes", 4 * MIB, 1ULL << 50, &c->spool_bytes, why)) == OK) {
-        e = conf_read_size(spool, "segment_bytes", MIB, 1024ULL * MIB, &c->segment_bytes, why);
+    if (e == OK) {
+        e = read_spool(root, c, why);
     }
     return e;
 }
@@ -216,6 +239,8 @@ enum err config_load(const char *path, struct config *out, struct err_text *why)
         .response_bytes = 64 * KIB,
         .parameter_bytes = 4 * KIB,
         .statement_bytes = MIB,
+        .spool_bytes = 1024ULL * MIB,
+        .segment_bytes = 16ULL * MIB,
         .drain_ns = 30 * second_ns,
     };
     enum err e = conf_load_file(path, &out->conf, why);
