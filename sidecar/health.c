@@ -1,5 +1,6 @@
 #include "sidecar/health.h"
 
+#include <errno.h>
 #include <ev.h>
 #include <llhttp.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ enum {
     REQUEST_MAX = 16 << 10,
     ANSWER_MAX = 256 << 10,
     CLIENT_MS = 10000,
+    ACCEPT_PAUSE_MS = 100,
 };
 
 struct health {
@@ -23,6 +25,7 @@ struct health {
     struct health_source source;
     int fd;
     struct ev_io io;
+    struct ev_timer pause; /* while there are no file descriptors left */
     struct client *clients;
     size_t count;
 };
@@ -54,9 +57,12 @@ static void client_destroy(struct client *c)
 /* ---- answers ------------------------------------------------------------------------------------
  */
 
+/* A query behind it changes nothing. */
 static bool path_is(const struct client *c, const char *path)
 {
-    return bytes_equal_string(bytes_of(c->path, c->path_size), path);
+    const char *query = memchr(c->path, '?', c->path_size);
+    size_t size = query == NULL ? c->path_size : (size_t)(query - c->path);
+    return bytes_equal_string(bytes_of(c->path, size), path);
 }
 
 static int answer_body(struct client *c, struct buffer *body, const char **out_type)
@@ -77,29 +83,50 @@ static int answer_body(struct client *c, struct buffer *body, const char **out_t
     return buffer_append_string(body, "expected /healthz, /readyz or /metrics\n") == OK ? 404 : 500;
 }
 
-static void answer(struct client *c)
+static const char *reason_of(int status)
 {
-    struct buffer body, head;
-    const char *type = "text/plain; charset=utf-8";
-    buffer_init(&body, ANSWER_MAX);
+    switch (status) {
+    case 200: return "OK";
+    case 400: return "Bad Request";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 431: return "Request Header Fields Too Large";
+    case 503: return "Service Unavailable";
+    default: return "Internal Server Error";
+    }
+}
+
+static void send_answer(struct client *c, int status, const char *type, struct bytes body)
+{
+    struct buffer head;
     buffer_init(&head, 512);
-    int status = c->parser.method == HTTP_GET ? answer_body(c, &body, &type) : 405;
-    const char *reason = status == 200   ? "OK"
-                         : status == 404 ? "Not Found"
-                         : status == 405 ? "Method Not Allowed"
-                         : status == 503 ? "Service Unavailable"
-                                         : "Internal Server Error";
-    enum err e =
-        buffer_append_format(&head,
-                             "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                             "Connection: close\r\n\r\n",
-                             status, reason, type, buffer_size(&body));
+    enum err e = buffer_append_format(&head,
+                                      "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n"
+                                      "Content-Length: %zu\r\n%sConnection: close\r\n\r\n",
+                                      status, reason_of(status), type, body.size,
+                                      status == 405 ? "Allow: GET\r\n" : "");
     if (e == OK && conn_append(c->conn, buffer_bytes(&head)) == OK &&
-        conn_append(c->conn, buffer_bytes(&body)) == OK) {
+        conn_append(c->conn, body) == OK) {
         conn_flush(c->conn);
     }
     buffer_finish(&head);
+}
+
+static void answer(struct client *c)
+{
+    struct buffer body;
+    const char *type = "text/plain; charset=utf-8";
+    buffer_init(&body, ANSWER_MAX);
+    int status = c->parser.method == HTTP_GET ? answer_body(c, &body, &type) : 405;
+    send_answer(c, status, type, buffer_bytes(&body));
     buffer_finish(&body);
+}
+
+/* What is not to be understood is said, and the client goes. */
+static void answer_mistake(struct client *c, int status)
+{
+    send_answer(c, status, "text/plain; charset=utf-8", (struct bytes){0});
+    client_destroy(c);
 }
 
 /* ---- requests
@@ -130,17 +157,21 @@ static void on_readable(void *context)
     if (r == CONN_AGAIN) {
         return;
     }
-    c->received += n;
-    if (r != CONN_OK || c->received > REQUEST_MAX) {
+    if (r != CONN_OK) {
         client_destroy(c);
+        return;
+    }
+    c->received += n;
+    if (c->received > REQUEST_MAX) {
+        answer_mistake(c, 431);
         return;
     }
     llhttp_errno_t error = llhttp_execute(&c->parser, (const char *)chunk, n);
     if (error == HPE_PAUSED) {
         answer(c);
-    }
-    if (error != HPE_OK) {
         client_destroy(c);
+    } else if (error != HPE_OK) {
+        answer_mistake(c, 400);
     }
 }
 
@@ -184,13 +215,24 @@ static void client_start(struct health *h, int fd)
 
 static void on_accept(struct ev_loop *ev, struct ev_io *w, int events)
 {
-    (void)ev;
     (void)events;
     struct health *h = w->data;
     int fd = accept4(h->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
         client_start(h, fd);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+        /* It stays in the kernel's queue, which would wake the loop without end. */
+        ev_io_stop(ev, &h->io);
+        ev_timer_set(&h->pause, ACCEPT_PAUSE_MS / 1000.0, 0.0);
+        ev_timer_start(ev, &h->pause);
     }
+}
+
+static void on_pause_end(struct ev_loop *ev, struct ev_timer *w, int events)
+{
+    (void)events;
+    struct health *h = w->data;
+    ev_io_start(ev, &h->io);
 }
 
 enum err health_create(struct loop *loop, const char *address, const struct health_source *source,
@@ -210,6 +252,8 @@ enum err health_create(struct loop *loop, const char *address, const struct heal
     }
     ev_io_init(&h->io, on_accept, h->fd, EV_READ);
     h->io.data = h;
+    ev_init(&h->pause, on_pause_end);
+    h->pause.data = h;
     ev_io_start(loop_ev(loop), &h->io);
     *out = h;
     return OK;
@@ -224,6 +268,7 @@ void health_destroy(struct health *h)
         client_destroy(h->clients);
     }
     ev_io_stop(loop_ev(h->loop), &h->io);
+    ev_timer_stop(loop_ev(h->loop), &h->pause);
     (void)close(h->fd);
     free(h);
 }
