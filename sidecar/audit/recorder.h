@@ -1,8 +1,8 @@
 /* The recorder: every event of the sidecar, in one chain, before it happens.
  *
  * Invariants: a record for which `recorder_write` returned OK is in the page cache and survives
- * kill -9 of the process. Sequence numbers only rise; a record that was lost (damage on the
- * disk) leaves a gap that a Loss record names. Each record holds the hash of the one before
+ * kill -9 of the process. A number is given once (but see recorder_rebase); what was lost
+ * (damage on the disk) is named by a Loss record. Each record holds the hash of the one before
  * it. When nothing can be written the recorder says so and the caller stops the agent.
  *
  * Threads: everything belongs to the loop's thread, but what is marked *any thread* and the

@@ -88,9 +88,14 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static double us(const int64_t *sorted, int count, double part)
+{
+    return (double)sorted[(size_t)((count - 1) * part)] / 1000;
+}
+
 int main(int argc, char **argv)
 {
-    int count = argc > 2 ? atoi(argv[2]) : 200000;
+    int count = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 200000;
     struct clock clock = clock_system();
     struct recorder_options options = {.dir = argc > 1 ? argv[1] : "/tmp/recorder_bench",
                                        .sidecar = "0193a3c2-0000-7000-8000-000000000001",
@@ -119,9 +124,8 @@ int main(int argc, char **argv)
     qsort(took, (size_t)count, sizeof(*took), compare);
     printf("%d statements, two records each: mean %.2f us, median %.2f us, 99%% %.2f us, "
            "99.99%% %.1f us, longest %.1f us\n",
-           count, (double)(last - start) / count / 1000, (double)took[count / 2] / 1000,
-           (double)took[(size_t)count * 99 / 100] / 1000,
-           (double)took[(size_t)count * 9999 / 10000] / 1000, (double)took[count - 1] / 1000);
+           count, (double)(last - start) / count / 1000, us(took, count, 0.5),
+           us(took, count, 0.99), us(took, count, 0.9999), us(took, count, 1.0));
     recorder_acknowledge(r, recorder_last_sequence(r), NULL);
     recorder_close(r);
     free(took);

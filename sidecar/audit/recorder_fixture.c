@@ -55,7 +55,7 @@ int fixture_setup(void **state)
     f->options = (struct recorder_options){.dir = f->dir,
                                            .sidecar = "0193a3c2-0000-7000-8000-000000000001",
                                            .segment_size = FIXTURE_SEGMENT,
-                                           .cap = 64 * FIXTURE_SEGMENT,
+                                           .cap = (uint64_t)64 * FIXTURE_SEGMENT,
                                            .clock = &f->clock,
                                            .system = &f->system};
     *state = f;

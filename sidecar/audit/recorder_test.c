@@ -83,7 +83,7 @@ static void sizes_up_to_a_whole_file(void **state)
 static void full_spool_refuses_intents_but_keeps_room_for_outcomes(void **state)
 {
     struct fixture *f = *state;
-    f->options.cap = 4 * FIXTURE_SEGMENT;
+    f->options.cap = (uint64_t)4 * FIXTURE_SEGMENT;
     fixture_open(f);
     enum err result = OK;
     uint64_t taken = 0;
@@ -114,7 +114,7 @@ static void full_spool_refuses_intents_but_keeps_room_for_outcomes(void **state)
 static void full_spool_can_be_opened_and_read(void **state)
 {
     struct fixture *f = *state;
-    f->options.cap = 4 * FIXTURE_SEGMENT;
+    f->options.cap = (uint64_t)4 * FIXTURE_SEGMENT;
     fixture_open(f);
     uint64_t taken = 0;
     while (fixture_write_intent(f, 100, NULL) == OK) {
@@ -377,7 +377,7 @@ static void options_are_checked(void **state)
 {
     struct fixture *f = *state;
     struct err_text why = {.text = ""};
-    f->options.cap = 2 * FIXTURE_SEGMENT;
+    f->options.cap = (uint64_t)2 * FIXTURE_SEGMENT;
     assert_int_equal(recorder_open(&f->options, &f->recorder, &why), ERR_INVALID);
     assert_non_null(strstr(why.text, "cap"));
     f->options.cap = 0;

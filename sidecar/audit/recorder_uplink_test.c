@@ -249,7 +249,7 @@ static void full_spool_gets_new_numbers_all_the_same(void **state)
 {
     struct fixture *f = *state;
     uint64_t taken = 0;
-    f->options.cap = 4 * FIXTURE_SEGMENT;
+    f->options.cap = (uint64_t)4 * FIXTURE_SEGMENT;
     fixture_open(f);
     while (fixture_write_intent(f, 100, NULL) == OK) {
         taken++;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -72,7 +73,12 @@ static enum err start_thread(struct spool *s)
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&s->wake, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all); /* signals belong to the loop's thread */
+    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
     s->thread_runs = pthread_create(&s->thread, NULL, spool_thread, s) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return s->thread_runs ? OK : ERR_NO_MEMORY;
 }
 

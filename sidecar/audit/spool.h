@@ -4,8 +4,9 @@
  * mapped shared: an append is a copy into the page cache, which survives kill -9. A thread calls
  * fdatasync for those who wait for it, and makes the next segment before it is needed.
  *
- * Invariants: one process has the directory (flock); a number is given once; a segment is deleted
- * only when the control plane has acknowledged its last record; files never exceed the cap.
+ * Invariants: one process has the directory (flock); a segment is deleted only when the control
+ * plane has acknowledged its last record, or when it was copied by a rebase; files do not exceed
+ * the cap but during one.
  *
  * Threads: open, close, reserve, commit and start_segment belong to the writer (the loop's
  * thread); the rest may be called from any thread. A reader belongs to one thread at a time. */

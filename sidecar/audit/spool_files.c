@@ -227,6 +227,19 @@ void segment_delete(struct spool *s, struct segment *g)
     }
 }
 
+/* A decimal number and the character behind it. */
+static bool read_number(const char **at, uint64_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    *out = strtoull(*at, &end, 10);
+    if (errno != 0 || end == *at || (*end != ' ' && *end != '\n')) {
+        return false;
+    }
+    *at = end + 1;
+    return true;
+}
+
 enum err acknowledged_read(int dir, struct acknowledged *out)
 {
     char text[128];
@@ -240,12 +253,18 @@ enum err acknowledged_read(int dir, struct acknowledged *out)
         return ERR_INVALID;
     }
     text[n] = '\0';
-    char hex[2 * SEGMENT_HASH_SIZE + 1];
     struct acknowledged a;
-    if (sscanf(text, "1 %20" SCNu64 " %64[0-9a-f] %10" SCNu32, &a.sequence, hex, &a.epoch) != 3 ||
-        crypto_hex_decode(bytes_of_string(hex), a.hash, SEGMENT_HASH_SIZE) != OK) {
+    uint64_t version = 0;
+    uint64_t epoch = 0;
+    const char *at = text;
+    bool ok = read_number(&at, &version) && version == 1 && read_number(&at, &a.sequence) &&
+              strlen(at) > 2 * SEGMENT_HASH_SIZE &&
+              crypto_hex_decode(bytes_of(at, 2 * SEGMENT_HASH_SIZE), a.hash, sizeof(a.hash)) == OK;
+    at += ok ? 2 * SEGMENT_HASH_SIZE + 1 : 0;
+    if (!ok || !read_number(&at, &epoch) || epoch > UINT32_MAX) {
         return ERR_INVALID;
     }
+    a.epoch = (uint32_t)epoch;
     *out = a;
     return OK;
 }

@@ -36,7 +36,9 @@ static void release_to(struct spool_reader *r, size_t keep)
     while (r->held_count > keep) {
         segment_release(r->spool, r->held[0]);
         r->held_count--;
-        memmove(r->held, r->held + 1, r->held_count * sizeof(r->held[0]));
+        for (size_t i = 0; i < r->held_count; i++) {
+            r->held[i] = r->held[i + 1];
+        }
     }
     (void)pthread_mutex_unlock(&r->spool->lock);
 }

@@ -56,10 +56,17 @@ static int compare_files(const void *a, const void *b)
 static bool read_name(const char *name, struct spool_file *out)
 {
     char exact[SEGMENT_NAME_SIZE];
-    if (sscanf(name, "segment-%10" SCNu32 "-%20" SCNu64 ".spool", &out->epoch, &out->first) != 2 ||
-        out->first == 0) {
+    static const char prefix[] = "segment-";
+    if (strncmp(name, prefix, sizeof(prefix) - 1) != 0) {
         return false;
     }
+    char *at = NULL;
+    out->epoch = (uint32_t)strtoul(name + sizeof(prefix) - 1, &at, 10);
+    out->first = *at == '-' ? strtoull(at + 1, NULL, 10) : 0;
+    if (out->first == 0) {
+        return false;
+    }
+    /* Whatever else was in it, overflow too, shows here. */
     segment_name(out->epoch, out->first, exact);
     return strcmp(exact, name) == 0;
 }

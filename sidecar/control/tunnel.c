@@ -330,8 +330,9 @@ void tunnel_close(struct tunnel *t)
         (void)close(t->fd);
         t->fd = -1;
     }
-    while (t->pipes != NULL) {
-        pipe_close(t->pipes);
+    for (struct pipe *p = t->pipes, *next; p != NULL; p = next) {
+        next = p->next;
+        pipe_close(p);
     }
 }
 
