@@ -19,10 +19,40 @@ char *bytes_to_string(struct bytes b)
     return text;
 }
 
+#if defined(__x86_64__)
+
+/* memcpy() leaves the bytes that it moved in vector registers, and whatever saves these next writes
+ * them to the stack: a signal, or the dynamic linker when a function is called for the first time.
+ */
+static void wipe_registers(void)
+{
+    if (__builtin_cpu_supports("avx512f")) {
+        __asm__ volatile(".irp n, 16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t"
+                         "vpxord %%zmm\\n, %%zmm\\n, %%zmm\\n\n\t"
+                         ".endr" ::
+                             : "memory");
+    }
+    if (__builtin_cpu_supports("avx")) {
+        __asm__ volatile("vzeroall" ::
+                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                               "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+                               "xmm15");
+    }
+}
+
+#else
+
+static void wipe_registers(void)
+{
+}
+
+#endif
+
 void bytes_wipe(void *data, size_t size)
 {
     if (size > 0) {
         explicit_bzero(data, size);
+        wipe_registers();
     }
 }
 

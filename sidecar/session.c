@@ -141,8 +141,14 @@ static void on_side_end(struct session *s, enum protocol_side side)
 static void read_side(struct session *s, enum protocol_side side)
 {
     size_t count = 0;
+    bool is_login = s->state == SESSION_OPENING;
     switch (conn_read(s->sides[side].conn, s->shared->chunk, SESSION_READ_CHUNK, &count)) {
-    case CONN_OK: take_bytes(s, side, bytes_of(s->shared->chunk, count)); break;
+    case CONN_OK:
+        take_bytes(s, side, bytes_of(s->shared->chunk, count));
+        if (is_login) {
+            bytes_wipe(s->shared->chunk, count); /* the agent's token may be in it */
+        }
+        break;
     case CONN_AGAIN: return;
     case CONN_EOF:
     case CONN_FAILED: on_side_end(s, side); break;

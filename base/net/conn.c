@@ -508,6 +508,17 @@ size_t conn_queued(const struct conn *c)
     return buffer_size(&c->out);
 }
 
+/* Of a queue that is empty now; what went through it may have been a secret. A large one is given
+ * back, and wiped by the heap. */
+static void keep_little(struct conn *c)
+{
+    if (c->out.capacity > CONN_KEEP) {
+        buffer_finish(&c->out);
+    } else {
+        bytes_wipe(c->out.data, c->out.capacity);
+    }
+}
+
 static void flush(struct conn *c)
 {
     while (buffer_size(&c->out) > 0) {
@@ -522,9 +533,7 @@ static void flush(struct conn *c)
         buffer_consume(&c->out, (size_t)n);
     }
     if (buffer_size(&c->out) == 0) {
-        if (c->out.capacity > CONN_KEEP) {
-            buffer_finish(&c->out);
-        }
+        keep_little(c);
         ev_io_stop(c->ev, &c->write_io);
         if (c->state == CONN_FLUSHING) {
             c->state = CONN_OPEN;
@@ -553,9 +562,7 @@ void conn_flush(struct conn *c)
     if (c->state == CONN_OPEN && buffer_size(&c->out) == 0) {
         c->above_water = false;
         ev_io_stop(c->ev, &c->write_io);
-        if (c->out.capacity > CONN_KEEP) {
-            buffer_finish(&c->out);
-        }
+        keep_little(c);
     }
 }
 

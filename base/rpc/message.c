@@ -112,6 +112,13 @@ ProtobufCMessage *rpc_message_unpack(const ProtobufCMessageDescriptor *type,
     return message;
 }
 
+void rpc_message_wipe(grpc_byte_buffer *buffer)
+{
+    grpc_slice_buffer *slices = buffer == NULL ? NULL : &buffer->data.raw.slice_buffer;
+    for (size_t i = 0; slices != NULL && i < slices->count; i++)
+        bytes_wipe(GRPC_SLICE_START_PTR(slices->slices[i]), GRPC_SLICE_LENGTH(slices->slices[i]));
+}
+
 ProtobufCMessage *rpc_reply_copy(const ProtobufCMessage *message)
 {
     size_t size = protobuf_c_message_get_packed_size(message);

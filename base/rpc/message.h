@@ -35,6 +35,10 @@ grpc_byte_buffer *rpc_message_pack(const ProtobufCMessage *message) MUST_USE;
 ProtobufCMessage *rpc_message_unpack(const ProtobufCMessageDescriptor *type,
                                      grpc_byte_buffer *buffer) MUST_USE;
 
+/* Overwrites a received message before it is destroyed: its bytes lie in a block that gRPC goes on
+ * reading into, and would stay there. Takes NULL. */
+void rpc_message_wipe(grpc_byte_buffer *buffer);
+
 static inline struct bytes rpc_slice_bytes(const grpc_slice *slice)
 {
     return bytes_of(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));

@@ -57,6 +57,7 @@ static void drop_core(struct rpc_call *call)
     rpc_metadata_free(call->metadata, call->metadata_count);
     if (call->request != NULL)
         grpc_byte_buffer_destroy(call->request);
+    rpc_message_wipe(call->reply); /* a grant has a credential in it */
     if (call->reply != NULL)
         grpc_byte_buffer_destroy(call->reply);
     grpc_metadata_array_destroy(&call->initial);
