@@ -13,6 +13,7 @@ import urllib.parse
 import xml.etree.ElementTree
 
 OUTPUT_LINES = 60  # of a failed test
+NAME_CHARACTERS = 160  # pytest's names hold the parameters
 
 
 def read(path):
@@ -93,7 +94,7 @@ def main():
     with open(counts, "a", encoding="utf-8") as f:
         f.write(f"{passed} {len(failures)} {skipped}\n")
     with open(failures_path, "a", encoding="utf-8") as f:
-        f.writelines(f"{section}: {failure}\n" for failure in failures)
+        f.writelines(f"{section}: {failure[:NAME_CHARACTERS]}\n" for failure in failures)
 
 
 if __name__ == "__main__":
