@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "policies/policy.h"
+#include "sidecar/operation/question.h"
 #include "sidecar/session_internal.h"
 
 /* ---- writing ------------------------------------------------------------------------------------
@@ -27,8 +28,7 @@ static void name_policy(const struct session *s, char **hash, uint64_t *revision
     }
 }
 
-/* ---- the session's beginning and end
- * ------------------------------------------------------------- */
+/* ---- the session's beginning and end ---- */
 
 static void describe_agent(struct session *s, Chaperone__V1__SessionOpened *m,
                            Chaperone__V1__Process *process)
@@ -128,59 +128,17 @@ void session_record_closed(struct session *s)
               log_number("duration_us", m.duration_us));
 }
 
-/* ---- an operation
- * --------------------------------------------------------------------------------- */
-
-static bool fill_objects(struct arena *scratch, const Chaperone__V1__Intent *intent,
-                         struct policy_request *request)
-{
-    struct policy_object *objects =
-        arena_alloc(scratch, (intent->n_objects + 1) * sizeof(*objects));
-    if (objects == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < intent->n_objects; i++) {
-        const Chaperone__V1__Object *o = intent->objects[i];
-        objects[i] = (struct policy_object){.kind = o->kind, .name = o->name, .access = o->access};
-    }
-    request->objects = objects;
-    request->object_count = intent->n_objects;
-    return true;
-}
-
-static bool fill_behalf(struct arena *scratch, const Chaperone__V1__SessionOpened *opened,
-                        struct policy_request *request)
-{
-    const char **subjects = arena_alloc(scratch, (opened->n_on_behalf_of + 1) * sizeof(*subjects));
-    if (subjects == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < opened->n_on_behalf_of; i++) {
-        subjects[i] = opened->on_behalf_of[i]->subject;
-    }
-    request->on_behalf_of = subjects;
-    request->on_behalf_of_count = opened->n_on_behalf_of;
-    return true;
-}
+/* ---- an operation ---- */
 
 /* The policy's word on the operation. What the protocol refused already stays refused. */
 static void ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
                        struct policy_verdict *out)
 {
-    struct policy_request request = {
-        .subject = s->opened->identity->subject,
-        .groups = (const char *const *)s->opened->identity->groups,
-        .group_count = s->opened->identity->n_groups,
-        .resource = s->origin->resource,
-        .protocol = s->origin->protocol->name,
-        .commands = (const char *const *)intent->commands,
-        .command_count = intent->n_commands,
-    };
+    struct policy_request request;
     *out = (struct policy_verdict){.effect = POLICY_DENY, .rule = "default"};
     if (s->shared->policy == NULL) {
         out->message = "there is no policy yet";
-    } else if (!fill_objects(s->shared->scratch, intent, &request) ||
-               !fill_behalf(s->shared->scratch, s->opened, &request)) {
+    } else if (!question_ask(s->shared->scratch, s->opened, intent, &request)) {
         out->message = "out of memory";
     } else {
         policy_evaluate(s->shared->policy, &request, out);

@@ -2,6 +2,7 @@
  * the intent and, when it is refused, its outcome. */
 #include <stdio.h>
 
+#include "sidecar/operation/statements.h"
 #include "sidecar/protocol/postgres/postgres_internal.h"
 
 static const char *transaction_name(const struct postgres *p)
@@ -30,34 +31,6 @@ static const char *why_ambiguous(const struct postgres *p, struct bytes text)
         return "with standard_conforming_strings off Chaperone takes no backslash in a statement";
     }
     return NULL;
-}
-
-static bool add_objects(struct arena *scratch, const struct sql_analysis *a,
-                        Chaperone__V1__Intent *m)
-{
-    size_t total = 0;
-    for (size_t i = 0; i < a->statement_count; i++) {
-        total += a->statements[i].object_count;
-    }
-    m->commands = arena_alloc(scratch, (a->statement_count + 1) * sizeof(*m->commands));
-    m->objects = arena_alloc(scratch, (total + 1) * sizeof(*m->objects));
-    Chaperone__V1__Object *objects = arena_alloc(scratch, (total + 1) * sizeof(*objects));
-    if (m->commands == NULL || m->objects == NULL || objects == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < a->statement_count; i++) {
-        const struct sql_statement *s = &a->statements[i];
-        m->commands[m->n_commands++] = (char *)s->command;
-        for (size_t j = 0; j < s->object_count; j++) {
-            Chaperone__V1__Object *o = &objects[m->n_objects];
-            chaperone__v1__object__init(o);
-            o->kind = (char *)sql_kind_name(s->objects[j].kind);
-            o->name = (char *)s->objects[j].text;
-            o->access = (char *)sql_access_name(s->objects[j].access);
-            m->objects[m->n_objects++] = o;
-        }
-    }
-    return true;
 }
 
 /* A function of the fast path is known by its number only. */
@@ -110,7 +83,7 @@ void postgres_understand(struct postgres *p, const struct pg_operation *op,
             .position = error.position};
         return;
     }
-    if (!add_objects(p->shared->scratch, a, m)) {
+    if (!statements_describe(p->shared->scratch, a, m)) {
         *refused = out_of_memory;
     }
 }
