@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum { WORDS_MAX = 16, WORD_SIZE = 32 };
+enum { WORDS_MAX = 32, WORD_SIZE = 32 };
 
 static const char search_details[] =
     "Prints the records that match, oldest first; with --limit the newest of them. All conditions\n"
@@ -113,6 +113,117 @@ const struct command commands[] = {
         .arguments_max = 1,
         .connects = true,
         .run = command_session_kill,
+    },
+    {
+        .name = "policy check",
+        .arguments = "FILE...",
+        .summary = "Check policy files",
+        .examples = EXAMPLES("chaperone policy check policy.yaml"),
+        .options = command_json_options,
+        .arguments_min = 1,
+        .arguments_max = 4,
+        .run = command_policy_check,
+    },
+    {
+        .name = "policy test",
+        .arguments = "DIR",
+        .summary = "Run the golden cases of policies",
+        .details =
+            "Every .yaml, .yml and .json file of DIR names a policy and lists cases: who says "
+            "which SQL, and\n"
+            "what must come of it. Prints `ok` or `not ok` for each. Exit code 1: one failed.",
+        .examples = EXAMPLES("chaperone policy test policies/tests"),
+        .options = command_json_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .run = command_policy_test,
+    },
+    {
+        .name = "policy explain",
+        .arguments = "SQL",
+        .summary = "Say which rule decides about a statement, and why",
+        .details = "Decides as a sidecar does, for each command and each object alone and for the "
+                   "text as a whole.\n"
+                   "Exit code 1: it is refused.",
+        .examples =
+            EXAMPLES("chaperone policy explain --as sub=ann,groups=analysts 'SELECT * FROM orders'",
+                     "chaperone policy explain --as sub=bot --file new.yaml --resource shop 'DROP "
+                     "TABLE orders'"),
+        .options = command_policy_explain_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_policy_explain,
+    },
+    {
+        .name = "policy push",
+        .arguments = "FILE",
+        .summary = "Publish a policy",
+        .details = "It becomes the newest revision, which every sidecar gets at once and uses from "
+                   "the next operation\n"
+                   "on, also on open connections. The same policy again makes no revision.",
+        .examples = EXAMPLES(
+            "chaperone policy push policy.yaml --message 'analysts read orders'",
+            "chaperone policy push policy.yaml --expect 7  # refused if somebody pushed since"),
+        .options = command_policy_publish_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_policy_push,
+    },
+    {
+        .name = "policy list",
+        .arguments = "",
+        .summary = "List the revisions of the policy, newest first",
+        .examples = EXAMPLES("chaperone policy list", "chaperone policy list --json --limit 1"),
+        .options = command_policy_list_options,
+        .connects = true,
+        .run = command_policy_list,
+    },
+    {
+        .name = "policy show",
+        .arguments = "[REV]",
+        .summary = "Print a revision as it was pushed; without REV the newest",
+        .examples = EXAMPLES("chaperone policy show 3 > policy.yaml"),
+        .options = command_json_options,
+        .arguments_min = 0,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_policy_show,
+    },
+    {
+        .name = "policy diff",
+        .arguments = "REV REV",
+        .summary = "Compare two revisions as they were pushed",
+        .details = "A unified diff; nothing when they are the same text.",
+        .examples = EXAMPLES("chaperone policy diff 3 4"),
+        .options = command_json_options,
+        .arguments_min = 2,
+        .arguments_max = 2,
+        .connects = true,
+        .run = command_policy_diff,
+    },
+    {
+        .name = "policy rollback",
+        .arguments = "REV",
+        .summary = "Publish an old revision again, as a new one",
+        .examples = EXAMPLES("chaperone policy rollback 3 --message 'the bot cannot log in'"),
+        .options = command_policy_publish_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_policy_rollback,
+    },
+    {
+        .name = "policy status",
+        .arguments = "",
+        .summary = "Show how far each sidecar is with the newest revision",
+        .details = "published: not sent yet; delivered: sent; active: in use; rejected: the last "
+                   "good one stays in use.",
+        .examples = EXAMPLES("chaperone policy status"),
+        .options = command_json_options,
+        .connects = true,
+        .run = command_policy_status,
     },
     {
         .name = "status",

@@ -1,0 +1,173 @@
+/* policy explain: which rule decides, for each part of a text, and why. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "api/policy.pb-c.h"
+#include "base/conf/conf.h"
+#include "cli/commands.h"
+#include "cli/output/json.h"
+#include "cli/output/text.h"
+#include "cli/policy/decision.h"
+#include "cli/remote.h"
+
+const struct option_spec command_policy_explain_options[] = {
+    {"as", 0, OPTION_TEXT, "sub=NAME,groups=A+B", "who asks; also on_behalf_of=C", NULL},
+    {"resource", 0, OPTION_TEXT, "NAME", "where (default)", NULL},
+    {"file", 'f', OPTION_FILE, "FILE", "by this policy; without it by the newest one", NULL},
+    {"json", 0, OPTION_FLAG, NULL, "the answer as a JSON object", NULL},
+    {0},
+};
+
+/* --- the policy --------------------------------------------------------------------------------
+ */
+
+static int load_file(const struct invocation *i, const char *path, struct policy **out)
+{
+    struct conf *c = NULL;
+    struct err_text error = {0};
+    enum err e = conf_load_file(path, &c, &error);
+    e = e == OK ? policy_compile_conf(conf_root(c), 0, out, &error) : e;
+    conf_destroy(c);
+    return e == OK
+               ? EXIT_YES
+               : command_fail(i, EXIT_NO, "%s", error.text[0] != '\0' ? error.text : err_name(e));
+}
+
+static int load_newest(const struct invocation *i, struct policy **out)
+{
+    Chaperone__V1__GetPolicyRequest request = CHAPERONE__V1__GET_POLICY_REQUEST__INIT;
+    struct remote remote;
+    ProtobufCMessage *reply = NULL;
+    int code = remote_open(i, &remote);
+    if (code != EXIT_YES) {
+        return code;
+    }
+    code =
+        remote_call(i, &remote, &chaperone__v1__policies__descriptor, "Get", &request.base, &reply);
+    if (code == EXIT_YES) {
+        const Chaperone__V1__GetPolicyResponse *r = (const Chaperone__V1__GetPolicyResponse *)reply;
+        struct err_text error = {0};
+        if (policy_compile(bytes_of(r->document.data, r->document.len), r->policy->revision, out,
+                           &error) != OK) {
+            code = command_fail(i, EXIT_NO, "%s", error.text);
+        }
+        protobuf_c_message_free_unpacked(reply, NULL);
+    }
+    remote_close(&remote);
+    return code;
+}
+
+/* --- the answer --------------------------------------------------------------------------------
+ */
+
+static const char *message_of(const struct policy_verdict *v)
+{
+    return v->message == NULL || v->message[0] == '\0' ? NULL : v->message;
+}
+
+static void add_verdict(struct json *j, cJSON *to, const struct policy_verdict *v)
+{
+    json_add_string(j, to, "verdict", decision_effect_name(v->effect));
+    json_add_string(j, to, "rule", v->rule);
+    json_add_string(j, to, "message", message_of(v));
+}
+
+static enum err print_json(const struct invocation *i, const struct policy *policy,
+                           const struct decision *d)
+{
+    struct json j;
+    json_init(&j);
+    add_verdict(&j, j.root, decision_verdict(d));
+    if (policy_revision(policy) == 0) {
+        json_add_null(&j, j.root, "revision");
+    } else {
+        json_add_unsigned(&j, j.root, "revision", policy_revision(policy));
+    }
+    cJSON *parts = json_add_array(&j, j.root, "parts");
+    for (size_t n = 0; n < decision_part_count(d); n++) {
+        const struct decision_part *part = decision_part(d, n);
+        cJSON *item = json_add_object(&j, parts, NULL);
+        json_add_unsigned(&j, item, "statement", part->statement);
+        json_add_string(&j, item, "command", part->is_command ? part->name : NULL);
+        json_add_string(&j, item, "access", part->is_command ? NULL : part->access);
+        json_add_string(&j, item, "kind", part->is_command ? NULL : part->kind);
+        json_add_string(&j, item, "name", part->is_command ? NULL : part->name);
+        add_verdict(&j, item, &part->verdict);
+    }
+    enum err e = json_write_line(&j, i->out.out);
+    json_finish(&j);
+    return e;
+}
+
+static void print_verdict(FILE *out, const struct policy_verdict *v)
+{
+    (void)fprintf(out, "%s by rule ", decision_effect_name(v->effect));
+    text_write(out, bytes_of_string(v->rule), TEXT_ESCAPED);
+    if (message_of(v) != NULL) {
+        (void)fputs(": ", out);
+        text_write(out, bytes_of_string(v->message), TEXT_ESCAPED);
+    }
+    (void)fputc('\n', out);
+}
+
+static void print_text(const struct invocation *i, const struct policy *policy,
+                       const struct decision *d)
+{
+    FILE *out = i->out.out;
+    for (size_t n = 0; n < decision_part_count(d); n++) {
+        const struct decision_part *part = decision_part(d, n);
+        if (part->is_command) {
+            (void)fprintf(out, "statement %zu: ", part->statement);
+        } else {
+            (void)fprintf(out, "  %s %s ", part->access, part->kind);
+        }
+        text_write(out, bytes_of_string(part->name), TEXT_ESCAPED);
+        (void)fputs(" -> ", out);
+        print_verdict(out, &part->verdict);
+    }
+    (void)fputs("verdict: ", out);
+    print_verdict(out, decision_verdict(d));
+    if (policy_revision(policy) != 0) {
+        (void)fprintf(out, "policy: revision %" PRIu64 "\n", policy_revision(policy));
+    }
+}
+
+static int explain(const struct invocation *i, const struct policy *policy,
+                   const struct identity_option *as)
+{
+    const char *resource = options_value(&i->options, "resource");
+    struct decision *d = NULL;
+    enum err e = decision_make(policy, as, resource == NULL ? "default" : resource,
+                               bytes_of_string(i->options.arguments[0]), &d);
+    if (e == OK && options_flag(&i->options, "json")) {
+        e = print_json(i, policy, d);
+    } else if (e == OK) {
+        print_text(i, policy, d);
+    }
+    int code = e != OK ? command_fail(i, EXIT_NO, "%s", err_name(e))
+               : decision_verdict(d)->effect == POLICY_ALLOW ? EXIT_YES
+                                                             : EXIT_NO;
+    decision_destroy(d);
+    int flushed = remote_flush(i);
+    return code != EXIT_YES ? code : flushed;
+}
+
+int command_policy_explain(struct invocation *i)
+{
+    const char *as_text = options_value(&i->options, "as");
+    const char *file = options_value(&i->options, "file");
+    struct identity_option as;
+    struct err_text error = {0};
+    struct policy *policy = NULL;
+    if (as_text == NULL) {
+        (void)err_set(&error, ERR_INVALID, "--as is missing: who asks?");
+        return command_misuse(i, &error);
+    }
+    if (decision_parse_identity("--as", as_text, &as, &error) != OK) {
+        return command_misuse(i, &error);
+    }
+    int code = file == NULL ? load_newest(i, &policy) : load_file(i, file, &policy);
+    code = code == EXIT_YES ? explain(i, policy, &as) : code;
+    policy_destroy(policy);
+    return code;
+}
