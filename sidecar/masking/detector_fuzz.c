@@ -1,0 +1,47 @@
+/* One byte says where to cut and whether it is JSON: cut or whole, the same is found, within it. */
+#include "sidecar/masking/detector.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool ok)
+{
+    if (!ok) {
+        abort();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct detector *detector; /* compiled once for the process */
+    struct detector_stream *a = NULL, *b = NULL;
+    struct detector_result x, y;
+    if (size == 0) {
+        return 0;
+    }
+    if (detector == NULL) {
+        const struct detector_custom custom = {"custom", "ab[0-9]{1,9}c", false};
+        const struct detector_config config = {UINT32_MAX, &custom, 1};
+        require(detector_create(&config, &detector, NULL) == OK);
+    }
+    bool is_json = data[0] & 1;
+    struct bytes text = bytes_of(data + 1, size - 1);
+    size_t cut = text.size == 0 ? 0 : (size_t)(data[0] >> 1) * text.size / 127;
+    require(detector_stream_create(detector, &a) == OK);
+    require(detector_stream_create(detector, &b) == OK);
+    require(detector_scan(a, text, is_json, &x) == OK);
+    require(detector_stream_start(b, is_json) == OK);
+    require(detector_stream_feed(b, bytes_of(text.data, cut)) == OK);
+    require(detector_stream_feed(b, bytes_of(text.data + cut, text.size - cut)) == OK);
+    require(detector_stream_finish(b, &y) == OK);
+    require(x.is_overflowed == y.is_overflowed && (x.is_overflowed || x.count == y.count));
+    for (size_t i = 0; i < x.count && !x.is_overflowed; i++) {
+        require(x.spans[i].start < x.spans[i].end && x.spans[i].end <= text.size);
+        require(x.spans[i].start == y.spans[i].start && x.spans[i].end == y.spans[i].end &&
+                x.spans[i].id == y.spans[i].id);
+    }
+    detector_stream_destroy(a);
+    detector_stream_destroy(b);
+    return 0;
+}
