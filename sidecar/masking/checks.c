@@ -116,7 +116,8 @@ bool check_dni(struct bytes compact)
         return false;
     }
     uint8_t first = upper(compact.data[0]);
-    int head = first >= '0' && first <= '9' ? first - '0' : first - 'X';
+    bool is_foreigner = first >= 'X' && first <= 'Z';
+    int head = is_foreigner ? first - 'X' : first - '0';
     if (head < 0 || head > 9) {
         return false;
     }
