@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
+import urllib.error
 import urllib.request
 
 from support.parts import Part
@@ -117,17 +119,26 @@ class Sidecar(Stack):
         self.config_file = os.path.join(self.dir, "sidecar.yaml")
         self.part = None
 
-    def start(self):
+    def start(self, prefix=(), limits=()):
+        """`prefix`: a command that runs it as somebody else, say; `limits` as in Part."""
         write(self.config_file, self.config)
-        self.part = Part([SIDECAR, "--config", self.config_file],
+        self.part = Part([*prefix, SIDECAR, "--config", self.config_file], limits,
                          env=dict(os.environ, **self.env_more))
-        self.part.wait_for("policy_active")  # the last thing that a session needs
-        assert self.ask("/readyz") == '{"status":"ready"}\n'
+        self.part.wait_for("listening")
+        deadline = time.monotonic() + 30
+        while self.ask("/readyz") is None:
+            assert time.monotonic() < deadline, "not ready\n" + self.logs()
+            with self.part.changed:
+                self.part.changed.wait(0.05)  # what it needs next is not always said
 
     def ask(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}",
-                                    timeout=20) as answer:
-            return answer.read().decode()
+        """The answer of the health port; None when it is not 200."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}",
+                                        timeout=20) as answer:
+                return answer.read().decode()
+        except urllib.error.HTTPError:
+            return None
 
     def stop(self):
         return self.part.stop() if self.part else None

@@ -1,5 +1,6 @@
 """A real PostgreSQL of its own for the tests: a fresh cluster in a temporary directory."""
 
+import contextlib
 import glob
 import os
 import pwd
@@ -84,6 +85,25 @@ class Postgres:
         done = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql],
                               env=self.env(), check=True, capture_output=True, text=True)
         return done.stdout.rstrip("\n")
+
+    def _write_access(self, text):
+        with open(os.path.join(self.data, "pg_hba.conf"), "w", encoding="ascii") as f:
+            f.write(text)
+        loaded = self.psql("SELECT pg_conf_load_time()")
+        self.psql("SELECT pg_reload_conf()")
+        while self.psql("SELECT pg_conf_load_time()") == loaded:
+            pass  # the server does not say when it has
+
+    @contextlib.contextmanager
+    def access(self, *rules):
+        """With these lines before all others of pg_hba.conf."""
+        with open(os.path.join(self.data, "pg_hba.conf"), encoding="ascii") as f:
+            before = f.read()
+        self._write_access("\n".join((*rules, before)))
+        try:
+            yield
+        finally:
+            self._write_access(before)
 
     def url(self, database="postgres"):
         return f"postgres://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"

@@ -303,10 +303,13 @@ def test_unknown_keys_do_not_make_requests_to_the_issuer(own):
     provider, sidecar = own
     session(sidecar, provider.token("agent-7"))
     before = provider.order("count")["asked"]
-    for _ in range(10):
-        write(sidecar.token_file, provider.forge(**{"with": "stranger"}))
+    write(sidecar.token_file, provider.forge(**{"with": "stranger"}))
+    started = time.monotonic()
+    for _ in range(50):
         assert sqlstate(sidecar) == "28000"
-    assert provider.order("count")["asked"] == before + 1
+    seconds = time.monotonic() - started
+    # The first one made a request; ten seconds later another one may.
+    assert 1 <= provider.order("count")["asked"] - before <= 1 + seconds / 10
 
 
 # ---- where the token comes from
@@ -335,7 +338,7 @@ def test_a_token_from_a_command(provider, controlplane, tmp_path):
     assert session(sidecar)["identity"] == "agent-ps"
     os.unlink(path)
     said = refusal(sidecar)
-    assert "the agent's token command cat failed (its exit code is not 0)" in said
+    assert "the agent's token command cat failed" in said
     assert sqlstate(sidecar) == "28000"
 
 
