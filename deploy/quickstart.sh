@@ -43,6 +43,9 @@ dev_pid=''
 postgres_runs=no
 stopped_with=130
 
+# What is set for another database is not for this one.
+unset "${!PG@}" CHAPERONE_LIBEXEC
+
 # PostgreSQL refuses to run as root.
 as_postgres() {
     if [ "$(id -u)" -eq 0 ]; then (cd / && runuser -u postgres -- "$@"); else (cd / && "$@"); fi
@@ -81,7 +84,7 @@ step() {
 }
 
 free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
 # 6432 where nobody has it: it is what the documentation says.
@@ -196,7 +199,7 @@ let_agent_work() {
 
 tell_story() {
     step "What the audit log says about it"
-    python3 "$root/deploy/story.py" --chaperone "$bin/cli/chaperone" --dir "$work/chaperone" \
+    /usr/bin/python3 "$root/deploy/story.py" --chaperone "$bin/cli/chaperone" --dir "$work/chaperone" \
         --database-log "$work/pg/log" --environment "$work/agent-env" --direct "$work/direct"
 }
 
