@@ -66,6 +66,11 @@ void pg_login_destroy(struct pg_login *login)
     }
 }
 
+bool pg_login_is_done(const struct pg_login *login)
+{
+    return login->state == AT_DONE;
+}
+
 const char *pg_login_method(const struct pg_login *login)
 {
     return login->method;

@@ -54,6 +54,9 @@ enum pg_login_step pg_login_feed(struct pg_login *login, const struct pg_authent
 enum pg_login_step pg_login_work(struct pg_login *login, struct buffer *out,
                                  struct err_text *why) MUST_USE;
 
+/* The server has said that it is satisfied, after everything that it had to prove. */
+bool pg_login_is_done(const struct pg_login *login);
+
 /* How the server asked, for the record: "none", "cleartext", "md5", "scram-sha-256",
  * "scram-sha-256-plus". Static. */
 const char *pg_login_method(const struct pg_login *login);

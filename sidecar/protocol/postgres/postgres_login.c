@@ -155,7 +155,9 @@ enum protocol_step postgres_startup_bytes(struct postgres *p, struct bytes in, s
 {
     struct pg_startup startup;
     if (pg_startup_is_tls(in)) {
-        return PROTOCOL_CLOSE; /* direct TLS: there is no one yet to say in plaintext why */
+        /* There is no one yet to say it to in plaintext. */
+        p->link->ops->set_end(p->link, "error", "TLS without PostgreSQL's request for it");
+        return PROTOCOL_CLOSE;
     }
     switch (pg_startup_read(in, &startup)) {
     case WIRE_NEED_MORE: return PROTOCOL_MORE;
@@ -409,8 +411,7 @@ static enum protocol_step on_key(struct postgres *p, struct bytes body)
 static enum protocol_step on_login_ready(struct postgres *p, struct bytes message,
                                          struct bytes body)
 {
-    if (pg_wire_read_ready(body, &p->transaction) != WIRE_OK ||
-        strcmp(pg_login_method(p->login), "") == 0) {
+    if (pg_wire_read_ready(body, &p->transaction) != WIRE_OK) {
         return target_failed(p, PG_SQLSTATE_PROTOCOL_VIOLATION, "it was ready out of place");
     }
     pg_login_destroy(p->login);
@@ -436,6 +437,11 @@ static enum protocol_step on_login_message(struct postgres *p, uint8_t type, str
                                            struct bytes body)
 {
     struct pg_setting setting;
+    /* A server that skips its part of SCRAM has not proved that it knows the password. */
+    if (!pg_login_is_done(p->login) && (type == PG_BACKEND_KEY_DATA || type == PG_BACKEND_READY ||
+                                        type == PG_BACKEND_PARAMETER_STATUS)) {
+        return target_failed(p, PG_SQLSTATE_PROTOCOL_VIOLATION, "it went on before the login");
+    }
     switch (type) {
     case PG_BACKEND_AUTHENTICATION: return on_authentication(p, body);
     case PG_BACKEND_ERROR: return on_login_error(p, body);
