@@ -259,7 +259,7 @@ static void on_timer(struct ev_loop *ev, struct ev_timer *w, int events)
     (void)events;
     struct session *s = w->data;
     if (s->state == SESSION_OPENING) {
-        s->end_reason = "login_timeout";
+        s->link.ops->set_end(&s->link, "login_timeout", "the login took too long");
         s->origin->protocol->on_terminate(s->protocol, ERR_TIMEOUT, "the login took too long",
                                           false);
         session_flush(s);

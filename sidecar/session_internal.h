@@ -60,6 +60,7 @@ struct session {
     uint64_t operations, bytes_from_agent, bytes_to_agent;
     int64_t started_ns;
     bool granted;  /* counted as opened */
+    bool refused;  /* and recorded as that */
     bool retrying; /* waiting bytes are being offered again */
     const char *end_reason;
     char end_error[256];

@@ -58,7 +58,22 @@ bool session_record_refused(struct session *s, const char *code, const char *err
     m.error = (char *)error;
     record.event_case = CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED;
     record.session_opened = &m;
+    s->refused = true;
     return write_record(s, &record, NULL);
+}
+
+/* One that ended before it was granted: of an agent that said nothing, or nothing that could be
+ * understood, its refusal is all there is to record. Who just left asked for nothing. */
+static void record_end_before_grant(struct session *s)
+{
+    if (s->refused || s->end_reason == NULL || strcmp(s->end_reason, "agent_disconnected") == 0) {
+        return;
+    }
+    s->shared->metrics->sessions_refused++;
+    log_event(s->shared->log, LOG_WARN, "session_refused", log_text("session", s->id),
+              log_text("resource", s->origin->resource), log_text("code", s->end_reason),
+              log_text("why", s->end_error));
+    (void)session_record_refused(s, s->end_reason, s->end_error);
 }
 
 /* Keeps what the grant says about the agent, without the credential. */
@@ -107,6 +122,7 @@ bool session_record_opened(struct session *s, const Chaperone__V1__OpenSessionRe
 void session_record_closed(struct session *s)
 {
     if (!s->granted) {
+        record_end_before_grant(s);
         return; /* a refusal is its own end */
     }
     Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
