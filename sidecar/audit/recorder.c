@@ -95,7 +95,8 @@ static void give_notice(struct recorder *r)
     }
 }
 
-enum err recorder_put_loss(struct recorder *r, uint64_t first, uint64_t last, const char *reason)
+enum err recorder_put_loss(struct recorder *r, uint64_t first, uint64_t last, const char *reason,
+                           int64_t time)
 {
     Chaperone__V1__Loss loss = CHAPERONE__V1__LOSS__INIT;
     Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
@@ -104,7 +105,7 @@ enum err recorder_put_loss(struct recorder *r, uint64_t first, uint64_t last, co
     loss.reason = (char *)(uintptr_t)reason;
     record.event_case = CHAPERONE__V1__RECORD__EVENT_LOSS;
     record.loss = &loss;
-    return recorder_put(r, &record, 0, NULL);
+    return recorder_put(r, &record, time, NULL);
 }
 
 /* What opening found comes before anything else that is written. */
@@ -113,7 +114,7 @@ enum err recorder_put_losses(struct recorder *r)
     enum err result = OK;
     while (r->losses.count > 0 && result == OK) {
         struct spool_loss *l = &r->losses.all[0];
-        result = recorder_put_loss(r, l->first, l->last, l->reason);
+        result = recorder_put_loss(r, l->first, l->last, l->reason, 0);
         if (result == OK) {
             r->lost += l->last - l->first + 1;
             r->losses.count--;
@@ -164,7 +165,7 @@ enum err recorder_write_loss(struct recorder *r, uint64_t first, uint64_t last, 
 {
     enum err result = begin_write(r);
     if (result == OK) {
-        result = recorder_put_loss(r, first, last, reason);
+        result = recorder_put_loss(r, first, last, reason, 0);
     }
     r->lost += result == OK ? last - first + 1 : 0;
     return end_write(r, result);

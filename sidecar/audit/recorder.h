@@ -154,9 +154,11 @@ enum err recorder_continue_after(struct recorder *recorder, uint64_t sequence,
 uint64_t recorder_first_own(const struct recorder *recorder);
 
 /* The stream here does not go on where the control plane's ends, at `sequence` with `hash`: what is
- * readable from number `from` on gets new numbers behind it, and a Loss record that says so
- * (`reason` begins its text). Numbers may become smaller; all waiters fail with ERR_IO. No reader
- * may be there. ERR_FULL, ERR_IO, ERR_NO_MEMORY: nothing has changed. */
+ * readable from number `from` on is chained anew behind it, with Loss records (`reason`) in the
+ * place of what is not. Where `from` is `sequence + 1` and gaps are narrow, records keep their
+ * numbers; else they get new ones, which may be smaller. All waiters fail with ERR_IO. No reader
+ * may be there. Takes as long as reading all of it. ERR_FULL, ERR_IO, ERR_NO_MEMORY: nothing has
+ * changed. */
 enum err recorder_rebase(struct recorder *recorder, uint64_t sequence, const uint8_t *hash,
                          uint64_t from, const char *reason) MUST_USE;
 

@@ -65,7 +65,7 @@ enum err recorder_put(struct recorder *recorder, Chaperone__V1__Record *record, 
 enum err recorder_put_heartbeat(struct recorder *recorder, uint32_t open_sessions, int64_t time,
                                 uint64_t *out_sequence) MUST_USE;
 enum err recorder_put_loss(struct recorder *recorder, uint64_t first, uint64_t last,
-                           const char *reason) MUST_USE;
+                           const char *reason, int64_t time) MUST_USE;
 /* What opening found and could not be recorded yet. */
 enum err recorder_put_losses(struct recorder *recorder) MUST_USE;
 

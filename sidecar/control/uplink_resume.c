@@ -12,6 +12,7 @@ struct uplink_errand {
     uint8_t hash[RECORDER_HASH_SIZE];
     uint64_t from;      /* first number here that it does not have; 0: none */
     const char *reason; /* static */
+    bool is_diverged;   /* the control plane's fault, not ours */
     unsigned turn;
 };
 
@@ -77,9 +78,14 @@ static void carry_out(void *owner, void *letter)
 {
     struct uplink *u = owner;
     const struct uplink_errand *e = letter;
+    uint64_t last = recorder_last_sequence(u->recorder);
     enum err result = e->from == 0
                           ? recorder_continue_after(u->recorder, e->sequence, e->hash)
                           : recorder_rebase(u->recorder, e->sequence, e->hash, e->from, e->reason);
+    if (result == OK && e->is_diverged && e->from <= last) {
+        /* Into the stream as well, where an auditor finds it. */
+        result = recorder_write_loss(u->recorder, e->from, last, e->reason);
+    }
     if (result != OK) {
         log_event(u->log, LOG_ERROR, "audit_streams_not_joined",
                   log_text("error", err_name(result)));
@@ -96,7 +102,8 @@ static void carry_out(void *owner, void *letter)
 /* ---- both sides together ---- */
 
 /* Waits for it whatever becomes of the tunnel: nobody else may look at the recorder meanwhile. */
-static bool send_errand(struct uplink *u, uint64_t sequence, uint64_t from, const char *reason)
+static bool send_errand(struct uplink *u, uint64_t sequence, uint64_t from, const char *reason,
+                        bool is_diverged)
 {
     struct uplink_errand *e = calloc(1, sizeof(*e));
     if (e == NULL) {
@@ -106,6 +113,7 @@ static bool send_errand(struct uplink *u, uint64_t sequence, uint64_t from, cons
     memcpy(e->hash, u->resume_hash, sizeof(e->hash));
     e->from = from;
     e->reason = reason;
+    e->is_diverged = is_diverged;
     (void)pthread_mutex_lock(&u->lock);
     e->turn = ++u->turn;
     u->has_joined = false;
@@ -122,31 +130,32 @@ static bool send_errand(struct uplink *u, uint64_t sequence, uint64_t from, cons
     return is_ok;
 }
 
-static void diverged(struct uplink *u, uint64_t sequence, const char *reason)
+static const char host_reason[] = "the host lost the end of the spool, which the control plane has";
+static const char other_reason[] = "the control plane has other records under these numbers";
+static const char forgot_reason[] = "the control plane lost records that it had acknowledged";
+static const char damage_reason[] = "the spool is damaged";
+
+/* Its records are not those that it had from us. */
+static bool diverged(struct uplink *u, uint64_t sequence, uint64_t from, const char *reason)
 {
     (void)pthread_mutex_lock(&u->lock);
     u->diverged = true;
     (void)pthread_mutex_unlock(&u->lock);
     log_event(u->log, LOG_ERROR, "audit_stream_diverged", log_number("sequence", (int64_t)sequence),
               log_text("reason", reason));
+    return send_errand(u, sequence, from, reason, true);
 }
-
-static const char host_reason[] = "the host lost the end of the spool, which the control plane has";
-static const char other_reason[] = "the control plane has other records under these numbers";
-static const char forgot_reason[] = "the control plane lost records that it had acknowledged";
-static const char damage_reason[] = "the spool is damaged";
 
 /* The control plane has more than there is here. */
 static bool follow(struct uplink *u, uint64_t sequence, uint64_t last, uint64_t acknowledged)
 {
     uint64_t own = recorder_first_own(u->recorder);
     if (u->has_resumed) {
-        diverged(u, sequence, other_reason);
-        return send_errand(u, sequence, acknowledged + 1, other_reason);
+        return diverged(u, sequence, acknowledged + 1, other_reason);
     }
     log_event(u->log, LOG_WARN, "audit_continued_behind_control_plane",
               log_number("sequence", (int64_t)sequence), log_number("here", (int64_t)last));
-    return send_errand(u, sequence, own <= last ? own : 0, host_reason);
+    return send_errand(u, sequence, own <= last ? own : 0, host_reason, false);
 }
 
 /* Both have record `sequence`, or the control plane has less than it had. */
@@ -155,19 +164,18 @@ static bool compare(struct uplink *u, uint64_t sequence, uint64_t acknowledged)
     uint8_t ours[RECORDER_HASH_SIZE];
     uint64_t own = recorder_first_own(u->recorder);
     if (sequence < acknowledged) {
-        diverged(u, sequence, forgot_reason);
-        return send_errand(u, sequence, sequence + 1, forgot_reason);
+        return diverged(u, sequence, sequence + 1, forgot_reason);
     }
     if (sequence > 0 && recorder_find_hash(u->recorder, sequence, ours) == OK &&
         memcmp(ours, u->resume_hash, sizeof(ours)) != 0) {
         if (!u->has_resumed && sequence >= own) {
-            return send_errand(u, sequence, own, host_reason); /* written before it was asked */
+            return send_errand(u, sequence, own, host_reason,
+                               false); /* written before it was asked */
         }
-        diverged(u, sequence, other_reason);
-        return send_errand(u, sequence, acknowledged + 1, other_reason);
+        return diverged(u, sequence, acknowledged + 1, other_reason);
     }
     if (recorder_joins(u->recorder, sequence, u->resume_hash) == RECORDER_BROKEN) {
-        return send_errand(u, sequence, sequence + 1, damage_reason);
+        return send_errand(u, sequence, sequence + 1, damage_reason, false);
     }
     recorder_acknowledge(u->recorder, sequence, u->resume_hash);
     return true;
