@@ -71,10 +71,10 @@ class ControlPlane(Stack):
         return self.part.stop() if self.part else None
 
     def close(self):
-        for sidecar in self.sidecars:
-            sidecar.stop()
-        self.stop()
+        codes = [sidecar.stop() for sidecar in self.sidecars] + [self.stop()]
+        said = self.logs()
         shutil.rmtree(self.dir, ignore_errors=True)
+        assert not any(codes), said  # a sanitizer's last word, too
 
     def operator(self, token_file=None):
         return ["--server", f"127.0.0.1:{self.server_port}", "--ca", self.ca,
