@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,9 +97,28 @@ static int bind_address(const char *host, uint16_t port)
     return fd;
 }
 
+/* Below the ports that the kernel gives to outgoing connections: one of those could be taken by
+ * any of them before it is listened on. -1: none of some tries is free. */
+static int bind_quiet_port(void)
+{
+    enum { FIRST = 20000, COUNT = 12000, TRIES = 50 };
+    int fd = -1;
+    for (int i = 0; fd < 0 && i < TRIES; i++) {
+        uint16_t random = 0;
+        if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
+            break;
+        }
+        fd = bind_address("127.0.0.1", (uint16_t)(FIRST + random % COUNT));
+    }
+    return fd;
+}
+
 enum err service_free_port(uint16_t preferred, uint16_t *out)
 {
     int fd = preferred == 0 ? -1 : bind_address("127.0.0.1", preferred);
+    if (fd < 0) {
+        fd = bind_quiet_port();
+    }
     if (fd < 0) {
         fd = bind_address("127.0.0.1", 0);
     }
