@@ -4,6 +4,7 @@ import contextlib
 import glob
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -14,9 +15,14 @@ PASSWORD = "correct-horse-battery-staple-7391"  # planted: must appear nowhere o
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ports that outgoing connections get: those could take it before it is used."""
+    while True:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", random.randrange(12000, 20000)))
+                return s.getsockname()[1]
+            except OSError:
+                continue
 
 
 def _binaries():

@@ -144,7 +144,7 @@ class Stack:
     def conversation(self, name):
         """All records of the session with this application_name, with rows; waits for its end."""
         opened = self.wait_for(lambda r: r["kind"] == "session_opened"
-                               and r["application_name"] == name)
+                               and r.get("application_name") == name)
         self.wait_for(lambda r: r["kind"] == "session_closed", "--session", opened["session"])
         shown = self.chaperone("audit", "show", opened["session"], "--json").stdout
         return [json.loads(line) for line in shown.splitlines()]

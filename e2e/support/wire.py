@@ -104,7 +104,9 @@ class Wire:
 
     def login(self, **settings):
         self.send(startup(**settings))
-        for kind, body in self.read_until():
+        kind = None
+        while kind != b"Z":
+            kind, body = self.read()
             if kind == b"E":
                 raise PermissionError(fields(body))
             if kind == b"K":

@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from support.oidc import Provider  # noqa: E402
+from support.parts import Parts  # noqa: E402
 from support.postgres import Postgres  # noqa: E402
 from support.stack import Stack  # noqa: E402
 
@@ -42,6 +43,20 @@ def own_stack(postgres):
         running = Stack(options.pop("postgres", postgres), **options)
         made.append(running)
         return running
+
+    yield make
+    for running in made:
+        running.close()
+
+
+@pytest.fixture
+def parts(postgres):
+    """The same, with each part as a process of its own."""
+    made = []
+
+    def make(**options):
+        made.append(Parts(options.pop("postgres", postgres), **options))
+        return made[-1]
 
     yield make
     for running in made:

@@ -17,19 +17,6 @@ from support.stack import CHAPERONE
 from support.wire import Wire, fields, query
 
 
-@pytest.fixture
-def parts(postgres):
-    made = []
-
-    def make(**options):
-        made.append(Parts(postgres, **options))
-        return made[-1]
-
-    yield make
-    for stack in made:
-        stack.close()
-
-
 class Asking(threading.Thread):
     """A connection of its own that runs a statement; `answer`: all messages up to the close."""
 
