@@ -193,10 +193,11 @@ static enum err read_sizes(const struct conf_node *root, struct config *c, struc
     const struct conf_node *record = NULL;
     enum err e = conf_read_map(root, "record", &record, why);
     if (e == OK && record != NULL && (e = conf_check_keys(record, record_keys, why)) == OK &&
-        (e = conf_read_size(record, "response_bytes", 0, MIB, &c->response_bytes, why)) == OK &&
+        (e = conf_read_size(record, "response_bytes", 0, 512 * KIB, &c->response_bytes, why)) ==
+            OK &&
         (e = conf_read_size(record, "parameter_bytes", 0, 64 * KIB, &c->parameter_bytes, why)) ==
             OK) {
-        e = conf_read_size(record, "statement_bytes", KIB, MIB, &c->statement_bytes, why);
+        e = conf_read_size(record, "statement_bytes", KIB, 512 * KIB, &c->statement_bytes, why);
     }
     if (e == OK) {
         e = read_spool(root, c, why);
@@ -238,7 +239,7 @@ enum err config_load(const char *path, struct config *out, struct err_text *why)
     *out = (struct config){
         .response_bytes = 64 * KIB,
         .parameter_bytes = 4 * KIB,
-        .statement_bytes = MIB,
+        .statement_bytes = 512 * KIB, /* a record of it stays below the control plane's 1 MiB */
         .spool_bytes = 1024ULL * MIB,
         .segment_bytes = 16ULL * MIB,
         .drain_ns = 30 * second_ns,

@@ -60,7 +60,7 @@ static void test_the_least_there_can_be(void **state)
     assert_int_equal(c.log_format, LOG_JSON);
     assert_int_equal(c.response_bytes, 64 << 10);
     assert_int_equal(c.parameter_bytes, 4 << 10);
-    assert_int_equal(c.statement_bytes, 1 << 20);
+    assert_int_equal(c.statement_bytes, 512 << 10);
     assert_int_equal(c.spool_bytes, 1 << 30);
     assert_int_equal(c.segment_bytes, 16 << 20);
     assert_int_equal(c.drain_ns, 30000000000);
