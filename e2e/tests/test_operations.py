@@ -70,7 +70,7 @@ def wait_until(condition, what, seconds=20):
 
 def session_of(stack, name):
     return stack.wait_for(lambda r: r["kind"] == "session_opened"
-                          and r["application_name"] == name)["session"]
+                          and r.get("application_name") == name)["session"]
 
 
 # ---- ending a session
