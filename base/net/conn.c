@@ -34,6 +34,7 @@ struct conn {
     enum conn_state state;
     bool wants_reading; /* the owner's pause and resume */
     bool above_water;
+    bool unwritable; /* the peer takes nothing more; it may still be read */
     struct ev_io read_io, write_io;
     struct ev_timer timer;
     struct conn_events events;
@@ -457,14 +458,16 @@ static ssize_t write_now(struct conn *c, struct bytes b)
     }
     ssize_t n = send(c->fd, b.data, b.size, MSG_NOSIGNAL);
     if (n < 0) {
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+        bool is_later = errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM;
+        return is_later ? 0 : -1;
     }
     return n;
 }
 
 static bool is_writable(const struct conn *c)
 {
-    return c->state != CONN_BROKEN && c->state != CONN_CLOSED && c->state != CONN_FLUSHING;
+    return !c->unwritable && c->state != CONN_BROKEN && c->state != CONN_CLOSED &&
+           c->state != CONN_FLUSHING;
 }
 
 enum err conn_append(struct conn *c, struct bytes b)
@@ -491,6 +494,7 @@ enum err conn_write(struct conn *c, struct bytes b)
         while (b.size > 0) {
             ssize_t n = write_now(c, b);
             if (n < 0) {
+                c->unwritable = true; /* no later byte may follow the lost ones */
                 return ERR_CLOSED;
             }
             if (n == 0) {
