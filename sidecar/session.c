@@ -10,8 +10,6 @@
 /* ---- the way of an operation: read, understand, (decide, record: session_link.c), send --------
  */
 
-static void retry_waiting(struct session *s, int except);
-
 typedef enum protocol_step bytes_fn(void *p, struct bytes in, size_t *out_used);
 
 static bytes_fn *bytes_fn_of(const struct session *s, enum protocol_side side)
@@ -34,24 +32,41 @@ static size_t understand(struct session *s, enum protocol_side side, struct byte
         s->sides[side].waiting = step == PROTOCOL_WAIT;
         if (step == PROTOCOL_CLOSE) {
             session_close(s);
-        } else {
-            retry_waiting(s, (int)side);
         }
     }
     return used;
 }
 
-/* Offers what was kept from earlier reads again. */
-static void understand_kept(struct session *s, enum protocol_side side)
+/* Offers what was kept from earlier reads again; returns how much of it was used. */
+static size_t understand_kept(struct session *s, enum protocol_side side)
 {
     struct side *x = &s->sides[side];
-    if (buffer_size(&x->in) > 0 && s->state != SESSION_CLOSED) {
-        size_t used = understand(s, side, buffer_bytes(&x->in));
-        buffer_consume(&x->in, used);
-        if (buffer_size(&x->in) == 0) {
-            buffer_finish(&x->in);
-        }
+    if (buffer_size(&x->in) == 0 || s->state == SESSION_CLOSED) {
+        return 0;
     }
+    size_t used = understand(s, side, buffer_bytes(&x->in));
+    buffer_consume(&x->in, used);
+    if (buffer_size(&x->in) == 0) {
+        buffer_finish(&x->in);
+    }
+    return used;
+}
+
+/* What happened on one side (`except`; -1: neither) may be what the other one waited for, and what
+ * that one does then may be what the first one waits for. */
+static void retry_waiting(struct session *s, int except)
+{
+    size_t used;
+    do {
+        used = 0;
+        for (int i = 0; i < SIDE_SECOND && s->state != SESSION_CLOSED; i++) {
+            if (i != except && s->sides[i].waiting) {
+                s->sides[i].waiting = false;
+                used += understand_kept(s, (enum protocol_side)i);
+            }
+        }
+        except = -1;
+    } while (used > 0);
 }
 
 static void keep(struct session *s, enum protocol_side side, struct bytes rest)
@@ -75,11 +90,18 @@ static void take_bytes(struct session *s, enum protocol_side side, struct bytes 
     }
     if (buffer_size(&x->in) > 0) {
         keep(s, side, in);
-        understand_kept(s, side);
+        (void)understand_kept(s, side);
     } else {
         size_t used = understand(s, side, in);
         keep(s, side, bytes_of(in.data + used, in.size - used));
     }
+    retry_waiting(s, (int)side);
+}
+
+static bool takes_more(const struct session *s, enum protocol_side side)
+{
+    const struct conn *conn = s->sides[side].conn;
+    return conn == NULL || conn_queued(conn) <= CONN_HIGH_WATER;
 }
 
 static bool may_read(const struct session *s, enum protocol_side side)
@@ -88,11 +110,14 @@ static bool may_read(const struct session *s, enum protocol_side side)
     if (s->state == SESSION_CLOSED || x->conn == NULL || x->waiting || x->ended) {
         return false;
     }
-    if (side == SIDE_AGENT && s->gate.waiting) {
-        return false;
+    switch (side) {
+    /* What it asks for may also be answered here: refusals. */
+    case SIDE_AGENT:
+        return !s->gate.waiting && takes_more(s, SIDE_TARGET) && takes_more(s, SIDE_AGENT);
+    case SIDE_TARGET: return takes_more(s, SIDE_AGENT);
+    case SIDE_SECOND: break;
     }
-    const struct conn *other = s->sides[side == SIDE_AGENT ? SIDE_TARGET : SIDE_AGENT].conn;
-    return side == SIDE_SECOND || other == NULL || conn_queued(other) <= CONN_HIGH_WATER;
+    return true;
 }
 
 /* Backpressure: a side is read only while the other one takes what comes. */
@@ -116,10 +141,18 @@ static void close_second(struct session *s)
     ev_timer_stop(loop_ev(s->shared->loop), &s->second_timer);
     conn_close(s->sides[SIDE_SECOND].conn);
     s->sides[SIDE_SECOND].conn = NULL;
+    s->sides[SIDE_SECOND].waiting = false;
     buffer_finish(&s->sides[SIDE_SECOND].in);
     if (s->state == SESSION_CLOSED) {
         loop_defer(s->shared->loop, &s->free_later); /* it was the last one */
     }
+}
+
+void session_timer_start(struct session *s, struct ev_timer *timer, int ms, int otherwise)
+{
+    ev_timer_stop(loop_ev(s->shared->loop), timer);
+    ev_timer_set(timer, (ms > 0 ? ms : otherwise) / 1000.0, 0.0);
+    ev_timer_start(loop_ev(s->shared->loop), timer);
 }
 
 static void on_side_end(struct session *s, enum protocol_side side)
@@ -132,9 +165,7 @@ static void on_side_end(struct session *s, enum protocol_side side)
     session_event(s, s->origin->protocol->on_end(s->protocol, side));
     if (side == SIDE_AGENT && s->state != SESSION_CLOSED) {
         session_set_state(s, SESSION_ENDING);
-        ev_timer_stop(loop_ev(s->shared->loop), &s->timer);
-        ev_timer_set(&s->timer, SESSION_ANSWER_MS / 1000.0, 0.0);
-        ev_timer_start(loop_ev(s->shared->loop), &s->timer);
+        session_timer_start(s, &s->timer, s->shared->times.answer, SESSION_ANSWER_MS);
     }
 }
 
@@ -178,16 +209,45 @@ static void on_failed(struct session *s, enum protocol_side side, enum err error
         close_second(s);
         return;
     }
-    s->sides[side].ended = true;
-    if (side == SIDE_AGENT && s->state == SESSION_ENDING) {
-        /* It had said its last byte: the answers are still awaited, for the record. */
+    if (side == SIDE_AGENT && (s->state == SESSION_OPEN || s->state == SESSION_ENDING)) {
+        /* The answers are still awaited, for the record. */
         conn_close(s->sides[side].conn);
         s->sides[side].conn = NULL;
+        if (!s->sides[side].ended) {
+            on_side_end(s, side);
+        }
         update_reading(s);
         return;
     }
+    s->sides[side].ended = true;
     session_event(s, s->origin->protocol->on_failed(s->protocol, side, error, why));
     session_close(s);
+}
+
+static const char *why_broken(enum err e)
+{
+    switch (e) {
+    case ERR_NO_MEMORY: return "the sidecar is out of memory";
+    case ERR_LIMIT: return "the sidecar has reached a limit";
+    case ERR_CLOSED: return "the peer is gone";
+    default: return err_name(e);
+    }
+}
+
+/* A link function makes no callback: what it could not send is told after it. */
+static void on_broken(void *context)
+{
+    struct session *s = context;
+    for (int i = 0; i < SIDES && s->state != SESSION_CLOSED; i++) {
+        enum err e = s->sides[i].broken;
+        s->sides[i].broken = OK;
+        if (e != OK) {
+            if (i == SIDE_AGENT && e != ERR_CLOSED) {
+                s->link.ops->set_end(&s->link, "error", why_broken(e));
+            }
+            on_failed(s, (enum protocol_side)i, e, why_broken(e));
+        }
+    }
 }
 
 static void on_drained(struct session *s)
@@ -223,22 +283,6 @@ const struct conn_events session_conn_events[SIDES] = {
     [SIDE_SECOND] = {second_ready, second_readable, second_drained, second_failed},
 };
 
-/* What happened on one side may be what the other one waited for. */
-static void retry_waiting(struct session *s, int except)
-{
-    if (s->retrying) {
-        return;
-    }
-    s->retrying = true;
-    for (int i = 0; i < SIDE_SECOND && s->state != SESSION_CLOSED; i++) {
-        if (i != except && s->sides[i].waiting) {
-            s->sides[i].waiting = false;
-            understand_kept(s, (enum protocol_side)i);
-        }
-    }
-    s->retrying = false;
-}
-
 void session_event(struct session *s, enum protocol_step step)
 {
     session_flush(s);
@@ -265,6 +309,13 @@ static void on_timer(struct ev_loop *ev, struct ev_timer *w, int events)
         session_flush(s);
     }
     session_close(s);
+}
+
+static void on_gate_timer(struct ev_loop *ev, struct ev_timer *w, int events)
+{
+    (void)ev;
+    (void)events;
+    session_gate_timeout(w->data);
 }
 
 static void on_second_timer(struct ev_loop *ev, struct ev_timer *w, int events)
@@ -333,6 +384,7 @@ void session_close(struct session *s)
     token_read_cancel(s->token_read);
     s->token_read = NULL;
     loop_cancel_deferred(s->shared->loop, &s->refuse_later);
+    loop_cancel_deferred(s->shared->loop, &s->broken_later);
     s->origin->protocol->on_close(s->protocol);
     session_record_closed(s);
     session_set_state(s, SESSION_CLOSED);
@@ -364,11 +416,11 @@ static void start_timers(struct session *s)
 {
     ev_init(&s->timer, on_timer);
     s->timer.data = s;
-    ev_timer_set(&s->timer, SESSION_LOGIN_MS / 1000.0, 0.0);
-    ev_timer_start(loop_ev(s->shared->loop), &s->timer);
+    session_timer_start(s, &s->timer, s->shared->times.login, SESSION_LOGIN_MS);
     ev_init(&s->second_timer, on_second_timer);
     s->second_timer.data = s;
-    ev_timer_set(&s->second_timer, SESSION_SECOND_MS / 1000.0, 0.0);
+    ev_init(&s->gate_timer, on_gate_timer);
+    s->gate_timer.data = s;
 }
 
 static enum err session_init(struct session *s, int fd)
@@ -414,6 +466,7 @@ enum err session_start(struct session_shared *shared, const struct session_origi
     s->entry = (struct directory_entry){.session = s, .id = s->id};
     s->free_later = (struct loop_deferred){.fn = session_free, .context = s};
     s->refuse_later = (struct loop_deferred){.fn = session_refuse_request, .context = s};
+    s->broken_later = (struct loop_deferred){.fn = on_broken, .context = s};
     directory_add(shared->directory, &s->entry);
     look_at_peer(s);
     start_timers(s);
@@ -443,6 +496,9 @@ static void terminate(struct session *s, enum err code, const char *reason, cons
 void session_kill(struct session *s, const char *ordered_by, const char *reason)
 {
     char why[200];
+    if (s->state == SESSION_CLOSED) {
+        return;
+    }
     (void)snprintf(s->ordered_by, sizeof(s->ordered_by), "%s", ordered_by);
     (void)snprintf(why, sizeof(why), "the session was ended by %.60s%s%.100s", ordered_by,
                    reason[0] != '\0' ? ": " : "", reason);

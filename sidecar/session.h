@@ -3,6 +3,8 @@
  * A session owns both connections, the protocol's state between them, and every record about them.
  * It frees itself when both are closed; nobody else holds a pointer to it but the directory.
  *
+ * What cannot be sent, or not be kept, ends the session: no byte is left out of the middle.
+ *
  * Memory: SESSION_READ_CHUNK is shared by all; per direction at most the protocol's `buffer_max`
  * for what is not understood yet, CONN_HIGH_WATER and one chunk for what the other side does not
  * take, and the recorded part of one answer. */
@@ -30,6 +32,14 @@ enum {
     SESSION_ANSWER_MS = 5000, /* how long answers are awaited after the agent has gone */
     SESSION_FLUSH_MS = 2000,
     SESSION_SECOND_MS = 5000,
+    /* How long an operation waits for its record to be durable. It must not happen long after the
+     * agent has given up. */
+    SESSION_DURABLE_MS = 30000,
+};
+
+/* Of all sessions, in milliseconds; 0: as above. */
+struct session_times {
+    int login, answer, second, durable;
 };
 
 /* What all sessions share. Borrowed; `policy` changes between two operations. */
@@ -45,6 +55,7 @@ struct session_shared {
     struct token_source *tokens;
     struct protocol_shared protocol;
     struct arena *scratch; /* of one record; reset when it is written */
+    struct session_times times;
     uint8_t chunk[SESSION_READ_CHUNK];
     bool draining;
     /* Called when the last session has gone while draining. */

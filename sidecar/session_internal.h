@@ -14,9 +14,9 @@
 
 enum { SIDES = 3, SESSION_NAME_MAX = 256 };
 
-/* OPENING → OPEN → ENDING → CLOSED, OPENING → CLOSED; session_set_state is the only one to change
- * it. OPENING: no grant yet, or the login is under way. ENDING: the agent has gone, answers are
- * awaited. */
+/* OPENING → OPEN → ENDING → CLOSED, also without the two in the middle; session_set_state is the
+ * only one to change it. OPENING: no grant yet, or the login is under way. ENDING: the agent has
+ * gone, answers are awaited. */
 enum session_state { SESSION_OPENING, SESSION_OPEN, SESSION_ENDING, SESSION_CLOSED };
 
 /* One connection of the session and the bytes between it and the protocol. */
@@ -25,6 +25,7 @@ struct side {
     struct buffer in; /* read, not understood yet */
     bool waiting;     /* the protocol said PROTOCOL_WAIT */
     bool ended;       /* it said its last byte */
+    enum err broken;  /* why nothing more can be sent there; to be told to the protocol */
     /* What is to be sent and still lies in the chunk that is being read: no copy is made when it
      * leaves in one piece. */
     struct bytes run;
@@ -43,6 +44,7 @@ struct session {
 
     /* An intent that must reach the disk (or the control plane) before what follows it leaves. */
     struct recorder_waiter gate;
+    struct ev_timer gate_timer;
     struct buffer held; /* for the target, behind the gate */
 
     /* The grant, without its credential. */
@@ -59,19 +61,20 @@ struct session {
 
     uint64_t operations, bytes_from_agent, bytes_to_agent;
     int64_t started_ns;
-    bool granted;  /* counted as opened */
-    bool refused;  /* and recorded as that */
-    bool retrying; /* waiting bytes are being offered again */
+    bool granted; /* counted as opened */
+    bool refused; /* and recorded as that */
     const char *end_reason;
     char end_error[256];
     char ordered_by[SESSION_NAME_MAX];
 
     struct ev_timer timer; /* login, then the wait for the last answers */
     struct ev_timer second_timer;
-    struct loop_deferred free_later, refuse_later;
+    struct loop_deferred free_later, refuse_later, broken_later;
 };
 
 void session_set_state(struct session *s, enum session_state state);
+/* `ms` 0: `otherwise`. */
+void session_timer_start(struct session *s, struct ev_timer *timer, int ms, int otherwise);
 /* After any event but bytes: acts on what the protocol returned, offers waiting bytes again. */
 void session_event(struct session *s, enum protocol_step step);
 /* Both connections are closed after what is queued; the last record is written. */
@@ -83,6 +86,7 @@ extern const struct conn_events session_conn_events[SIDES];
 /* session_link.c */
 extern const struct protocol_link_ops session_link_ops;
 void session_refuse_request(void *context);
+void session_gate_timeout(struct session *s);
 void session_gate_cancel(struct session *s);
 void session_flush(struct session *s); /* sends what lies in the runs */
 

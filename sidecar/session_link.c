@@ -13,18 +13,19 @@ static struct session *session_of(struct protocol_link *link)
 /* ---- bytes ------------------------------------------------------------------------------------
  */
 
+/* Nothing more goes to that side: bytes are never left out of the middle. The protocol hears of it
+ * at the end of the turn. */
 static void output_failed(struct session *s, enum protocol_side side, enum err e)
 {
-    /* A connection that is gone is seen where it is read; a queue beyond its cap is not. */
-    if (e != ERR_CLOSED && s->state != SESSION_CLOSED && s->end_reason == NULL) {
-        s->end_reason = "error";
-        (void)snprintf(s->end_error, sizeof(s->end_error), "sending to the %s: %s",
-                       side == SIDE_AGENT ? "agent" : "target", err_name(e));
-        conn_close(s->sides[side].conn);
-        s->sides[side].conn = NULL;
-        ev_timer_stop(loop_ev(s->shared->loop), &s->timer);
-        ev_timer_set(&s->timer, 0.0, 0.0); /* closes at the end of this turn */
-        ev_timer_start(loop_ev(s->shared->loop), &s->timer);
+    struct side *x = &s->sides[side];
+    if (e == ERR_CLOSED && (side != SIDE_AGENT || x->conn == NULL)) {
+        return; /* gone: seen where it is read, where the target may have said why */
+    }
+    if (x->broken == OK && s->state != SESSION_CLOSED) {
+        x->broken = e;
+        conn_close(x->conn);
+        x->conn = NULL;
+        loop_defer(s->shared->loop, &s->broken_later);
     }
 }
 
@@ -62,7 +63,7 @@ static void send_bytes(struct session *s, enum protocol_side side, struct bytes 
     if (b.size == 0) {
         return;
     }
-    if (side == SIDE_AGENT) {
+    if (side == SIDE_AGENT && x->conn != NULL) {
         s->bytes_to_agent += b.size;
         s->shared->metrics->bytes_to_agents += b.size;
     }
@@ -129,6 +130,7 @@ static void link_to_second(struct protocol_link *link, struct bytes b)
 static void on_durable(void *context, enum err result)
 {
     struct session *s = context;
+    ev_timer_stop(loop_ev(s->shared->loop), &s->gate_timer);
     if (result != OK) {
         s->shared->metrics->record_failures++;
         buffer_wipe(&s->held);
@@ -148,6 +150,12 @@ static void on_durable(void *context, enum err result)
     session_event(s, PROTOCOL_MORE);
 }
 
+void session_gate_timeout(struct session *s)
+{
+    recorder_cancel_wait(s->shared->recorder, &s->gate);
+    on_durable(s, ERR_TIMEOUT);
+}
+
 static void gate_close(struct session *s, uint64_t sequence, enum durability level)
 {
     if (level == DURABILITY_PROCESS || recorder_is_durable(s->shared->recorder, sequence, level)) {
@@ -163,11 +171,15 @@ static void gate_close(struct session *s, uint64_t sequence, enum durability lev
     s->gate.fn = on_durable;
     s->gate.context = s;
     recorder_wait(s->shared->recorder, &s->gate);
+    if (!ev_is_active(&s->gate_timer)) { /* else the earliest one counts */
+        session_timer_start(s, &s->gate_timer, s->shared->times.durable, SESSION_DURABLE_MS);
+    }
 }
 
 void session_gate_cancel(struct session *s)
 {
     recorder_cancel_wait(s->shared->recorder, &s->gate);
+    ev_timer_stop(loop_ev(s->shared->loop), &s->gate_timer);
     buffer_wipe(&s->held);
 }
 
@@ -205,6 +217,9 @@ static enum err use_target(struct session *s, const Chaperone__V1__OpenSessionRe
     const Chaperone__V1__Target *t = grant->target;
     if (t == NULL || grant->credential == NULL || grant->identity == NULL || t->port > UINT16_MAX) {
         return err_set(why, ERR_INTERNAL, "the control plane's grant is incomplete");
+    }
+    if (strlen(t->host) >= SESSION_NAME_MAX || strlen(t->server_name) >= SESSION_NAME_MAX) {
+        return err_set(why, ERR_INTERNAL, "the target's name in the grant is too long");
     }
     s->target_port = (uint16_t)t->port;
     if (t->host[0] == '/') {
@@ -339,8 +354,7 @@ static bool link_connect_second(struct protocol_link *link)
         return false;
     }
     s->shared->metrics->cancels++;
-    ev_timer_set(&s->second_timer, SESSION_SECOND_MS / 1000.0, 0.0);
-    ev_timer_start(loop_ev(s->shared->loop), &s->second_timer);
+    session_timer_start(s, &s->second_timer, s->shared->times.second, SESSION_SECOND_MS);
     connect_side(s, SIDE_SECOND);
     return s->sides[SIDE_SECOND].conn != NULL;
 }
