@@ -45,7 +45,7 @@ def bazel(path):
     passed, skipped, failures = 0, 0, []
     for label in sorted(targets):
         summary = summaries.get(label)
-        status = summary["overallStatus"] if summary else "was not built"
+        status = summary["overallStatus"] if summary else "not built, or not run"
         logs = [f["uri"] for part in ("passed", "failed") for f in (summary or {}).get(part, [])]
         log = "\n".join(read_uri(uri) for uri in logs)
         good, bad, left_out = cmocka_cases(log)
