@@ -155,10 +155,15 @@ class Parts(Stack):
         part = Part([SIDECAR, "--config", self.path("sidecar.yaml")], self.limits)
         self.parts["sidecar"] = part
         part.wait_for("listening")
-        deadline = time.monotonic() + 30
-        while ready and self.http("/readyz")[0] != 200:
-            assert time.monotonic() < deadline, part.log()
+        if ready:
+            self.wait_until_ready()
         return part
+
+    def wait_until_ready(self, seconds=30):
+        """The sidecar is connected (again): sessions can be opened."""
+        deadline = time.monotonic() + seconds
+        while self.http("/readyz")[0] != 200:
+            assert time.monotonic() < deadline, self.sidecar.log()
 
     @property
     def sidecar(self):

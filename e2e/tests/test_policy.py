@@ -143,6 +143,7 @@ def test_a_restarted_control_plane_keeps_what_was_pushed(fleet):
     revision = publish(fleet, NO_CUSTOMERS)
     fleet.controlplane.stop()
     fleet.start_controlplane()
+    fleet.wait_until_ready()
     active(fleet, revision)
     assert "no-customers" in rules_of(fleet)
     assert publish(fleet, EVERYTHING) == revision + 1
@@ -155,5 +156,6 @@ def test_a_sidecar_without_its_control_plane_keeps_its_policy(fleet):
     sidecar = fleet.start_sidecar(ready=False)
     assert sidecar.wait_for("policy_active")["revision"] == revision
     fleet.start_controlplane()
+    fleet.wait_until_ready()
     active(fleet, revision)
     assert "no-customers" in rules_of(fleet)
