@@ -81,7 +81,7 @@ struct postgres {
     bool skipping;       /* after an error: the server waits for Sync, and so do we */
     bool agent_ended, fatal_sent, terminated;
     struct pg_stream from_agent, from_target;
-    bool is_utf8, is_ascii_safe, standard_strings; /* the target's settings, for statement texts */
+    bool is_ascii_safe, standard_strings; /* the target's settings, for statement texts */
 
     /* The answer that is coming in: always of the head of the queue. */
     struct buffer response;

@@ -330,7 +330,6 @@ void postgres_watch_setting(struct postgres *p, struct bytes name, struct bytes 
         for (size_t i = 0; i < sizeof(unsafe) / sizeof(unsafe[0]); i++) {
             p->is_ascii_safe = p->is_ascii_safe && !bytes_equal_string(value, unsafe[i]);
         }
-        p->is_utf8 = bytes_equal_string(value, "UTF8");
     } else if (bytes_equal_string(name, "standard_conforming_strings")) {
         p->standard_strings = bytes_equal_string(value, "on");
     }
