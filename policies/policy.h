@@ -9,6 +9,8 @@
 #ifndef CHAPERONE_POLICIES_POLICY_H
 #define CHAPERONE_POLICIES_POLICY_H
 
+#include <stdint.h>
+
 #include "base/bytes.h"
 #include "base/conf/conf.h"
 
@@ -29,6 +31,16 @@ struct policy_object {
     const char *kind;   /* "table", "function", ... */
     const char *name;   /* as written, quoted where needed: `public.orders` */
     const char *access; /* "read", "insert", "unsafe_io", ... */
+    /* The columns that this access may be about, without quotes; "*" stands for all of them. None:
+     * the access is about no column (LOCK, DROP). */
+    const char *const *columns;
+    size_t column_count;
+};
+
+/* A claim of the agent's verified token: one for each scalar, with the path to it ("department",
+ * "realm_access.roles"; the items of a list share their path). */
+struct policy_claim {
+    const char *path, *value;
 };
 
 /* What is asked. Everything is borrowed. */
@@ -38,11 +50,25 @@ struct policy_request {
     size_t group_count;
     const char *const *on_behalf_of; /* subjects */
     size_t on_behalf_of_count;
+    const struct policy_claim *claims;
+    size_t claim_count;
     const char *resource, *protocol;
+    int64_t now_unix_s;          /* for time windows */
     const char *const *commands; /* "SELECT", one for each statement; may be none */
     size_t command_count;
+    /* What the statements do, also where no object is named: "export", "load", "unsafe_io". */
+    const char *const *accesses;
+    size_t access_count;
+    bool without_where; /* an UPDATE or DELETE of all rows, on any level */
     const struct policy_object *objects;
     size_t object_count;
+};
+
+/* How much is recorded of an allowed operation beside the operation itself. */
+enum policy_record {
+    POLICY_RECORD_FULL,       /* parameters, and results as the agent saw them */
+    POLICY_RECORD_NO_RESULTS, /* of results only digest and counts */
+    POLICY_RECORD_NO_VALUES,  /* of parameters neither */
 };
 
 struct policy_verdict {
@@ -51,6 +77,62 @@ struct policy_verdict {
                           * allow: the one that asked for the durability */
     const char *message; /* for the agent; NULL or "": none; valid likewise */
     enum policy_durability durability;
+    enum policy_record record; /* of several rules: the least */
+    uint64_t max_rows;         /* of several rules: the lowest; 0: no limit */
+    /* What the rules in shadow would have decided, where it differs: NULL or the name of the rule.
+     */
+    const char *shadow_rule;
+    enum policy_effect shadow_effect;
+};
+
+/* ---- masking ------------------------------------------------------------------------------- */
+
+enum policy_redaction {
+    POLICY_REDACT_NULL,
+    POLICY_REDACT_FIXED,
+    POLICY_REDACT_PARTIAL,
+    POLICY_REDACT_HASH,
+    POLICY_REDACT_DIGITS,
+    POLICY_REDACT_DATE,
+};
+
+enum policy_date_unit { POLICY_YEAR, POLICY_MONTH, POLICY_DAY };
+
+enum policy_unknown { POLICY_UNKNOWN_REFUSE, POLICY_UNKNOWN_NULL, POLICY_UNKNOWN_ALLOW };
+
+struct policy_detector {
+    const char *name;    /* of a built-in one ("email"), or the custom one's own */
+    const char *pattern; /* NULL: built-in */
+    bool is_caseless;
+};
+
+enum {
+    POLICY_MASKS_MAX = 63, /* that apply to one session */
+    POLICY_DETECTORS_MAX = 32,
+};
+
+/* One item of a rule's `mask`. Valid as long as the policy. What it names (columns, tags, types) is
+ * asked with the functions below. */
+struct policy_mask {
+    const char *rule;    /* the name of its rule */
+    const char *message; /* of its rule */
+    enum policy_redaction redaction;
+    const char *text;             /* FIXED */
+    size_t keep_first, keep_last; /* PARTIAL */
+    char mask_character;          /* PARTIAL; 0: the redactor's default */
+    bool keep_separators;         /* PARTIAL */
+    bool replace_letters;         /* DIGITS */
+    const char *hash_key;         /* HASH, DIGITS: the key's name; "" by default */
+    enum policy_date_unit unit;   /* DATE */
+    /* By provenance. `refuse` is the default of all three. */
+    bool names_columns; /* false: it is about content only */
+    bool computed_null; /* a value computed from a masked one becomes NULL; else: refused */
+    bool predicates;    /* masked columns may be used in WHERE, ON, ORDER BY, ... */
+    enum policy_unknown unknown_origin;
+    /* By content. */
+    const struct policy_detector *detectors;
+    size_t detector_count;
+    const struct policy_mask_names *names; /* private */
 };
 
 /* Compiles a document. `revision` is what the control plane gave it. ERR_INVALID, ERR_LIMIT: `why`
@@ -71,6 +153,19 @@ void policy_set_hash(struct policy *policy, const char *hex);
 /* Pure, without allocation. */
 void policy_evaluate(const struct policy *policy, const struct policy_request *request,
                      struct policy_verdict *out);
+
+/* The masks that hold for this identity, resource and time: those of every allow or hold rule that
+ * matches these, whatever the statement. Returns how many were written to `out`; false in
+ * `*out_complete`: there are more than POLICY_MASKS_MAX, nothing may be shown. Pure. */
+size_t policy_masks(const struct policy *policy, const struct policy_request *who,
+                    const struct policy_mask *out[POLICY_MASKS_MAX], bool *out_complete);
+/* Whether any rule of the policy masks at all. */
+bool policy_has_masks(const struct policy *policy);
+/* Whether a mask names this column: by name (also over its tags) or by its type. */
+bool policy_mask_matches(const struct policy_mask *mask, const char *schema, const char *table,
+                         const char *column, const char *type_name);
+/* Whether a function's result shows nothing but its arguments, as the mask's rule declares. */
+bool policy_mask_trusts(const struct policy_mask *mask, const char *schema, const char *function);
 
 /* The document that allows everything (policies/library/allow-all.yaml). Static. */
 const char *policy_allow_all(void);

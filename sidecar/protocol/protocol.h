@@ -47,6 +47,8 @@ struct protocol_verdict {
     uint64_t intent_sequence; /* for the outcome */
     const char *rule;         /* valid until the next call of decide */
     const char *message;      /* for the agent, when it is refused; valid likewise */
+    uint64_t max_rows;        /* that the agent may see; 0: all */
+    bool without_results;     /* of the answer only digest and counts are recorded */
 };
 
 struct protocol_link;

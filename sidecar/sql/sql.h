@@ -97,6 +97,11 @@ struct sql_object {
     const char *text;   /* as written, quoted where SQL needs it: `public."Orders"` */
     const char *schema; /* without quotes; NULL when not written */
     const char *name;   /* without quotes */
+    /* Of a table: the columns that this access may be about, without quotes, each once. A name that
+     * is not qualified counts for every table that is in scope; "*" is all of them (a star, the
+     * whole row, NATURAL JOIN, INSERT or COPY without a list, DELETE). NULL: none. */
+    const char *const *columns;
+    size_t column_count;
 };
 
 struct sql_statement {
@@ -111,6 +116,10 @@ struct sql_statement {
     bool is_session; /* only changes this session: SET, DISCARD, ... */
     bool is_unknown;
     bool returns_rows_of_write; /* RETURNING, on any level */
+    bool without_where;         /* UPDATE or DELETE of all rows, on any level */
+    /* Its place in the text, without the semicolon. Of PREPARE, EXECUTE, DEALLOCATE, DISCARD,
+     * DECLARE CURSOR, FETCH, MOVE and CLOSE CURSOR only; else 0, 0. */
+    size_t start, size;
 };
 
 struct sql_analysis {

@@ -1,0 +1,114 @@
+/* What a target's catalog says: its relations, their columns, views and heirs, and which names are
+ * not PostgreSQL's own. An immutable snapshot, as one session sees it; it is shared by counting
+ * references and belongs to one thread.
+ *
+ * Pure: the caller sends the queries and brings the rows. The session's own connection asks, so
+ * that temporary relations, uncommitted DDL and the search path are those of the session
+ * (docs/adr/0006-catalog.md).
+ *
+ *   for each enum catalog_query q: send catalog_query_text(q); catalog_loader_row for each row
+ *   catalog_loader_finish → a snapshot
+ *
+ * System relations (pg_catalog, information_schema) are in it without their definitions. */
+#ifndef CHAPERONE_SIDECAR_CATALOG_CATALOG_H
+#define CHAPERONE_SIDECAR_CATALOG_CATALOG_H
+
+#include "base/bytes.h"
+
+enum {
+    /* Of one snapshot. A database with more is not masked but refused: ERR_LIMIT. */
+    CATALOG_RELATIONS_MAX = 100000,
+    CATALOG_BYTES_MAX = 256 << 20,
+    CATALOG_VALUES_MAX = 8, /* columns of a query's rows */
+};
+
+struct catalog_column {
+    const char *name;
+    int16_t number;        /* attnum */
+    uint32_t type;         /* oid; of a domain: of its base type */
+    const char *type_name; /* as format_type without modifiers: "text", "character varying" */
+    bool is_generated;     /* computed from other columns of its row */
+};
+
+enum catalog_kind {
+    CATALOG_TABLE, /* also partitioned and foreign tables */
+    CATALOG_VIEW,
+    CATALOG_MATERIALIZED_VIEW,
+    CATALOG_SEQUENCE,
+    CATALOG_OTHER, /* indexes, composite types, TOAST tables */
+};
+
+struct catalog_relation {
+    uint32_t oid;
+    const char *schema, *name;
+    enum catalog_kind kind;
+    bool is_system;    /* of pg_catalog or information_schema */
+    bool is_temporary; /* of this session; those of others are not in the snapshot */
+    bool has_rules;    /* beside a view's own: a statement on it may do anything */
+    const struct catalog_column *columns; /* by number; without dropped ones; system columns (ctid,
+                                             xmin, ...) are not listed */
+    size_t column_count;
+    /* The SELECT of a view or materialized view, every name in it qualified; NULL: none, or
+     * withheld by the server. */
+    const char *definition;
+    /* What it inherits from or is a partition of. */
+    const uint32_t *parents;
+    size_t parent_count;
+};
+
+struct catalog;
+void catalog_ref(struct catalog *c);
+void catalog_unref(struct catalog *c); /* takes NULL */
+
+/* Differs between any two snapshots of this process. */
+uint64_t catalog_generation(const struct catalog *c);
+/* Whether the answer to CATALOG_QUERY_FINGERPRINT (its only value) says that it is still true. */
+bool catalog_is_current(const struct catalog *c, struct bytes fingerprint);
+
+size_t catalog_relation_count(const struct catalog *c);
+const struct catalog_relation *catalog_relation_at(const struct catalog *c, size_t i);
+const struct catalog_relation *catalog_relation_by_oid(const struct catalog *c, uint32_t oid);
+/* As the server finds it: `schema` NULL or "" is looked for along the search path (temporary
+ * relations first, then pg_catalog unless the path says otherwise). "pg_temp" is this session's.
+ * NULL: there is none. */
+const struct catalog_relation *catalog_relation_find(const struct catalog *c, const char *schema,
+                                                     const char *name);
+const struct catalog_column *catalog_column_find(const struct catalog_relation *r,
+                                                 const char *name);
+
+/* Whether a call by this name can only be one of PostgreSQL's own: qualified by pg_catalog, or no
+ * function of that name exists outside of it in the schemas of the search path. */
+bool catalog_function_is_builtin(const struct catalog *c, const char *schema, const char *name);
+/* The same for operators ("=") and types ("int4", "date"). */
+bool catalog_operator_is_builtin(const struct catalog *c, const char *schema, const char *name);
+bool catalog_type_is_builtin(const struct catalog *c, const char *schema, const char *name);
+
+/* ---- loading ------------------------------------------------------------------------------- */
+
+enum catalog_query {
+    CATALOG_QUERY_FINGERPRINT, /* first: what is read afterwards is at least as new */
+    CATALOG_QUERY_PATH,
+    CATALOG_QUERY_RELATIONS,
+    CATALOG_QUERY_COLUMNS,
+    CATALOG_QUERY_VIEWS,
+    CATALOG_QUERY_PARENTS,
+    CATALOG_QUERY_NAMES, /* of functions, operators and types that are not PostgreSQL's own */
+    CATALOG_QUERY_COUNT,
+};
+
+/* One SELECT without parameters, every name and operator in it qualified so that no search path
+ * changes it; works on PostgreSQL 12 to 18. Static. */
+const char *catalog_query_text(enum catalog_query q);
+
+struct catalog_loader;
+struct catalog_loader *catalog_loader_create(void) MUST_USE; /* returns owned; NULL: no memory */
+void catalog_loader_destroy(struct catalog_loader *l);       /* takes NULL */
+/* A row in text format; data NULL is SQL's NULL. ERR_INVALID: not what the query gives. ERR_LIMIT.
+ */
+enum err catalog_loader_row(struct catalog_loader *l, enum catalog_query q,
+                            const struct bytes *values, size_t count) MUST_USE;
+/* Takes the loader's content; one reference is the caller's. ERR_INVALID: rows that contradict
+ * each other. The loader is to be destroyed afterwards. */
+enum err catalog_loader_finish(struct catalog_loader *l, struct catalog **out) MUST_USE;
+
+#endif
