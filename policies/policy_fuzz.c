@@ -17,9 +17,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const groups[] = {"analysts", "writers"};
     static const char *const commands[] = {"SELECT", "EXPLAIN", "FUNCTION CALL"};
     static const struct policy_object objects[] = {
-        {"table", "public.orders", "read"}, {"table", "\"a\"\"b\".\"c", "insert"},
-        {"function", "count", "call"},      {"code", "plpgsql", "procedural"},
-        {"table", "a.b.c.d", "read"},       {"x", "", "y"}};
+        {.kind = "table", .name = "public.orders", .access = "read"},
+        {.kind = "table", .name = "\"a\"\"b\".\"c", .access = "insert"},
+        {.kind = "function", .name = "count", .access = "call"},
+        {.kind = "code", .name = "plpgsql", .access = "procedural"},
+        {.kind = "table", .name = "a.b.c.d", .access = "read"},
+        {.kind = "x", .name = "", .access = "y"}};
     const struct policy_request r = {.subject = "repo:a/b",
                                      .groups = groups,
                                      .group_count = 2,

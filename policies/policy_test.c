@@ -158,9 +158,10 @@ static void test_allow_all_allows_and_its_file_is_the_same_document(void **state
     conf_destroy(c);
     struct policy *p = compile(policy_allow_all());
     const char *const commands[] = {"DROP TABLE", "DO", "ALTER SYSTEM"};
-    const struct policy_object objects[] = {{"table", "\"x\".y", "drop"},
-                                            {"code", "plpgsql", "procedural"},
-                                            {"something", "new", "strange"}};
+    const struct policy_object objects[] = {
+        {.kind = "table", .name = "\"x\".y", .access = "drop"},
+        {.kind = "code", .name = "plpgsql", .access = "procedural"},
+        {.kind = "something", .name = "new", .access = "strange"}};
     const struct policy_request r = {.subject = "anyone",
                                      .resource = "anything",
                                      .protocol = "postgres",
@@ -213,7 +214,7 @@ static void test_a_name_that_is_too_long_to_read_is_not_allowed_but_forbidden(vo
     memset(name, 'x', sizeof(name));
     memcpy(name, "public.", 7);
     name[599] = '\0';
-    const struct policy_object objects[] = {{"table", name, "read"}};
+    const struct policy_object objects[] = {{.kind = "table", .name = name, .access = "read"}};
     const struct policy_request r = {
         .subject = "a", .resource = "r", .objects = objects, .object_count = 1};
     struct policy_verdict v;
