@@ -33,7 +33,8 @@ static void a_granted_agent_gets_target_and_credential(void **state)
                                        .group_count = 1,
                                        .on_behalf_of = chain,
                                        .on_behalf_of_count = 2,
-                                       .reason = "ticket 7"};
+                                       .reason = "ticket 7",
+                                       .extra_claims = "{\"department\":\"support\"}"};
     char *text = fixture_special_token(f, &token);
     struct answer a =
         ask(&s, (struct asking){.resource = "orders", .database = "me", .token = text});
@@ -43,6 +44,13 @@ static void a_granted_agent_gets_target_and_credential(void **state)
     assert_string_equal(r->identity->subject, "bot");
     assert_int_equal(r->identity->assurance, CHAPERONE__V1__ASSURANCE__VERIFIED);
     assert_string_equal(r->identity->groups[0], "agents");
+    bool has_department = false;
+    for (size_t i = 0; i < r->identity->n_claims; i++) {
+        const Chaperone__V1__Claim *claim = r->identity->claims[i];
+        has_department |=
+            strcmp(claim->path, "department") == 0 && strcmp(claim->value, "support") == 0;
+    }
+    assert_true(has_department);
     assert_int_equal(r->n_on_behalf_of, 2);
     assert_string_equal(r->on_behalf_of[0]->subject, "orchestrator");
     assert_string_equal(r->on_behalf_of[1]->subject, "alice");

@@ -228,7 +228,10 @@ static enum err read_identity(const struct identity_provider_config *provider,
     if (e == OK) {
         e = read_groups(provider, made, why);
     }
-    return e == OK ? read_reasons(provider, made, why) : e;
+    if (e == OK) {
+        e = read_reasons(provider, made, why);
+    }
+    return e == OK ? claims_read_scalars(made, why) : e;
 }
 
 static void destroy(struct identity_claims *made)

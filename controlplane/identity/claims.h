@@ -9,7 +9,9 @@
 enum {
     CLAIMS_SUBJECT_SIZE_MAX = 255, /* OpenID Connect Core 1.0 section 2: sub */
     CLAIMS_GROUP_SIZE_MAX = 512,
-    CLAIMS_ACTORS_MAX = 8, /* nested act claims; longer chains are nobody's to review */
+    CLAIMS_ACTORS_MAX = 8,   /* nested act claims; longer chains are nobody's to review */
+    CLAIMS_SCALARS_MAX = 64, /* in each session's first record: as many as people would review */
+    CLAIMS_SCALAR_SIZE_MAX = 256, /* of a path, of a value */
 };
 
 /* Checks audience and times and reads everything else. The signature and the issuer have been

@@ -20,4 +20,7 @@ const char *claims_identifier(const cJSON *value, size_t max, const char *what,
 enum err claims_read_delegation(const struct identity_provider_config *provider,
                                 struct identity_claims *made, struct err_text *why) MUST_USE;
 
+/* Fills in the scalars. */
+enum err claims_read_scalars(struct identity_claims *made, struct err_text *why) MUST_USE;
+
 #endif

@@ -371,6 +371,93 @@ static void test_any_claim(void **state)
     identity_destroy(id);
 }
 
+/* As "path=value path=value". */
+static char *join_scalars(const struct identity *id)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    for (size_t i = 0; i < id->scalar_count; i++) {
+        (void)fprintf(out, "%s%s=%s", i == 0 ? "" : " ", id->scalars[i].path, id->scalars[i].value);
+    }
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void test_scalars(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *claims, *expected;
+    } table[] = {
+        {"\"sub\":\"a\"", ""},
+        {"\"sub\":\"a\",\"nbf\":1,\"iat\":1,\"jti\":\"x\",\"nonce\":\"n\",\"at_hash\":\"h\"", ""},
+        {"\"sub\":\"a\",\"dept\":\"sales\",\"level\":3,\"share\":0.5,\"on\":true,\"off\":false,"
+         "\"no\":null",
+         "dept=sales level=3 off=false on=true share=0.5"},
+        {"\"sub\":\"a\",\"realm_access\":{\"roles\":[\"z\",\"b\"],\"n\":[]},\"x\":{\"y\":{\"z\":"
+         "\"deep\"}}",
+         "x.y.z=deep realm_access.roles=z realm_access.roles=b"},
+        /* The inner ones of skipped names are somebody else's. */
+        {"\"sub\":\"a\",\"act\":{\"sub\":\"b\"}", "act.sub=b"},
+        {"\"sub\":\"a\",\"l\":[1,[2,{\"k\":\"v\"}]]", "l=1 l=2 l.k=v"},
+        /* One path, two claims: the one that all others read. */
+        {"\"sub\":\"a\",\"r\":{\"role\":\"admin\"},\"r.role\":\"user\"", "r.role=user"},
+        {"\"sub\":\"a\",\"r\":[{\"role\":\"admin\"}],\"r.role\":[\"user\"]", "r.role=user"},
+        {"\"sub\":\"a\",\"\":\"x\",\"e\":{\"\":\"y\"},\"t\":\"\"", "t="},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct identity *id = accept(table[i].claims);
+        char *text = join_scalars(id);
+        assert_string_equal(text, table[i].expected);
+        free(text);
+        identity_destroy(id);
+    }
+}
+
+static void test_scalar_order_is_the_claims_own(void **state)
+{
+    (void)state;
+    struct identity *one =
+        accept("\"sub\":\"a\",\"b\":1,\"c\":[\"x\",\"y\"],\"a\":{\"k\":2,\"j\":3}");
+    struct identity *two =
+        accept("\"a\":{\"j\":3,\"k\":2},\"c\":[\"x\",\"y\"],\"sub\":\"a\",\"b\":1");
+    char *first = join_scalars(one), *second = join_scalars(two);
+    assert_string_equal(first, "a.j=3 a.k=2 b=1 c=x c=y");
+    assert_string_equal(first, second);
+    free(first);
+    free(second);
+    identity_destroy(one);
+    identity_destroy(two);
+}
+
+static void test_scalar_limits(void **state)
+{
+    (void)state;
+    char *claims = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&claims, &size);
+    assert_non_null(out);
+    (void)fprintf(out,
+                  "\"sub\":\"a\",\"fits\":\"%0256d\",\"long\":\"%0257d\",\"%0257d\":1,\"list\":[",
+                  1, 1, 1);
+    for (int i = 0; i < 200; i++) {
+        (void)fprintf(out, "%d,", i);
+    }
+    (void)fputs("0],\"zone\":\"last by name, but plain\"", out);
+    assert_int_equal(fclose(out), 0);
+    struct identity *id = accept(claims);
+    assert_int_equal(id->scalar_count, CLAIMS_SCALARS_MAX);
+    assert_string_equal(id->scalars[0].path, "fits");
+    assert_string_equal(id->scalars[1].path, "zone");
+    assert_string_equal(id->scalars[2].path, "list");
+    assert_string_equal(id->scalars[2].value, "0");
+    assert_string_equal(id->scalars[CLAIMS_SCALARS_MAX - 1].value, "61");
+    identity_destroy(id);
+    free(claims);
+}
+
 static void test_strict_json(void **state)
 {
     (void)state;
@@ -461,6 +548,9 @@ int main(void)
         cmocka_unit_test(test_custom_delegation),
         cmocka_unit_test(test_may_act_is_no_delegation),
         cmocka_unit_test(test_any_claim),
+        cmocka_unit_test(test_scalars),
+        cmocka_unit_test(test_scalar_order_is_the_claims_own),
+        cmocka_unit_test(test_scalar_limits),
         cmocka_unit_test(test_strict_json),
         cmocka_unit_test(test_strict_json_depth),
         cmocka_unit_test(test_quote),

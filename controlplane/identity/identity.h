@@ -62,6 +62,12 @@ struct identity_reason {
     const char *source; /* "token:reason": the claim's path */
 };
 
+/* One scalar of the token: "department", "realm_access.roles"; the items of a list share its path.
+ * Numbers and booleans as JSON writes them. */
+struct identity_scalar {
+    const char *path, *value;
+};
+
 struct identity_claims;
 
 /* Read-only; all valid until identity_destroy. Texts are UTF-8; subjects, issuers and groups have
@@ -81,6 +87,11 @@ struct identity {
     size_t may_act_count;
     const struct identity_reason *reasons;
     size_t reason_count;
+    /* For policies: at most 64, without those of the token's own machinery (iss, sub, aud, exp,
+     * nbf, iat, jti, nonce, at_hash) and without any whose path or value is longer than 256 bytes.
+     * Plain ones first, then the items of lists, each by path. */
+    const struct identity_scalar *scalars;
+    size_t scalar_count;
     const struct identity_claims *claims; /* for identity_claim */
 };
 

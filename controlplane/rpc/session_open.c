@@ -113,6 +113,24 @@ static ProtobufCBinaryData binary_of(const struct buffer *b)
     return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)view.data, .len = view.size};
 }
 
+static bool fill_claims(const struct opening *o, Chaperone__V1__Identity *out)
+{
+    size_t count = o->identity->scalar_count;
+    Chaperone__V1__Claim *items = arena_alloc(o->arena, (count + 1) * sizeof(*items));
+    out->claims = arena_alloc(o->arena, (count + 1) * sizeof(void *));
+    if (items == NULL || out->claims == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        chaperone__v1__claim__init(&items[i]);
+        items[i].path = text_of(o->identity->scalars[i].path);
+        items[i].value = text_of(o->identity->scalars[i].value);
+        out->claims[i] = &items[i];
+    }
+    out->n_claims = count;
+    return true;
+}
+
 static void fill_identity(const struct opening *o, Chaperone__V1__Identity *out)
 {
     out->issuer = text_of(o->identity->issuer);
@@ -196,7 +214,8 @@ static void answer(const struct opening *o, ProtobufCMessage **out_reply,
     Chaperone__V1__Identity identity = CHAPERONE__V1__IDENTITY__INIT;
     Chaperone__V1__Target target = CHAPERONE__V1__TARGET__INIT;
     Chaperone__V1__Credential credential = CHAPERONE__V1__CREDENTIAL__INIT;
-    if (!fill_delegates(o, &response) || !fill_reasons(o, &response)) {
+    if (!fill_delegates(o, &response) || !fill_reasons(o, &response) ||
+        !fill_claims(o, &identity)) {
         rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");
         return;
     }
