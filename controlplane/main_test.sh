@@ -64,7 +64,9 @@ printf 's3cret-value\n' | "$program" credential set a --config "$dir/good.yaml" 
 expect 0 "a	20" "$program" credential list --config "$dir/good.yaml"
 grep -rq s3cret-value "$dir/state" && fail "the secret is in clear"
 [ "$(stat -c %a "$dir/state")" = 700 ] || fail "the data directory's mode"
-[ "$(stat -c %a "$dir/state/credentials.key")" = 600 ] || fail "the key's mode"
+for key in credentials.key masking.key; do
+    [ "$(stat -c %a "$dir/state/$key")" = 600 ] || fail "the mode of $key"
+done
 chmod 644 "$dir/state/credentials.key"
 expect 1 "mode 0644" "$program" --config "$dir/good.yaml"
 chmod 600 "$dir/state/credentials.key"

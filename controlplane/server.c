@@ -100,15 +100,17 @@ static enum err open_services(struct server *s)
     if (s->feed == NULL) {
         return ERR_NO_MEMORY;
     }
-    const struct services_options options = {.store = s->state.store,
-                                             .vault = s->state.vault,
-                                             .ca = s->ca,
-                                             .server_ca_pem = buffer_bytes(&s->server_ca_pem),
-                                             .publisher = s->publisher,
-                                             .feed = s->feed,
-                                             .clock = s->with.clock,
-                                             .log = s->with.log,
-                                             .version = s->with.version};
+    const struct services_options options = {
+        .store = s->state.store,
+        .vault = s->state.vault,
+        .masking_key = bytes_of(s->state.masking_key, sizeof(s->state.masking_key)),
+        .ca = s->ca,
+        .server_ca_pem = buffer_bytes(&s->server_ca_pem),
+        .publisher = s->publisher,
+        .feed = s->feed,
+        .clock = s->with.clock,
+        .log = s->with.log,
+        .version = s->with.version};
     return services_create(&options, snapshot_retain(s->snapshot), &s->services);
 }
 

@@ -121,6 +121,76 @@ static void the_reason_inside_is_for_the_operator_only(void **state)
     sidecar_finish(&s);
 }
 
+/* A copy; 32 bytes. */
+static void ask_for_masking_key(struct sidecar *s, const char *token, uint8_t out[32])
+{
+    struct answer a = ask(s, (struct asking){.resource = "orders", .token = token});
+    assert_int_equal(a.status.code, RPC_OK);
+    const Chaperone__V1__OpenSessionResponse *r =
+        (const Chaperone__V1__OpenSessionResponse *)a.reply;
+    assert_int_equal(r->masking_key.len, 32);
+    memcpy(out, r->masking_key.data, 32);
+    answer_finish(&a);
+}
+
+static void equal_values_mask_alike_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    char *bot = fixture_token(f, "bot", "agents");
+    uint8_t first[32], second[32];
+    struct sidecar s = fixture_sidecar(f);
+    ask_for_masking_key(&s, bot, first);
+    ask_for_masking_key(&s, bot, second);
+    assert_memory_equal(first, second, sizeof(first));
+    sidecar_finish(&s);
+    fixture_restart(f);
+    s = fixture_sidecar(f);
+    ask_for_masking_key(&s, bot, second);
+    assert_memory_equal(first, second, sizeof(first));
+    assert_memory_not_equal(first, (uint8_t[32]){0}, sizeof(first));
+    sidecar_finish(&s);
+    free(bot);
+}
+
+static void two_deployments_mask_differently(void **state)
+{
+    struct fixture *one = *state;
+    void *other = NULL;
+    assert_int_equal(fixture_setup(&other), 0);
+    struct fixture *two = other;
+    uint8_t first[32], second[32];
+    struct sidecar s = fixture_sidecar(one), t = fixture_sidecar(two);
+    char *a = fixture_token(one, "bot", "agents"), *b = fixture_token(two, "bot", "agents");
+    ask_for_masking_key(&s, a, first);
+    ask_for_masking_key(&t, b, second);
+    assert_memory_not_equal(first, second, sizeof(first));
+    free(a);
+    free(b);
+    sidecar_finish(&s);
+    sidecar_finish(&t);
+    assert_int_equal(fixture_teardown(&other), 0);
+}
+
+static void the_masking_key_is_in_no_log(void **state)
+{
+    struct fixture *f = *state;
+    char *bot = fixture_token(f, "bot", "agents");
+    uint8_t key[32];
+    char hex[65];
+    struct sidecar s = fixture_sidecar(f);
+    ask_for_masking_key(&s, bot, key);
+    for (size_t i = 0; i < sizeof(key); i++) {
+        (void)snprintf(hex + 2 * i, 3, "%02x", key[i]);
+    }
+    char *log = fixture_read_log(f);
+    assert_non_null(strstr(log, "session_granted"));
+    assert_null(strcasestr(log, hex));
+    assert_null(memmem(log, strlen(log), key, sizeof(key)));
+    free(log);
+    free(bot);
+    sidecar_finish(&s);
+}
+
 static void an_issuer_that_is_down_is_no_refusal_for_good(void **state)
 {
     struct fixture *f = *state;
@@ -176,6 +246,9 @@ int main(void)
         CASE(a_granted_agent_gets_target_and_credential),
         CASE(each_refusal_says_why),
         CASE(the_reason_inside_is_for_the_operator_only),
+        CASE(equal_values_mask_alike_after_a_restart),
+        CASE(two_deployments_mask_differently),
+        CASE(the_masking_key_is_in_no_log),
         CASE(an_issuer_that_is_down_is_no_refusal_for_good),
         CASE(a_reload_changes_who_may),
         CASE(a_bad_reload_changes_nothing),

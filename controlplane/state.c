@@ -4,19 +4,24 @@
 
 #include "controlplane/files/files.h"
 
-static enum err open_both(const char *directory, struct state *out, struct err_text *why)
+static enum err open_all(const char *directory, struct state *out, struct err_text *why)
 {
     char *database = files_join(directory, "controlplane.db");
     char *key = files_join(directory, "credentials.key");
-    enum err e = database == NULL || key == NULL ? ERR_NO_MEMORY : OK;
+    char *masking = files_join(directory, "masking.key");
+    enum err e = database == NULL || key == NULL || masking == NULL ? ERR_NO_MEMORY : OK;
     if (e == OK) {
         e = store_open_sqlite(database, NULL, &out->store, why);
     }
     if (e == OK) {
         e = vault_open(key, &out->vault, why);
     }
+    if (e == OK) {
+        e = secret_key_load(masking, "a masking key", out->masking_key, why);
+    }
     free(database);
     free(key);
+    free(masking);
     return e;
 }
 
@@ -25,13 +30,14 @@ enum err state_open(const char *directory, struct state *out, struct err_text *w
     struct state state = {0};
     enum err e = files_make_directory(directory, 0700, why);
     if (e == OK) {
-        e = open_both(directory, &state, why);
+        e = open_all(directory, &state, why);
     }
     if (e != OK) {
         state_close(&state);
         return e;
     }
     *out = state;
+    bytes_wipe(&state, sizeof(state));
     return OK;
 }
 
@@ -39,5 +45,5 @@ void state_close(struct state *state)
 {
     vault_close(state->vault);
     store_close(state->store);
-    *state = (struct state){0};
+    bytes_wipe(state, sizeof(*state));
 }

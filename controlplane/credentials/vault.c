@@ -4,55 +4,27 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
-#include "controlplane/files/files.h"
+#include "controlplane/credentials/secret_key.h"
 
 enum { VERSION = 1, NONCE_SIZE = 12, TAG_SIZE = 16 };
 
 struct vault {
-    uint8_t key[VAULT_KEY_SIZE];
+    uint8_t key[SECRET_KEY_SIZE];
 };
-
-static enum err make_key(const char *path, struct err_text *why)
-{
-    uint8_t key[VAULT_KEY_SIZE];
-    if (RAND_priv_bytes(key, sizeof(key)) != 1) {
-        return err_set(why, ERR_IO, "the system gives no randomness for %s", path);
-    }
-    enum err e = files_create(path, 0600, bytes_of(key, sizeof(key)), why);
-    bytes_wipe(key, sizeof(key));
-    /* Another process made it in the meantime: its key is as good, and the only one. */
-    return e == ERR_EXISTS ? OK : e;
-}
 
 enum err vault_open(const char *key_path, struct vault **out, struct err_text *why)
 {
-    struct buffer key;
-    buffer_init(&key, VAULT_KEY_SIZE);
-    struct vault *vault = NULL;
-    enum err e = files_check_private(key_path, why);
-    if (e == ERR_NOT_FOUND) {
-        e = make_key(key_path, why);
-    }
-    if (e == OK) {
-        e = files_read(key_path, &key, why);
-    }
-    if (e == ERR_LIMIT || (e == OK && buffer_size(&key) != VAULT_KEY_SIZE)) {
-        e = err_set(why, ERR_INVALID, "%s is not a credentials key: expected %d bytes", key_path,
-                    VAULT_KEY_SIZE);
-    }
-    if (e != OK) {
-        goto out;
-    }
-    vault = malloc(sizeof(*vault));
+    struct vault *vault = calloc(1, sizeof(*vault));
     if (vault == NULL) {
-        e = ERR_NO_MEMORY;
-        goto out;
+        return ERR_NO_MEMORY;
     }
-    memcpy(vault->key, key.data + key.start, VAULT_KEY_SIZE);
+    enum err e = secret_key_load(key_path, "a credentials key", vault->key, why);
+    if (e != OK) {
+        free(vault);
+        return e;
+    }
     *out = vault;
-out:
-    buffer_wipe(&key);
-    return e;
+    return OK;
 }
 
 void vault_close(struct vault *vault)

@@ -16,7 +16,6 @@
 struct vault;
 
 enum {
-    VAULT_KEY_SIZE = 32,
     VAULT_OVERHEAD = 1 + 12 + 16,
     VAULT_SECRET_CAP = 64 << 10, /* a private key with its chain fits */
 };

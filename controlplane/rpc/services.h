@@ -20,6 +20,7 @@ struct services;
 struct services_options {
     struct store *store;
     const struct vault *vault;
+    struct bytes masking_key; /* for OpenSession; a secret */
     const struct ca *ca;
     struct bytes server_ca_pem; /* what our own server certificate is checked with */
     struct publisher *publisher;

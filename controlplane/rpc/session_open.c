@@ -107,10 +107,14 @@ static char *text_of(const char *s)
     return (char *)(uintptr_t)s;
 }
 
+static ProtobufCBinaryData binary_of_bytes(struct bytes b)
+{
+    return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)b.data, .len = b.size};
+}
+
 static ProtobufCBinaryData binary_of(const struct buffer *b)
 {
-    struct bytes view = buffer_bytes(b);
-    return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)view.data, .len = view.size};
+    return binary_of_bytes(buffer_bytes(b));
 }
 
 static bool fill_claims(const struct opening *o, Chaperone__V1__Identity *out)
@@ -229,6 +233,7 @@ static void answer(const struct opening *o, ProtobufCMessage **out_reply,
     response.policy_revision = policy == NULL ? 0 : policy->revision;
     response.grant = text_of(o->decision.grant->name);
     response.expires_unix_ns = o->identity->expires_ns;
+    response.masking_key = binary_of_bytes(o->call->services->with.masking_key);
     publication_release(policy);
     services_reply(&response.base, out_reply, out_status);
     log_event(o->call->services->with.log, LOG_INFO, "session_granted",
