@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "controlplane/credentials/secret_key.h"
 #include "controlplane/testing/scratch.h"
 
 struct fixture {
@@ -135,7 +136,7 @@ static void the_key_is_made_with_mode_0600(void **state)
     struct stat s;
     assert_int_equal(stat(f->key, &s), 0);
     assert_int_equal(s.st_mode & 07777, 0600);
-    assert_int_equal(s.st_size, VAULT_KEY_SIZE);
+    assert_int_equal(s.st_size, SECRET_KEY_SIZE);
 }
 
 static void a_key_that_others_may_read_is_refused(void **state)
@@ -155,9 +156,9 @@ static void a_file_that_is_no_key_is_refused(void **state)
     struct fixture *f = *state;
     struct vault *vault = NULL;
     struct err_text why = {0};
-    assert_int_equal(truncate(f->key, VAULT_KEY_SIZE - 1), 0);
+    assert_int_equal(truncate(f->key, SECRET_KEY_SIZE - 1), 0);
     assert_int_equal(vault_open(f->key, &vault, &why), ERR_INVALID);
-    assert_int_equal(truncate(f->key, VAULT_KEY_SIZE + 1), 0);
+    assert_int_equal(truncate(f->key, SECRET_KEY_SIZE + 1), 0);
     assert_int_equal(vault_open(f->key, &vault, &why), ERR_INVALID);
     assert_non_null(strstr(why.text, "expected 32 bytes"));
 }
