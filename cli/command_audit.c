@@ -22,6 +22,8 @@ const struct option_spec command_audit_options[] = {
     {"table", 't', OPTION_TEXT, "NAME", "that touch this table", NULL},
     {"verdict", 0, OPTION_TEXT, "VERDICT", "with this verdict", verdicts},
     {"kind", 0, OPTION_TEXT, "KIND", "of this kind; several with commas between", NULL},
+    {"shadow", 0, OPTION_FLAG, NULL, "operations that rules in shadow would decide otherwise",
+     NULL},
     {"limit", 'n', OPTION_TEXT, "N", "only the newest N", NULL},
     {"json", 0, OPTION_FLAG, NULL, "one JSON object a line", NULL},
     {"rows", 0, OPTION_FLAG, NULL, "with --json: also the recorded rows", NULL},
@@ -40,6 +42,7 @@ struct printing {
     struct line_printer lines;
     struct transcript *transcript; /* NULL: lines or JSON */
     bool json, with_rows, live;
+    bool shadow; /* only intents that rules in shadow would decide otherwise */
     uint64_t count;
     enum err failed;
 };
@@ -56,6 +59,12 @@ static enum err print_record(struct printing *p, const struct record_view *v)
     return OK;
 }
 
+static bool differs_in_shadow(const Chaperone__V1__Record *r)
+{
+    return r->event_case == CHAPERONE__V1__RECORD__EVENT_INTENT &&
+           r->intent->shadow_rule[0] != '\0';
+}
+
 static enum err print_entry(struct printing *p, const Chaperone__V1__Entry *entry)
 {
     Chaperone__V1__Record *record =
@@ -63,11 +72,14 @@ static enum err print_entry(struct printing *p, const Chaperone__V1__Entry *entr
     if (record == NULL) {
         return ERR_INVALID;
     }
-    struct record_view v;
-    record_view_init(&v, entry, record);
-    enum err e = print_record(p, &v);
+    enum err e = OK;
+    if (!p->shadow || differs_in_shadow(record)) {
+        struct record_view v;
+        record_view_init(&v, entry, record);
+        e = print_record(p, &v);
+        p->count++;
+    }
     chaperone__v1__record__free_unpacked(record, NULL);
-    p->count++;
     return e;
 }
 
@@ -143,6 +155,23 @@ static enum err read_kinds(const struct invocation *i, struct kinds *kinds,
     return OK;
 }
 
+/* The control plane has no index of it: its intents come, and the others are left out here. */
+static enum err read_shadow(const struct invocation *i, struct kinds *kinds,
+                            Chaperone__V1__SearchRequest *out, struct err_text *error)
+{
+    if (!options_flag(&i->options, "shadow")) {
+        return OK;
+    }
+    if (out->n_kinds > 0 || out->limit > 0) {
+        return err_set(error, ERR_INVALID, "--shadow cannot be together with --kind or --limit");
+    }
+    (void)snprintf(kinds->text, sizeof(kinds->text), "intent");
+    kinds->items[0] = kinds->text;
+    out->kinds = kinds->items;
+    out->n_kinds = 1;
+    return OK;
+}
+
 /* protobuf-c's strings are not const, but a request is only read. */
 static void set_text(const struct invocation *i, const char *option, char **out)
 {
@@ -170,7 +199,8 @@ static enum err read_request(const struct invocation *i, struct kinds *kinds,
         e = err_set(error, ERR_INVALID, "--limit: expected at least 1; without it all are shown");
     }
     e = e != OK ? e : read_times(i, out, error);
-    return e != OK ? e : read_kinds(i, kinds, out, error);
+    e = e != OK ? e : read_kinds(i, kinds, out, error);
+    return e != OK ? e : read_shadow(i, kinds, out, error);
 }
 
 /* Runs a search or a tail; `*out_code` is the exit code of how it ended. */
@@ -197,7 +227,8 @@ static void printing_init(struct printing *p, const struct invocation *i)
 {
     *p = (struct printing){.invocation = i,
                            .json = options_flag(&i->options, "json"),
-                           .with_rows = options_flag(&i->options, "rows")};
+                           .with_rows = options_flag(&i->options, "rows"),
+                           .shadow = options_flag(&i->options, "shadow")};
     line_printer_init(&p->lines, &i->out);
 }
 

@@ -61,6 +61,11 @@ static enum err describe_intent(const Chaperone__V1__Intent *e, struct buffer *o
     if (r == OK && e->error[0] != '\0') {
         r = buffer_append_format(out, "  (%s)", e->error);
     }
+    if (r == OK && e->shadow_rule[0] != '\0') {
+        const char *verdict = record_verdict_name(e->shadow_verdict);
+        r = buffer_append_format(out, "  (in shadow: %s by rule %s)",
+                                 verdict == NULL ? "unknown" : verdict, e->shadow_rule);
+    }
     return r;
 }
 

@@ -139,15 +139,26 @@ static void add_common(struct json *j, const struct record_view *v)
     add_reasons(j, v);
 }
 
+static void add_identity(struct json *j, const Chaperone__V1__Identity *who)
+{
+    add_present(j, j->root, "issuer", who->issuer);
+    json_add_string(j, j->root, "assurance", record_assurance_name(who->assurance));
+    cJSON *groups = json_add_array(j, j->root, "groups");
+    for (size_t i = 0; i < who->n_groups; i++) {
+        json_add_string(j, groups, NULL, who->groups[i]);
+    }
+    cJSON *claims = json_add_array(j, j->root, "claims");
+    for (size_t i = 0; i < who->n_claims; i++) {
+        cJSON *item = json_add_object(j, claims, NULL);
+        json_add_string(j, item, "path", who->claims[i]->path);
+        json_add_string(j, item, "value", who->claims[i]->value);
+    }
+}
+
 static void add_opened(struct json *j, const Chaperone__V1__SessionOpened *e)
 {
     if (e->identity != NULL) {
-        add_present(j, j->root, "issuer", e->identity->issuer);
-        json_add_string(j, j->root, "assurance", record_assurance_name(e->identity->assurance));
-        cJSON *groups = json_add_array(j, j->root, "groups");
-        for (size_t i = 0; i < e->identity->n_groups; i++) {
-            json_add_string(j, groups, NULL, e->identity->groups[i]);
-        }
+        add_identity(j, e->identity);
     }
     add_present(j, j->root, "agent_address", e->agent_address);
     add_present(j, j->root, "target_address", e->target_address);
@@ -177,6 +188,18 @@ static void add_intent(struct json *j, const Chaperone__V1__Intent *e)
         json_add_unsigned(j, j->root, "text_size", e->text_size);
     }
     json_add_unsigned(j, j->root, "policy_revision", e->policy_revision);
+    cJSON *accesses = json_add_array(j, j->root, "accesses");
+    for (size_t i = 0; i < e->n_accesses; i++) {
+        json_add_string(j, accesses, NULL, e->accesses[i]);
+    }
+    if (e->without_where) {
+        json_add_bool(j, j->root, "without_where", true);
+    }
+    add_present(j, j->root, "record", e->record);
+    if (e->shadow_rule[0] != '\0') {
+        json_add_string(j, j->root, "shadow_verdict", record_verdict_name(e->shadow_verdict));
+        json_add_string(j, j->root, "shadow_rule", e->shadow_rule);
+    }
 }
 
 static void add_cells(struct json *j, cJSON *list, const struct rows *r, struct buffer *scratch)
@@ -240,6 +263,25 @@ static void add_answer(struct json *j, const Chaperone__V1__Outcome *e)
     free(r);
 }
 
+static void add_receipt(struct json *j, const Chaperone__V1__MaskingReceipt *receipt)
+{
+    cJSON *masked = json_add_array(j, j->root, "masked");
+    for (size_t i = 0; i < receipt->n_masked; i++) {
+        const Chaperone__V1__MaskingReceipt__Masked *m = receipt->masked[i];
+        cJSON *item = json_add_object(j, masked, NULL);
+        json_add_string(j, item, "rule", m->rule);
+        json_add_string(j, item, "column", m->column);
+        json_add_unsigned(j, item, "rows", m->rows);
+        json_add_bool(j, item, "by_content", m->by_content);
+    }
+    if (receipt->withheld_messages > 0) {
+        json_add_unsigned(j, j->root, "withheld_messages", receipt->withheld_messages);
+    }
+    if (receipt->rows_cut > 0) {
+        json_add_unsigned(j, j->root, "rows_cut", receipt->rows_cut);
+    }
+}
+
 static void add_outcome(struct json *j, const Chaperone__V1__Outcome *e, bool with_rows)
 {
     add_present(j, j->root, "command_tag", e->command_tag);
@@ -250,14 +292,8 @@ static void add_outcome(struct json *j, const Chaperone__V1__Outcome *e, bool wi
         json_add_unsigned(j, j->root, "bytes_in", e->bytes_in);
         json_add_hex(j, j->root, "digest_in", record_bytes(e->digest_in));
     }
-    if (e->masking != NULL && e->masking->n_masked > 0) {
-        cJSON *masked = json_add_array(j, j->root, "masked");
-        for (size_t i = 0; i < e->masking->n_masked; i++) {
-            cJSON *item = json_add_object(j, masked, NULL);
-            json_add_string(j, item, "rule", e->masking->masked[i]->rule);
-            json_add_string(j, item, "column", e->masking->masked[i]->column);
-            json_add_unsigned(j, item, "rows", e->masking->masked[i]->rows);
-        }
+    if (e->masking != NULL) {
+        add_receipt(j, e->masking);
     }
     json_add_bool(j, j->root, "response_truncated", e->response_truncated);
     if (with_rows && strcmp(e->response_encoding, "postgres") == 0) {

@@ -321,6 +321,101 @@ static void test_an_intent_without_an_outcome_is_unknown(void **state)
     free(text);
 }
 
+/* What the transcript says of a single record. */
+static char *told_of(const struct sample *s)
+{
+    char *text = NULL;
+    size_t size = 0;
+    struct terminal terminal = {.out = open_memstream(&text, &size)};
+    struct transcript *t = transcript_create(&terminal, 5);
+    struct record_view v;
+    assert_non_null(t);
+    record_view_init(&v, &s->entry, &s->record);
+    assert_int_equal(transcript_add(t, &v), OK);
+    transcript_destroy(t);
+    assert_int_equal(fclose(terminal.out), 0);
+    return text;
+}
+
+static void assert_says(char *text, const char *words)
+{
+    if (strstr(text, words) == NULL) {
+        fail_msg("\"%s\" is not in: %s", words, text);
+    }
+    free(text);
+}
+
+static void test_what_shadow_rules_would_have_said(void **state)
+{
+    (void)state;
+    struct sample s = {0};
+    sample_intent(&s, "select 1", 8);
+    s.intent.shadow_rule = (char *)(uintptr_t) "no-customers";
+    s.intent.shadow_verdict = CHAPERONE__V1__VERDICT__DENY;
+    assert_says(told_of(&s), "    in shadow: deny by rule no-customers\n");
+    assert_says(json_text(&s, false),
+                "\"shadow_verdict\":\"deny\",\"shadow_rule\":\"no-customers\"");
+    sample_intent(&s, "select 1", 8);
+    char *text = told_of(&s);
+    assert_null(strstr(text, "shadow"));
+    free(text);
+}
+
+static void test_whose_claims(void **state)
+{
+    (void)state;
+    struct sample s = {0};
+    Chaperone__V1__SessionOpened opened = CHAPERONE__V1__SESSION_OPENED__INIT;
+    Chaperone__V1__Identity who = CHAPERONE__V1__IDENTITY__INIT;
+    Chaperone__V1__Claim claims[] = {CHAPERONE__V1__CLAIM__INIT, CHAPERONE__V1__CLAIM__INIT};
+    Chaperone__V1__Claim *list[] = {&claims[0], &claims[1]};
+    char *groups[] = {(char *)(uintptr_t) "analysts", (char *)(uintptr_t) "night"};
+    sample_common(&s, 1);
+    who.subject = (char *)(uintptr_t) "dev-agent";
+    who.groups = groups;
+    who.n_groups = 2;
+    who.claims = list;
+    who.n_claims = 2;
+    claims[0].path = (char *)(uintptr_t) "department";
+    claims[0].value = (char *)(uintptr_t) "sup\x1b[2Jport";
+    claims[1].path = (char *)(uintptr_t) "realm_access.roles";
+    claims[1].value = (char *)(uintptr_t) "a";
+    opened.identity = &who;
+    s.record.event_case = CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED;
+    s.record.session_opened = &opened;
+    assert_says(told_of(&s), "    groups: analysts, night\n"
+                             "    claims: department=sup\\x1b[2Jport, realm_access.roles=a\n");
+    assert_says(json_text(&s, false), "\"claims\":[{\"path\":\"department\",\"value\":\"sup"
+                                      "\\u001b[2Jport\"},{\"path\":\"realm_access.roles\","
+                                      "\"value\":\"a\"}]");
+}
+
+static void test_a_masking_receipt(void **state)
+{
+    (void)state;
+    struct sample s = {0};
+    Chaperone__V1__MaskingReceipt receipt = CHAPERONE__V1__MASKING_RECEIPT__INIT;
+    Chaperone__V1__MaskingReceipt__Masked masked = CHAPERONE__V1__MASKING_RECEIPT__MASKED__INIT;
+    Chaperone__V1__MaskingReceipt__Masked *list[] = {&masked};
+    masked.rule = (char *)(uintptr_t) "personal-data";
+    masked.column = (char *)(uintptr_t) "ssn";
+    masked.rows = 3;
+    receipt.masked = list;
+    receipt.n_masked = 1;
+    receipt.withheld_messages = 1;
+    receipt.rows_cut = 2;
+    sample_outcome(&s);
+    s.outcome.masking = &receipt;
+    assert_says(told_of(&s), "    masked: ssn in 3 rows by rule personal-data\n"
+                             "    messages withheld: 1\n"
+                             "    rows beyond the limit: 2\n");
+    masked.by_content = true;
+    assert_says(told_of(&s), "masked: ssn in 3 rows, found by content, by rule personal-data\n");
+    assert_says(json_text(&s, false),
+                "\"masked\":[{\"rule\":\"personal-data\",\"column\":\"ssn\",\"rows\":3,"
+                "\"by_content\":true}],\"withheld_messages\":1,\"rows_cut\":2");
+}
+
 static void test_command_of_a_tag(void **state)
 {
     (void)state;
@@ -339,6 +434,9 @@ int main(void)
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_a_conversation),
         cmocka_unit_test(test_an_intent_without_an_outcome_is_unknown),
+        cmocka_unit_test(test_what_shadow_rules_would_have_said),
+        cmocka_unit_test(test_whose_claims),
+        cmocka_unit_test(test_a_masking_receipt),
         cmocka_unit_test(test_command_of_a_tag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

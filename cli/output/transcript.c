@@ -142,6 +142,22 @@ static void show_description(const struct transcript *t, const struct record_vie
     (void)fputc('\n', t->terminal.out);
 }
 
+/* "claims: department=support, roles=a, roles=b" */
+static void show_identity(const struct transcript *t, const Chaperone__V1__Identity *who)
+{
+    FILE *out = t->terminal.out;
+    for (size_t i = 0; i < who->n_groups; i++) {
+        (void)fputs(i == 0 ? "\n    groups: " : ", ", out);
+        put(t, who->groups[i]);
+    }
+    for (size_t i = 0; i < who->n_claims; i++) {
+        (void)fputs(i == 0 ? "\n    claims: " : ", ", out);
+        put(t, who->claims[i]->path);
+        (void)fputc('=', out);
+        put(t, who->claims[i]->value);
+    }
+}
+
 static void show_opened(const struct transcript *t, const struct record_view *v)
 {
     const Chaperone__V1__SessionOpened *e = v->record->session_opened;
@@ -158,6 +174,7 @@ static void show_opened(const struct transcript *t, const struct record_view *v)
     (void)fputs("agent: ", out);
     if (e->identity != NULL) {
         put_labelled(t, e->identity->subject, e->identity->assurance, e->identity->issuer);
+        show_identity(t, e->identity);
     } else {
         (void)fputs("not identified", out);
     }
@@ -210,6 +227,47 @@ static void show_objects(const struct transcript *t, const Chaperone__V1__Intent
     }
 }
 
+/* What rules in shadow would have said, where it is something else. */
+static void show_shadow(const struct transcript *t, const Chaperone__V1__Intent *e)
+{
+    const char *verdict = record_verdict_name(e->shadow_verdict);
+    if (e->shadow_rule[0] == '\0') {
+        return;
+    }
+    put_indent(t);
+    terminal_style(&t->terminal, STYLE_WARNING);
+    (void)fputs("in shadow: ", t->terminal.out);
+    put(t, verdict == NULL ? "unknown" : verdict);
+    terminal_style(&t->terminal, STYLE_PLAIN);
+    (void)fputs(" by rule ", t->terminal.out);
+    put(t, e->shadow_rule);
+    (void)fputc('\n', t->terminal.out);
+}
+
+/* The receipt: which rule masked which columns in how many rows. */
+static void show_receipt(const struct transcript *t, const Chaperone__V1__MaskingReceipt *receipt)
+{
+    FILE *out = t->terminal.out;
+    for (size_t i = 0; i < receipt->n_masked; i++) {
+        const Chaperone__V1__MaskingReceipt__Masked *m = receipt->masked[i];
+        put_indent(t);
+        (void)fputs("masked: ", out);
+        put(t, m->column);
+        (void)fprintf(out, " in %llu row%s%s by rule ", (unsigned long long)m->rows,
+                      m->rows == 1 ? "" : "s", m->by_content ? ", found by content," : "");
+        put(t, m->rule);
+        (void)fputc('\n', out);
+    }
+    if (receipt->withheld_messages > 0) {
+        (void)fprintf(out, "    messages withheld: %llu\n",
+                      (unsigned long long)receipt->withheld_messages);
+    }
+    if (receipt->rows_cut > 0) {
+        (void)fprintf(out, "    rows beyond the limit: %llu\n",
+                      (unsigned long long)receipt->rows_cut);
+    }
+}
+
 static void show_intent(const struct transcript *t, const struct record_view *v)
 {
     const Chaperone__V1__Intent *e = v->record->intent;
@@ -226,6 +284,7 @@ static void show_intent(const struct transcript *t, const struct record_view *v)
     }
     put_verdict(t, v);
     (void)fputc('\n', out);
+    show_shadow(t, e);
     text_write_indented(out, record_bytes(e->text), INDENT);
     if (e->text_truncated) {
         (void)fprintf(out, "    ... (%llu bytes in all)\n", (unsigned long long)e->text_size);
@@ -245,6 +304,9 @@ static void show_outcome(const struct transcript *t, const struct record_view *v
     terminal_style(&t->terminal, STYLE_PLAIN);
     (void)fputs(": ", t->terminal.out);
     show_description(t, v);
+    if (e->masking != NULL) {
+        show_receipt(t, e->masking);
+    }
     if (t->max_rows > 0 && strcmp(e->response_encoding, "postgres") == 0) {
         answer_print(&t->terminal, e, t->max_rows, INDENT);
     }
