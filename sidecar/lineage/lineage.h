@@ -88,6 +88,9 @@ struct lineage_statement {
     enum lineage_kind kind;
     const char *name;   /* of a cursor or prepared statement */
     size_t start, size; /* its place in the text */
+    /* Nothing marked and nothing unknown is in reach: results may pass as they are, whatever the
+     * outputs say. Never of FETCH and EXECUTE. */
+    bool clean;
     /* Outputs are known by number: a star over a relation whose columns are not known makes
      * `outputs_known` false, and then all that comes is LINEAGE_UNKNOWN. */
     bool outputs_known;
