@@ -85,14 +85,12 @@ static enum err check_custom(const struct detector_custom *c, struct err_text *w
     return OK;
 }
 
-static enum err compile(const struct expressions *e, const struct detector_config *config,
-                        hs_database_t **out, struct err_text *why)
+static enum err compile_mode(const struct expressions *e, const struct detector_config *config,
+                             unsigned mode, hs_database_t **out, struct err_text *why)
 {
     hs_compile_error_t *error = NULL;
-    size_t size = 0;
-    if (hs_compile_multi(e->text, e->flags, e->ids, e->count,
-                         HS_MODE_STREAM | HS_MODE_SOM_HORIZON_LARGE, NULL, out,
-                         &error) != HS_SUCCESS) {
+    if (hs_compile_multi(e->text, e->flags, e->ids, e->count, mode, NULL, out, &error) !=
+        HS_SUCCESS) {
         int at = error == NULL ? -1 : error->expression;
         bool is_custom = at >= 0 && e->ids[at] >= EXPRESSION_CUSTOM;
         (void)err_set(why, ERR_INVALID, "the expression of detector %s: %s",
@@ -101,12 +99,23 @@ static enum err compile(const struct expressions *e, const struct detector_confi
         (void)hs_free_compile_error(error);
         return ERR_INVALID;
     }
-    if (hs_stream_size(*out, &size) != HS_SUCCESS || size > STREAM_MAX) {
-        (void)hs_free_database(*out);
+    return OK;
+}
+
+static enum err compile(const struct expressions *e, const struct detector_config *config,
+                        struct detector *d, struct err_text *why)
+{
+    size_t size = 0;
+    enum err failed =
+        compile_mode(e, config, HS_MODE_STREAM | HS_MODE_SOM_HORIZON_LARGE, &d->database, why);
+    if (failed != OK) {
+        return failed;
+    }
+    if (hs_stream_size(d->database, &size) != HS_SUCCESS || size > STREAM_MAX) {
         return err_set(why, ERR_LIMIT, "the detectors need %zu bytes for each stream, of %d", size,
                        STREAM_MAX);
     }
-    return OK;
+    return compile_mode(e, config, HS_MODE_BLOCK, &d->whole, why);
 }
 
 static void add_built_in(struct expressions *e, uint32_t wanted)
@@ -142,9 +151,10 @@ enum err detector_create(const struct detector_config *config, struct detector *
     if (d == NULL) {
         return err_set(why, ERR_NO_MEMORY, "no memory for the detectors");
     }
-    enum err failed = e.count == 0 ? OK : compile(&e, config, &d->database, why);
+    d->is_built_in = config->custom_count == 0;
+    enum err failed = e.count == 0 ? OK : compile(&e, config, d, why);
     if (failed != OK) {
-        free(d);
+        detector_destroy(d);
         return failed;
     }
     *out = d;
@@ -155,6 +165,7 @@ void detector_destroy(struct detector *d)
 {
     if (d != NULL) {
         (void)hs_free_database(d->database);
+        (void)hs_free_database(d->whole);
         free(d);
     }
 }

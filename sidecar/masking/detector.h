@@ -1,6 +1,6 @@
 /* Finds what must not be seen by what it looks like: personal data and secrets within text.
  *
- * A set of detectors is compiled once (Hyperscan, streaming mode) and is immutable; each user scans
+ * A set of detectors is compiled once (Hyperscan) and is immutable; each user scans
  * with a stream of its own, which takes a value in pieces of any size and in bounded memory. Where
  * a piece ends makes no difference to what is found. An expression only proposes; a checksum, a
  * range or the surroundings then decide (checks.h, detector_find.h). */
@@ -26,7 +26,7 @@ enum detector_id {
 };
 
 enum {
-    DETECTOR_CUSTOM_MAX = 32,
+    DETECTOR_CUSTOM_MAX = 128,
     DETECTOR_PATTERN_MAX = 512, /* bytes of an expression */
     DETECTOR_WIDTH_MAX = 1024,  /* bytes that a custom expression may match: bounds the memory */
     DETECTOR_REPEAT_MAX =

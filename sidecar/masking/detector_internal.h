@@ -8,7 +8,10 @@
 #include <hs/hs.h>
 
 struct detector {
-    hs_database_t *database; /* NULL: there is nothing to find */
+    hs_database_t *database; /* of streams; NULL: there is nothing to find */
+    hs_database_t *whole;    /* the same expressions, for values that are there whole: twice as fast
+                              */
+    bool is_built_in;        /* nothing custom: detector_filter.h decides */
 };
 
 /* The ids of expressions: those of detector_patterns, then this, then the custom ones. */

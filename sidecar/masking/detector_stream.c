@@ -1,5 +1,6 @@
 /* A value in pieces: a window over the text, of which the expressions see what has FIND_AHEAD bytes
  * behind it, so that a match can be judged at once and pieces make no difference. */
+#include "sidecar/masking/detector_filter.h"
 #include "sidecar/masking/detector_internal.h"
 #include "sidecar/masking/json_unescape.h"
 
@@ -11,6 +12,9 @@ enum { STEP = 4096, WINDOW = FIND_BACK + STEP + FIND_AHEAD, NONE = -1 };
  * |-----------|................|
  *  FIND_BACK   not yet seen by the expressions          (offsets of the unescaped text) */
 struct detector_stream {
+    const struct detector *detector; /* borrows */
+    const uint8_t *text; /* where `base` is: the window, or the value itself when it is there whole
+                          */
     hs_stream_t *stream;
     hs_scratch_t *scratch;
     uint8_t window[WINDOW];
@@ -33,7 +37,9 @@ enum err detector_stream_create(const struct detector *d, struct detector_stream
     if (s == NULL) {
         return ERR_NO_MEMORY;
     }
+    s->detector = d;
     if (d->database != NULL && (hs_alloc_scratch(d->database, &s->scratch) != HS_SUCCESS ||
+                                hs_alloc_scratch(d->whole, &s->scratch) != HS_SUCCESS ||
                                 hs_open_stream(d->database, 0, &s->stream) != HS_SUCCESS)) {
         detector_stream_destroy(s);
         return ERR_NO_MEMORY;
@@ -54,8 +60,9 @@ void detector_stream_destroy(struct detector_stream *s)
     }
 }
 
-enum err detector_stream_start(struct detector_stream *s, bool is_json)
+static void clear(struct detector_stream *s, bool is_json)
 {
+    s->text = s->window;
     s->base = s->size = s->scanned = s->raw = s->count = 0;
     s->raw_ends[0] = 0;
     s->json = (struct json_unescape){.count = 0};
@@ -63,6 +70,11 @@ enum err detector_stream_start(struct detector_stream *s, bool is_json)
     s->is_overflowed = false;
     s->key_start = SIZE_MAX;
     s->run = NONE;
+}
+
+enum err detector_stream_start(struct detector_stream *s, bool is_json)
+{
+    clear(s, is_json);
     if (s->stream != NULL && hs_reset_stream(s->stream, 0, NULL, NULL, NULL) != HS_SUCCESS) {
         return ERR_INTERNAL;
     }
@@ -99,7 +111,7 @@ static int add_span(struct detector_stream *s, unsigned id, size_t start, size_t
 static void extend_run(struct detector_stream *s)
 {
     while (s->run != NONE && s->run_at < s->base + s->size) {
-        uint8_t c = s->window[s->run_at - s->base];
+        uint8_t c = s->text[s->run_at - s->base];
         bool goes_on = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                        c == '-' || c == '_' || c == '.';
         if (!goes_on) {
@@ -142,7 +154,7 @@ static int on_match(unsigned id, unsigned long long from, unsigned long long to,
     } else {
         const struct detector_pattern *p = &detector_patterns[id];
         size_t start = 0, end = 0;
-        if (p->find(bytes_of(s->window, s->size), (size_t)to - s->base, p->match, &start, &end)) {
+        if (p->find(bytes_of(s->text, s->size), (size_t)to - s->base, p->match, &start, &end)) {
             found(s, p->id, s->base + start, s->base + end);
         }
     }
@@ -231,26 +243,58 @@ static int by_start(const void *a, const void *b)
                                 : (x->id > y->id) - (x->id < y->id);
 }
 
+static void give_spans(struct detector_stream *s, struct detector_result *out)
+{
+    if (s->key_start != SIZE_MAX) { /* without its end: all that follows may be it */
+        (void)add_span(s, DETECTOR_PRIVATE_KEY, s->key_start, to_raw(s, s->base + s->size));
+    }
+    if (s->count > 1) {
+        qsort(s->spans, s->count, sizeof(s->spans[0]), by_start);
+    }
+    *out = (struct detector_result){
+        .spans = s->spans, .count = s->count, .is_overflowed = s->is_overflowed};
+}
+
 enum err detector_stream_finish(struct detector_stream *s, struct detector_result *out)
 {
     enum err e = s->is_json ? put_json(s, 0, true) : OK;
     extend_run(s);
     e = e == OK ? scan(s, 0) : e;
-    if (e != OK) {
-        return e;
+    if (e == OK) {
+        give_spans(s, out);
     }
-    if (s->key_start != SIZE_MAX) { /* without its end: all that follows may be it */
-        (void)add_span(s, DETECTOR_PRIVATE_KEY, s->key_start, to_raw(s, s->base + s->size));
+    return e;
+}
+
+/* ---- a value that is there whole ------------------------------------------------------------ */
+
+static enum err scan_whole(struct detector_stream *s, struct bytes value,
+                           struct detector_result *out)
+{
+    const struct detector *d = s->detector;
+    clear(s, false);
+    if (d->whole != NULL && value.size > 0 && (!d->is_built_in || detector_filter(value))) {
+        s->text = value.data;
+        s->size = value.size;
+        hs_error_t e = hs_scan(d->whole, (const char *)value.data, (unsigned)value.size, 0,
+                               s->scratch, on_match, s);
+        if (e != HS_SUCCESS && e != HS_SCAN_TERMINATED) {
+            return ERR_INTERNAL;
+        }
     }
-    qsort(s->spans, s->count, sizeof(s->spans[0]), by_start);
-    *out = (struct detector_result){
-        .spans = s->spans, .count = s->count, .is_overflowed = s->is_overflowed};
+    give_spans(s, out);
+    s->text = s->window;
     return OK;
 }
 
 enum err detector_scan(struct detector_stream *s, struct bytes value, bool is_json,
                        struct detector_result *out)
 {
+    /* Without a backslash JSON is a text like any other: nothing in it is escaped. */
+    bool is_plain = !is_json || value.size == 0 || memchr(value.data, '\\', value.size) == NULL;
+    if (is_plain && value.size <= UINT32_MAX) {
+        return scan_whole(s, value, out);
+    }
     enum err e = detector_stream_start(s, is_json);
     e = e == OK ? detector_stream_feed(s, value) : e;
     return e == OK ? detector_stream_finish(s, out) : e;

@@ -109,12 +109,17 @@ static struct detector_result scan(struct bench *b, struct bytes text, size_t at
     return r;
 }
 
+/* Cut at each place, byte by byte, and whole. */
 static void assert_found(struct bench *b, const char *text, const char *found, unsigned id)
 {
     size_t length = strlen(text);
-    for (size_t i = 0; i <= length; i++) {
-        struct detector_result r =
-            scan(b, bytes_of_string(text), i == length ? SIZE_MAX : i, false);
+    for (size_t i = 0; i <= length + 1; i++) {
+        struct detector_result r;
+        if (i > length) {
+            assert_int_equal(detector_scan(b->stream, bytes_of_string(text), false, &r), OK);
+        } else {
+            r = scan(b, bytes_of_string(text), i == length ? SIZE_MAX : i, false);
+        }
         if ((found != NULL) != (r.count > 0)) {
             fail_msg("%s: %zu found", text, r.count);
         }
@@ -151,10 +156,15 @@ static void large_values(void **state)
     memset(text + 7000, 'x', 20000);
     memcpy(text + 7000, head, sizeof(head) - 1);
     memcpy(text + 39000, "4111111111111111", 16);
-    static const size_t cuts[] = {1, 4096, 6999, 7010, 12345, 39008, SIZE_MAX};
+    static const size_t cuts[] = {0, 1, 4096, 6999, 7010, 12345, 39008, SIZE_MAX};
     for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
         for (int is_json = 0; is_json < 2; is_json++) {
-            struct detector_result r = scan(&b, bytes_of(text, SIZE), cuts[i], is_json);
+            struct detector_result r;
+            if (i == 0) {
+                assert_int_equal(detector_scan(b.stream, bytes_of(text, SIZE), is_json, &r), OK);
+            } else {
+                r = scan(&b, bytes_of(text, SIZE), cuts[i], is_json);
+            }
             assert_int_equal(r.count, 2);
             assert_int_equal(r.spans[0].id, DETECTOR_JWT);
             assert_int_equal(r.spans[0].start, 7000);

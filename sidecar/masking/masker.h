@@ -18,11 +18,22 @@ enum {
 
 struct masker;
 
+/* Compiled sets of detectors, kept for the next masker that asks for the same ones: to compile one
+ * takes tens of milliseconds. For one thread; a loop has one for all of its sessions. */
+struct masker_cache;
+/* Returns owned; NULL when memory is short. */
+struct masker_cache *masker_cache_create(void) MUST_USE;
+void masker_cache_destroy(struct masker_cache *c); /* takes NULL; before or after its maskers */
+
 /* `rules` as policy_masks gave them; `key` (32 bytes) is the deployment's, from which each rule
  * that hashes takes its own: the same for rules whose `hash_key` name is the same. Returns owned.
  * ERR_INVALID, ERR_LIMIT with `why`. */
 enum err masker_create(const struct policy_mask *const *rules, size_t count, struct bytes key,
                        struct masker **out, struct err_text *why) MUST_USE;
+/* The same, with detectors from the cache; borrows it only for the call. */
+enum err masker_create_cached(struct masker_cache *cache, const struct policy_mask *const *rules,
+                              size_t count, struct bytes key, struct masker **out,
+                              struct err_text *why) MUST_USE;
 void masker_destroy(struct masker *m); /* takes NULL; wipes the keys */
 bool masker_has_detectors(const struct masker *m);
 

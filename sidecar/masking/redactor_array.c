@@ -86,7 +86,7 @@ static bool needs_quotes(struct bytes text)
     return false;
 }
 
-static enum err put_element(struct bytes text, struct buffer *out)
+enum err redactor_put_element(struct bytes text, struct buffer *out)
 {
     if (!needs_quotes(text)) {
         return buffer_append(out, text);
@@ -158,7 +158,7 @@ static enum err text_element(struct redactor *r, const struct value_type *type, 
     if (e == ERR_INVALID) {
         return buffer_append_string(out, "NULL");
     }
-    return e == OK ? put_element(buffer_bytes(&r->piece), out) : e;
+    return e == OK ? redactor_put_element(buffer_bytes(&r->piece), out) : e;
 }
 
 /* "[0:1]=" in front of an array whose first index is not 1. */

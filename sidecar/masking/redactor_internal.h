@@ -34,5 +34,7 @@ enum err redactor_apply_array(struct redactor *r, const struct value_type *type,
 
 /* Appends a JSON string (RFC 8259 section 7), or only its inside. */
 enum err redactor_put_json(struct bytes text, bool with_quotes, struct buffer *out) MUST_USE;
+/* Appends an element as array_out prints it, in quotes where it needs them. */
+enum err redactor_put_element(struct bytes text, struct buffer *out) MUST_USE;
 
 #endif

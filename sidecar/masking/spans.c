@@ -29,19 +29,19 @@ static bool is_edge(struct bytes text, size_t at)
            (text.data[at] != 0 && strchr(" \t\r\n,:[]{}", text.data[at]) != NULL);
 }
 
+/* Without a redactor: nothing, in JSON the empty string. */
 static enum err put_span(struct redactor *r, struct bytes piece, bool is_json, bool with_quotes,
                          struct buffer *out)
 {
-    struct buffer *made = &r->piece;
-    buffer_clear(made);
-    enum redactor_result result = redactor_apply(r, TEXT_TYPE, false, piece, made);
-    if (result == REDACTOR_FAILED) {
-        return ERR_LIMIT;
+    struct bytes made = {0};
+    if (r != NULL) {
+        buffer_clear(&r->piece);
+        if (redactor_apply(r, TEXT_TYPE, false, piece, &r->piece) == REDACTOR_FAILED) {
+            return ERR_LIMIT;
+        }
+        made = buffer_bytes(&r->piece);
     }
-    if (is_json) {
-        return redactor_put_json(buffer_bytes(made), with_quotes, out);
-    }
-    return buffer_append(out, buffer_bytes(made));
+    return is_json ? redactor_put_json(made, with_quotes, out) : buffer_append(out, made);
 }
 
 static enum err put_json_span(struct redactor *r, struct bytes text, struct place *p, size_t start,
@@ -58,17 +58,32 @@ static enum err put_json_span(struct redactor *r, struct bytes text, struct plac
     return put_span(r, bytes_of(text.data + start, end - start), true, !is_in_string, out);
 }
 
-static enum err redact(struct redactor *r, struct bytes text, const struct detector_result *found,
-                       bool is_json, struct buffer *out)
+/* One or more spans that overlap, as one. Returns the index of the next. */
+static size_t take_span(struct redactor *const *by_detector, const struct detector_result *found,
+                        size_t i, size_t *out_end, struct redactor **out_redactor)
+{
+    size_t end = found->spans[i].end;
+    struct redactor *r = by_detector[found->spans[i].id];
+    for (i++; i < found->count && found->spans[i].start < end; i++) {
+        const struct detector_span *next = &found->spans[i];
+        end = next->end > end ? next->end : end;
+        r = by_detector[next->id] == r ? r : NULL;
+    }
+    *out_end = end;
+    *out_redactor = r;
+    return i;
+}
+
+static enum err redact(struct redactor *const *by_detector, struct bytes text,
+                       const struct detector_result *found, bool is_json, struct buffer *out)
 {
     struct place p = {0, 0};
     enum err e = OK;
     size_t done = 0;
     for (size_t i = 0; e == OK && i < found->count;) {
-        size_t start = found->spans[i].start, end = found->spans[i].end;
-        for (i++; i < found->count && found->spans[i].start < end; i++) {
-            end = found->spans[i].end > end ? found->spans[i].end : end;
-        }
+        size_t start = found->spans[i].start, end = 0;
+        struct redactor *r = NULL;
+        i = take_span(by_detector, found, i, &end, &r);
         if (start < done || end < start || end > text.size) {
             return ERR_INVALID;
         }
@@ -82,7 +97,7 @@ static enum err redact(struct redactor *r, struct bytes text, const struct detec
     return e == OK ? buffer_append(out, bytes_of(text.data + done, text.size - done)) : e;
 }
 
-enum redactor_result spans_redact(struct redactor *r, struct bytes text,
+enum redactor_result spans_redact(struct redactor *const *by_detector, struct bytes text,
                                   const struct detector_result *found, bool is_json,
                                   struct buffer *out)
 {
@@ -90,7 +105,7 @@ enum redactor_result spans_redact(struct redactor *r, struct bytes text,
         return REDACTOR_NULL_INSTEAD;
     }
     size_t before = buffer_size(out);
-    enum err e = redact(r, text, found, is_json, out);
+    enum err e = redact(by_detector, text, found, is_json, out);
     if (e != OK) {
         out->end = out->start + before;
     }

@@ -9,11 +9,13 @@
 #include "sidecar/masking/detector.h"
 #include "sidecar/masking/redactor.h"
 
-/* Appends `text` with each span of `found` replaced by what `r` makes of its text (as type text;
- * of a string's escapes as they are written); a redactor to NULL leaves the span out. `text` is
- * what was scanned (of a binary jsonb without its version byte). REDACTOR_NULL_INSTEAD when there
- * is more to be masked than was found (is_overflowed) or the JSON would not stay whole. */
-enum redactor_result spans_redact(struct redactor *r, struct bytes text,
+/* Appends `text` with each span of `found` replaced by what the redactor of its detector makes of
+ * its text (as type text; of a string's escapes as they are written): `by_detector` has one for
+ * each id. A redactor to NULL, or none (NULL), leaves the span out, as do spans of different
+ * redactors where they overlap. `text` is what was scanned (of a binary jsonb without its version
+ * byte). REDACTOR_NULL_INSTEAD when there is more to be masked than was found (is_overflowed) or
+ * the JSON would not stay whole. */
+enum redactor_result spans_redact(struct redactor *const *by_detector, struct bytes text,
                                   const struct detector_result *found, bool is_json,
                                   struct buffer *out) MUST_USE;
 
