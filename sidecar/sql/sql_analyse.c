@@ -96,7 +96,13 @@ static bool objects_keep(struct walk *w)
         return false;
     }
     for (size_t i = 0; i < w->found_count; i++) {
-        objects[i] = w->found[i].object;
+        struct sql_object *o = &objects[i];
+        *o = w->found[i].object;
+        if (!columns_keep(&w->columns, &w->found[i].columns, w->arena, &o->columns,
+                          &o->column_count)) {
+            w->failed = ERR_NO_MEMORY;
+            return false;
+        }
     }
     w->statement->objects = objects;
     w->statement->object_count = w->found_count;
@@ -108,6 +114,7 @@ static void statement_analyse(struct walk *w, const PgQuery__Node *n, struct sql
     *s = (struct sql_statement){0};
     w->statement = s;
     w->found_count = 0;
+    w->is_vague = false;
     s->command = statement_tag(w, n);
     if (s->command == NULL) {
         s->command = "UNKNOWN";
@@ -115,6 +122,9 @@ static void statement_analyse(struct walk *w, const PgQuery__Node *n, struct sql
         walk_add_access(w, SQL_UNKNOWN);
     }
     walk_node(w, n);
+    if (w->columns.failed && w->failed == OK) {
+        w->failed = ERR_NO_MEMORY;
+    }
     if (w->failed != OK || !objects_keep(w)) {
         return;
     }
@@ -124,6 +134,42 @@ static void statement_analyse(struct walk *w, const PgQuery__Node *n, struct sql
     s->is_write = (s->accesses & ~(uint32_t)HARMLESS) != 0 && !is_only_explained(n);
     s->is_transaction_control = s->transaction != SQL_TRANSACTION_NONE;
     s->is_session = s->accesses == 1u << SQL_SESSION;
+}
+
+/* Statements that a session follows: what they name lives on in it. */
+static bool is_followed(const PgQuery__Node *n)
+{
+    return n->node_case == PG_QUERY__NODE__NODE_PREPARE_STMT ||
+           n->node_case == PG_QUERY__NODE__NODE_EXECUTE_STMT ||
+           n->node_case == PG_QUERY__NODE__NODE_DEALLOCATE_STMT ||
+           n->node_case == PG_QUERY__NODE__NODE_DISCARD_STMT ||
+           n->node_case == PG_QUERY__NODE__NODE_DECLARE_CURSOR_STMT ||
+           n->node_case == PG_QUERY__NODE__NODE_FETCH_STMT ||
+           n->node_case == PG_QUERY__NODE__NODE_CLOSE_PORTAL_STMT;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* The parser counts from after the semicolon before; a length of 0 is "up to the end". */
+static void statement_place(struct sql_statement *s, const PgQuery__RawStmt *raw, const char *text,
+                            size_t size)
+{
+    size_t start = raw->stmt_location > 0 ? (size_t)raw->stmt_location : 0;
+    start = start > size ? size : start;
+    size_t end = raw->stmt_len > 0 && (size_t)raw->stmt_len < size - start
+                     ? start + (size_t)raw->stmt_len
+                     : size;
+    while (start < end && is_space(text[start])) {
+        start++;
+    }
+    while (end > start && is_space(text[end - 1])) {
+        end--;
+    }
+    s->start = start;
+    s->size = end - start;
 }
 
 static bool is_data_statement(const PgQuery__Node *n)
@@ -137,10 +183,17 @@ static bool is_data_statement(const PgQuery__Node *n)
 
 /* --- the text -------------------------------------------------------------------------- */
 
-static enum err tree_analyse(const PgQuery__ParseResult *tree, struct owned_analysis *into,
-                             struct sql_error *out_error)
+struct source {
+    const char *text;
+    size_t size;
+    struct arena *scratch;
+};
+
+static enum err tree_analyse(const PgQuery__ParseResult *tree, const struct source *source,
+                             struct owned_analysis *into, struct sql_error *out_error)
 {
     struct walk w = {.arena = into->arena};
+    columns_init(&w.columns, source->scratch);
     struct sql_statement *statements =
         arena_alloc(into->arena, (tree->n_stmts + 1) * sizeof(*statements));
     if (statements == NULL) {
@@ -152,7 +205,11 @@ static enum err tree_analyse(const PgQuery__ParseResult *tree, struct owned_anal
         const PgQuery__Node *n = tree->stmts[i]->stmt;
         if (n != NULL) {
             into->is_shareable = into->is_shareable && is_data_statement(n);
-            statement_analyse(&w, n, &statements[count++]);
+            statement_analyse(&w, n, &statements[count]);
+            if (is_followed(n)) {
+                statement_place(&statements[count], tree->stmts[i], source->text, source->size);
+            }
+            count++;
         }
     }
     free(w.found);
@@ -231,7 +288,8 @@ enum err analyse_text(const char *text, size_t size, struct arena *scratch,
         e = no_memory(out_error);
         goto out;
     }
-    e = tree_analyse(tree, made, out_error);
+    const struct source source = {.text = text, .size = size, .scratch = scratch};
+    e = tree_analyse(tree, &source, made, out_error);
     if (e == OK) {
         *out = &made->analysis;
         made = NULL;

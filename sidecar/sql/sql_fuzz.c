@@ -15,7 +15,17 @@ static void expect_same(const struct sql_analysis *a, const struct sql_analysis 
         for (size_t j = 0; j < s->object_count; j++) {
             assert(strcmp(s->objects[j].text, t->objects[j].text) == 0);
             assert(s->objects[j].access == t->objects[j].access);
+            assert(s->objects[j].kind == t->objects[j].kind);
+            assert(s->objects[j].column_count == t->objects[j].column_count);
+            for (size_t k = 0; k < s->objects[j].column_count; k++) {
+                assert(strcmp(s->objects[j].columns[k], t->objects[j].columns[k]) == 0);
+            }
         }
+        assert(s->transaction == t->transaction && s->is_write == t->is_write);
+        assert(s->is_session == t->is_session && s->is_unknown == t->is_unknown);
+        assert(s->returns_rows_of_write == t->returns_rows_of_write);
+        assert(s->without_where == t->without_where);
+        assert(s->start == t->start && s->size == t->size);
     }
 }
 

@@ -82,6 +82,18 @@ const char *object_tag(PgQuery__ObjectType type)
     return object_type(type)->tag;
 }
 
+/* schema.table.column */
+static void column_add(struct walk *w, const PgQuery__List *names, enum sql_access access)
+{
+    const char *column = names->n_items == 0 ? NULL : node_string(names->items[names->n_items - 1]);
+    const char *table = names->n_items < 2 ? NULL : node_string(names->items[names->n_items - 2]);
+    const char *schema = names->n_items < 3 ? NULL : node_string(names->items[names->n_items - 3]);
+    uint32_t at = walk_find(w, SQL_TABLE, access, schema, table);
+    if (at != NO_OBJECT && column != NULL) {
+        column_set_add_text(&w->columns, &w->found[at].columns, column);
+    }
+}
+
 void object_add(struct walk *w, PgQuery__ObjectType type, const PgQuery__Node *name,
                 enum sql_access access)
 {
@@ -94,6 +106,10 @@ void object_add(struct walk *w, PgQuery__ObjectType type, const PgQuery__Node *n
     case PG_QUERY__NODE__NODE_STRING: walk_add(w, t->kind, access, NULL, name->string->sval); break;
     case PG_QUERY__NODE__NODE_RANGE_VAR: walk_add_range(w, t->kind, access, name->range_var); break;
     case PG_QUERY__NODE__NODE_LIST: {
+        if (type == OBJECT(COLUMN)) {
+            column_add(w, name->list, access);
+            break;
+        }
         size_t skip = t->after_method && name->list->n_items > 1 ? 1 : 0;
         walk_add_names(w, t->kind, access, name->list->n_items - skip, name->list->items + skip,
                        t->is_part);
@@ -217,4 +233,48 @@ enum sql_access function_access(const char *name)
     const struct function_effect *e = bsearch(name, effects, sizeof(effects) / sizeof(effects[0]),
                                               sizeof(effects[0]), effect_compare);
     return e == NULL ? SQL_CALL : e->access;
+}
+
+/* Sorted. Of PostgreSQL 15's functions and its contrib modules: those of one argument that may be a
+ * record. Without those that only count, or that need OVER or WITHIN GROUP. */
+static const char *const row_functions[] = {
+    "any_out",
+    "anycompatible_out",
+    "anycompatiblenonarray_out",
+    "anyelement_out",
+    "anynonarray_out",
+    "array_agg",
+    "concat",
+    "hash_record",
+    "hstore",
+    "json_agg",
+    "json_build_array",
+    "json_build_object",
+    "jsonb_agg",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "num_nonnulls",
+    "num_nulls",
+    "pg_collation_for",
+    "pg_column_compression",
+    "pg_column_size",
+    "pg_typeof",
+    "quote_literal",
+    "quote_nullable",
+    "record_out",
+    "record_send",
+    "row_to_json",
+    "to_json",
+    "to_jsonb",
+};
+
+static int name_compare(const void *name, const void *at)
+{
+    return strcmp(name, *(const char *const *)at);
+}
+
+bool function_takes_row(const char *name)
+{
+    return bsearch(name, row_functions, sizeof(row_functions) / sizeof(row_functions[0]),
+                   sizeof(row_functions[0]), name_compare) != NULL;
 }

@@ -1,6 +1,11 @@
 /* SELECT and the statements that change rows: what each relation in them is for, and what CTEs
  * hide. */
-#include "sidecar/sql/sql_walk.h"
+#include "sidecar/sql/sql_scope.h"
+
+enum {
+    /* MaxTupleAttributeNumber: more columns than a result may have. */
+    OUTPUTS_MAX = 1664,
+};
 
 /* Walks the queries of a WITH clause, and `then` with their names in scope. */
 typedef void with_body(struct walk *w, const void *statement);
@@ -75,37 +80,83 @@ static void with_walk(struct walk *w, const PgQuery__WithClause *clause, with_bo
 
 /* --- SELECT ---------------------------------------------------------------------------- */
 
-static void select_body(struct walk *w, const void *statement)
+static bool is_output(const PgQuery__SelectStmt *s, const char *name)
 {
-    const PgQuery__SelectStmt *s = statement;
-    if (s->into_clause != NULL) {
-        walk_message(w, &s->into_clause->base);
+    for (size_t i = 0; i < s->n_target_list; i++) {
+        const PgQuery__Node *t = s->target_list[i];
+        if (t->node_case == PG_QUERY__NODE__NODE_RES_TARGET &&
+            strcmp(t->res_target->name, name) == 0) {
+            return true;
+        }
     }
-    walk_nodes(w, s->n_distinct_clause, s->distinct_clause);
-    walk_nodes(w, s->n_target_list, s->target_list);
+    return false;
+}
+
+/* A bare name in ORDER BY and DISTINCT ON is an output column's first, and after UNION nothing else
+ * (findTargetlistEntrySQL92); what that is made of has been counted. */
+static bool names_output(const PgQuery__SelectStmt *s, const PgQuery__Node *n)
+{
+    if (n->node_case == PG_QUERY__NODE__NODE_SORT_BY) {
+        n = n->sort_by->node;
+    }
+    if (n == NULL || n->node_case != PG_QUERY__NODE__NODE_COLUMN_REF ||
+        n->column_ref->n_fields != 1 || s->n_target_list > OUTPUTS_MAX) {
+        return false;
+    }
+    const char *name = node_string(n->column_ref->fields[0]);
+    return name != NULL && (s->op != PG_QUERY__SET_OPERATION__SETOP_NONE || is_output(s, name));
+}
+
+static void outputs_walk(struct walk *w, const PgQuery__SelectStmt *s, size_t count,
+                         PgQuery__Node *const *nodes)
+{
+    for (size_t i = 0; i < count && w->failed == OK; i++) {
+        if (i >= OUTPUTS_MAX || !names_output(s, nodes[i])) {
+            walk_node(w, nodes[i]);
+        }
+    }
+}
+
+static void select_from(struct walk *w, const PgQuery__SelectStmt *s)
+{
     /* FOR UPDATE OF names aliases of this list; taking all of it for locked errs on the safe side.
      * It reaches into subqueries (SELECT, "The Locking Clause"). */
     bool outer_locking = w->locking;
     w->locking = outer_locking || s->n_locking_clause > 0;
-    walk_nodes(w, s->n_from_clause, s->from_clause);
+    level_add_from(w, s->n_from_clause, s->from_clause);
+    from_walk(w, s->n_from_clause, s->from_clause);
     w->locking = outer_locking;
+    if (s->n_locking_clause > 0) {
+        walk_add_access(w, SQL_LOCK);
+    }
+}
+
+static void select_body(struct walk *w, const void *statement)
+{
+    const PgQuery__SelectStmt *s = statement;
+    struct level level;
+    level_open(w, &level);
+    if (s->into_clause != NULL) {
+        walk_message(w, &s->into_clause->base);
+    }
+    select_from(w, s);
+    outputs_walk(w, s, s->n_distinct_clause, s->distinct_clause);
+    walk_nodes(w, s->n_target_list, s->target_list);
     walk_node(w, s->where_clause);
     walk_nodes(w, s->n_group_clause, s->group_clause);
     walk_node(w, s->having_clause);
     walk_nodes(w, s->n_window_clause, s->window_clause);
     walk_nodes(w, s->n_values_lists, s->values_lists);
-    walk_nodes(w, s->n_sort_clause, s->sort_clause);
+    outputs_walk(w, s, s->n_sort_clause, s->sort_clause);
     walk_node(w, s->limit_offset);
     walk_node(w, s->limit_count);
-    if (s->n_locking_clause > 0) {
-        walk_add_access(w, SQL_LOCK);
-    }
     if (s->larg != NULL) {
         walk_message(w, &s->larg->base);
     }
     if (s->rarg != NULL) {
         walk_message(w, &s->rarg->base);
     }
+    level_close(w, &level);
 }
 
 void query_walk_select(struct walk *w, const PgQuery__SelectStmt *s)
@@ -120,26 +171,76 @@ static void returning_walk(struct walk *w, const PgQuery__RangeVar *target, size
                            PgQuery__Node *const *list)
 {
     if (count > 0) {
-        walk_add_range(w, SQL_TABLE, SQL_READ, target);
+        (void)walk_find_range(w, SQL_TABLE, SQL_READ, target);
         w->statement->returns_rows_of_write = true;
     }
     walk_nodes(w, count, list);
 }
 
+/* True when it chooses among the rows by something of them: a condition that names no column holds
+ * for all of them or for none. */
+static bool condition_walk(struct walk *w, const PgQuery__Node *condition)
+{
+    unsigned before = w->column_references;
+    walk_node(w, condition);
+    return w->column_references != before ||
+           (condition != NULL && condition->node_case == PG_QUERY__NODE__NODE_CURRENT_OF_EXPR);
+}
+
+static void where_walk(struct walk *w, const PgQuery__Node *condition)
+{
+    bool chooses = condition_walk(w, condition);
+    w->statement->without_where = w->statement->without_where || !chooses;
+}
+
+/* The columns that tell which row is in the way are read (INSERT, "Parameters"). */
+static void arbiter_walk(struct walk *w, const PgQuery__RangeVar *target,
+                         const PgQuery__InferClause *infer)
+{
+    if (infer == NULL) {
+        return;
+    }
+    uint32_t at = walk_find_range(w, SQL_TABLE, SQL_READ, target);
+    if (at != NO_OBJECT && infer->conname[0] != '\0') {
+        w->found[at].columns.all = true;
+    }
+    for (size_t i = 0; i < infer->n_index_elems && at != NO_OBJECT; i++) {
+        const PgQuery__Node *n = infer->index_elems[i];
+        if (n->node_case == PG_QUERY__NODE__NODE_INDEX_ELEM && n->index_elem->name[0] != '\0') {
+            column_set_add_text(&w->columns, &w->found[at].columns, n->index_elem->name);
+        }
+    }
+    walk_nodes(w, infer->n_index_elems, infer->index_elems);
+    walk_node(w, infer->where_clause);
+}
+
+static void conflict_walk(struct walk *w, const PgQuery__RangeVar *target,
+                          const PgQuery__OnConflictClause *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    arbiter_walk(w, target, c->infer);
+    if (c->action == PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_UPDATE) {
+        walk_add_columns(w, SQL_TABLE, SQL_UPDATE, target, c->n_target_list, c->target_list);
+    }
+    level_add_name(w, "excluded");
+    walk_nodes(w, c->n_target_list, c->target_list);
+    walk_node(w, c->where_clause);
+}
+
 static void insert_body(struct walk *w, const void *statement)
 {
     const PgQuery__InsertStmt *s = statement;
-    walk_add_range(w, SQL_TABLE, SQL_INSERT, s->relation);
+    walk_add_columns(w, SQL_TABLE, SQL_INSERT, s->relation, s->n_cols, s->cols);
     walk_nodes(w, s->n_cols, s->cols);
     walk_node(w, s->select_stmt);
-    const PgQuery__OnConflictClause *conflict = s->on_conflict_clause;
-    if (conflict != NULL) {
-        if (conflict->action == PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_UPDATE) {
-            walk_add_range(w, SQL_TABLE, SQL_UPDATE, s->relation);
-        }
-        walk_fields(w, &conflict->base);
-    }
+    struct level level;
+    level_open(w, &level);
+    level_add_target(w, s->relation, SQL_READ);
     returning_walk(w, s->relation, s->n_returning_list, s->returning_list);
+    conflict_walk(w, s->relation, s->on_conflict_clause);
+    level_close(w, &level);
 }
 
 void query_walk_insert(struct walk *w, const PgQuery__InsertStmt *s)
@@ -150,11 +251,16 @@ void query_walk_insert(struct walk *w, const PgQuery__InsertStmt *s)
 static void update_body(struct walk *w, const void *statement)
 {
     const PgQuery__UpdateStmt *s = statement;
-    walk_add_range(w, SQL_TABLE, SQL_UPDATE, s->relation);
+    struct level level;
+    level_open(w, &level);
+    walk_add_columns(w, SQL_TABLE, SQL_UPDATE, s->relation, s->n_target_list, s->target_list);
+    level_add_target(w, s->relation, SQL_READ);
+    level_add_from(w, s->n_from_clause, s->from_clause);
     walk_nodes(w, s->n_target_list, s->target_list);
-    walk_nodes(w, s->n_from_clause, s->from_clause);
-    walk_node(w, s->where_clause);
+    from_walk(w, s->n_from_clause, s->from_clause);
+    where_walk(w, s->where_clause);
     returning_walk(w, s->relation, s->n_returning_list, s->returning_list);
+    level_close(w, &level);
 }
 
 void query_walk_update(struct walk *w, const PgQuery__UpdateStmt *s)
@@ -165,10 +271,15 @@ void query_walk_update(struct walk *w, const PgQuery__UpdateStmt *s)
 static void delete_body(struct walk *w, const void *statement)
 {
     const PgQuery__DeleteStmt *s = statement;
+    struct level level;
+    level_open(w, &level);
     walk_add_range(w, SQL_TABLE, SQL_DELETE, s->relation);
-    walk_nodes(w, s->n_using_clause, s->using_clause);
-    walk_node(w, s->where_clause);
+    level_add_target(w, s->relation, SQL_READ);
+    level_add_from(w, s->n_using_clause, s->using_clause);
+    from_walk(w, s->n_using_clause, s->using_clause);
+    where_walk(w, s->where_clause);
     returning_walk(w, s->relation, s->n_returning_list, s->returning_list);
+    level_close(w, &level);
 }
 
 void query_walk_delete(struct walk *w, const PgQuery__DeleteStmt *s)
@@ -176,31 +287,49 @@ void query_walk_delete(struct walk *w, const PgQuery__DeleteStmt *s)
     with_walk(w, s->with_clause, delete_body, s);
 }
 
+/* `chooses`: the join does, or a condition of this clause. */
+static void merge_clause_walk(struct walk *w, const PgQuery__RangeVar *target,
+                              const PgQuery__MergeWhenClause *c, bool chooses)
+{
+    chooses = condition_walk(w, c->condition) || chooses;
+    switch (c->command_type) {
+    case PG_QUERY__CMD_TYPE__CMD_INSERT:
+        walk_add_columns(w, SQL_TABLE, SQL_INSERT, target, c->n_target_list, c->target_list);
+        break;
+    case PG_QUERY__CMD_TYPE__CMD_UPDATE:
+        walk_add_columns(w, SQL_TABLE, SQL_UPDATE, target, c->n_target_list, c->target_list);
+        w->statement->without_where = w->statement->without_where || !chooses;
+        break;
+    case PG_QUERY__CMD_TYPE__CMD_DELETE:
+        walk_add_range(w, SQL_TABLE, SQL_DELETE, target);
+        w->statement->without_where = w->statement->without_where || !chooses;
+        break;
+    default: break; /* DO NOTHING */
+    }
+    walk_nodes(w, c->n_target_list, c->target_list);
+    walk_nodes(w, c->n_values, c->values);
+}
+
 static void merge_body(struct walk *w, const void *statement)
 {
     const PgQuery__MergeStmt *s = statement;
-    for (size_t i = 0; i < s->n_merge_when_clauses; i++) {
+    PgQuery__Node *source[] = {s->source_relation};
+    struct level level;
+    level_open(w, &level);
+    level_add_target(w, s->relation, SQL_READ);
+    (void)walk_find_range(w, SQL_TABLE, SQL_READ, s->relation); /* whether it matches */
+    level_add_from(w, 1, source);
+    from_walk(w, 1, source);
+    bool chooses = condition_walk(w, s->join_condition);
+    for (size_t i = 0; i < s->n_merge_when_clauses && w->failed == OK; i++) {
         const PgQuery__Node *n = s->merge_when_clauses[i];
-        if (n->node_case != PG_QUERY__NODE__NODE_MERGE_WHEN_CLAUSE) {
-            continue;
-        }
-        switch (n->merge_when_clause->command_type) {
-        case PG_QUERY__CMD_TYPE__CMD_INSERT:
-            walk_add_range(w, SQL_TABLE, SQL_INSERT, s->relation);
-            break;
-        case PG_QUERY__CMD_TYPE__CMD_UPDATE:
-            walk_add_range(w, SQL_TABLE, SQL_UPDATE, s->relation);
-            break;
-        case PG_QUERY__CMD_TYPE__CMD_DELETE:
-            walk_add_range(w, SQL_TABLE, SQL_DELETE, s->relation);
-            break;
-        default: break; /* DO NOTHING */
+        if (n->node_case == PG_QUERY__NODE__NODE_MERGE_WHEN_CLAUSE) {
+            merge_clause_walk(w, s->relation, n->merge_when_clause, chooses);
+        } else {
+            walk_node(w, n);
         }
     }
-    walk_add_range(w, SQL_TABLE, SQL_READ, s->relation); /* whether it matches */
-    walk_node(w, s->source_relation);
-    walk_node(w, s->join_condition);
-    walk_nodes(w, s->n_merge_when_clauses, s->merge_when_clauses);
+    level_close(w, &level);
 }
 
 void query_walk_merge(struct walk *w, const PgQuery__MergeStmt *s)

@@ -3,6 +3,8 @@
 
 #include <strings.h>
 
+#include "sidecar/sql/sql_scope.h"
+
 bool rule_select(struct walk *w, const ProtobufCMessage *m)
 {
     query_walk_select(w, (const PgQuery__SelectStmt *)m);
@@ -37,7 +39,8 @@ bool rule_copy(struct walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__CopyStmt *s = (const PgQuery__CopyStmt *)m;
     walk_add_access(w, s->is_from ? SQL_LOAD : SQL_EXPORT);
-    walk_add_range(w, SQL_TABLE, s->is_from ? SQL_INSERT : SQL_READ, s->relation);
+    walk_add_columns(w, SQL_TABLE, s->is_from ? SQL_INSERT : SQL_READ, s->relation, s->n_attlist,
+                     s->attlist);
     if (s->filename[0] != '\0') {
         walk_add(w, s->is_program ? SQL_PROGRAM : SQL_FILE, SQL_UNSAFE_IO, NULL, s->filename);
     }
@@ -134,21 +137,92 @@ bool rule_create(struct walk *w, const ProtobufCMessage *m)
     return false;
 }
 
+/* The column that a command of ALTER TABLE is about; NULL: more than one, or none. */
+static const char *altered_column(const PgQuery__AlterTableCmd *c)
+{
+    switch (c->subtype) {
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn:
+        return c->def != NULL && c->def->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF
+                   ? c->def->column_def->colname
+                   : NULL;
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropNotNull:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropExpression:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStatistics:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetOptions:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ResetOptions:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStorage:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetCompression:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddIdentity:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetIdentity:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropIdentity: return c->name[0] == '\0' ? NULL : c->name;
+    default: return NULL;
+    }
+}
+
+/* Columns in the expressions of a definition are those that it is about. */
+static void altered_walk(struct walk *w, const PgQuery__RangeVar *table, size_t count,
+                         PgQuery__Node *const *nodes)
+{
+    struct level level;
+    level_open(w, &level);
+    level_add_target(w, table, SQL_ALTER);
+    walk_nodes(w, count, nodes);
+    level_close(w, &level);
+}
+
 bool rule_alter_table(struct walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__AlterTableStmt *s = (const PgQuery__AlterTableStmt *)m;
-    walk_add_range(w, object_kind(s->objtype), SQL_ALTER, s->relation);
-    walk_nodes(w, s->n_cmds, s->cmds);
+    enum sql_kind kind = object_kind(s->objtype);
+    if (kind != SQL_TABLE) {
+        walk_add_range(w, kind, SQL_ALTER, s->relation);
+        walk_nodes(w, s->n_cmds, s->cmds);
+        return false;
+    }
+    uint32_t at = walk_find_range(w, kind, SQL_ALTER, s->relation);
+    for (size_t i = 0; i < s->n_cmds && at != NO_OBJECT; i++) {
+        const PgQuery__Node *n = s->cmds[i];
+        const char *column = n->node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_CMD
+                                 ? altered_column(n->alter_table_cmd)
+                                 : NULL;
+        if (column == NULL) {
+            w->found[at].columns.all = true;
+        } else {
+            column_set_add_text(&w->columns, &w->found[at].columns, column);
+        }
+    }
+    altered_walk(w, s->relation, s->n_cmds, s->cmds);
     return false;
+}
+
+static void index_columns(struct walk *w, uint32_t at, size_t count, PgQuery__Node *const *elements)
+{
+    for (size_t i = 0; i < count && at != NO_OBJECT; i++) {
+        const PgQuery__Node *n = elements[i];
+        if (n->node_case == PG_QUERY__NODE__NODE_INDEX_ELEM && n->index_elem->name[0] != '\0') {
+            column_set_add_text(&w->columns, &w->found[at].columns, n->index_elem->name);
+        }
+    }
 }
 
 bool rule_index(struct walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__IndexStmt *s = (const PgQuery__IndexStmt *)m;
+    PgQuery__Node *where[] = {s->where_clause};
     /* An index lives in its table's schema (CREATE INDEX, "name"). */
     const char *schema = s->relation == NULL ? NULL : s->relation->schemaname;
     walk_add(w, SQL_INDEX, SQL_CREATE, schema, s->idxname);
-    return true;
+    uint32_t at = walk_find_range(w, SQL_TABLE, SQL_ALTER, s->relation);
+    index_columns(w, at, s->n_index_params, s->index_params);
+    index_columns(w, at, s->n_index_including_params, s->index_including_params);
+    altered_walk(w, s->relation, s->n_index_params, s->index_params);
+    altered_walk(w, s->relation, 1, where);
+    walk_nodes(w, s->n_options, s->options);
+    return false;
 }
 
 bool rule_trigger(struct walk *w, const ProtobufCMessage *m)
@@ -199,6 +273,14 @@ bool rule_rename(struct walk *w, const ProtobufCMessage *m)
     }
     bool is_column = s->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN ||
                      s->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_ATTRIBUTE;
+    if (is_column && s->relation != NULL && object_kind(s->relation_type) == SQL_TABLE) {
+        uint32_t at = walk_find_range(w, SQL_TABLE, SQL_ALTER, s->relation);
+        if (at != NO_OBJECT) {
+            column_set_add_text(&w->columns, &w->found[at].columns, s->subname);
+            column_set_add_text(&w->columns, &w->found[at].columns, s->newname);
+        }
+        return false;
+    }
     return object_altered(w, is_column && s->relation != NULL ? s->relation_type : s->rename_type,
                           s->relation, s->object);
 }
@@ -299,13 +381,35 @@ bool rule_roles(struct walk *w, const ProtobufCMessage *m)
     return false;
 }
 
+/* GRANT SELECT (a, b), UPDATE: one privilege without a list is for all columns; so is ALL. */
+static void granted_columns(struct walk *w, const PgQuery__GrantStmt *s, const PgQuery__RangeVar *r)
+{
+    for (size_t i = 0; i < s->n_privileges; i++) {
+        const PgQuery__Node *n = s->privileges[i];
+        if (n->node_case == PG_QUERY__NODE__NODE_ACCESS_PRIV) {
+            walk_add_columns(w, SQL_TABLE, SQL_PRIVILEGE, r, n->access_priv->n_cols,
+                             n->access_priv->cols);
+        } else {
+            walk_add_range(w, SQL_TABLE, SQL_PRIVILEGE, r);
+        }
+    }
+    if (s->n_privileges == 0) {
+        walk_add_range(w, SQL_TABLE, SQL_PRIVILEGE, r);
+    }
+}
+
 bool rule_grant(struct walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__GrantStmt *s = (const PgQuery__GrantStmt *)m;
     bool all_in_schema = s->targtype == PG_QUERY__GRANT_TARGET_TYPE__ACL_TARGET_ALL_IN_SCHEMA;
     PgQuery__ObjectType type = all_in_schema ? PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA : s->objtype;
     for (size_t i = 0; i < s->n_objects; i++) {
-        object_add(w, type, s->objects[i], SQL_PRIVILEGE);
+        if (type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE &&
+            s->objects[i]->node_case == PG_QUERY__NODE__NODE_RANGE_VAR) {
+            granted_columns(w, s, s->objects[i]->range_var);
+        } else {
+            object_add(w, type, s->objects[i], SQL_PRIVILEGE);
+        }
     }
     bool outer = w->role_is_object;
     w->role_is_object = true;

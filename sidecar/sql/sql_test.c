@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "sidecar/sql/sql.h"
+#include "sidecar/sql/sql_describe.h"
 
 static struct sql_analysis *analyse(const char *text)
 {
@@ -22,32 +23,6 @@ static struct sql_analysis *analyse(const char *text)
 
 /* --- the table of cases ---------------------------------------------------------------- */
 
-static void describe_statement(struct buffer *b, const struct sql_statement *s)
-{
-    uint32_t without = s->accesses;
-    assert_int_equal(buffer_append_format(b, "-> %s", s->command), OK);
-    for (size_t i = 0; i < s->object_count; i++) {
-        const struct sql_object *o = &s->objects[i];
-        assert_int_equal(buffer_append_format(b, "%s %s %s %s", i == 0 ? ":" : ",",
-                                              sql_access_name(o->access), sql_kind_name(o->kind),
-                                              o->text),
-                         OK);
-        without &= ~(1u << o->access);
-    }
-    for (int i = 0; i < SQL_ACCESS_COUNT; i++) {
-        if ((without & 1u << i) != 0) {
-            assert_int_equal(buffer_append_format(b, " +%s", sql_access_name((enum sql_access)i)),
-                             OK);
-        }
-    }
-    assert_int_equal(buffer_append_format(b, "%s%s%s%s%s\n", s->is_write ? " [write]" : "",
-                                          s->is_transaction_control ? " [transaction]" : "",
-                                          s->is_session ? " [session]" : "",
-                                          s->returns_rows_of_write ? " [returning]" : "",
-                                          s->is_unknown ? " [unknown]" : ""),
-                     OK);
-}
-
 /* "-> SELECT: read table orders [flags]", a line for each statement. Returns owned. */
 static char *describe(const char *text)
 {
@@ -55,7 +30,7 @@ static char *describe(const char *text)
     struct buffer b;
     buffer_init(&b, 1 << 16);
     for (size_t i = 0; i < a->statement_count; i++) {
-        describe_statement(&b, &a->statements[i]);
+        assert_int_equal(sql_describe(&b, &a->statements[i]), OK);
     }
     char *described = bytes_to_string(buffer_bytes(&b));
     buffer_finish(&b);

@@ -2,8 +2,12 @@
 
 #include <stdlib.h>
 
-/* Twice what the guard on the text lets through; a tree beyond it is a bug of the guard. */
-enum { WALK_DEPTH_MAX = 8 * SQL_DEPTH_MAX };
+#include "sidecar/sql/sql_scope.h"
+
+enum {
+    /* Up to here a look at each is faster than a table. */
+    FOUND_FEW = 16,
+};
 
 const ProtobufCMessage *node_message(const PgQuery__Node *n)
 {
@@ -69,16 +73,53 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static bool found_contains(const struct walk *w, const struct sql_object *o, uint32_t hash)
+static bool found_is(const struct found *f, const struct sql_object *o, uint32_t hash)
 {
+    return f->hash == hash && f->object.kind == o->kind && f->object.access == o->access &&
+           same_text(f->object.schema, o->schema) && same_text(f->object.name, o->name);
+}
+
+/* A free slot, or that of an equal object. */
+static uint32_t *found_slot(const struct walk *w, const struct sql_object *o, uint32_t hash)
+{
+    size_t mask = w->found_slot_count - 1;
+    size_t at = hash & mask;
+    while (w->found_slots[at] != NO_OBJECT && !found_is(&w->found[w->found_slots[at]], o, hash)) {
+        at = (at + 1) & mask;
+    }
+    return &w->found_slots[at];
+}
+
+static uint32_t found_at(const struct walk *w, const struct sql_object *o, uint32_t hash)
+{
+    if (w->found_count > FOUND_FEW) {
+        return *found_slot(w, o, hash);
+    }
     for (size_t i = 0; i < w->found_count; i++) {
-        const struct sql_object *f = &w->found[i].object;
-        if (w->found[i].hash == hash && f->kind == o->kind && f->access == o->access &&
-            same_text(f->schema, o->schema) && same_text(f->name, o->name)) {
-            return true;
+        if (found_is(&w->found[i], o, hash)) {
+            return (uint32_t)i;
         }
     }
-    return false;
+    return NO_OBJECT;
+}
+
+static bool slots_make(struct walk *w)
+{
+    if (w->found_slot_count < 2 * w->found_capacity) {
+        w->found_slot_count = 2 * w->found_capacity;
+        w->found_slots =
+            arena_alloc(w->columns.scratch, w->found_slot_count * sizeof(*w->found_slots));
+        if (w->found_slots == NULL) {
+            w->found_slot_count = 0;
+            w->failed = ERR_NO_MEMORY;
+            return false;
+        }
+    }
+    memset(w->found_slots, 0xff, w->found_slot_count * sizeof(*w->found_slots));
+    for (size_t i = 0; i < w->found_count; i++) {
+        *found_slot(w, &w->found[i].object, w->found[i].hash) = (uint32_t)i;
+    }
+    return true;
 }
 
 static bool found_grow(struct walk *w)
@@ -90,7 +131,7 @@ static bool found_grow(struct walk *w)
         w->failed = ERR_LIMIT;
         return false;
     }
-    size_t capacity = w->found_capacity == 0 ? 16 : w->found_capacity * 2;
+    size_t capacity = w->found_capacity == 0 ? 2 * FOUND_FEW : w->found_capacity * 2;
     struct found *more = realloc(w->found, capacity * sizeof(*more));
     if (more == NULL) {
         w->failed = ERR_NO_MEMORY;
@@ -98,7 +139,17 @@ static bool found_grow(struct walk *w)
     }
     w->found = more;
     w->found_capacity = capacity;
-    return true;
+    return w->found_count <= FOUND_FEW || slots_make(w);
+}
+
+static void found_add(struct walk *w, const struct sql_object *o, uint32_t hash)
+{
+    w->found[w->found_count++] = (struct found){.object = *o, .hash = hash};
+    if (w->found_count == FOUND_FEW + 1) {
+        (void)slots_make(w);
+    } else if (w->found_count > FOUND_FEW) {
+        *found_slot(w, o, hash) = (uint32_t)w->found_count - 1;
+    }
 }
 
 /* Functions, prepared statements, settings read as they are: their dots are part of the name. */
@@ -135,12 +186,12 @@ static bool object_copy(struct walk *w, struct sql_object *o)
     return true;
 }
 
-void walk_add(struct walk *w, enum sql_kind kind, enum sql_access access, const char *schema,
-              const char *name)
+uint32_t walk_find(struct walk *w, enum sql_kind kind, enum sql_access access, const char *schema,
+                   const char *name)
 {
     walk_add_access(w, access);
     if (w->failed != OK || name == NULL || name[0] == '\0') {
-        return;
+        return NO_OBJECT;
     }
     struct sql_object o = {
         .kind = kind,
@@ -150,26 +201,79 @@ void walk_add(struct walk *w, enum sql_kind kind, enum sql_access access, const 
     };
     uint32_t hash =
         hash_text(hash_text(2166136261u + (uint32_t)kind * 31u + access, o.schema), name);
-    if (found_contains(w, &o, hash) || !found_grow(w) || !object_copy(w, &o)) {
-        return;
+    uint32_t at = found_at(w, &o, hash);
+    if (at != NO_OBJECT) {
+        return at;
     }
-    w->found[w->found_count++] = (struct found){.object = o, .hash = hash};
+    if (!found_grow(w) || !object_copy(w, &o)) {
+        return NO_OBJECT;
+    }
+    found_add(w, &o, hash);
+    return (uint32_t)w->found_count - 1;
+}
+
+/* Locking, dropping and maintaining are about no column. */
+static bool is_about_columns(enum sql_kind kind, enum sql_access access)
+{
+    return (kind == SQL_TABLE || kind == SQL_VIEW) && access != SQL_LOCK && access != SQL_DROP &&
+           access != SQL_MAINTENANCE;
+}
+
+void walk_add(struct walk *w, enum sql_kind kind, enum sql_access access, const char *schema,
+              const char *name)
+{
+    uint32_t at = walk_find(w, kind, access, schema, name);
+    if (at != NO_OBJECT && is_about_columns(kind, access)) {
+        w->found[at].columns.all = true;
+    }
+}
+
+static const char *range_schema(const struct walk *w, enum sql_access access,
+                                const PgQuery__RangeVar *r)
+{
+    if (r->schemaname[0] != '\0' || access != SQL_CREATE) {
+        return r->schemaname;
+    }
+    if (w->new_schema != NULL) {
+        return w->new_schema;
+    }
+    /* Where a temporary table is made, whatever the search path. */
+    return r->relpersistence[0] == 't' ? "pg_temp" : r->schemaname;
+}
+
+uint32_t walk_find_range(struct walk *w, enum sql_kind kind, enum sql_access access,
+                         const PgQuery__RangeVar *r)
+{
+    return r == NULL ? NO_OBJECT
+                     : walk_find(w, kind, access, range_schema(w, access, r), r->relname);
 }
 
 void walk_add_range(struct walk *w, enum sql_kind kind, enum sql_access access,
                     const PgQuery__RangeVar *r)
 {
-    if (r == NULL) {
-        return;
+    if (r != NULL) {
+        walk_add(w, kind, access, range_schema(w, access, r), r->relname);
     }
-    const char *schema = r->schemaname;
-    if (schema[0] == '\0' && access == SQL_CREATE && w->new_schema != NULL) {
-        schema = w->new_schema;
-    } else if (schema[0] == '\0' && r->relpersistence[0] == 't' && access == SQL_CREATE) {
-        /* Where a temporary table is made, whatever the search path. */
-        schema = "pg_temp";
+}
+
+void walk_add_columns(struct walk *w, enum sql_kind kind, enum sql_access access,
+                      const PgQuery__RangeVar *r, size_t count, PgQuery__Node *const *columns)
+{
+    uint32_t at = walk_find_range(w, kind, access, r);
+    struct column_set *set = at == NO_OBJECT ? NULL : &w->found[at].columns;
+    for (size_t i = 0; i < count && set != NULL; i++) {
+        const PgQuery__Node *n = columns[i];
+        bool is_target = n->node_case == PG_QUERY__NODE__NODE_RES_TARGET;
+        const char *name = is_target ? n->res_target->name : node_string(n);
+        if (name == NULL || name[0] == '\0') {
+            set->all = true;
+        } else {
+            column_set_add_text(&w->columns, set, name);
+        }
     }
-    walk_add(w, kind, access, schema, r->relname);
+    if (set != NULL && count == 0) {
+        set->all = true;
+    }
 }
 
 void walk_add_names(struct walk *w, enum sql_kind kind, enum sql_access access, size_t count,
@@ -195,17 +299,18 @@ static bool scope_has(const struct scope *s, const char *name)
     return false;
 }
 
-static void walk_range(struct walk *w, const PgQuery__RangeVar *r)
+bool walk_is_cte(const struct walk *w, const PgQuery__RangeVar *r)
 {
     /* A CTE is only found by a bare name, and it hides a table of that name (SELECT, "WITH
      * Clause"). */
-    bool bare = r->schemaname[0] == '\0' && r->catalogname[0] == '\0';
-    if (bare && scope_has(w->scope, r->relname)) {
-        return;
-    }
-    walk_add_range(w, SQL_TABLE, SQL_READ, r);
-    if (w->locking) {
-        walk_add_range(w, SQL_TABLE, SQL_LOCK, r);
+    return r->schemaname[0] == '\0' && r->catalogname[0] == '\0' && scope_has(w->scope, r->relname);
+}
+
+/* Anywhere but in a FROM clause: which columns is not known. */
+static void walk_range(struct walk *w, const PgQuery__RangeVar *r)
+{
+    if (!walk_is_cte(w, r)) {
+        walk_add_range(w, SQL_TABLE, SQL_READ, r);
     }
 }
 
@@ -246,6 +351,22 @@ static void walk_role(struct walk *w, const PgQuery__RoleSpec *role)
     }
 }
 
+static void walk_constraint(struct walk *w, const PgQuery__Constraint *c)
+{
+    /* Without a list it is the primary key, whose columns are not known here. */
+    walk_add_columns(w, SQL_TABLE, SQL_READ, c->pktable, c->n_pk_attrs, c->pk_attrs);
+    walk_node(w, c->raw_expr);
+    walk_nodes(w, c->n_exclusions, c->exclusions);
+    walk_nodes(w, c->n_options, c->options);
+    walk_node(w, c->where_clause);
+}
+
+static void walk_publication_table(struct walk *w, const PgQuery__PublicationTable *t)
+{
+    walk_add_columns(w, SQL_TABLE, SQL_READ, t->relation, t->n_columns, t->columns);
+    walk_node(w, t->where_clause);
+}
+
 /* What has a meaning wherever it stands. False: nothing is known about it. */
 static bool walk_known(struct walk *w, const ProtobufCMessage *m)
 {
@@ -268,10 +389,12 @@ static bool walk_known(struct walk *w, const ProtobufCMessage *m)
         walk_add_range(w, SQL_TABLE, SQL_ALTER, ((const PgQuery__PartitionCmd *)m)->name);
     } else if (d == &pg_query__role_spec__descriptor) {
         walk_role(w, (const PgQuery__RoleSpec *)m);
-    } else if (d == &pg_query__range_table_sample__descriptor) {
-        const PgQuery__RangeTableSample *s = (const PgQuery__RangeTableSample *)m;
-        walk_add_names(w, SQL_FUNCTION, SQL_CALL, s->n_method, s->method, false);
-        walk_fields(w, m);
+    } else if (d == &pg_query__column_ref__descriptor) {
+        scope_walk_column(w, (const PgQuery__ColumnRef *)m);
+    } else if (d == &pg_query__constraint__descriptor) {
+        walk_constraint(w, (const PgQuery__Constraint *)m);
+    } else if (d == &pg_query__publication_table__descriptor) {
+        walk_publication_table(w, (const PgQuery__PublicationTable *)m);
     } else {
         return false;
     }
@@ -280,8 +403,7 @@ static bool walk_known(struct walk *w, const ProtobufCMessage *m)
 
 static bool node_is_leaf(const PgQuery__Node *n)
 {
-    return n->node_case == PG_QUERY__NODE__NODE_COLUMN_REF ||
-           n->node_case == PG_QUERY__NODE__NODE_A_CONST ||
+    return n->node_case == PG_QUERY__NODE__NODE_A_CONST ||
            n->node_case == PG_QUERY__NODE__NODE_PARAM_REF ||
            n->node_case == PG_QUERY__NODE__NODE_STRING;
 }

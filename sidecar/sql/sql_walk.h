@@ -11,6 +11,11 @@
 
 #include "base/arena.h"
 #include "sidecar/sql/sql.h"
+#include "sidecar/sql/sql_columns.h"
+
+/* Twice what the guard on the text lets through; a tree beyond it is a bug of the guard. */
+enum { WALK_DEPTH_MAX = 8 * SQL_DEPTH_MAX };
+enum { NO_OBJECT = UINT32_MAX };
 
 /* Names of CTEs that are visible; innermost first. Lives on the walker's stack. */
 struct scope {
@@ -20,19 +25,28 @@ struct scope {
 
 struct found {
     struct sql_object object;
+    struct column_set columns;
     uint32_t hash;
 };
+
+struct level; /* sql_scope.h */
 
 struct walk {
     struct arena *arena; /* borrows; the analysis is made in it */
     struct sql_statement *statement;
     struct found *found; /* owned; of the current statement */
     size_t found_count, found_capacity;
+    uint32_t *found_slots; /* in the scratch arena; where each is, by hash, when they are many */
+    size_t found_slot_count;
+    struct columns columns; /* of the whole text */
     const struct scope *scope;
-    const char *new_schema; /* of the enclosing CREATE SCHEMA: where its elements are created */
-    bool locking;           /* in the FROM of a SELECT ... FOR UPDATE */
-    bool role_is_object;    /* a RoleSpec is what the statement is about */
-    enum err failed;        /* stays, as in a cursor */
+    struct level *level;
+    unsigned column_references; /* counts them */
+    bool is_vague;              /* too many relations: each is used with all its columns */
+    const char *new_schema;     /* of the enclosing CREATE SCHEMA: where its elements are created */
+    bool locking;               /* in the FROM of a SELECT ... FOR UPDATE */
+    bool role_is_object;        /* a RoleSpec is what the statement is about */
+    enum err failed;            /* stays, as in a cursor */
     unsigned depth;
 };
 
@@ -43,11 +57,23 @@ void walk_nodes(struct walk *w, size_t count, PgQuery__Node *const *nodes);
 void walk_fields(struct walk *w, const ProtobufCMessage *m);
 
 void walk_add_access(struct walk *w, enum sql_access access);
-/* `schema` and `name` may be NULL or "": not written. Copies them. */
+/* `schema` and `name` may be NULL or "": not written. Copies them. What is done to a table is done
+ * to all its columns, where that has a meaning; walk_find and walk_add_columns say it better. */
 void walk_add(struct walk *w, enum sql_kind kind, enum sql_access access, const char *schema,
               const char *name);
 void walk_add_range(struct walk *w, enum sql_kind kind, enum sql_access access,
                     const PgQuery__RangeVar *r);
+/* The place of the object in `found`, whose columns the caller adds; NO_OBJECT: it has no name, or
+ * the walk has failed. */
+uint32_t walk_find(struct walk *w, enum sql_kind kind, enum sql_access access, const char *schema,
+                   const char *name);
+uint32_t walk_find_range(struct walk *w, enum sql_kind kind, enum sql_access access,
+                         const PgQuery__RangeVar *r);
+/* `columns` are String nodes or ResTarget; none stand for all. */
+void walk_add_columns(struct walk *w, enum sql_kind kind, enum sql_access access,
+                      const PgQuery__RangeVar *r, size_t count, PgQuery__Node *const *columns);
+/* A bare name that a WITH clause gives to a query. */
+bool walk_is_cte(const struct walk *w, const PgQuery__RangeVar *r);
 /* The last two of a list of String nodes; `drop_last` leaves out the name of a column or trigger.
  */
 void walk_add_names(struct walk *w, enum sql_kind kind, enum sql_access access, size_t count,
@@ -88,6 +114,8 @@ void object_add(struct walk *w, PgQuery__ObjectType type, const PgQuery__Node *n
 
 /* What a function of PostgreSQL's own does beyond being called; SQL_CALL: nothing. */
 enum sql_access function_access(const char *name);
+/* A function of PostgreSQL's own that a whole row can be given to as its only argument. */
+bool function_takes_row(const char *name);
 
 /* --- guards (sql_depth.c, sql_analyse.c) ---------------------------------------------- */
 
