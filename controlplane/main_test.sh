@@ -53,8 +53,8 @@ expect 2 "unknown command" "$program" --config "$dir/good.yaml" credential forge
 expect 2 "none.yaml" "$program" --config "$dir/none.yaml" --check
 expect 0 "good.yaml: ok" "$program" --config "$dir/good.yaml" --check
 [ ! -e "$dir/state" ] || fail "--check made the data directory"
-expect 2 "bad.yaml:3: roles: unknown key \`boss\`" "$program" --config "$dir/bad.yaml" --check
-expect 2 "bad.yaml:3: roles" "$program" --config "$dir/bad.yaml"
+expect 2 "bad.yaml:3:9: roles: unknown key \`boss\`" "$program" --config "$dir/bad.yaml" --check
+expect 2 "bad.yaml:3:9: roles" "$program" --config "$dir/bad.yaml"
 expect 2 "identity_providers: " "$program" --config "$dir/issuer.yaml" --check
 
 # Credentials: stored, listed, removed; never in clear.

@@ -31,69 +31,69 @@ static void test_each_mistake_is_named_where_it_was_made(void **state)
     static const struct {
         const char *text, *sentence;
     } cases[] = {
-        {"", "p.yaml:1: expected a map with the key `version` and others"},
-        {"rules: []\n", "p.yaml:1: version: required, but missing"},
+        {"", "p.yaml:1:1: expected a map with the key `version` and others"},
+        {"rules: []\n", "p.yaml:1:1: version: required, but missing"},
         {"version: 2\nrules: []\n",
-         "p.yaml:1: version: expected a version between 1 and 1, found \"2\""},
-        {"version: 1\n", "p.yaml:1: rules: required, but missing"},
-        {"version: 1\nrules: {}\n", "p.yaml:2: rules: expected a list, found a map"},
-        {"version: 1\nrule: []\n", "p.yaml:2: unknown key `rule`; did you mean `rules`?"},
+         "p.yaml:1:10: version: expected a version between 1 and 1, found \"2\""},
+        {"version: 1\n", "p.yaml:1:1: rules: required, but missing"},
+        {"version: 1\nrules: {}\n", "p.yaml:2:1: rules: expected a list, found a map"},
+        {"version: 1\nrule: []\n", "p.yaml:2:1: unknown key `rule`; did you mean `rules`?"},
         {"version: 1\ndefault: allow\nrules: []\n",
-         "p.yaml:2: default: expected one of \"deny\", found \"allow\""},
+         "p.yaml:2:10: default: expected one of \"deny\", found \"allow\""},
         {"version: 1\nrules:\n  - effect: allow\n",
-         "p.yaml:3: rules[0].name: required, but missing"},
-        {"version: 1\nrules:\n  - name: a\n", "p.yaml:3: rules[0].effect: required, but missing"},
+         "p.yaml:3:5: rules[0].name: required, but missing"},
+        {"version: 1\nrules:\n  - name: a\n", "p.yaml:3:5: rules[0].effect: required, but missing"},
         {"version: 1\nrules:\n  - name: a\n    effect: alow\n",
-         "p.yaml:4: rules[0].effect: expected one of \"allow\", \"deny\", \"hold\", found "
+         "p.yaml:4:13: rules[0].effect: expected one of \"allow\", \"deny\", \"hold\", found "
          "\"alow\"; "
          "did you mean \"allow\"?"},
         {"version: 1\nrules:\n  - name: a\n    effect: hold\n",
-         "p.yaml:4: rules[0].effect: `hold` needs approvals, which this version does not have; use "
+         "p.yaml:4:13: rules[0].effect: `hold` needs approvals, which this version does not have; use "
          "deny"},
         {"version: 1\nrules:\n  - name: A b\n    effect: deny\n",
-         "p.yaml:3: rules[0].name: expected a name of at most 64 lower-case letters, digits and "
+         "p.yaml:3:11: rules[0].name: expected a name of at most 64 lower-case letters, digits and "
          "-_. , found \"A b\""},
         {"version: 1\nrules:\n  - name: default\n    effect: deny\n",
-         "p.yaml:3: rules[0].name: \"default\" is the name of the refusal when no rule matches"},
+         "p.yaml:3:11: rules[0].name: \"default\" is the name of the refusal when no rule matches"},
         {RULE "  - name: b\n    effect: deny\n  - name: a\n    effect: deny\n",
-         "p.yaml:7: rules[2].name: another rule has the name \"a\" already"},
+         "p.yaml:7:11: rules[2].name: another rule has the name \"a\" already"},
         {RULE "    message: hello\n",
-         "p.yaml:5: rules[0].message: a rule with `effect: allow` has nothing to say to the agent"},
+         "p.yaml:5:14: rules[0].message: a rule with `effect: allow` has nothing to say to the agent"},
         {RULE "    matches: {}\n",
-         "p.yaml:5: rules[0]: unknown key `matches`; did you mean `match`?"},
+         "p.yaml:5:5: rules[0]: unknown key `matches`; did you mean `match`?"},
         {RULE "    match: {identity: {}}\n",
-         "p.yaml:5: rules[0].match: unknown key `identity`; did you mean `identities`?"},
+         "p.yaml:5:13: rules[0].match: unknown key `identity`; did you mean `identities`?"},
         {RULE "    match: {identities: {group: [a]}}\n",
-         "p.yaml:5: rules[0].match.identities: unknown key `group`; did you mean `groups`?"},
+         "p.yaml:5:26: rules[0].match.identities: unknown key `group`; did you mean `groups`?"},
         {RULE "    match: {identities: {groups: a}}\n",
-         "p.yaml:5: rules[0].match.identities.groups: expected a list, found \"a\""},
+         "p.yaml:5:34: rules[0].match.identities.groups: expected a list, found \"a\""},
         {RULE "    match: {identities: {groups: [[a]]}}\n",
-         "p.yaml:5: rules[0].match.identities.groups[0]: expected a string, found a list"},
+         "p.yaml:5:35: rules[0].match.identities.groups[0]: expected a string, found a list"},
         {RULE "    match: {resources: []}\n",
-         "p.yaml:5: rules[0].match.resources: expected at least one item; leave `resources` out to "
+         "p.yaml:5:13: rules[0].match.resources: expected at least one item; leave `resources` out to "
          "match any"},
         {RULE "    match: {sql: {columns: [a]}}\n",
-         "p.yaml:5: rules[0].match.sql: unknown key `columns`"},
+         "p.yaml:5:19: rules[0].match.sql: unknown key `columns`"},
         {RULE "    match: {sql: {commands: [SELEKT]}}\n",
-         "p.yaml:5: rules[0].match.sql.commands[0]: expected a class (read, write, ddl, admin, "
+         "p.yaml:5:30: rules[0].match.sql.commands[0]: expected a class (read, write, ddl, admin, "
          "privilege, maintenance, transaction, session, lock, notify, call, procedural, unsafe_io) "
          "or a command such as SELECT or CREATE TABLE, found \"SELEKT\""},
         {RULE
          "    match:\n      sql:\n        tables:\n          - public.orders\n          - a.b.c\n",
-         "p.yaml:9: rules[0].match.sql.tables[1]: expected a name such as public.orders, public.* "
+         "p.yaml:9:13: rules[0].match.sql.tables[1]: expected a name such as public.orders, public.* "
          "or "
          "\"Sales\".\"Order Lines\", found \"a.b.c\""},
         {RULE "    match: {sql: {tables: ['a b']}}\n",
-         "p.yaml:5: rules[0].match.sql.tables[0]: expected a name such as public.orders, public.* "
+         "p.yaml:5:28: rules[0].match.sql.tables[0]: expected a name such as public.orders, public.* "
          "or "
          "\"Sales\".\"Order Lines\", found \"a b\""},
         {RULE "    obligations: {mask: [ssn]}\n",
-         "p.yaml:5: rules[0].obligations: unknown key `mask`"},
+         "p.yaml:5:19: rules[0].obligations: unknown key `mask`"},
         {RULE "    obligations: {durability: disk}\n",
-         "p.yaml:5: rules[0].obligations.durability: expected one of \"process\", \"host\", "
+         "p.yaml:5:31: rules[0].obligations.durability: expected one of \"process\", \"host\", "
          "\"fleet\", found \"disk\""},
         {DENY "    obligations: {durability: host}\n",
-         "p.yaml:5: rules[0].obligations: only a rule with `effect: allow` has obligations"},
+         "p.yaml:5:5: rules[0].obligations: only a rule with `effect: allow` has obligations"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         expect_refused(cases[i].text, ERR_INVALID, cases[i].sentence);
@@ -112,7 +112,7 @@ static void test_names_that_are_no_patterns(void **state)
         struct err_text why = {0};
         assert_int_equal(policy_compile(bytes_of_string(text), 1, &p, &why), ERR_INVALID);
         assert_non_null(
-            strstr(why.text, "policy:5: rules[0].match.sql.tables[0]: expected a name"));
+            strstr(why.text, "policy:5:28: rules[0].match.sql.tables[0]: expected a name"));
     }
 }
 
@@ -128,7 +128,7 @@ static void test_too_many_rules_are_refused(void **state)
     struct policy *p = NULL;
     struct err_text why = {0};
     assert_int_equal(policy_compile(buffer_bytes(&b), 1, &p, &why), ERR_LIMIT);
-    assert_string_equal(why.text, "policy:2: rules: 4097 rules, at most 4096 are allowed");
+    assert_string_equal(why.text, "policy:2:1: rules: 4097 rules, at most 4096 are allowed");
     buffer_finish(&b);
     /* A million of them are refused by their size before anything is built. */
     buffer_init(&b, 64 << 20);

@@ -157,7 +157,7 @@ static void test_the_manual_can_be_copied(void **state)
 /* Where each member of the good configuration is replaced by another text. */
 struct mistake {
     const char *state, *control_plane, *identity, *listeners, *more;
-    const char *why; /* behind "FILE:LINE: " */
+    const char *why; /* behind "FILE:LINE:COLUMN: " */
     int line;
 };
 
@@ -271,12 +271,27 @@ static const char *or_good(const char *text, const char *good)
     return text == NULL ? good : text;
 }
 
+/* "FILE:LINE:COLUMN: why", whatever the column and the rest. */
+static bool is_named(const char *found, const char *path, const struct mistake *m)
+{
+    char place[700];
+    int size = m->line == 0 ? snprintf(place, sizeof(place), "%s:", path)
+                            : snprintf(place, sizeof(place), "%s:%d:", path, m->line);
+    if (strncmp(found, place, (size_t)size) != 0) {
+        return false;
+    }
+    found += size;
+    found += strspn(found, "0123456789");
+    return m->line == 0 ||
+           (strncmp(found, ": ", 2) == 0 && strncmp(found + 2, m->why, strlen(m->why)) == 0);
+}
+
 static void test_each_mistake_is_named(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
         const struct mistake *m = &mistakes[i];
-        char text[2000], expected[700];
+        char text[2000];
         struct config c;
         struct err_text why = {0};
         int size = snprintf(
@@ -287,11 +302,9 @@ static void test_each_mistake_is_named(void **state)
             or_good(m->more, ""));
         const char *path = write_text(text, (size_t)size);
         enum err e = config_load(path, &c, &why);
-        int place = m->line == 0
-                        ? snprintf(expected, sizeof(expected), "%s:", path)
-                        : snprintf(expected, sizeof(expected), "%s:%d: %s", path, m->line, m->why);
-        if (e != ERR_INVALID || strncmp(why.text, expected, (size_t)place) != 0) {
-            fail_msg("%s\nexpected: %s\nfound:    %s (%s)", text, expected, why.text, err_name(e));
+        if (e != ERR_INVALID || !is_named(why.text, path, m)) {
+            fail_msg("%s\nexpected: line %d: %s\nfound:    %s (%s)", text, m->line, m->why,
+                     why.text, err_name(e));
         }
         assert_null(c.conf);
     }
@@ -320,7 +333,7 @@ static void test_lists_have_an_end(void **state)
     config_finish(&c);
     append(text, sizeof(text), "  - {resource: a, listen: 'unix:/x'}\n");
     assert_int_equal(config_load(write_text(text, strlen(text)), &c, &why), ERR_INVALID);
-    assert_non_null(strstr(why.text, ":69: listeners[64]: expected at most 64 listeners"));
+    assert_non_null(strstr(why.text, ":69:5: listeners[64]: expected at most 64 listeners"));
 
     (void)snprintf(text, sizeof(text),
                    "state: /s\ncontrol_plane: {server: a, ca_file: b}\n"

@@ -97,32 +97,36 @@ void conf_path(const struct conf_node *n, char out[CONF_PATH_SIZE])
     }
 }
 
-static enum err fail_write(const struct conf_node *place, const struct conf_node *subject,
-                           struct err_text *error, const char *sentence)
+struct place {
+    uint32_t line, column;
+};
+
+static enum err fail_write(struct place at, const struct conf_node *subject, struct err_text *error,
+                           const char *format, va_list args)
 {
-    char path[CONF_PATH_SIZE];
+    char path[CONF_PATH_SIZE], sentence[sizeof(error->text)];
+    (void)vsnprintf(sentence, sizeof(sentence), format, args);
     conf_path(subject, path);
-    return err_set(error, ERR_INVALID, "%s:%u: %s%s%s", place->conf->name, place->line, path,
-                   path[0] == '\0' ? "" : ": ", sentence);
+    return err_set(error, ERR_INVALID, "%s:%u:%u: %s%s%s", subject->conf->name, at.line, at.column,
+                   path, path[0] == '\0' ? "" : ": ", sentence);
 }
 
 enum err conf_fail(const struct conf_node *n, struct err_text *error, const char *format, ...)
 {
-    char sentence[sizeof(error->text)];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(sentence, sizeof(sentence), format, args);
+    enum err e = fail_write((struct place){n->line, n->column}, n, error, format, args);
     va_end(args);
-    return fail_write(n, n, error, sentence);
+    return e;
 }
 
-enum err conf_fail_at(const struct conf_node *place, const struct conf_node *subject,
-                      struct err_text *error, const char *format, ...)
+enum err conf_fail_at_key(const struct conf_node *member, const struct conf_node *subject,
+                          struct err_text *error, const char *format, ...)
 {
-    char sentence[sizeof(error->text)];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(sentence, sizeof(sentence), format, args);
+    enum err e = fail_write((struct place){member->key_line, member->key_column}, subject, error,
+                            format, args);
     va_end(args);
-    return fail_write(place, subject, error, sentence);
+    return e;
 }

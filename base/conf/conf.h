@@ -1,8 +1,8 @@
 /* Configuration and policy documents: YAML (JSON is a subset) as an immutable tree that knows
  * the file, line and column of every node, so that each mistake is named where it was made.
  *
- * Every error reads `FILE:LINE: KEY.PATH: expected a port number between 1 and 65535, found "abc"`
- * and is ERR_INVALID unless said otherwise.
+ * Every error reads `FILE:LINE:COLUMN: KEY.PATH: expected a port number between 1 and 65535, found
+ * "abc"` and is ERR_INVALID unless said otherwise.
  *
  * What is left out of YAML, because it makes a document mean what a reviewer does not see:
  * anchors, aliases and tags, duplicate keys, several documents in a file, keys that are not plain
@@ -118,7 +118,11 @@ enum err conf_read_list(const struct conf_node *map, const char *key, const stru
 enum err conf_check_keys(const struct conf_node *n, const char *const *keys,
                          struct err_text *error) MUST_USE;
 
-/* For checks of the caller's own: writes "FILE:LINE: KEY.PATH: " and the sentence, returns
+/* The one of `names` (NULL ends them) that was probably meant by `text`, to be suggested; NULL:
+ * none is near. */
+const char *conf_nearest(const char *text, const char *const *names);
+
+/* For checks of the caller's own: writes "FILE:LINE:COLUMN: KEY.PATH: " and the sentence, returns
  * ERR_INVALID. */
 enum err conf_fail(const struct conf_node *n, struct err_text *error, const char *format, ...)
     PRINTF_LIKE(3, 4);

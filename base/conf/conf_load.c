@@ -23,7 +23,7 @@ struct load {
 
 static enum err load_fail(struct load *l, enum err code, const yaml_mark_t *at, const char *what)
 {
-    return err_set(l->error, code, "%s:%zu: %s", l->name, at->line + 1, what);
+    return err_set(l->error, code, "%s:%zu:%zu: %s", l->name, at->line + 1, at->column + 1, what);
 }
 
 /* YAML errors carry a mark, errors of the encoding only an offset. */
@@ -35,26 +35,30 @@ static enum err parser_fail(struct load *l)
     }
     const char *problem = p->problem == NULL ? "malformed YAML" : p->problem;
     if (p->error == YAML_READER_ERROR) {
-        size_t line = 1;
+        size_t line = 1, column = 1;
         for (size_t i = 0; i < p->problem_offset && i < l->text.size; i++) {
-            line += l->text.data[i] == '\n';
+            bool ends = l->text.data[i] == '\n';
+            line += ends;
+            column = ends ? 1 : column + ((l->text.data[i] & 0xc0) != 0x80);
         }
-        return err_set(l->error, ERR_INVALID, "%s:%zu: not UTF-8 text: %s", l->name, line, problem);
+        return err_set(l->error, ERR_INVALID, "%s:%zu:%zu: not UTF-8 text: %s", l->name, line,
+                       column, problem);
     }
     if (p->context != NULL) {
-        return err_set(l->error, ERR_INVALID, "%s:%zu: not valid YAML: %s, %s (line %zu)", l->name,
-                       p->problem_mark.line + 1, problem, p->context, p->context_mark.line + 1);
+        return err_set(l->error, ERR_INVALID, "%s:%zu:%zu: not valid YAML: %s, %s (line %zu)",
+                       l->name, p->problem_mark.line + 1, p->problem_mark.column + 1, problem,
+                       p->context, p->context_mark.line + 1);
     }
-    return err_set(l->error, ERR_INVALID, "%s:%zu: not valid YAML: %s", l->name,
-                   p->problem_mark.line + 1, problem);
+    return err_set(l->error, ERR_INVALID, "%s:%zu:%zu: not valid YAML: %s", l->name,
+                   p->problem_mark.line + 1, p->problem_mark.column + 1, problem);
 }
 
 static enum err node_add(struct load *l, const yaml_mark_t *at, enum conf_kind kind,
                          struct conf_node **out)
 {
     if (++l->nodes > CONF_NODES_MAX) {
-        return err_set(l->error, ERR_LIMIT, "%s:%zu: more than %d values in one document", l->name,
-                       at->line + 1, CONF_NODES_MAX);
+        return err_set(l->error, ERR_LIMIT, "%s:%zu:%zu: more than %d values in one document",
+                       l->name, at->line + 1, at->column + 1, CONF_NODES_MAX);
     }
     struct conf_node *n = arena_alloc(l->conf->arena, sizeof(*n));
     if (n == NULL) {
@@ -72,6 +76,8 @@ static enum err node_add(struct load *l, const yaml_mark_t *at, enum conf_kind k
         l->conf->root = n;
     } else {
         n->key = l->key;
+        n->key_line = l->key_line;
+        n->key_column = l->key_column;
         n->index = parent->count++;
         if (parent->last == NULL) {
             parent->first = n;
@@ -91,8 +97,8 @@ static enum err container_open(struct load *l, const yaml_mark_t *at, enum conf_
         return load_fail(l, ERR_INVALID, at, "a key must be plain text, not a list or map");
     }
     if (++l->depth > CONF_DEPTH_MAX) {
-        return err_set(l->error, ERR_LIMIT, "%s:%zu: nested deeper than %d levels", l->name,
-                       at->line + 1, CONF_DEPTH_MAX);
+        return err_set(l->error, ERR_LIMIT, "%s:%zu:%zu: nested deeper than %d levels", l->name,
+                       at->line + 1, at->column + 1, CONF_DEPTH_MAX);
     }
     struct conf_node *n;
     enum err e = node_add(l, at, kind, &n);
@@ -129,8 +135,8 @@ static enum err map_index(struct load *l, struct conf_node *map)
         const struct conf_node *first = map->sorted[i - 1];
         const struct conf_node *second = map->sorted[i];
         if (strcmp(first->key, second->key) == 0) {
-            return conf_fail(second, l->error, "this key was given already in line %u",
-                             first->line);
+            return conf_fail_at_key(second, second, l->error,
+                                    "this key was given already in line %u", first->key_line);
         }
     }
     return OK;
@@ -180,8 +186,8 @@ static bool text_has_hidden(struct bytes text)
 static enum err key_take(struct load *l, const yaml_mark_t *at, const char *text, size_t size)
 {
     if (size > CONF_KEY_MAX) {
-        return err_set(l->error, ERR_LIMIT, "%s:%zu: a key longer than %d bytes", l->name,
-                       at->line + 1, CONF_KEY_MAX);
+        return err_set(l->error, ERR_LIMIT, "%s:%zu:%zu: a key longer than %d bytes", l->name,
+                       at->line + 1, at->column + 1, CONF_KEY_MAX);
     }
     l->key = text;
     l->key_line = (uint32_t)at->line + 1;

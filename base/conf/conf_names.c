@@ -43,6 +43,16 @@ static const char *nearer(const char *name, const char *candidate, const char *c
     return candidate;
 }
 
+const char *conf_nearest(const char *text, const char *const *names)
+{
+    const char *meant = NULL;
+    size_t best = SIZE_MAX;
+    for (; *names != NULL; names++) {
+        meant = nearer(text, *names, meant, &best);
+    }
+    return meant;
+}
+
 enum err conf_check_keys(const struct conf_node *n, const char *const *keys, struct err_text *error)
 {
     if (n->kind != CONF_MAP) {
@@ -50,18 +60,17 @@ enum err conf_check_keys(const struct conf_node *n, const char *const *keys, str
                          keys[1] == NULL ? "" : " and others");
     }
     for (const struct conf_node *m = n->first; m != NULL; m = m->next) {
-        const char *meant = NULL;
-        size_t best = SIZE_MAX;
         bool known = false;
         for (const char *const *key = keys; *key != NULL && !known; key++) {
             known = strcmp(*key, m->key) == 0;
-            meant = nearer(m->key, *key, meant, &best);
         }
+        const char *meant = known ? NULL : conf_nearest(m->key, keys);
         if (!known && meant != NULL) {
-            return conf_fail_at(m, n, error, "unknown key `%s`; did you mean `%s`?", m->key, meant);
+            return conf_fail_at_key(m, n, error, "unknown key `%s`; did you mean `%s`?", m->key,
+                                    meant);
         }
         if (!known) {
-            return conf_fail_at(m, n, error, "unknown key `%.64s`", m->key);
+            return conf_fail_at_key(m, n, error, "unknown key `%.64s`", m->key);
         }
     }
     return OK;

@@ -68,8 +68,8 @@ enum err conf_require(const struct conf_node *map, const char *key, struct err_t
     }
     char path[CONF_PATH_SIZE];
     conf_path(map, path);
-    return err_set(error, ERR_INVALID, "%s:%u: %s%s%s: required, but missing", map->conf->name,
-                   map->line, path, path[0] == '\0' ? "" : ".", key);
+    return err_set(error, ERR_INVALID, "%s:%u:%u: %s%s%s: required, but missing", map->conf->name,
+                   map->line, map->column, path, path[0] == '\0' ? "" : ".", key);
 }
 
 enum err conf_as_string(const struct conf_node *n, const char **out, struct err_text *error)

@@ -196,67 +196,82 @@ static void expect_error(const char *kind, const char *text, const char *sentenc
 static void test_each_mistake_is_named_where_it_was_made(void **state)
 {
     (void)state;
-    expect_error("integer", "\nhere:\n  value: abc\n",
-                 "t.yaml:3: here.value: expected a port number between 1 and 65535, found \"abc\"");
+    expect_error(
+        "integer", "\nhere:\n  value: abc\n",
+        "t.yaml:3:10: here.value: expected a port number between 1 and 65535, found \"abc\"");
     expect_error(
         "integer", "here: {value: 65536}",
-        "t.yaml:1: here.value: expected a port number between 1 and 65535, found \"65536\"");
+        "t.yaml:1:15: here.value: expected a port number between 1 and 65535, found \"65536\"");
+    expect_error("integer", "here: {value: '80'}",
+                 "t.yaml:1:15: here.value: expected a port number between 1 and 65535, found "
+                 "\"80\" in quotes");
     expect_error(
-        "integer", "here: {value: '80'}",
-        "t.yaml:1: here.value: expected a port number between 1 and 65535, found \"80\" in quotes");
-    expect_error("integer", "here: {value: 080}",
-                 "t.yaml:1: here.value: expected a port number between 1 and 65535, found \"080\"");
+        "integer", "here: {value: 080}",
+        "t.yaml:1:15: here.value: expected a port number between 1 and 65535, found \"080\"");
     expect_error("integer", "here: {value: 99999999999999999999}",
-                 "t.yaml:1: here.value: expected a port number between 1 and 65535, found "
+                 "t.yaml:1:15: here.value: expected a port number between 1 and 65535, found "
                  "\"99999999999999999999\"");
-    expect_error("integer", "here:\n  value:\n",
-                 "t.yaml:2: here.value: expected a port number between 1 and 65535, found nothing");
+    expect_error(
+        "integer", "here:\n  value:\n",
+        "t.yaml:2:3: here.value: expected a port number between 1 and 65535, found nothing");
     expect_error("string", "here:\n  value: [a]\n",
-                 "t.yaml:2: here.value: expected a string, found a list");
+                 "t.yaml:2:3: here.value: expected a string, found a list");
     expect_error("string", "here:\n  value: ''\n",
-                 "t.yaml:2: here.value: expected a string, found an empty one");
-    expect_error("string", "here: [a]", "t.yaml:1: here: expected a map, found a list");
+                 "t.yaml:2:10: here.value: expected a string, found an empty one");
+    expect_error("string", "here: [a]", "t.yaml:1:1: here: expected a map, found a list");
     expect_error("bool", "here:\n  value: yes\n",
-                 "t.yaml:2: here.value: expected true or false, found \"yes\"");
+                 "t.yaml:2:10: here.value: expected true or false, found \"yes\"");
     expect_error("bool", "here:\n  value:\n    deeper: 1\n",
-                 "t.yaml:2: here.value: expected true or false, found a map");
+                 "t.yaml:2:3: here.value: expected true or false, found a map");
     expect_error("duration", "here: {value: 30}",
-                 "t.yaml:1: here.value: expected a duration between 1s and 1h, such as \"30s\", "
+                 "t.yaml:1:15: here.value: expected a duration between 1s and 1h, such as \"30s\", "
                  "\"5m\", \"2h\" or \"7d\", found \"30\"");
     expect_error("duration", "here: {value: 2h}",
-                 "t.yaml:1: here.value: expected a duration between 1s and 1h, such as \"30s\", "
+                 "t.yaml:1:15: here.value: expected a duration between 1s and 1h, such as \"30s\", "
                  "\"5m\", \"2h\" or \"7d\", found \"2h\"");
     expect_error("duration", "here: {value: 9223372036854775807d}",
-                 "t.yaml:1: here.value: expected a duration between 1s and 1h, such as \"30s\", "
+                 "t.yaml:1:15: here.value: expected a duration between 1s and 1h, such as \"30s\", "
                  "\"5m\", \"2h\" or \"7d\", found \"9223372036854775807d\"");
     expect_error("z", "here: {value: 64KB}",
-                 "t.yaml:1: here.value: expected a size in bytes between 4KiB and 1MiB, such as "
+                 "t.yaml:1:15: here.value: expected a size in bytes between 4KiB and 1MiB, such as "
                  "\"64KiB\", \"1MiB\" or \"2GiB\", found \"64KB\"");
     expect_error("choice", "here: {value: hots}",
-                 "t.yaml:1: here.value: expected one of \"process\", \"host\", \"fleet\", found "
+                 "t.yaml:1:15: here.value: expected one of \"process\", \"host\", \"fleet\", found "
                  "\"hots\"; did you mean \"host\"?");
-    expect_error(
-        "choice", "here: {value: disk}",
-        "t.yaml:1: here.value: expected one of \"process\", \"host\", \"fleet\", found \"disk\"");
-    expect_error("map", "here: {value: 1}", "t.yaml:1: here.value: expected a map, found \"1\"");
-    expect_error("list", "here: {value: 1}", "t.yaml:1: here.value: expected a list, found \"1\"");
-    expect_error("require", "\nhere:\n  a: 1\n", "t.yaml:2: here.value: required, but missing");
-    expect_error("require", "here: ~", "t.yaml:1: here: expected a map, found nothing");
+    expect_error("choice", "here: {value: disk}",
+                 "t.yaml:1:15: here.value: expected one of \"process\", \"host\", \"fleet\", found "
+                 "\"disk\"");
+    expect_error("map", "here: {value: 1}", "t.yaml:1:15: here.value: expected a map, found \"1\"");
+    expect_error("list", "here: {value: 1}",
+                 "t.yaml:1:15: here.value: expected a list, found \"1\"");
+    expect_error("require", "\nhere:\n  a: 1\n", "t.yaml:2:1: here.value: required, but missing");
+    expect_error("require", "here: ~", "t.yaml:1:1: here: expected a map, found nothing");
     expect_error("keys", "here:\n  port: 1\n  adress: x\n",
-                 "t.yaml:3: here: unknown key `adress`; did you mean `address`?");
-    expect_error("keys", "here:\n  colour: x\n", "t.yaml:2: here: unknown key `colour`");
+                 "t.yaml:3:3: here: unknown key `adress`; did you mean `address`?");
+    expect_error("keys", "here:\n  colour: x\n", "t.yaml:2:3: here: unknown key `colour`");
     expect_error("keys", "here: 5",
-                 "t.yaml:1: here: expected a map with the key `address` and others");
+                 "t.yaml:1:7: here: expected a map with the key `address` and others");
+}
+
+static void test_a_near_name_is_suggested_and_a_far_one_not(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"SELECT", "INSERT", "DELETE", NULL};
+    assert_string_equal(conf_nearest("SELEKT", names), "SELECT");
+    assert_string_equal(conf_nearest("DELET", names), "DELETE");
+    assert_null(conf_nearest("colour", names));
+    assert_null(conf_nearest("", names));
+    assert_null(conf_nearest("x", (const char *const[]){NULL}));
 }
 
 static void test_what_was_found_is_printed_safely(void **state)
 {
     (void)state;
     expect_error("bool", "here: {value: \"a\\tb\\n[31m\"}",
-                 "t.yaml:1: here.value: expected true or false, found \"a?b?[31m\"");
+                 "t.yaml:1:15: here.value: expected true or false, found \"a?b?[31m\"");
     /* Cut between characters, not in one. */
     expect_error("bool", "here: {value: \"ééééééééééééééééééééééééééééééééééééé\"}",
-                 "t.yaml:1: here.value: expected true or false, found "
+                 "t.yaml:1:15: here.value: expected true or false, found "
                  "\"ééééééééééééééééééééééééééé...\"");
 }
 
@@ -282,9 +297,9 @@ static void test_an_error_of_the_root_has_no_path(void **state)
     struct conf *c = load("a: 1\n");
     struct err_text error = {0};
     assert_int_equal(conf_require(conf_root(c), "version", &error), ERR_INVALID);
-    assert_string_equal(error.text, "t.yaml:1: version: required, but missing");
+    assert_string_equal(error.text, "t.yaml:1:1: version: required, but missing");
     assert_int_equal(conf_fail(conf_root(c), &error, "no %s", "good"), ERR_INVALID);
-    assert_string_equal(error.text, "t.yaml:1: no good");
+    assert_string_equal(error.text, "t.yaml:1:1: no good");
     conf_destroy(c);
 }
 
@@ -295,30 +310,33 @@ static void test_documents_that_hide_something_are_refused(void **state)
         const char *text, *sentence;
         enum err code;
     } cases[] = {
-        {"a: 1\nb: 2\na: 3\n", "t.yaml:3: a: this key was given already in line 1", ERR_INVALID},
-        {"x:\n  a: 1\n  a: 3\n", "t.yaml:3: x.a: this key was given already in line 2",
+        {"a: 1\nb: 2\na: 3\n", "t.yaml:3:1: a: this key was given already in line 1", ERR_INVALID},
+        {"x:\n  a: 1\n  a: 3\n", "t.yaml:3:3: x.a: this key was given already in line 2",
          ERR_INVALID},
-        {"a: &x 1\n", "t.yaml:1: anchors and tags (`&`, `!`) are not allowed here", ERR_INVALID},
-        {"a: &x [1]\n", "t.yaml:1: anchors and tags (`&`, `!`) are not allowed here", ERR_INVALID},
-        {"a: &x {b: 1}\n", "t.yaml:1: anchors and tags (`&`, `!`) are not allowed here",
+        {"a: &x 1\n", "t.yaml:1:4: anchors and tags (`&`, `!`) are not allowed here", ERR_INVALID},
+        {"a: &x [1]\n", "t.yaml:1:4: anchors and tags (`&`, `!`) are not allowed here",
          ERR_INVALID},
-        {"\na: *x\n", "t.yaml:2: aliases (`*name`) are not allowed here", ERR_INVALID},
-        {"a: !!str 1\n", "t.yaml:1: anchors and tags (`&`, `!`) are not allowed here", ERR_INVALID},
-        {"a\n---\nb\n", "t.yaml:2: a second document (`---`) in one file", ERR_INVALID},
-        {"? [a]\n: 1\n", "t.yaml:1: a key must be plain text, not a list or map", ERR_INVALID},
-        {"a: \"x\\0y\"\n", "t.yaml:1: control or invisible characters in a string", ERR_INVALID},
-        {"a: \"\\e[2J\"\n", "t.yaml:1: control or invisible characters in a string", ERR_INVALID},
-        {"a: \"\\u2028\"\n", "t.yaml:1: control or invisible characters in a string", ERR_INVALID},
-        {"a: user\u202e txt\n", "t.yaml:1: control or invisible characters in a string",
+        {"a: &x {b: 1}\n", "t.yaml:1:4: anchors and tags (`&`, `!`) are not allowed here",
+         ERR_INVALID},
+        {"\na: *x\n", "t.yaml:2:4: aliases (`*name`) are not allowed here", ERR_INVALID},
+        {"a: !!str 1\n", "t.yaml:1:4: anchors and tags (`&`, `!`) are not allowed here",
+         ERR_INVALID},
+        {"a\n---\nb\n", "t.yaml:2:1: a second document (`---`) in one file", ERR_INVALID},
+        {"? [a]\n: 1\n", "t.yaml:1:3: a key must be plain text, not a list or map", ERR_INVALID},
+        {"a: \"x\\0y\"\n", "t.yaml:1:4: control or invisible characters in a string", ERR_INVALID},
+        {"a: \"\\e[2J\"\n", "t.yaml:1:4: control or invisible characters in a string", ERR_INVALID},
+        {"a: \"\\u2028\"\n", "t.yaml:1:4: control or invisible characters in a string",
+         ERR_INVALID},
+        {"a: user\u202e txt\n", "t.yaml:1:4: control or invisible characters in a string",
          ERR_INVALID},
         {"a: 1\n b: 2\n",
-         "t.yaml:2: not valid YAML: mapping values are not allowed in this context", ERR_INVALID},
+         "t.yaml:2:3: not valid YAML: mapping values are not allowed in this context", ERR_INVALID},
         {"a: [1, 2\n",
-         "t.yaml:2: not valid YAML: did not find expected ',' or ']', while parsing a flow "
+         "t.yaml:2:1: not valid YAML: did not find expected ',' or ']', while parsing a flow "
          "sequence "
          "(line 1)",
          ERR_INVALID},
-        {"a: 1\nb: \xff\n", "t.yaml:2: not UTF-8 text: invalid leading UTF-8 octet", ERR_INVALID},
+        {"a: 1\nb: \xff\n", "t.yaml:2:4: not UTF-8 text: invalid leading UTF-8 octet", ERR_INVALID},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         expect_refused(bytes_of_string(cases[i].text), cases[i].code, cases[i].sentence);
@@ -333,14 +351,14 @@ static void test_the_caps_hold(void **state)
     expect_refused(bytes_of(text, CONF_SIZE_MAX + 1), ERR_LIMIT,
                    "t.yaml: larger than 4194304 bytes");
     memset(text, '[', 33);
-    expect_refused(bytes_of(text, 33), ERR_LIMIT, "t.yaml:1: nested deeper than 32 levels");
+    expect_refused(bytes_of(text, 33), ERR_LIMIT, "t.yaml:1:33: nested deeper than 32 levels");
     memset(text + 32, ']', 32);
     struct conf *c = NULL;
     assert_int_equal(conf_load_text("t.yaml", bytes_of(text, 64), &c, NULL), OK);
     conf_destroy(c);
     memset(text, 'k', 161);
     text[161] = ':';
-    expect_refused(bytes_of(text, 164), ERR_LIMIT, "t.yaml:1: a key longer than 160 bytes");
+    expect_refused(bytes_of(text, 164), ERR_LIMIT, "t.yaml:1:1: a key longer than 160 bytes");
     /* A million small values. */
     text[0] = '[';
     for (size_t i = 1; i < 2000001; i += 2) {
@@ -349,10 +367,10 @@ static void test_the_caps_hold(void **state)
     }
     text[2000001] = ']';
     expect_refused(bytes_of(text, 2000002), ERR_LIMIT,
-                   "t.yaml:1: more than 500000 values in one document");
+                   "t.yaml:1:1000000: more than 500000 values in one document");
     /* A hundred thousand levels must not recurse anywhere. */
     memset(text, '[', 100000);
-    expect_refused(bytes_of(text, 100000), ERR_LIMIT, "t.yaml:1: nested deeper than 32 levels");
+    expect_refused(bytes_of(text, 100000), ERR_LIMIT, "t.yaml:1:33: nested deeper than 32 levels");
 }
 
 static void expect_json(const char *text, const char *json)
@@ -402,7 +420,7 @@ static void test_a_file_is_loaded_and_its_absence_told(void **state)
     assert_int_equal(conf_read_integer(conf_root(c), "port", "a port", 1, 2, &port, &error),
                      ERR_INVALID);
     (void)snprintf(wanted, sizeof(wanted),
-                   "%s:1: port: expected a port between 1 and 2, found \"x\"", path);
+                   "%s:1:7: port: expected a port between 1 and 2, found \"x\"", path);
     assert_string_equal(error.text, wanted);
     conf_destroy(c);
     c = NULL;
@@ -430,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_values_are_read_by_type),
         cmocka_unit_test(test_a_missing_key_keeps_the_default),
         cmocka_unit_test(test_each_mistake_is_named_where_it_was_made),
+        cmocka_unit_test(test_a_near_name_is_suggested_and_a_far_one_not),
         cmocka_unit_test(test_what_was_found_is_printed_safely),
         cmocka_unit_test(test_a_long_path_is_cut_at_its_front),
         cmocka_unit_test(test_an_error_of_the_root_has_no_path),

@@ -29,7 +29,7 @@ grep -q '^# 2 cases, 1 failed$' "$scratch/out" || fail "count"
 printf 'version: 1\nrules:\n  - {name: a, effect: alow}\n' >"$scratch/bad.yaml"
 code=0; "$chaperone" policy check "$scratch/bad.yaml" >"$scratch/out" 2>&1 || code=$?
 [ "$code" = 1 ] || fail "a bad policy has the exit code $code"
-grep -q 'bad.yaml:3.*rules\[0\].effect: .*did you mean "allow"' "$scratch/out" || fail "suggestion"
+grep -q 'bad.yaml:3:23.*rules\[0\].effect: .*did you mean "allow"' "$scratch/out" || fail "suggestion"
 
 printf 'version: 1\nrules:\n  - {name: a, effect: hold}\n' >"$scratch/bad.yaml"
 code=0; "$chaperone" policy check "$scratch/bad.yaml" >"$scratch/out" 2>&1 || code=$?
