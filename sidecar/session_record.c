@@ -154,7 +154,8 @@ static void ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
     *out = (struct policy_verdict){.effect = POLICY_DENY, .rule = "default"};
     if (s->shared->policy == NULL) {
         out->message = "there is no policy yet";
-    } else if (!question_ask(s->shared->scratch, s->opened, intent, &request)) {
+    } else if (!question_ask(s->shared->scratch, s->opened, intent,
+                             clock_wall(s->shared->clock) / 1000000000, &request)) {
         out->message = "out of memory";
     } else {
         policy_evaluate(s->shared->policy, &request, out);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "sidecar/operation/question.h"
 #include "sidecar/operation/statements.h"
 
@@ -136,9 +137,10 @@ static enum err decide(struct decision *d, const struct policy *policy,
     Chaperone__V1__SessionOpened opened = CHAPERONE__V1__SESSION_OPENED__INIT;
     Chaperone__V1__Intent intent = CHAPERONE__V1__INTENT__INIT;
     struct policy_request request;
+    const struct clock clock = clock_system();
     if (!describe_session(d->arena, as, resource, &opened) ||
         !statements_describe(d->arena, d->analysis, &intent) ||
-        !question_ask(d->arena, &opened, &intent, &request)) {
+        !question_ask(d->arena, &opened, &intent, clock_wall(&clock) / 1000000000, &request)) {
         return ERR_NO_MEMORY;
     }
     policy_evaluate(policy, &request, &d->verdict);

@@ -9,7 +9,11 @@ static bool fill_objects(struct arena *arena, const Chaperone__V1__Intent *inten
     }
     for (size_t i = 0; i < intent->n_objects; i++) {
         const Chaperone__V1__Object *o = intent->objects[i];
-        objects[i] = (struct policy_object){.kind = o->kind, .name = o->name, .access = o->access};
+        objects[i] = (struct policy_object){.kind = o->kind,
+                                            .name = o->name,
+                                            .access = o->access,
+                                            .columns = (const char *const *)o->columns,
+                                            .column_count = o->n_columns};
     }
     request->objects = objects;
     request->object_count = intent->n_objects;
@@ -31,8 +35,25 @@ static bool fill_behalf(struct arena *arena, const Chaperone__V1__SessionOpened 
     return true;
 }
 
+static bool fill_claims(struct arena *arena, const Chaperone__V1__Identity *identity,
+                        struct policy_request *request)
+{
+    struct policy_claim *claims = arena_alloc(arena, (identity->n_claims + 1) * sizeof(*claims));
+    if (claims == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < identity->n_claims; i++) {
+        claims[i] = (struct policy_claim){.path = identity->claims[i]->path,
+                                          .value = identity->claims[i]->value};
+    }
+    request->claims = claims;
+    request->claim_count = identity->n_claims;
+    return true;
+}
+
 bool question_ask(struct arena *arena, const Chaperone__V1__SessionOpened *opened,
-                  const Chaperone__V1__Intent *intent, struct policy_request *out)
+                  const Chaperone__V1__Intent *intent, int64_t now_unix_s,
+                  struct policy_request *out)
 {
     struct policy_request request = {
         .subject = opened->identity->subject,
@@ -42,8 +63,13 @@ bool question_ask(struct arena *arena, const Chaperone__V1__SessionOpened *opene
         .protocol = opened->protocol,
         .commands = (const char *const *)intent->commands,
         .command_count = intent->n_commands,
+        .accesses = (const char *const *)intent->accesses,
+        .access_count = intent->n_accesses,
+        .without_where = intent->without_where,
+        .now_unix_s = now_unix_s,
     };
-    if (!fill_objects(arena, intent, &request) || !fill_behalf(arena, opened, &request)) {
+    if (!fill_claims(arena, opened->identity, &request) || !fill_objects(arena, intent, &request) ||
+        !fill_behalf(arena, opened, &request)) {
         return false;
     }
     *out = request;

@@ -6,8 +6,10 @@
 #include "base/arena.h"
 #include "policies/policy.h"
 
-/* `opened` has an identity. The request borrows from all of its arguments. False: no memory. */
+/* `opened` has an identity. The request borrows from all of its arguments. `now_unix_s` is for time
+ * windows. False: no memory. */
 bool question_ask(struct arena *arena, const Chaperone__V1__SessionOpened *opened,
-                  const Chaperone__V1__Intent *intent, struct policy_request *out) MUST_USE;
+                  const Chaperone__V1__Intent *intent, int64_t now_unix_s,
+                  struct policy_request *out) MUST_USE;
 
 #endif

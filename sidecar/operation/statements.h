@@ -6,7 +6,8 @@
 #include "base/arena.h"
 #include "sidecar/sql/sql.h"
 
-/* Fills commands and objects; they borrow from the analysis and the arena. False: no memory. */
+/* Fills commands, objects (with their columns), accesses and without_where; they borrow from the
+ * analysis and the arena. False: no memory. */
 bool statements_describe(struct arena *arena, const struct sql_analysis *analysis,
                          Chaperone__V1__Intent *intent) MUST_USE;
 
