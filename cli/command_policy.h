@@ -8,4 +8,10 @@
 bool command_policy_read_revision(const struct invocation *i, const char *text, uint64_t *out,
                                   int *out_code);
 
+struct policy;
+
+/* Compiles a policy's file. EXIT_YES and `*out` (owned), or the exit code after the reason was
+ * printed. */
+int command_policy_load_file(const struct invocation *i, const char *path, struct policy **out);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "api/policy.pb-c.h"
 #include "base/conf/conf.h"
+#include "cli/command_policy.h"
 #include "cli/commands.h"
 #include "cli/output/json.h"
 #include "cli/output/text.h"
@@ -21,7 +22,7 @@ const struct option_spec command_policy_explain_options[] = {
 /* --- the policy --------------------------------------------------------------------------------
  */
 
-static int load_file(const struct invocation *i, const char *path, struct policy **out)
+int command_policy_load_file(const struct invocation *i, const char *path, struct policy **out)
 {
     struct conf *c = NULL;
     struct err_text error = {0};
@@ -166,7 +167,7 @@ int command_policy_explain(struct invocation *i)
     if (decision_parse_identity("--as", as_text, &as, &error) != OK) {
         return command_misuse(i, &error);
     }
-    int code = file == NULL ? load_newest(i, &policy) : load_file(i, file, &policy);
+    int code = file == NULL ? load_newest(i, &policy) : command_policy_load_file(i, file, &policy);
     code = code == EXIT_YES ? explain(i, policy, &as) : code;
     policy_destroy(policy);
     return code;

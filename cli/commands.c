@@ -24,6 +24,14 @@ static const char run_details[] =
     "when\n"
     "the sidecar cannot be started.";
 
+static const char replay_details[] =
+    "Decides each recorded statement again, by FILE, as of the time it was run and for whom it "
+    "was\n"
+    "run, and shows where that differs from what was decided: grouped by statement, with its\n"
+    "constants replaced, and identity. Changes are no error. What masking would add is not "
+    "replayed:"
+    "\nit depends on the target's catalog.";
+
 #define EXAMPLES(...)                                                                              \
     (const char *const[])                                                                          \
     {                                                                                              \
@@ -170,6 +178,19 @@ const struct command commands[] = {
         .arguments_max = 1,
         .connects = true,
         .run = command_policy_push,
+    },
+    {
+        .name = "policy replay",
+        .arguments = "FILE",
+        .summary = "Say what a policy would have decided on recorded operations",
+        .details = replay_details,
+        .examples = EXAMPLES("chaperone policy replay new.yaml --since 7d",
+                             "chaperone policy replay new.yaml --resource shop --json"),
+        .options = command_policy_replay_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_policy_replay,
     },
     {
         .name = "policy list",
