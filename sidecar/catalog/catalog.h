@@ -24,10 +24,13 @@ enum {
 
 struct catalog_column {
     const char *name;
-    int16_t number;        /* attnum */
-    uint32_t type;         /* oid; of a domain: of its base type */
-    const char *type_name; /* as format_type without modifiers: "text", "character varying" */
-    bool is_generated;     /* computed from other columns of its row */
+    int16_t number; /* attnum */
+    uint32_t type;  /* oid; of a domain: of its base type */
+    /* As format_type without modifiers: "text", "character varying", "integer[]". Whatever the
+     * search path: those that are not PostgreSQL's own always with their schema, each quoted where
+     * it has to be: "public.mood", "\"Odd one\".mood[]". */
+    const char *type_name;
+    bool is_generated; /* computed from other columns of its row */
 };
 
 enum catalog_kind {
@@ -42,14 +45,17 @@ struct catalog_relation {
     uint32_t oid;
     const char *schema, *name;
     enum catalog_kind kind;
-    bool is_system;    /* of pg_catalog or information_schema */
+    bool is_system;    /* of pg_catalog or information_schema and PostgreSQL's own there (what an
+                          extension adds is not), or a TOAST table */
     bool is_temporary; /* of this session; those of others are not in the snapshot */
     bool has_rules;    /* beside a view's own: a statement on it may do anything */
     const struct catalog_column *columns; /* by number; without dropped ones; system columns (ctid,
                                              xmin, ...) are not listed */
     size_t column_count;
-    /* The SELECT of a view or materialized view, every name in it qualified; NULL: none, or
-     * withheld by the server. */
+    /* The SELECT of a view or materialized view. The names in it mean what they mean to a statement
+     * of the session (catalog_relation_find and the like say what): the server leaves bare only
+     * those names that the session's search path leads to. NULL: none, or withheld by the server.
+     */
     const char *definition;
     /* What it inherits from or is a partition of. */
     const uint32_t *parents;
@@ -108,7 +114,8 @@ void catalog_loader_destroy(struct catalog_loader *l);       /* takes NULL */
 enum err catalog_loader_row(struct catalog_loader *l, enum catalog_query q,
                             const struct bytes *values, size_t count) MUST_USE;
 /* Takes the loader's content; one reference is the caller's. ERR_INVALID: rows that contradict
- * each other. The loader is to be destroyed afterwards. */
+ * each other. ERR_UNAVAILABLE: rows of one query contradict those of another, as when the catalog
+ * changed between the two: load again. The loader is to be destroyed afterwards. */
 enum err catalog_loader_finish(struct catalog_loader *l, struct catalog **out) MUST_USE;
 
 #endif

@@ -1,0 +1,230 @@
+#include "sidecar/catalog/catalog.h"
+
+#include <stdlib.h>
+
+#include "sidecar/catalog/catalog_internal.h"
+
+void catalog_ref(struct catalog *c)
+{
+    c->references++;
+}
+
+void catalog_unref(struct catalog *c)
+{
+    if (c != NULL && --c->references == 0) {
+        arena_destroy(c->arena);
+        free(c);
+    }
+}
+
+uint64_t catalog_generation(const struct catalog *c)
+{
+    return c->generation;
+}
+
+bool catalog_is_current(const struct catalog *c, struct bytes fingerprint)
+{
+    return bytes_equal(c->fingerprint, fingerprint);
+}
+
+size_t catalog_relation_count(const struct catalog *c)
+{
+    return c->relation_count;
+}
+
+const struct catalog_relation *catalog_relation_at(const struct catalog *c, size_t i)
+{
+    return &c->relations[i].relation;
+}
+
+struct catalog_entry *catalog_entry_by_oid(const struct catalog *c, uint32_t oid)
+{
+    size_t low = 0, high = c->relation_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        uint32_t found = c->relations[middle].relation.oid;
+        if (found == oid) {
+            return &c->relations[middle];
+        }
+        if (found < oid) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return NULL;
+}
+
+const struct catalog_relation *catalog_relation_by_oid(const struct catalog *c, uint32_t oid)
+{
+    const struct catalog_entry *entry = catalog_entry_by_oid(c, oid);
+    return entry == NULL ? NULL : &entry->relation;
+}
+
+/* ---- orders -------------------------------------------------------------------------------- */
+
+int catalog_compare_path(const struct catalog_entry *a, const struct catalog_entry *b)
+{
+    int order = strcmp(a->relation.name, b->relation.name);
+    return order != 0 ? order : (a->position > b->position) - (a->position < b->position);
+}
+
+int catalog_compare_schema(const struct catalog_entry *a, const struct catalog_entry *b)
+{
+    int order = strcmp(a->relation.schema, b->relation.schema);
+    return order != 0 ? order : strcmp(a->relation.name, b->relation.name);
+}
+
+int catalog_compare_name(const struct catalog_name *a, const struct catalog_name *b)
+{
+    if (a->kind != b->kind) {
+        return a->kind < b->kind ? -1 : 1;
+    }
+    int order = strcmp(a->name, b->name);
+    return order != 0 ? order : (a->position > b->position) - (a->position < b->position);
+}
+
+/* ---- finding ------------------------------------------------------------------------------- */
+
+typedef int compare_fn(const struct catalog_entry *a, const struct catalog_entry *b);
+
+/* The first entry, in this order, that is not before `wanted`; NULL: there is none. */
+static const struct catalog_entry *entry_at_or_after(const struct catalog *c, const uint32_t *order,
+                                                     compare_fn *compare,
+                                                     const struct catalog_entry *wanted)
+{
+    size_t low = 0, high = c->relation_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare(&c->relations[order[middle]], wanted) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low == c->relation_count ? NULL : &c->relations[order[low]];
+}
+
+/* By its bare name, not before this position of the search path. */
+static const struct catalog_entry *entry_in_path(const struct catalog *c, const char *name,
+                                                 uint32_t position)
+{
+    const struct catalog_entry wanted = {.relation = {.name = name}, .position = position};
+    const struct catalog_entry *found =
+        entry_at_or_after(c, c->by_path, catalog_compare_path, &wanted);
+    bool is_it = found != NULL && found->position != CATALOG_NOT_IN_PATH &&
+                 strcmp(found->relation.name, name) == 0;
+    return is_it ? found : NULL;
+}
+
+const struct catalog_relation *catalog_relation_find(const struct catalog *c, const char *schema,
+                                                     const char *name)
+{
+    if (schema == NULL || schema[0] == '\0') {
+        const struct catalog_entry *found = entry_in_path(c, name, 0);
+        return found == NULL ? NULL : &found->relation;
+    }
+    if (strcmp(schema, "pg_temp") == 0) {
+        if (c->temporary == NULL) {
+            return NULL;
+        }
+        schema = c->temporary;
+    }
+    const struct catalog_entry wanted = {.relation = {.schema = schema, .name = name}};
+    const struct catalog_entry *found =
+        entry_at_or_after(c, c->by_schema, catalog_compare_schema, &wanted);
+    bool is_it = found != NULL && catalog_compare_schema(found, &wanted) == 0;
+    return is_it ? &found->relation : NULL;
+}
+
+const struct catalog_column *catalog_column_find(const struct catalog_relation *r, const char *name)
+{
+    for (size_t i = 0; i < r->column_count; i++) {
+        if (strcmp(r->columns[i].name, name) == 0) {
+            return &r->columns[i];
+        }
+    }
+    return NULL;
+}
+
+uint32_t catalog_position_of(const struct catalog *c, const char *schema)
+{
+    size_t low = 0, high = c->path_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(c->path[middle].name, schema);
+        if (order == 0) {
+            return c->path[middle].position;
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return CATALOG_NOT_IN_PATH;
+}
+
+/* ---- what is PostgreSQL's own -------------------------------------------------------------- */
+
+/* The first foreign thing of this name that the search path leads to, from this position on;
+ * CATALOG_NOT_IN_PATH: none. */
+static uint32_t foreign_position(const struct catalog *c, enum catalog_name_kind kind,
+                                 const char *name, uint32_t from)
+{
+    const struct catalog_name wanted = {.kind = kind, .name = name, .position = from};
+    size_t low = 0, high = c->name_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (catalog_compare_name(&c->names[middle], &wanted) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    bool is_it =
+        low < c->name_count && c->names[low].kind == kind && strcmp(c->names[low].name, name) == 0;
+    return is_it ? c->names[low].position : CATALOG_NOT_IN_PATH;
+}
+
+static bool is_builtin(const struct catalog *c, enum catalog_name_kind kind, const char *schema,
+                       const char *name)
+{
+    if (schema == NULL || schema[0] == '\0') {
+        return foreign_position(c, kind, name, 0) == CATALOG_NOT_IN_PATH;
+    }
+    return strcmp(schema, "pg_catalog") == 0 &&
+           foreign_position(c, kind, name, c->system_position) != c->system_position;
+}
+
+bool catalog_function_is_builtin(const struct catalog *c, const char *schema, const char *name)
+{
+    return is_builtin(c, CATALOG_FUNCTION, schema, name);
+}
+
+bool catalog_operator_is_builtin(const struct catalog *c, const char *schema, const char *name)
+{
+    return is_builtin(c, CATALOG_OPERATOR, schema, name);
+}
+
+/* Whether a bare type name leads to the row type of a relation that is not PostgreSQL's own. */
+static bool is_row_type(const struct catalog *c, const char *name)
+{
+    const struct catalog_entry *found = entry_in_path(c, name, 0);
+    while (found != NULL && !found->has_type && found->position + 1 != CATALOG_NOT_IN_PATH) {
+        found = entry_in_path(c, name, found->position + 1);
+    }
+    return found != NULL && found->has_type && !found->relation.is_system;
+}
+
+bool catalog_type_is_builtin(const struct catalog *c, const char *schema, const char *name)
+{
+    if (!is_builtin(c, CATALOG_TYPE, schema, name)) {
+        return false;
+    }
+    if (schema == NULL || schema[0] == '\0') {
+        return !is_row_type(c, name);
+    }
+    const struct catalog_relation *r = catalog_relation_find(c, schema, name);
+    return r == NULL || r->is_system;
+}
