@@ -1,5 +1,6 @@
-/* The inside of a session, shared by its three files: session.c (the way of the bytes),
- * session_link.c (what a protocol may ask for), session_record.c (what is written down). */
+/* The inside of a session, shared by its files: session.c (the way of the bytes),
+ * session_link.c (what a protocol may ask for), session_record.c (what is written down),
+ * session_masks.c (what is masked). */
 #ifndef CHAPERONE_SIDECAR_SESSION_INTERNAL_H
 #define CHAPERONE_SIDECAR_SESSION_INTERNAL_H
 
@@ -7,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/uuid.h"
+#include "policies/policy.h"
 #include "sidecar/audit/recorder.h"
 #include "sidecar/control/control.h"
 #include "sidecar/peer.h"
@@ -59,6 +61,14 @@ struct session {
     char database[SESSION_NAME_MAX], user[SESSION_NAME_MAX], application_name[SESSION_NAME_MAX];
     struct peer process;
 
+    /* What is masked, as last asked: of which policy and in which minute (rules have time windows).
+     */
+    struct protocol_masks masks;
+    const struct policy_mask *mask_items[POLICY_MASKS_MAX];
+    const struct policy *masks_of;
+    uint64_t masks_revision;
+    int64_t masks_minute;
+
     uint64_t operations, bytes_from_agent, bytes_to_agent;
     int64_t started_ns;
     bool granted; /* counted as opened */
@@ -97,5 +107,8 @@ void session_record_closed(struct session *s);
 bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
                            struct protocol_verdict *verdict, enum durability *out_level);
 bool session_record_outcome(struct session *s, Chaperone__V1__Outcome *outcome);
+
+/* session_masks.c */
+const struct protocol_masks *session_masks(struct session *s);
 
 #endif

@@ -409,6 +409,11 @@ static bool link_decide(struct protocol_link *link, Chaperone__V1__Intent *inten
     return recorded && verdict->allowed;
 }
 
+static const struct protocol_masks *link_masks(struct protocol_link *link)
+{
+    return session_masks(session_of(link));
+}
+
 static bool link_outcome(struct protocol_link *link, Chaperone__V1__Outcome *outcome)
 {
     struct session *s = session_of(link);
@@ -478,6 +483,7 @@ const struct protocol_link_ops session_link_ops = {
     .start_tls = link_start_tls,
     .end_point_hash = link_end_point_hash,
     .decide = link_decide,
+    .masks = link_masks,
     .outcome = link_outcome,
     .opened = link_opened,
     .publish_key = link_publish_key,

@@ -162,6 +162,33 @@ static void ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
     }
 }
 
+/* What the policy wants left out of the record. */
+static void leave_out(Chaperone__V1__Intent *intent, enum policy_record record,
+                      struct protocol_verdict *verdict)
+{
+    verdict->without_results = record != POLICY_RECORD_FULL;
+    if (record == POLICY_RECORD_FULL) {
+        return;
+    }
+    intent->record = (char *)(record == POLICY_RECORD_NO_RESULTS ? "no_results" : "no_values");
+    for (size_t i = 0; record == POLICY_RECORD_NO_VALUES && i < intent->n_parameters; i++) {
+        Chaperone__V1__Parameter *parameter = intent->parameters[i];
+        parameter->truncated = parameter->truncated || parameter->value.len > 0;
+        parameter->value.len = 0;
+    }
+}
+
+static void add_shadow(Chaperone__V1__Intent *intent, const struct policy_verdict *policy)
+{
+    if (policy->shadow_rule != NULL) {
+        intent->shadow_rule = (char *)policy->shadow_rule;
+        intent->shadow_verdict =
+            policy->shadow_effect == POLICY_ALLOW  ? CHAPERONE__V1__VERDICT__ALLOW
+            : policy->shadow_effect == POLICY_HOLD ? CHAPERONE__V1__VERDICT__HOLD
+                                                   : CHAPERONE__V1__VERDICT__DENY;
+    }
+}
+
 bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
                            struct protocol_verdict *verdict, enum durability *out_level)
 {
@@ -177,6 +204,11 @@ bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
     *out_level = allowed ? (enum durability)policy.durability : DURABILITY_PROCESS;
     *verdict = (struct protocol_verdict){
         .allowed = allowed, .rule = policy.rule, .message = policy.message};
+    if (allowed) {
+        verdict->max_rows = policy.max_rows;
+        leave_out(intent, policy.record, verdict);
+    }
+    add_shadow(intent, &policy);
     Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
     intent->operation = s->operations + 1;
     intent->verdict = allowed ? CHAPERONE__V1__VERDICT__ALLOW : CHAPERONE__V1__VERDICT__DENY;

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/crypto/crypto.h"
+#include "sidecar/catalog/catalog_shelf.h"
 #include "sidecar/files.h"
 #include "sidecar/sidecar_internal.h"
 #include "sidecar/sql/sql.h"
@@ -289,13 +290,14 @@ static enum err create_shared(struct sidecar *s)
         .metrics = &s->metrics,
         .scratch = arena_create(SCRATCH_BLOCK, SCRATCH_CAP),
         .protocol = {.sql = s->sql,
+                     .catalogs = catalog_shelf_create(),
                      .version = sidecar_version,
                      .scratch = arena_create(SCRATCH_BLOCK, SCRATCH_CAP)},
         .on_empty = on_empty,
         .context = s,
     };
     if (s->sql == NULL || s->shared->directory == NULL || s->shared->scratch == NULL ||
-        s->shared->protocol.scratch == NULL) {
+        s->shared->protocol.scratch == NULL || s->shared->protocol.catalogs == NULL) {
         return ERR_NO_MEMORY;
     }
     sidecar_apply(s);
@@ -395,6 +397,7 @@ void sidecar_destroy(struct sidecar *s)
         directory_destroy(s->shared->directory);
         arena_destroy(s->shared->scratch);
         arena_destroy(s->shared->protocol.scratch);
+        catalog_shelf_destroy(s->shared->protocol.catalogs);
     }
     sql_cache_destroy(s->sql);
     loop_destroy(s->loop);

@@ -51,6 +51,17 @@ struct protocol_verdict {
     bool without_results;     /* of the answer only digest and counts are recorded */
 };
 
+struct policy_mask;
+
+/* The masks that hold for a session. Valid during the call of the protocol in which it was asked.
+ */
+struct protocol_masks {
+    uint64_t version; /* another one when anything of it changed; never 0 */
+    const struct policy_mask *const *items;
+    size_t count;     /* 0: nothing is masked */
+    bool is_complete; /* false: there are more than can be held; nothing may be shown */
+};
+
 struct protocol_link;
 
 struct protocol_link_ops {
@@ -82,6 +93,8 @@ struct protocol_link_ops {
      * the agent's declared reasons may be empty. */
     bool (*decide)(struct protocol_link *link, Chaperone__V1__Intent *intent,
                    struct protocol_verdict *verdict);
+    /* What of the answers is to be masked, by the policy of this moment. Never NULL. */
+    const struct protocol_masks *(*masks)(struct protocol_link *link);
     /* How it ended. Nothing of the answer's end may be given to to_agent before. False: it could
      * not be recorded; the session is being closed. */
     bool (*outcome)(struct protocol_link *link, Chaperone__V1__Outcome *outcome);
@@ -105,11 +118,13 @@ struct protocol_link {
 };
 
 struct arena;
+struct catalog_shelf;
 struct sql_cache;
 
 /* What all sessions of a sidecar share, and its limits. Borrowed. */
 struct protocol_shared {
     struct sql_cache *sql;
+    struct catalog_shelf *catalogs;
     size_t statement_max;  /* bytes of one statement's text that is understood; more is refused */
     size_t response_max;   /* bytes of an answer that are recorded */
     size_t parameter_max;  /* bytes of one parameter value that are recorded */

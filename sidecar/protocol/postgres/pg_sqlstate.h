@@ -4,6 +4,7 @@
 #define CHAPERONE_SIDECAR_PROTOCOL_POSTGRES_PG_SQLSTATE_H
 
 #define PG_SQLSTATE_SUCCESS "00000"
+#define PG_SQLSTATE_WARNING "01000"
 
 /* Class 08: connection exception */
 #define PG_SQLSTATE_CANNOT_CONNECT "08001"      /* sqlclient_unable_to_establish_… */

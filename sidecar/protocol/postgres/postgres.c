@@ -143,7 +143,7 @@ static bool is_idle(const void *context)
 {
     const struct postgres *p = context;
     return p->state == PG_RELAY && p->queue.count == 0 && p->transaction == 'I' &&
-           p->from_agent.left == 0 && p->from_target.left == 0;
+           !postgres_inquiry_is_running(p) && p->from_agent.left == 0 && p->from_target.left == 0;
 }
 
 static void on_close(void *context)
@@ -202,6 +202,7 @@ static void *create(struct protocol_link *link, const struct protocol_shared *sh
     p->link = link;
     p->shared = shared;
     buffer_init(&p->out, PG_OUTPUT_MAX);
+    buffer_init(&p->masked, PG_MASKED_MAX);
     buffer_init(&p->response, shared->response_max);
     crypto_sha256_init(&p->digest);
     return p;
@@ -223,8 +224,14 @@ static void destroy(void *context)
     free(p->settings);
     bytes_wipe(p->target_key, sizeof(p->target_key));
     pg_queue_finish(&p->queue);
+    postgres_meaning_finish(&p->meaning);
+    postgres_forget_followed(p);
+    pg_result_destroy(p->result);
+    masker_copy_destroy(p->copy);
+    buffer_wipe(&p->masked);
     pg_names_destroy(p->statements);
     pg_names_destroy(p->portals);
+    postgres_masking_finish(p);
     buffer_wipe(&p->out);
     buffer_wipe(&p->response);
     free(p);
@@ -240,7 +247,7 @@ const struct protocol protocol_postgres = {
     .unix_path = unix_path,
     .create = create,
     .destroy = destroy,
-    .buffer_max = 2 << 20, /* a statement of the largest size, and the header before it */
+    .buffer_max = MASKER_ROW_MAX + (1 << 20), /* a row that is masked, and what is behind it */
     .on_agent_bytes = on_agent_bytes,
     .on_target_bytes = on_target_bytes,
     .on_second_bytes = postgres_second_bytes,

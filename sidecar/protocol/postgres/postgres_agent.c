@@ -96,6 +96,14 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
     return on_message(p, h->type, message, body);
 }
 
+/* Messages that begin something; the others belong to what runs already. */
+static bool is_prepared_for(uint8_t type)
+{
+    return type == PG_FRONTEND_QUERY || type == PG_FRONTEND_PARSE || type == PG_FRONTEND_BIND ||
+           type == PG_FRONTEND_EXECUTE || type == PG_FRONTEND_FUNCTION_CALL ||
+           type == PG_FRONTEND_DESCRIBE || type == PG_FRONTEND_CLOSE;
+}
+
 enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, size_t *out_used)
 {
     size_t used = 0;
@@ -112,6 +120,12 @@ enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, siz
             enum wire_result r = pg_wire_read_header(rest, &h);
             if (r == WIRE_NEED_MORE) {
                 break;
+            }
+            if (is_prepared_for(h.type)) {
+                step = postgres_masking_prepare(p);
+                if (step != PROTOCOL_MORE) {
+                    break;
+                }
             }
             const struct pg_kind *kind = r == WIRE_OK ? pg_wire_frontend_kind(h.type) : NULL;
             if (kind == NULL || h.type == PG_FRONTEND_PASSWORD) {
@@ -137,6 +151,12 @@ static enum protocol_step forward(struct postgres *p, struct bytes message)
 {
     p->link->ops->to_target(p->link, message);
     return PROTOCOL_MORE;
+}
+
+static enum protocol_step forward_in_batch(struct postgres *p, struct bytes message)
+{
+    p->batch_open = true;
+    return forward(p, message);
 }
 
 static struct pg_sent *push(struct postgres *p, uint8_t type, struct bytes name)
@@ -167,6 +187,11 @@ static enum protocol_step send_operation(struct postgres *p, uint8_t type,
     sent->operation = verdict.operation;
     sent->intent_sequence = verdict.intent_sequence;
     sent->started_ns = p->link->ops->monotonic_ns(p->link);
+    sent->max_rows = verdict.max_rows;
+    sent->without_results = verdict.without_results;
+    sent->plan = p->meaning.plan;
+    pg_queue_set_effects(&p->queue, sent, p->meaning.effects);
+    p->meaning = (struct pg_meaning){0};
     return forward(p, message);
 }
 
@@ -196,7 +221,7 @@ static bool can_be_understood(struct postgres *p, const struct pg_parse *m,
 {
     const struct pg_operation op = {.text = m->text};
     Chaperone__V1__Intent scratch = CHAPERONE__V1__INTENT__INIT;
-    postgres_understand(p, &op, &scratch, refused);
+    postgres_understand(p, &op, &scratch, refused, NULL);
     return refused->message == NULL;
 }
 
@@ -227,7 +252,7 @@ static enum protocol_step on_parse(struct postgres *p, struct bytes message, str
         return refuse_unparsed(p, &m, &refused);
     }
     sent->previous_statement = previous;
-    return forward(p, message);
+    return forward_in_batch(p, message);
 }
 
 static enum protocol_step on_describe(struct postgres *p, struct bytes message, struct bytes body)
@@ -242,8 +267,13 @@ static enum protocol_step on_describe(struct postgres *p, struct bytes message, 
     }
     if (m.kind == 'S') {
         sent->statement = pg_statement_ref(pg_names_find(p->statements, m.name));
+    } else {
+        sent->portal = pg_portal_ref(pg_names_find(p->portals, m.name));
+        if (sent->portal != NULL) {
+            sent->portal->is_described = true;
+        }
     }
-    return forward(p, message);
+    return forward_in_batch(p, message);
 }
 
 static enum protocol_step on_close(struct postgres *p, struct bytes message, struct bytes body)
@@ -265,7 +295,7 @@ static enum protocol_step on_close(struct postgres *p, struct bytes message, str
     } else {
         sent->previous_portal = previous;
     }
-    return forward(p, message);
+    return forward_in_batch(p, message);
 }
 
 static enum protocol_step refuse_portal(struct postgres *p, struct bytes name)
@@ -283,7 +313,8 @@ static enum protocol_step refuse_portal(struct postgres *p, struct bytes name)
     return postgres_refuse(p, PG_FRONTEND_EXECUTE, &refusal);
 }
 
-/* A portal's second run is an operation of its own: more rows of what was bound. */
+/* A portal's second run is an operation of its own: more rows of what was bound. They were chosen
+ * then, so the plan of then is right for them, unless the masks are others now. */
 static bool decide_again(struct postgres *p, struct pg_portal *portal, struct bytes name,
                          struct protocol_verdict *verdict, struct pg_refusal *refusal)
 {
@@ -292,7 +323,38 @@ static bool decide_again(struct postgres *p, struct pg_portal *portal, struct by
         .text = bytes_of(portal->statement->text, portal->statement->text_size),
         .portal = name,
     };
-    return postgres_decide(p, &op, verdict, refusal);
+    if (!postgres_decide(p, &op, verdict, refusal)) {
+        return false;
+    }
+    portal->max_rows = verdict->max_rows;
+    portal->without_results = verdict->without_results;
+    if (portal->plan == NULL || portal->plan->masks != p->masking.masks) {
+        pg_plan_unref(portal->plan);
+        portal->plan = p->meaning.plan;
+        p->meaning.plan = NULL;
+        pg_result_destroy(portal->result); /* is asked for again */
+        portal->result = NULL;
+        portal->is_described = false;
+    }
+    postgres_meaning_finish(&p->meaning);
+    return true;
+}
+
+/* To mask rows we must know their columns, whether the agent asked for them or not. */
+static enum protocol_step describe_first(struct postgres *p, struct pg_portal *portal,
+                                         struct bytes name)
+{
+    if (portal->plan == NULL || portal->is_described) {
+        return PROTOCOL_MORE;
+    }
+    struct pg_sent *sent = pg_queue_push(&p->queue, PG_FRONTEND_DESCRIBE);
+    if (sent == NULL) {
+        return PROTOCOL_CLOSE;
+    }
+    sent->is_own = true;
+    sent->portal = pg_portal_ref(portal);
+    portal->is_described = true;
+    return postgres_send(p, SIDE_TARGET, pg_write_target(&p->out, PG_FRONTEND_DESCRIBE, 'P', name));
 }
 
 static enum protocol_step on_execute(struct postgres *p, struct bytes message, struct bytes body)
@@ -302,7 +364,7 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
         return violation(p, "malformed Execute");
     }
     struct pg_portal *portal = pg_names_find(p->portals, m.portal);
-    if (portal == NULL) {
+    if (portal == NULL || (m.portal.size > 0 && p->queue.namings > 0)) {
         return refuse_portal(p, m.portal);
     }
     struct protocol_verdict verdict = {.operation = portal->operation,
@@ -312,22 +374,29 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
     if (!is_first && !decide_again(p, portal, m.portal, &verdict, &refusal)) {
         return postgres_refuse(p, PG_FRONTEND_EXECUTE, &refusal);
     }
-    struct pg_sent *sent = pg_queue_push(&p->queue, PG_FRONTEND_EXECUTE);
+    struct pg_sent *sent = describe_first(p, portal, m.portal) == PROTOCOL_MORE
+                               ? pg_queue_push(&p->queue, PG_FRONTEND_EXECUTE)
+                               : NULL;
     if (sent == NULL) {
         return PROTOCOL_CLOSE;
     }
     sent->portal = pg_portal_ref(portal);
+    sent->max_rows = portal->max_rows;
+    sent->without_results = portal->without_results;
+    pg_queue_set_effects(&p->queue, sent, portal->effects);
+    portal->effects = NULL;
     sent->operation = verdict.operation;
     sent->intent_sequence = verdict.intent_sequence;
     sent->started_ns = is_first ? portal->started_ns : p->link->ops->monotonic_ns(p->link);
     portal->operation = 0; /* it is the Execute's now */
     portal->state = PG_PORTAL_RUNNING;
-    return forward(p, message);
+    return forward_in_batch(p, message);
 }
 
 static enum protocol_step on_sync(struct postgres *p, struct bytes message)
 {
     p->skipping = false;
+    p->batch_open = false;
     if (pg_queue_push(&p->queue, PG_FRONTEND_SYNC) == NULL) {
         return PROTOCOL_CLOSE;
     }
@@ -361,7 +430,7 @@ static enum protocol_step on_message(struct postgres *p, uint8_t type, struct by
     case PG_FRONTEND_CLOSE: return on_close(p, message, body);
     case PG_FRONTEND_SYNC: return on_sync(p, message);
     case PG_FRONTEND_FUNCTION_CALL: return on_function_call(p, message, body);
-    case PG_FRONTEND_FLUSH:
+    case PG_FRONTEND_FLUSH: return forward_in_batch(p, message);
     case PG_FRONTEND_COPY_DONE:
     case PG_FRONTEND_COPY_FAIL: return forward(p, message);
     case PG_FRONTEND_TERMINATE:

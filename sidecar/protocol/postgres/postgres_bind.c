@@ -177,6 +177,12 @@ static enum protocol_step send_bind(struct postgres *p, const struct bound *b,
     portal->operation = verdict->operation;
     portal->intent_sequence = verdict->intent_sequence;
     portal->started_ns = p->link->ops->monotonic_ns(p->link);
+    portal->max_rows = verdict->max_rows;
+    portal->without_results = verdict->without_results;
+    portal->plan = p->meaning.plan;
+    portal->effects = p->meaning.effects;
+    p->meaning = (struct pg_meaning){0};
+    p->batch_open = true;
     sent->portal = portal;
     sent->previous_portal = previous;
     sent->started_ns = portal->started_ns;
@@ -206,7 +212,8 @@ enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struc
     if (!read_bind(p, r, body, &b) || b.values.list == NULL) {
         step = postgres_fatal(p, PG_SQLSTATE_PROTOCOL_VIOLATION, "malformed Bind",
                               "agent_protocol_violation");
-    } else if (b.statement == NULL) {
+    } else if (b.statement == NULL || p->queue.namings > 0) {
+        /* What is under way in this batch may give the name another meaning. */
         step = refuse_unknown(p, b.statement_name, rest);
     } else {
         const struct pg_operation op = {

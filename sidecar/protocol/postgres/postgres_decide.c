@@ -54,12 +54,54 @@ static bool add_function(struct arena *scratch, const char *function, Chaperone_
 static const struct pg_refusal out_of_memory = {.sqlstate = PG_SQLSTATE_OUT_OF_MEMORY,
                                                 .message = "out of memory"};
 
+void postgres_meaning_finish(struct pg_meaning *meaning)
+{
+    pg_plan_unref(meaning->plan);
+    pg_effects_destroy(meaning->effects);
+    *meaning = (struct pg_meaning){0};
+}
+
+static const struct pg_refusal bad_names = {
+    .sqlstate = PG_SQLSTATE_FEATURE_NOT_SUPPORTED,
+    .message = "Chaperone cannot follow what this text does with prepared statements and cursors"};
+
+/* Whether it may change what the target's catalog says, or what names mean. */
+static bool changes_catalog(const struct sql_analysis *a)
+{
+    const uint32_t changing = 1u << SQL_CREATE | 1u << SQL_ALTER | 1u << SQL_DROP |
+                              1u << SQL_PROCEDURAL | 1u << SQL_PRIVILEGE | 1u << SQL_UNKNOWN;
+    for (size_t i = 0; i < a->statement_count; i++) {
+        if ((a->statements[i].accesses & changing) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the text means for its answer: what is masked, which names it moves. */
+static void find_meaning(struct postgres *p, struct bytes text, const struct sql_analysis **a,
+                         struct pg_meaning *meaning, struct pg_refusal *refused)
+{
+    const struct sql_analysis *outer = *a;
+    bool has_names = sql_has_namings(outer);
+    if (!postgres_follow_names(p, text, a, &meaning->effects)) {
+        *refused = bad_names;
+        return;
+    }
+    meaning->plan = postgres_masking_plan(p, text, outer, has_names, refused);
+    meaning->changes =
+        changes_catalog(*a) || (meaning->plan != NULL && meaning->plan->changes_catalog);
+}
+
 void postgres_understand(struct postgres *p, const struct pg_operation *op,
-                         Chaperone__V1__Intent *m, struct pg_refusal *refused)
+                         Chaperone__V1__Intent *m, struct pg_refusal *refused,
+                         struct pg_meaning *meaning)
 {
     if (op->function != NULL) {
         if (!add_function(p->shared->scratch, op->function, m)) {
             *refused = out_of_memory;
+        } else if (meaning != NULL) {
+            (void)postgres_masking_forbids_calls(p, refused);
         }
         return;
     }
@@ -82,6 +124,9 @@ void postgres_understand(struct postgres *p, const struct pg_operation *op,
             .hint = "Chaperone passes on only what it can parse.",
             .position = error.position};
         return;
+    }
+    if (meaning != NULL) {
+        find_meaning(p, op->text, &a, meaning, refused);
     }
     if (!statements_describe(p->shared->scratch, a, m)) {
         *refused = out_of_memory;
@@ -190,18 +235,23 @@ bool postgres_decide(struct postgres *p, const struct pg_operation *op,
     m.parameters = op->parameters;
     m.n_parameters = op->parameter_count;
     set_text(p, op->text, &m);
+    postgres_meaning_finish(&p->meaning);
     if (refused.message == NULL) {
-        postgres_understand(p, op, &m, &refused);
+        postgres_understand(p, op, &m, &refused, &p->meaning);
         add_declared(p, op->text, &m);
     }
     if (refused.message != NULL) {
         m.verdict = CHAPERONE__V1__VERDICT__DENY;
-        m.rule = (char *)"understanding";
+        m.rule = (char *)(refused.rule == NULL ? "understanding" : refused.rule);
         m.error = (char *)refused.message;
     }
     if (p->link->ops->decide(p->link, &m, verdict)) {
+        if (p->meaning.changes) {
+            postgres_masking_changed(p);
+        }
         return true;
     }
+    postgres_meaning_finish(&p->meaning);
     if (refused.message == NULL || verdict->intent_sequence == 0) {
         word_denial(p, verdict, &refused);
     }

@@ -153,6 +153,12 @@ enum protocol_step postgres_on_error(struct postgres *p, struct bytes message, s
 {
     struct pg_sent *head = pg_queue_head(&p->queue);
     p->fatal_sent = p->fatal_sent || is_fatal(body);
+    message = postgres_result_words(p, head, message, body);
+    if (message.size < PG_HEADER_SIZE) {
+        return postgres_fatal(p, PG_SQLSTATE_PROTOCOL_VIOLATION,
+                              "an error of the target cannot be shown", "masking_failed");
+    }
+    body = bytes_of(message.data + PG_HEADER_SIZE, message.size - PG_HEADER_SIZE);
     if (head == NULL) {
         p->link->ops->to_agent(p->link, message);
         return PROTOCOL_MORE;

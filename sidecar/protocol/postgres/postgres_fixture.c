@@ -110,6 +110,11 @@ static bool outcome(struct protocol_link *link, Chaperone__V1__Outcome *m)
     return true;
 }
 
+static const struct protocol_masks *masks(struct protocol_link *link)
+{
+    return &fixture_of(link)->masks;
+}
+
 static void opened(struct protocol_link *link)
 {
     fixture_of(link)->opened = true;
@@ -157,6 +162,7 @@ static const struct protocol_link_ops ops = {
     .start_tls = no_tls,
     .end_point_hash = no_hash,
     .decide = decide,
+    .masks = masks,
     .outcome = outcome,
     .opened = opened,
     .publish_key = publish_key,
@@ -171,6 +177,7 @@ void fixture_init(struct fixture *f)
     const struct sql_cache_options sql = {.max_bytes = 1 << 20, .seed = {1, 2}};
     *f = (struct fixture){
         .link = {.ops = &ops},
+        .masks = {.version = 1, .is_complete = true},
         .shared = {.sql = sql_cache_create(&sql),
                    .scratch = arena_create(4096, 16 << 20),
                    .statement_max = 64 << 10,

@@ -30,6 +30,7 @@ struct fixture {
     struct fixture_intent intents[FIXTURE_MAX];
     struct fixture_outcome outcomes[FIXTURE_MAX];
     size_t intent_count, outcome_count; /* may be above FIXTURE_MAX: the rest is only counted */
+    struct protocol_masks masks;        /* none; change the version with them */
     const char *deny;                   /* texts that begin with it are denied; NULL: none */
     bool recorder_fails, identified, connected, opened, closed, second;
     int64_t now;

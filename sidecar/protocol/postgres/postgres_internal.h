@@ -9,14 +9,19 @@
 #include "sidecar/protocol/postgres/pg_startup.h"
 #include "sidecar/protocol/postgres/pg_write.h"
 #include "sidecar/protocol/postgres/postgres.h"
+#include "sidecar/protocol/postgres/postgres_masking.h"
 #include "sidecar/protocol/postgres/postgres_queue.h"
 #include "sidecar/sql/sql.h"
+#include "sidecar/sql/sql_naming.h"
 
 enum {
     PG_GATHER_MAX = 64 << 10, /* a message of the target that is looked at is gathered up to here */
     PG_BIND_GATHER = 64 << 10,    /* and so is a Bind; the rest of a longer one is streamed */
     PG_SETTINGS_DECIDED_MAX = 16, /* of the startup packet, beside the harmless ones */
     PG_OUTPUT_MAX = 2 << 20,      /* messages of our own, written at once */
+    PG_FOLLOWED_MAX = 64,         /* of EXECUTE and FETCH in one text; more stay unknown */
+    PG_MASKED_GOAL = 64 << 10,    /* rows that are masked in one go; at least one */
+    PG_MASKED_MAX = 2 * MASKER_ROW_MAX + PG_MASKED_GOAL,
 };
 
 /* postgres_set_state is the only one to change it. */
@@ -36,6 +41,7 @@ enum pg_state {
 struct pg_refusal {
     const char *sqlstate, *message, *detail, *hint;
     uint32_t position;
+    const char *rule; /* that refused; NULL: it was not understood */
 };
 
 /* The rest of a message that is passed on as it comes. */
@@ -48,6 +54,13 @@ struct pg_stream {
 
 struct pg_decided {
     uint64_t operation, intent_sequence;
+};
+
+/* What was made of an operation when it was decided, for its answer. Owned. */
+struct pg_meaning {
+    struct pg_plan *plan;       /* NULL: nothing is masked */
+    struct pg_effects *effects; /* NULL: none */
+    bool changes;               /* the catalog, or what names mean */
 };
 
 struct postgres {
@@ -78,10 +91,24 @@ struct postgres {
     struct pg_queue queue;
     struct pg_names *statements, *portals;
     uint8_t transaction; /* 'I', 'T', 'E': as the last ReadyForQuery said */
+    bool batch_open;     /* something was sent that the next Sync will end */
     bool skipping;       /* after an error: the server waits for Sync, and so do we */
     bool agent_ended, fatal_sent, terminated;
     struct pg_stream from_agent, from_target;
     bool is_ascii_safe, standard_strings; /* the target's settings, for statement texts */
+
+    struct pg_masking masking;
+    struct pg_meaning meaning; /* of the operation that is being decided, until it is sent */
+    struct sql_analysis *followed[PG_FOLLOWED_MAX]; /* of what names stand for; for one decision */
+    size_t followed_count;
+    bool names_are_moving; /* within the text that is being decided */
+
+    /* The answer that is coming in, if it is masked. */
+    struct pg_result *result; /* of a Query: the one that was described last; owned */
+    struct masker_copy *copy; /* owned */
+    struct buffer masked;
+    uint64_t withheld, rows_cut, rows_shown;
+    bool cut_is_told;
 
     /* The answer that is coming in: always of the head of the queue. */
     struct buffer response;
@@ -135,9 +162,12 @@ struct pg_operation {
     /* Refused before the policy is asked; NULL message: not. */
     struct pg_refusal refused;
 };
-/* Fills commands and objects into `m`, or `*refused`. */
+/* Fills commands and objects into `m`, or `*refused`. `meaning` NULL: only whether it can be
+ * understood. */
 void postgres_understand(struct postgres *p, const struct pg_operation *op,
-                         Chaperone__V1__Intent *m, struct pg_refusal *refused);
+                         Chaperone__V1__Intent *m, struct pg_refusal *refused,
+                         struct pg_meaning *meaning);
+void postgres_meaning_finish(struct pg_meaning *meaning);
 bool postgres_decide(struct postgres *p, const struct pg_operation *op,
                      struct protocol_verdict *verdict, struct pg_refusal *out_refusal);
 Chaperone__V1__Parameter **
@@ -173,6 +203,64 @@ void postgres_abandon(struct postgres *p);
 enum protocol_step postgres_on_error(struct postgres *p, struct bytes message, struct bytes body);
 /* Cut where it does not fit, always terminated. */
 void postgres_copy_text(char *out, size_t size, struct bytes text);
+
+/* postgres_masking.c. */
+bool postgres_masking_start(struct postgres *p, const Chaperone__V1__OpenSessionResponse *grant);
+void postgres_masking_finish(struct postgres *p);
+/* Before a message of the agent is looked at. PROTOCOL_WAIT: the target is being asked. */
+enum protocol_step postgres_masking_prepare(struct postgres *p);
+/* The catalog or the masks are new. */
+void postgres_masking_mark(struct postgres *p);
+/* This session changes the catalog, or what names mean in it. */
+void postgres_masking_changed(struct postgres *p);
+/* No transaction is open any more. */
+void postgres_masking_idle(struct postgres *p);
+bool postgres_masking_is_outdated(const struct postgres *p);
+/* Columns of this target are masked for this session. */
+bool postgres_masking_is_by_column(const struct postgres *p);
+/* The plan of an analysed text; owned reference; NULL: nothing is masked, or it is refused.
+ * `has_names`: it runs what names stand for. */
+struct pg_plan *postgres_masking_plan(struct postgres *p, struct bytes text,
+                                      const struct sql_analysis *a, bool has_names,
+                                      struct pg_refusal *refused);
+bool postgres_masking_forbids_calls(struct postgres *p, struct pg_refusal *refused);
+
+/* postgres_inquiry.c */
+enum protocol_step postgres_inquiry_start(struct postgres *p);
+bool postgres_inquiry_is_running(const struct postgres *p);
+enum protocol_step postgres_inquiry_answer(struct postgres *p, uint8_t type, struct bytes body);
+
+/* postgres_naming.c */
+/* Puts what EXECUTE and FETCH run in their place in `*analysis` (in scratch memory, valid until
+ * postgres_forget_followed) and gives what the text does with names. False: it is not understood.
+ */
+bool postgres_follow_names(struct postgres *p, struct bytes text,
+                           const struct sql_analysis **analysis, struct pg_effects **out);
+void postgres_forget_followed(struct postgres *p);
+/* Borrows; NULL: it is not known. */
+struct pg_plan *postgres_named_plan(struct postgres *p, bool is_cursor, const char *name);
+/* A statement of this message is done. */
+void postgres_apply_names(struct postgres *p, const struct pg_sent *sent);
+
+/* postgres_result.c: what the agent gets of an answer. */
+/* A RowDescription of the head. False: it cannot be masked. */
+bool postgres_result_describe(struct postgres *p, struct pg_sent *head, struct bytes body);
+/* CopyOutResponse of the head. */
+bool postgres_result_copy(struct postgres *p, struct pg_sent *head, struct bytes body);
+/* Whether the rows of the head are looked at one by one. */
+bool postgres_result_is_masked(const struct postgres *p, const struct pg_sent *head);
+/* One whole data message; what the agent gets of it is appended to p->masked. */
+enum err postgres_result_message(struct postgres *p, struct pg_sent *head, uint8_t type,
+                                 struct bytes body);
+/* The end of a statement's rows; false: they were not whole. */
+bool postgres_result_end(struct postgres *p, struct pg_sent *head);
+/* An error, a notice or a notification as the agent may see it: `message` itself, or one in
+ * p->masked. Empty: no memory. */
+struct bytes postgres_result_words(struct postgres *p, const struct pg_sent *head,
+                                   struct bytes message, struct bytes body);
+void postgres_result_reset(struct postgres *p);
+/* Those by which the running answer is masked. Borrows; NULL: it is not. */
+struct pg_masks *postgres_answer_masks(const struct postgres *p);
 
 /* postgres_cancel.c: a cancel request to the target, on a second connection. */
 void postgres_cancel(struct postgres *p);

@@ -221,7 +221,8 @@ enum protocol_step postgres_granted(struct postgres *p,
     p->target_user = bytes_to_string(bytes_of_string(grant->credential->user));
     p->target_database = bytes_to_string(bytes_of_string(grant->target->database));
     p->target_password = copy_secret(&grant->credential->password);
-    if (p->target_user == NULL || p->target_database == NULL || p->target_password == NULL) {
+    if (p->target_user == NULL || p->target_database == NULL || p->target_password == NULL ||
+        !postgres_masking_start(p, grant)) {
         return PROTOCOL_CLOSE;
     }
     struct pg_refusal refusal;

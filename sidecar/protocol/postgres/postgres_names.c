@@ -38,6 +38,7 @@ void pg_statement_unref(struct pg_statement *s)
     if (s != NULL && --s->references == 0) {
         free(s->text);
         free(s->types);
+        pg_plan_unref(s->plan);
         free(s);
     }
 }
@@ -64,8 +65,21 @@ void pg_portal_unref(struct pg_portal *p)
 {
     if (p != NULL && --p->references == 0) {
         pg_statement_unref(p->statement);
+        pg_plan_unref(p->plan);
+        pg_result_destroy(p->result);
+        pg_effects_destroy(p->effects);
         free(p);
     }
+}
+
+void pg_effects_destroy(struct pg_effects *e)
+{
+    for (size_t i = 0; e != NULL && i < e->count; i++) {
+        free(e->items[i].name);
+        pg_statement_unref(e->items[i].prepared);
+        pg_portal_unref(e->items[i].cursor);
+    }
+    free(e);
 }
 
 /* ---- the map ------------------------------------------------------------------------------------
@@ -226,16 +240,33 @@ void pg_names_restore(struct pg_names *names, struct bytes name, const void *obj
     unref(names, previous);
 }
 
-void pg_names_clear(struct pg_names *names, void (*fn)(void *context, void *object), void *context)
+static void clear(struct pg_names *names, bool keep_held, void (*fn)(void *context, void *object),
+                  void *context)
 {
     for (size_t i = 0; names->count > 0 && i < BUCKETS; i++) {
-        while (names->buckets[i] != NULL) {
-            void *object = names->buckets[i]->object;
+        struct named **place = &names->buckets[i];
+        while (*place != NULL) {
+            void *object = (*place)->object;
+            if (keep_held && ((const struct pg_portal *)object)->is_held) {
+                place = &(*place)->next;
+                continue;
+            }
             if (fn != NULL) {
                 fn(context, object);
             }
-            remove_at(names, &names->buckets[i]);
+            remove_at(names, place);
             unref(names, object);
         }
     }
+}
+
+void pg_names_clear_unheld(struct pg_names *names, void (*fn)(void *context, void *object),
+                           void *context)
+{
+    clear(names, names->kind == PG_NAMES_PORTALS, fn, context);
+}
+
+void pg_names_clear(struct pg_names *names, void (*fn)(void *context, void *object), void *context)
+{
+    clear(names, false, fn, context);
 }

@@ -7,6 +7,8 @@
 #ifndef CHAPERONE_SIDECAR_PROTOCOL_POSTGRES_POSTGRES_NAMES_H
 #define CHAPERONE_SIDECAR_PROTOCOL_POSTGRES_POSTGRES_NAMES_H
 
+#include "sidecar/protocol/postgres/pg_plan.h"
+#include "sidecar/protocol/postgres/pg_result.h"
 #include "sidecar/protocol/postgres/pg_wire.h"
 
 enum {
@@ -22,7 +24,24 @@ struct pg_statement {
     size_t text_size;
     uint32_t *types; /* of the parameters, 0: not known */
     size_t type_count;
+    struct pg_plan *plan; /* as last asked for by an EXECUTE; owned reference */
 };
+
+/* What a text does with names by SQL (PREPARE, DECLARE, ...), until the server has done it. */
+struct pg_effect {
+    uint8_t kind;                  /* enum sql_naming_kind */
+    size_t statement;              /* which one of the text */
+    char *name;                    /* NULL: all; owned */
+    struct pg_statement *prepared; /* owned reference */
+    struct pg_portal *cursor;      /* owned reference */
+};
+
+struct pg_effects {
+    size_t count;
+    struct pg_effect items[];
+};
+
+void pg_effects_destroy(struct pg_effects *e); /* takes NULL */
 
 enum pg_portal_state { PG_PORTAL_BOUND, PG_PORTAL_RUNNING, PG_PORTAL_DONE };
 
@@ -35,6 +54,13 @@ struct pg_portal {
     int64_t started_ns;
     uint64_t bytes_in; /* streamed values; the digest is of the whole Bind body */
     uint8_t digest_in[32];
+    bool is_held;      /* a cursor WITH HOLD: it outlives its transaction */
+    bool is_described; /* a Describe was sent: the answer comes before the first row */
+    uint64_t max_rows; /* that the agent may see of one run; 0: all */
+    bool without_results;
+    struct pg_plan *plan;       /* what is masked of its rows; owned reference; NULL: nothing */
+    struct pg_result *result;   /* its columns, once described; owned */
+    struct pg_effects *effects; /* of its statement, until it runs; owned */
 };
 
 /* Takes nothing; returns one reference. NULL when memory is short. */
@@ -65,6 +91,9 @@ enum err pg_names_put(struct pg_names *names, struct bytes name, void *object,
  * has been put once more since then. Takes the reference of `previous`. */
 void pg_names_restore(struct pg_names *names, struct bytes name, const void *object,
                       void *previous);
+/* Removes all portals but those that are held; `fn` as below. */
+void pg_names_clear_unheld(struct pg_names *names, void (*fn)(void *context, void *object),
+                           void *context);
 /* Removes all; `fn` (may be NULL) sees each before. */
 void pg_names_clear(struct pg_names *names, void (*fn)(void *context, void *object), void *context);
 

@@ -1,4 +1,6 @@
 /* The answer that is coming in, as far as it is recorded, and the outcomes. */
+#include <stdlib.h>
+
 #include "sidecar/protocol/postgres/postgres_internal.h"
 
 void postgres_answer_reset(struct postgres *p)
@@ -16,6 +18,12 @@ void postgres_answer_reset(struct postgres *p)
     p->tag[0] = '\0';
     p->error_code[0] = '\0';
     p->error[0] = '\0';
+    p->cut_is_told = false;
+    postgres_result_reset(p);
+    struct pg_masks *masks = postgres_answer_masks(p);
+    if (masks != NULL) {
+        masker_counts_reset(masks->masker);
+    }
 }
 
 static void add_input(struct postgres *p, Chaperone__V1__Outcome *m, uint8_t *digest)
@@ -26,6 +34,44 @@ static void add_input(struct postgres *p, Chaperone__V1__Outcome *m, uint8_t *di
         m->digest_in.data = digest;
         m->digest_in.len = CRYPTO_SHA256_SIZE;
         p->bytes_in = 0;
+    }
+}
+
+/* ---- the masking receipt: which rule masked which column in how many rows ---- */
+
+static const char *column_name(const struct postgres *p, size_t column)
+{
+    const struct pg_sent *head = pg_queue_head(&p->queue);
+    const struct pg_result *result = p->result != NULL                      ? p->result
+                                     : head != NULL && head->portal != NULL ? head->portal->result
+                                                                            : NULL;
+    return result != NULL && column < result->count ? result->names[column] : "";
+}
+
+/* The lists of the receipt are one owned piece of memory, in `*out_owned`. */
+static void make_receipt(struct postgres *p, Chaperone__V1__MaskingReceipt *receipt,
+                         void **out_owned)
+{
+    const struct pg_masks *masks = postgres_answer_masks(p);
+    const struct masker_count *counts = NULL;
+    size_t count = masks == NULL ? 0 : masker_counts(masks->masker, &counts);
+    Chaperone__V1__MaskingReceipt__Masked *items =
+        count == 0 ? NULL : calloc(count, sizeof(*items) + sizeof(items));
+    *out_owned = items;
+    receipt->withheld_messages = p->withheld;
+    receipt->rows_cut = p->rows_cut;
+    if (items == NULL) {
+        return;
+    }
+    receipt->masked = (Chaperone__V1__MaskingReceipt__Masked **)(void *)(items + count);
+    for (size_t i = 0; i < count; i++) {
+        chaperone__v1__masking_receipt__masked__init(&items[i]);
+        items[i].rule =
+            (char *)(counts[i].rule < masks->rule_count ? masks->rules[counts[i].rule].name : "");
+        items[i].column = (char *)column_name(p, counts[i].column);
+        items[i].rows = counts[i].rows;
+        items[i].by_content = counts[i].by_content;
+        receipt->masked[receipt->n_masked++] = &items[i];
     }
 }
 
@@ -58,8 +104,15 @@ bool postgres_outcome(struct postgres *p, uint64_t operation, uint64_t intent_se
         m.response.len = buffer_size(&p->response);
     }
     m.response_truncated = p->response_truncated;
+    Chaperone__V1__MaskingReceipt receipt = CHAPERONE__V1__MASKING_RECEIPT__INIT;
+    void *receipt_items = NULL;
+    make_receipt(p, &receipt, &receipt_items);
+    if (receipt.n_masked > 0 || receipt.withheld_messages > 0 || receipt.rows_cut > 0) {
+        m.masking = &receipt;
+    }
     add_input(p, &m, digest_in);
     bool recorded = p->link->ops->outcome(p->link, &m);
+    free(receipt_items);
     postgres_answer_reset(p);
     return recorded;
 }
@@ -101,6 +154,10 @@ void postgres_absorb(struct postgres *p, struct bytes b, bool is_data)
         p->bytes += b.size;
     }
     size_t room = p->shared->response_max - buffer_size(&p->response);
+    const struct pg_sent *head = pg_queue_head(&p->queue);
+    if (head != NULL && head->without_results) {
+        return; /* the policy wants only digest and counts */
+    }
     if (p->response_truncated) {
         return;
     }

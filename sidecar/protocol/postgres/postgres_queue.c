@@ -12,6 +12,8 @@ void pg_sent_finish(struct pg_sent *sent)
     pg_statement_unref(sent->previous_statement);
     pg_portal_unref(sent->portal);
     pg_portal_unref(sent->previous_portal);
+    pg_plan_unref(sent->plan);
+    pg_effects_destroy(sent->effects);
     *sent = (struct pg_sent){0};
 }
 
@@ -62,8 +64,15 @@ struct pg_sent *pg_queue_head(const struct pg_queue *q)
     return q->count == 0 ? NULL : pg_queue_at(q, 0);
 }
 
+void pg_queue_set_effects(struct pg_queue *q, struct pg_sent *sent, struct pg_effects *effects)
+{
+    sent->effects = effects;
+    q->namings += effects != NULL;
+}
+
 void pg_queue_pop(struct pg_queue *q)
 {
+    q->namings -= pg_queue_at(q, 0)->effects != NULL;
     pg_sent_finish(pg_queue_at(q, 0));
     q->first = (q->first + 1) & (q->capacity - 1);
     q->count--;

@@ -17,7 +17,7 @@ struct pg_sent {
     uint8_t close_kind; /* of 'C': 'S' or 'P' */
     bool copying_in;    /* of 'Q' and 'E': the target asked for CopyData */
     bool failed;        /* of 'Q' and 'F': an error came, ReadyForQuery did not */
-    bool owns_intent;   /* of 'E': not the first run of its portal */
+    bool is_own;        /* of 'D': we asked, the agent does not hear of the answer */
     /* A refusal: the message that went to the target in its place fails there, and its error is
      * replaced by this one. Owned; NULL: an ordinary message. */
     uint8_t *refusal;
@@ -28,11 +28,17 @@ struct pg_sent {
     char *name; /* of statement or portal; owned; NULL: "" */
     uint64_t operation, intent_sequence;
     int64_t started_ns;
+    size_t statements_done;     /* of 'Q': how many of its text are answered */
+    struct pg_plan *plan;       /* of 'Q': owned reference; NULL: nothing is masked */
+    struct pg_effects *effects; /* of 'Q' and 'E'; owned */
+    uint64_t max_rows;          /* of 'Q' and 'E'; 0: all */
+    bool without_results;
 };
 
 struct pg_queue {
     struct pg_sent *ring;
     size_t first, count, capacity;
+    size_t namings; /* messages in it that have effects on names */
 };
 
 void pg_queue_finish(struct pg_queue *q); /* frees everything, without looking at it */
@@ -46,6 +52,8 @@ static inline bool pg_queue_is_full(const struct pg_queue *q)
 struct pg_sent *pg_queue_push(struct pg_queue *q, uint8_t type) MUST_USE;
 struct pg_sent *pg_queue_head(const struct pg_queue *q); /* NULL: empty */
 struct pg_sent *pg_queue_at(const struct pg_queue *q, size_t index);
+/* Gives a message in the queue its effects, which are taken. */
+void pg_queue_set_effects(struct pg_queue *q, struct pg_sent *sent, struct pg_effects *effects);
 /* Frees the head's content and takes it out. */
 void pg_queue_pop(struct pg_queue *q);
 void pg_sent_finish(struct pg_sent *sent);

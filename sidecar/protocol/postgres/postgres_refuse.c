@@ -54,6 +54,7 @@ enum protocol_step postgres_refuse(struct postgres *p, uint8_t type,
     /* What follows up to Sync is skipped by the server: it need not be sent, and is no operation.
      */
     p->skipping = p->skipping || !is_simple;
+    p->batch_open = p->batch_open || !is_simple;
     struct bytes text = bytes_of_string(substitute);
     /* A Parse of a name of its own: the unnamed statement stays what it is. */
     return postgres_send(p, SIDE_TARGET,

@@ -45,6 +45,21 @@ static void count_rows(struct postgres *p, struct bytes body)
     }
 }
 
+/* Rows beyond the limit were left out: that is said, once. */
+static bool tell_of_cut(struct postgres *p, const struct pg_sent *head)
+{
+    char text[160];
+    if (p->rows_cut == 0 || p->cut_is_told) {
+        return true;
+    }
+    (void)snprintf(text, sizeof(text), "the policy lets you see %llu rows; %llu more are left out",
+                   (unsigned long long)head->max_rows, (unsigned long long)p->rows_cut);
+    const struct pg_message notice = {
+        .severity = "WARNING", .sqlstate = PG_SQLSTATE_WARNING, .message = text};
+    p->cut_is_told = true;
+    return postgres_send(p, SIDE_AGENT, pg_write_notice(&p->out, &notice)) == PROTOCOL_MORE;
+}
+
 /* CommandComplete, EmptyQueryResponse, PortalSuspended. */
 static enum protocol_step on_complete(struct postgres *p, uint8_t type, struct bytes message,
                                       struct bytes body)
@@ -53,10 +68,18 @@ static enum protocol_step on_complete(struct postgres *p, uint8_t type, struct b
     if (head == NULL || (head->type != 'Q' && head->type != 'E')) {
         return garbage(p, "the end of a command that was not asked for");
     }
+    if (!postgres_result_end(p, head)) {
+        return garbage(p, "data that ends within a row");
+    }
     if (type == PG_BACKEND_COMMAND_COMPLETE) {
         count_rows(p, body);
+        postgres_apply_names(p, head);
+    }
+    if (!tell_of_cut(p, head)) {
+        return PROTOCOL_CLOSE;
     }
     if (head->type == 'Q') {
+        head->statements_done++;
         return pass(p, message); /* more statements may follow: ReadyForQuery is the end */
     }
     bool suspended = type == PG_BACKEND_PORTAL_SUSPENDED;
@@ -90,7 +113,8 @@ static enum protocol_step on_ready(struct postgres *p, struct bytes message, str
     p->last_operation = 0;
     p->transaction = status;
     if (status == 'I') {
-        pg_names_clear(p->portals, postgres_drop_portal, p);
+        pg_names_clear_unheld(p->portals, postgres_drop_portal, p);
+        postgres_masking_idle(p);
     }
     pg_queue_pop(&p->queue);
     if (!recorded) {
@@ -123,22 +147,32 @@ static enum protocol_step on_description(struct postgres *p, uint8_t type, struc
         }
         return pass(p, message);
     }
+    bool is_own = head->is_own;
     if (type == PG_BACKEND_ROW_DESCRIPTION) {
+        if ((head->type == 'Q' || head->portal != NULL) &&
+            !postgres_result_describe(p, head, body)) {
+            return garbage(p, "a malformed description");
+        }
         postgres_absorb(p, message, false);
     }
     if (head->type == 'D') {
         pg_queue_pop(&p->queue);
     }
-    return pass(p, message);
+    return is_own ? PROTOCOL_MORE : pass(p, message);
 }
 
-static enum protocol_step on_copy(struct postgres *p, uint8_t type, struct bytes message)
+static enum protocol_step on_copy(struct postgres *p, uint8_t type, struct bytes message,
+                                  struct bytes body)
 {
     struct pg_sent *head = pg_queue_head(&p->queue);
     if (head == NULL || (head->type != 'Q' && head->type != 'E')) {
         return garbage(p, "COPY that was not asked for");
     }
     head->copying_in = type != PG_BACKEND_COPY_OUT;
+    if (type == PG_BACKEND_COPY_OUT && !postgres_result_copy(p, head, body)) {
+        return postgres_fatal(p, PG_SQLSTATE_INSUFFICIENT_PRIVILEGE,
+                              "the data of this COPY cannot be masked", "masking_failed");
+    }
     if (head->copying_in) {
         crypto_sha256_init(&p->digest_in);
         p->bytes_in = 0;
@@ -154,6 +188,13 @@ static enum protocol_step on_setting(struct postgres *p, struct bytes message, s
     }
     postgres_watch_setting(p, setting.name, setting.value);
     return pass(p, message);
+}
+
+/* Notices and notifications. */
+static enum protocol_step pass_words(struct postgres *p, struct bytes message, struct bytes body)
+{
+    struct bytes words = postgres_result_words(p, pg_queue_head(&p->queue), message, body);
+    return words.size == 0 ? garbage(p, "a malformed notice") : pass(p, words);
 }
 
 /* What stands in the place of a refused message has no answer but an error. */
@@ -186,11 +227,11 @@ static enum protocol_step on_message(struct postgres *p, uint8_t type, struct by
     case PG_BACKEND_PARAMETER_DESCRIPTION: return on_description(p, type, message, body);
     case PG_BACKEND_COPY_IN:
     case PG_BACKEND_COPY_OUT:
-    case PG_BACKEND_COPY_BOTH: return on_copy(p, type, message);
+    case PG_BACKEND_COPY_BOTH: return on_copy(p, type, message, body);
     case PG_BACKEND_PARAMETER_STATUS: return on_setting(p, message, body);
-    case PG_BACKEND_COPY_DONE:
     case PG_BACKEND_NOTICE:
-    case PG_BACKEND_NOTIFICATION: return pass(p, message);
+    case PG_BACKEND_NOTIFICATION: return pass_words(p, message, body);
+    case PG_BACKEND_COPY_DONE: return pass(p, message);
     default: return garbage(p, "a message out of place");
     }
 }
@@ -227,6 +268,46 @@ static size_t stream(struct postgres *p, struct bytes in)
     return n;
 }
 
+static enum protocol_step masking_failed(struct postgres *p, enum err e)
+{
+    return postgres_fatal(p, PG_SQLSTATE_INSUFFICIENT_PRIVILEGE,
+                          e == ERR_LIMIT ? "a row of the result is too large to be masked"
+                                         : "a row of the result cannot be masked",
+                          "masking_failed");
+}
+
+/* Data messages that are looked at one by one, as many as are whole. */
+static enum protocol_step mask_data(struct postgres *p, struct pg_sent *head, struct bytes in,
+                                    size_t *out_used)
+{
+    size_t at = 0;
+    enum err e = OK;
+    struct pg_header h;
+    buffer_clear(&p->masked);
+    while (e == OK && pg_wire_read_header(bytes_of(in.data + at, in.size - at), &h) == WIRE_OK &&
+           is_data(h.type) && buffer_size(&p->masked) < PG_MASKED_GOAL) {
+        if (h.body_size > MASKER_ROW_MAX) {
+            e = ERR_LIMIT;
+        } else if (h.body_size > in.size - at - PG_HEADER_SIZE) {
+            break;
+        } else {
+            p->rows_unended += h.type == PG_BACKEND_DATA_ROW;
+            e = postgres_result_message(p, head, h.type,
+                                        bytes_of(in.data + at + PG_HEADER_SIZE, h.body_size));
+            at += PG_HEADER_SIZE + h.body_size;
+        }
+    }
+    if (e != OK) {
+        return masking_failed(p, e);
+    }
+    *out_used = at;
+    if (buffer_size(&p->masked) > 0) {
+        postgres_absorb(p, buffer_bytes(&p->masked), true);
+        p->link->ops->to_agent(p->link, buffer_bytes(&p->masked));
+    }
+    return PROTOCOL_MORE;
+}
+
 /* A run of data messages at once: the digest and the copy are made for all of it in one piece. */
 static size_t pass_data(struct postgres *p, const struct pg_header *first, struct bytes in)
 {
@@ -257,7 +338,9 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
 {
     size_t available = in.size - PG_HEADER_SIZE;
     bool is_whole = h->body_size <= available;
-    if (!is_whole && available < PG_GATHER_MAX) {
+    /* What is masked is looked at whole. */
+    size_t gather = p->masking.masks == NULL ? PG_GATHER_MAX : MASKER_ROW_MAX;
+    if (!is_whole && available < gather) {
         return PROTOCOL_MORE;
     }
     size_t body_size = is_whole ? h->body_size : available;
@@ -270,6 +353,26 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
             (struct pg_stream){.type = h->type, .left = h->body_size - (uint32_t)body_size};
     }
     return step;
+}
+
+static bool is_asynchronous(uint8_t type)
+{
+    return type == PG_BACKEND_NOTICE || type == PG_BACKEND_NOTIFICATION ||
+           type == PG_BACKEND_PARAMETER_STATUS;
+}
+
+/* One message of what we asked ourselves. A FATAL error is the session's end, as always. */
+static enum protocol_step answer_inquiry(struct postgres *p, const struct pg_header *h,
+                                         struct bytes in, size_t *out_used)
+{
+    if (h->body_size > MASKER_ROW_MAX) {
+        return garbage(p, "too large a row of the catalog");
+    }
+    if (h->body_size > in.size - PG_HEADER_SIZE) {
+        return PROTOCOL_MORE;
+    }
+    *out_used = PG_HEADER_SIZE + h->body_size;
+    return postgres_inquiry_answer(p, h->type, bytes_of(in.data + PG_HEADER_SIZE, h->body_size));
 }
 
 enum protocol_step postgres_target_bytes(struct postgres *p, struct bytes in, size_t *out_used)
@@ -289,9 +392,13 @@ enum protocol_step postgres_target_bytes(struct postgres *p, struct bytes in, si
             }
             if (r == WIRE_MALFORMED || pg_wire_backend_kind(h.type) == NULL) {
                 step = garbage(p, "bytes that are no message");
+            } else if (postgres_inquiry_is_running(p) && !is_asynchronous(h.type)) {
+                step = answer_inquiry(p, &h, rest, &n);
             } else if (is_data(h.type)) {
                 if (!expects_data(p, h.type)) {
                     step = garbage(p, "data that was not asked for");
+                } else if (postgres_result_is_masked(p, pg_queue_head(&p->queue))) {
+                    step = mask_data(p, pg_queue_head(&p->queue), rest, &n);
                 } else {
                     n = pass_data(p, &h, rest);
                 }

@@ -1,0 +1,318 @@
+/* What the agent gets of an answer: rows, COPY data and words as the policy's masks let them
+ * through. */
+#include <stdlib.h>
+
+#include "base/writer.h"
+#include "sidecar/protocol/postgres/postgres_internal.h"
+
+/* ---- which plan is it ----------------------------------------------------------------------- */
+
+static const struct pg_plan *plan_of(const struct pg_sent *head)
+{
+    if (head == NULL) {
+        return NULL;
+    }
+    return head->portal != NULL ? head->portal->plan : head->plan;
+}
+
+/* NULL: the plan knows nothing of it. */
+static const struct pg_plan_rows *rows_of(const struct pg_sent *head, const struct pg_plan *plan)
+{
+    size_t at = head->type == PG_FRONTEND_QUERY ? head->statements_done : 0;
+    return at < plan->count ? &plan->rows[at] : NULL;
+}
+
+static struct pg_result *result_of(const struct postgres *p, const struct pg_sent *head)
+{
+    return head->type == PG_FRONTEND_QUERY ? p->result : head->portal->result;
+}
+
+static struct pg_masks *masks_of(const struct postgres *p, const struct pg_sent *head)
+{
+    const struct pg_plan *plan = plan_of(head);
+    return plan != NULL ? plan->masks : p->masking.masks;
+}
+
+struct pg_masks *postgres_answer_masks(const struct postgres *p)
+{
+    return masks_of(p, pg_queue_head(&p->queue));
+}
+
+void postgres_result_reset(struct postgres *p)
+{
+    pg_result_destroy(p->result);
+    p->result = NULL;
+    masker_copy_destroy(p->copy);
+    p->copy = NULL;
+    p->withheld = 0;
+    p->rows_cut = 0;
+    p->rows_shown = 0;
+}
+
+/* ---- columns -------------------------------------------------------------------------------- */
+
+bool postgres_result_describe(struct postgres *p, struct pg_sent *head, struct bytes body)
+{
+    const struct pg_plan *plan = plan_of(head);
+    if (plan == NULL) {
+        return true;
+    }
+    struct pg_result *result = pg_result_create(body, plan->masks, rows_of(head, plan),
+                                                p->masking.marks, postgres_masking_is_outdated(p));
+    if (result == NULL) {
+        return false;
+    }
+    struct pg_result **place = head->type == PG_FRONTEND_QUERY ? &p->result : &head->portal->result;
+    pg_result_destroy(*place);
+    *place = result;
+    return true;
+}
+
+bool postgres_result_copy(struct postgres *p, struct pg_sent *head, struct bytes body)
+{
+    const struct pg_plan *plan = plan_of(head);
+    struct pg_copy copy;
+    if (plan == NULL) {
+        return true;
+    }
+    if (pg_wire_read_copy(body, &copy) != WIRE_OK) {
+        return false;
+    }
+    const struct pg_plan_rows *rows = rows_of(head, plan);
+    bool outdated = postgres_masking_is_outdated(p);
+    bool is_binary = copy.is_binary;
+    struct pg_result *result = pg_result_create_copy(pg_formats_count(&copy.formats), is_binary,
+                                                     plan->masks, rows, outdated);
+    if (result == NULL || rows == NULL || !rows->is_copy ||
+        is_binary != (rows->copy.format == LINEAGE_COPY_AS_BINARY)) {
+        pg_result_destroy(result);
+        return false;
+    }
+    const struct masker_copy_options options = {
+        .format = rows->copy.format == LINEAGE_COPY_AS_CSV      ? MASKER_COPY_CSV
+                  : rows->copy.format == LINEAGE_COPY_AS_BINARY ? MASKER_COPY_BINARY
+                                                                : MASKER_COPY_TEXT,
+        .delimiter = rows->copy.delimiter,
+        .quote = rows->copy.quote,
+        .escape = rows->copy.escape,
+        .null_text = bytes_of_string(rows->copy.null_text),
+        .has_header = rows->copy.has_header,
+        .columns = result->columns,
+        .count = result->count};
+    masker_copy_destroy(p->copy);
+    p->copy = masker_copy_create(plan->masks->masker, &options);
+    pg_result_destroy(p->result);
+    p->result = result;
+    return p->copy != NULL;
+}
+
+/* ---- rows ----------------------------------------------------------------------------------- */
+
+bool postgres_result_is_masked(const struct postgres *p, const struct pg_sent *head)
+{
+    const struct pg_plan *plan = plan_of(head);
+    if (head->max_rows > 0 || p->copy != NULL) {
+        return true;
+    }
+    if (plan == NULL) {
+        return false;
+    }
+    const struct pg_result *result = result_of(p, head);
+    return result == NULL || result->masks || plan->masks->by_content;
+}
+
+static enum err put_row(struct postgres *p, const struct pg_sent *head, struct bytes body)
+{
+    const struct pg_plan *plan = plan_of(head);
+    if (plan == NULL) {
+        return pg_write_body(&p->masked, PG_BACKEND_DATA_ROW, body);
+    }
+    const struct pg_result *result = result_of(p, head);
+    if (result == NULL) {
+        return ERR_INVALID; /* rows that nobody described */
+    }
+    if (!result->masks && !plan->masks->by_content) {
+        return pg_write_body(&p->masked, PG_BACKEND_DATA_ROW, body);
+    }
+    struct writer w = writer_start(&p->masked);
+    writer_put_u8(&w, PG_BACKEND_DATA_ROW);
+    size_t length = writer_open_length(&w);
+    if (w.failed == OK) {
+        w.failed =
+            masker_row(plan->masks->masker, result->columns, result->count, body, &p->masked);
+    }
+    writer_close_length(&w, length);
+    return writer_finish(&w);
+}
+
+static enum err put_copy(struct postgres *p, struct bytes body)
+{
+    if (p->copy == NULL) {
+        return pg_write_body(&p->masked, PG_BACKEND_COPY_DATA, body);
+    }
+    size_t before = buffer_size(&p->masked);
+    struct writer w = writer_start(&p->masked);
+    writer_put_u8(&w, PG_BACKEND_COPY_DATA);
+    size_t length = writer_open_length(&w);
+    size_t empty = buffer_size(&p->masked);
+    if (w.failed == OK) {
+        w.failed = masker_copy_feed(p->copy, body, &p->masked);
+    }
+    bool is_empty = buffer_size(&p->masked) == empty;
+    writer_close_length(&w, length);
+    enum err e = writer_finish(&w);
+    if (e == OK && is_empty) {
+        p->masked.end = p->masked.start + before; /* it waits for the rest of its row */
+    }
+    return e;
+}
+
+enum err postgres_result_message(struct postgres *p, struct pg_sent *head, uint8_t type,
+                                 struct bytes body)
+{
+    if (head->max_rows > 0 && p->rows_shown >= head->max_rows) {
+        p->rows_cut++;
+        return OK;
+    }
+    p->rows_shown++;
+    return type == PG_BACKEND_COPY_DATA ? put_copy(p, body) : put_row(p, head, body);
+}
+
+bool postgres_result_end(struct postgres *p, struct pg_sent *head)
+{
+    (void)head;
+    bool whole = p->copy == NULL || p->rows_cut > 0 || masker_copy_finish(p->copy) == OK;
+    masker_copy_destroy(p->copy);
+    p->copy = NULL;
+    p->rows_shown = 0;
+    return whole;
+}
+
+/* ---- words ---------------------------------------------------------------------------------- */
+
+/* What the server's own parser and session say, before it looks at a value: a name, a place, a
+ * state. PostgreSQL, appendix A: class 42 syntax and access, 25 transaction state, ... */
+static bool is_plain_class(struct bytes code)
+{
+    static const char classes[][3] = {"42", "25", "26", "34", "3D", "3F", "40", "08",
+                                      "0A", "2D", "3B", "53", "54", "55", "57", "28"};
+    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+        if (code.size == 5 && memcmp(code.data, classes[i], 2) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether values of masked columns may be in what the target says now. What is not an answer to
+ * something (a notice of another time, a deferred constraint at COMMIT) may speak of anything. */
+static bool may_show(const struct postgres *p, const struct pg_sent *head)
+{
+    if (!postgres_masking_is_by_column(p)) {
+        const struct pg_plan *running = plan_of(head);
+        if (running == NULL || !running->masks->by_column) {
+            return false;
+        }
+    }
+    if (head != NULL && (head->type == PG_FRONTEND_PARSE || head->refusal != NULL)) {
+        return false; /* nothing was read yet */
+    }
+    const struct pg_plan *plan = plan_of(head);
+    const struct pg_plan_rows *rows = plan == NULL ? NULL : rows_of(head, plan);
+    return rows == NULL || rows->withholds || rows->masks;
+}
+
+static const char withheld_words[] = "the message is withheld: it might show masked values";
+
+/* Fields that name things or say where: never values. */
+static bool is_kept(uint8_t type, bool is_plain)
+{
+    return strchr("SVCPstcdn", type) != NULL || (type == 'H' && is_plain);
+}
+
+static enum err write_field(struct postgres *p, struct writer *w, uint8_t type, struct bytes value)
+{
+    static const uint8_t end = 0;
+    const struct pg_masks *masks = postgres_answer_masks(p);
+    writer_put_u8(w, type);
+    if (masks != NULL && masks->by_content && strchr("MDHWq", type) != NULL && w->failed == OK) {
+        w->failed = masker_text(masks->masker, value, &p->masked);
+    } else {
+        writer_put_bytes(w, value);
+    }
+    writer_put_bytes(w, bytes_of(&end, 1));
+    return w->failed;
+}
+
+static struct bytes rewrite_fields(struct postgres *p, uint8_t kind, struct bytes body,
+                                   bool withhold)
+{
+    struct pg_fields fields;
+    if (pg_wire_read_fields(body, &fields) != WIRE_OK) {
+        return (struct bytes){0};
+    }
+    bool is_plain = is_plain_class(pg_fields_find(&fields, 'C'));
+    bool hides = withhold && !is_plain;
+    uint8_t type = 0;
+    struct bytes value;
+    buffer_clear(&p->masked);
+    struct writer w = writer_start(&p->masked);
+    writer_put_u8(&w, kind);
+    size_t length = writer_open_length(&w);
+    while (w.failed == OK && pg_fields_next(&fields, &type, &value)) {
+        if (type == 'M' && hides) {
+            writer_put_u8(&w, 'M');
+            writer_put_string(&w, withheld_words);
+        } else if (type == 'M' || !withhold || is_kept(type, is_plain)) {
+            (void)write_field(p, &w, type, value);
+        }
+    }
+    writer_put_u8(&w, 0);
+    writer_close_length(&w, length);
+    p->withheld += withhold;
+    return writer_finish(&w) == OK ? buffer_bytes(&p->masked) : (struct bytes){0};
+}
+
+static struct bytes rewrite_notification(struct postgres *p, struct bytes message,
+                                         struct bytes body)
+{
+    struct pg_notification n;
+    const struct pg_masks *masks = p->masking.masks;
+    bool hides = postgres_masking_is_by_column(p) &&
+                 (masks == NULL || masks->unknown_origin != POLICY_UNKNOWN_ALLOW);
+    bool looks = masks != NULL && masks->by_content;
+    if (!hides && !looks) {
+        return message;
+    }
+    if (pg_wire_read_notification(body, &n) != WIRE_OK) {
+        return (struct bytes){0};
+    }
+    static const uint8_t end = 0;
+    buffer_clear(&p->masked);
+    struct writer w = writer_start(&p->masked);
+    writer_put_u8(&w, PG_BACKEND_NOTIFICATION);
+    size_t length = writer_open_length(&w);
+    writer_put_u32(&w, n.process_id);
+    writer_put_bytes(&w, n.channel);
+    writer_put_bytes(&w, bytes_of(&end, 1));
+    if (!hides && w.failed == OK) {
+        w.failed = masker_text(masks->masker, n.payload, &p->masked);
+    }
+    writer_put_bytes(&w, bytes_of(&end, 1));
+    writer_close_length(&w, length);
+    p->withheld += hides && n.payload.size > 0;
+    return writer_finish(&w) == OK ? buffer_bytes(&p->masked) : (struct bytes){0};
+}
+
+struct bytes postgres_result_words(struct postgres *p, const struct pg_sent *head,
+                                   struct bytes message, struct bytes body)
+{
+    uint8_t kind = message.data[0];
+    if (kind == PG_BACKEND_NOTIFICATION) {
+        return rewrite_notification(p, message, body);
+    }
+    bool withhold = may_show(p, head);
+    const struct pg_masks *masks = masks_of(p, head);
+    bool looks = masks != NULL && masks->by_content;
+    return withhold || looks ? rewrite_fields(p, kind, body, withhold) : message;
+}
