@@ -1,102 +1,83 @@
 #include "policies/policy.h"
 
 #include <stdlib.h>
-#include <strings.h>
 
 #include "base/arena.h"
-#include "policies/policy_internal.h"
+#include "policies/policy_object.h"
 
-enum kind_group { KIND_TABLE, KIND_FUNCTION, KIND_SESSION, KIND_OTHER };
-
-/* An object of the request, read once. */
-struct target {
-    enum kind_group group;
-    uint32_t access;
-    bool moves_search_path; /* after it, names without a schema mean something else */
-    struct plain_name name;
-};
-
-/* Which rules are about this identity and resource at all: one bit for each. */
+/* The rules that are about this identity, resource and time, by what they do. */
 struct applicable {
-    uint32_t words[(POLICY_RULES_MAX + 31) / 32];
+    const struct policy *policy;
+    bool with_shadow;
+    bool left_out; /* a rule in shadow applies, but was not taken */
+    size_t allow_count, forbid_count;
+    uint16_t allow[POLICY_RULES_MAX], forbid[POLICY_RULES_MAX];
+    bool is_whole[POLICY_RULES_MAX]; /* of `forbid`: names a command of the text; all it touches
+                                        counts */
 };
 
-static bool applies_bit(const struct applicable *a, size_t i)
+static void applicable_add(void *context, size_t index)
 {
-    return (a->words[i / 32] >> (i % 32) & 1u) != 0;
-}
-
-/* --- identity and resource ------------------------------------------------------------- */
-
-static bool any_matches(const struct texts *patterns, const char *const *texts, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < patterns->count; j++) {
-            if (texts[i] != NULL && glob_matches(patterns->items[j], texts[i])) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static bool rule_applies(const struct rule *rule, const struct policy_request *r)
-{
-    return (rule->subjects.count == 0 || any_matches(&rule->subjects, &r->subject, 1)) &&
-           (rule->groups.count == 0 || any_matches(&rule->groups, r->groups, r->group_count)) &&
-           (rule->on_behalf_of.count == 0 ||
-            any_matches(&rule->on_behalf_of, r->on_behalf_of, r->on_behalf_of_count)) &&
-           (rule->resources.count == 0 || any_matches(&rule->resources, &r->resource, 1));
-}
-
-/* --- commands and objects -------------------------------------------------------------- */
-
-static enum kind_group kind_group(const char *kind)
-{
-    static const struct {
-        const char *kind;
-        enum kind_group group;
-    } groups[] = {
-        {"table", KIND_TABLE},     {"function", KIND_FUNCTION}, {"view", KIND_TABLE},
-        {"index", KIND_TABLE},     {"sequence", KIND_TABLE},    {"procedure", KIND_FUNCTION},
-        {"setting", KIND_SESSION}, {"channel", KIND_SESSION},   {"statement", KIND_SESSION},
-    };
-    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-        if (strcmp(groups[i].kind, kind) == 0) {
-            return groups[i].group;
-        }
-    }
-    return KIND_OTHER;
-}
-
-static bool moves_search_path(const struct policy_object *o, const struct target *t)
-{
-    /* A function with the access "session" is set_config, whose argument is not known. */
-    return t->access == ACCESS_SESSION &&
-           (t->group == KIND_FUNCTION ||
-            (o->name != NULL && strcasecmp(o->name, "search_path") == 0));
-}
-
-static void target_read(const struct policy_object *o, struct target *out)
-{
-    out->group = kind_group(o->kind == NULL ? "" : o->kind);
-    out->access = access_parse(o->access == NULL ? "" : o->access);
-    out->moves_search_path = moves_search_path(o, out);
-    if (out->group == KIND_TABLE || out->group == KIND_FUNCTION) {
-        plain_name_read(o->name == NULL ? "" : o->name, &out->name);
+    struct applicable *a = context;
+    const struct rule *rule = &a->policy->rules[index];
+    if (rule->is_shadow && !a->with_shadow) {
+        a->left_out = true;
+    } else if (rule->effect == POLICY_ALLOW) {
+        a->allow[a->allow_count++] = (uint16_t)index;
+    } else {
+        a->forbid[a->forbid_count++] = (uint16_t)index;
     }
 }
 
-static bool any_name_matches(const struct name_patterns *p, const struct plain_name *n,
-                             enum name_use use, bool forbids)
+static void applicable_find(const struct policy *p, const struct policy_request *r,
+                            bool with_shadow, struct applicable *out)
 {
-    for (size_t i = 0; i < p->count; i++) {
-        if (name_matches(&p->items[i], n, use, forbids)) {
-            return true;
-        }
-    }
-    return false;
+    out->policy = p;
+    out->with_shadow = with_shadow;
+    out->left_out = false;
+    out->allow_count = out->forbid_count = 0;
+    rules_apply(p, r, applicable_add, out);
 }
+
+/* --- what is asked, as a whole --------------------------------------------------------- */
+
+struct question {
+    const struct policy_request *r;
+    uint32_t accesses;       /* of everything */
+    uint32_t without_object; /* those that no object shows */
+    bool is_unknown;         /* something was not understood: nothing covers it */
+    bool is_lasting;
+};
+
+static void question_read_command(struct question *q, const char *tag, uint32_t *implied)
+{
+    const struct command *c = command_find(tag);
+    q->is_unknown = q->is_unknown || strcmp(tag, "UNKNOWN") == 0;
+    /* Of what EXPLAIN and COPY may do, the objects say what they do. */
+    q->is_lasting = q->is_lasting || (c->accesses & ~(uint32_t)ACCESS_LASTING) == 0;
+    *implied |= command_implied(c);
+}
+
+static void question_read(const struct policy_request *r, struct question *q)
+{
+    uint32_t shown = 0, named = 0, implied = 0;
+    *q = (struct question){.r = r};
+    for (size_t i = 0; i < r->object_count; i++) {
+        shown |= access_parse(r->objects[i].access == NULL ? "" : r->objects[i].access);
+    }
+    for (size_t i = 0; i < r->access_count; i++) {
+        named |= access_parse(r->accesses[i] == NULL ? "" : r->accesses[i]);
+    }
+    for (size_t i = 0; i < r->command_count; i++) {
+        question_read_command(q, r->commands[i], &implied);
+    }
+    q->accesses = shown | named;
+    q->without_object = named & ~shown & ~implied;
+    q->is_unknown = q->is_unknown || (q->accesses & ACCESS_UNKNOWN) != 0;
+    q->is_lasting = q->is_lasting || (q->accesses & ACCESS_LASTING) != 0;
+}
+
+/* --- rules that forbid ----------------------------------------------------------------- */
 
 static bool tag_listed(const struct rule *rule, const char *command)
 {
@@ -108,53 +89,9 @@ static bool tag_listed(const struct rule *rule, const char *command)
     return false;
 }
 
-/* A rule that lists tables says nothing about schemas, roles, files. */
-static bool names_cover(const struct rule *rule, const struct target *t)
-{
-    if (t->moves_search_path && rule->tables.count > 0) {
-        return false; /* or `orders` would no longer be the table that it lists */
-    }
-    switch (t->group) {
-    case KIND_TABLE:
-        return rule->tables.count == 0
-                   ? rule->functions.count == 0
-                   : any_name_matches(&rule->tables, &t->name, NAME_TABLE, false);
-    case KIND_FUNCTION:
-        return rule->functions.count == 0 ||
-               any_name_matches(&rule->functions, &t->name, NAME_FUNCTION, false);
-    case KIND_SESSION: return true;
-    case KIND_OTHER: break;
-    }
-    return rule->tables.count == 0 && rule->functions.count == 0;
-}
-
-/* Whatever reads, writes or defines may call functions; what writes may lock the rows it writes. */
-static uint32_t with_carried(uint32_t accesses)
-{
-    const uint32_t writes = ACCESS_INSERT | ACCESS_UPDATE | ACCESS_DELETE;
-    const uint32_t calls =
-        writes | ACCESS_READ | ACCESS_LOAD | ACCESS_CREATE | ACCESS_ALTER | ACCESS_PROCEDURAL;
-    return accesses | ((accesses & calls) != 0 ? (uint32_t)ACCESS_CALL : 0) |
-           ((accesses & writes) != 0 ? (uint32_t)ACCESS_LOCK : 0);
-}
-
-static bool covers_object(const struct rule *rule, const struct target *t)
-{
-    return (!rule->has_commands || (with_carried(rule->accesses) & t->access) != 0) &&
-           names_cover(rule, t);
-}
-
-static bool covers_command(const struct rule *rule, const char *command)
-{
-    /* What could not be understood is covered by nothing, not even by "everything". */
-    return strcmp(command, "UNKNOWN") != 0 &&
-           (!rule->has_commands || tag_listed(rule, command) ||
-            (rule->classes & command_find(command)->accesses) != 0);
-}
-
 static bool any_tag_listed(const struct rule *rule, const struct policy_request *r)
 {
-    for (size_t i = 0; i < r->command_count; i++) {
+    for (size_t i = 0; rule->tags.count > 0 && i < r->command_count; i++) {
         if (tag_listed(rule, r->commands[i])) {
             return true;
         }
@@ -162,194 +99,274 @@ static bool any_tag_listed(const struct rule *rule, const struct policy_request 
     return false;
 }
 
-static bool forbids_object(const struct rule *rule, const struct policy_request *r,
-                           const struct target *t)
+/* Its conditions about the text as a whole. */
+static bool conditions_hold(const struct rule *rule, const struct question *q)
 {
-    if (rule->has_commands && (rule->accesses & t->access) == 0 && !any_tag_listed(rule, r)) {
-        return false;
-    }
-    if (t->group == KIND_TABLE && rule->tables.count > 0) {
-        return any_name_matches(&rule->tables, &t->name, NAME_TABLE, true);
-    }
-    if (t->group == KIND_FUNCTION && rule->functions.count > 0) {
-        return any_name_matches(&rule->functions, &t->name, NAME_FUNCTION, true);
-    }
-    return rule->tables.count == 0 && rule->functions.count == 0;
+    return (!rule->without_where || q->r->without_where) &&
+           (!rule->multi_statement || q->r->command_count > 1) &&
+           (rule->copies == 0 || (rule->copies & q->accesses) != 0);
 }
 
-static bool forbids_command(const struct rule *rule, const char *command)
+/* Of a rule without names. */
+static bool forbids_text(const struct rule *rule, const struct question *q)
 {
-    if (rule->tables.count > 0 || rule->functions.count > 0) {
-        return false; /* only with the objects that it names */
-    }
-    if (!rule->has_commands || tag_listed(rule, command)) {
+    if (!rule->has_commands || (rule->accesses & q->accesses) != 0 || any_tag_listed(rule, q->r)) {
         return true;
     }
-    /* EXPLAIN and COPY may do several things; their objects say which. */
-    return (command_find(command)->accesses & ~rule->classes) == 0;
+    for (size_t i = 0; i < q->r->command_count; i++) {
+        /* EXPLAIN and COPY may do several things; their objects say which. */
+        if ((command_find(q->r->commands[i])->accesses & ~rule->classes) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct forbidding {
+    size_t deny, hold; /* the first such rule; SIZE_MAX: none */
+    bool fixes_path;   /* names without a schema must stay what they are */
+};
+
+static void forbidding_add(struct forbidding *f, const struct policy *p, size_t rule)
+{
+    size_t *first = p->rules[rule].effect == POLICY_HOLD ? &f->hold : &f->deny;
+    *first = rule < *first ? rule : *first;
+}
+
+/* Decides the rules without names; those that have to see each object stay in the list. */
+static void forbid_text(struct applicable *a, const struct question *q, struct forbidding *f)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < a->forbid_count; i++) {
+        const struct rule *rule = &a->policy->rules[a->forbid[i]];
+        f->fixes_path = f->fixes_path || rule->has_tables;
+        if (!conditions_hold(rule, q)) {
+            continue;
+        }
+        if (rule->has_names) {
+            a->is_whole[kept] = !rule->without_where && any_tag_listed(rule, q->r);
+            a->forbid[kept++] = a->forbid[i];
+        } else if (forbids_text(rule, q)) {
+            forbidding_add(f, a->policy, a->forbid[i]);
+        }
+    }
+    a->forbid_count = kept;
+}
+
+static void forbid_object(const struct applicable *a, const struct target *t, struct forbidding *f)
+{
+    for (size_t i = 0; i < a->forbid_count; i++) {
+        if (rule_names(&a->policy->rules[a->forbid[i]], t, a->is_whole[i])) {
+            forbidding_add(f, a->policy, a->forbid[i]);
+        }
+    }
+}
+
+/* --- rules that allow ------------------------------------------------------------------ */
+
+/* What the rules that cover something ask for together: the same whatever their order. */
+struct cover {
+    size_t rule; /* the first that asks for the level; SIZE_MAX: nothing was covered */
+    enum policy_durability level;
+    enum policy_record record;
+    uint64_t max_rows;
+    const char *why_not;
+};
+
+static void cover_take(struct cover *c, const struct policy *p, size_t index, bool is_lasting)
+{
+    const struct rule *rule = &p->rules[index];
+    enum policy_durability level = rule->has_durability ? rule->durability
+                                   : is_lasting         ? POLICY_HOST
+                                                        : POLICY_PROCESS;
+    if (c->rule == SIZE_MAX || level > c->level || (level == c->level && index < c->rule)) {
+        c->rule = index;
+        c->level = level;
+    }
+    c->record = rule->record > c->record ? rule->record : c->record;
+    if (rule->max_rows != 0 && (c->max_rows == 0 || rule->max_rows < c->max_rows)) {
+        c->max_rows = rule->max_rows;
+    }
+}
+
+static void cover_object(const struct applicable *a, const struct target *t, struct cover *c)
+{
+    bool covered = false;
+    for (size_t i = 0; i < a->allow_count; i++) {
+        if (rule_covers(&a->policy->rules[a->allow[i]], t)) {
+            cover_take(c, a->policy, a->allow[i], (t->access & ACCESS_LASTING) != 0);
+            covered = true;
+        }
+    }
+    if (!covered) {
+        c->why_not = "no rule allows this for one of the objects it touches";
+    }
+}
+
+static void cover_without_object(const struct applicable *a, const struct question *q,
+                                 struct cover *c)
+{
+    /* What a rule with names may do where no name is seen: nothing that could be elsewhere. */
+    const uint32_t nowhere = ACCESS_READ | ACCESS_EXPORT | ACCESS_LOAD | ACCESS_CALL |
+                             ACCESS_TRANSACTION | ACCESS_SESSION | ACCESS_LOCK;
+    uint32_t rest = q->without_object;
+    for (size_t i = 0; q->without_object != 0 && i < a->allow_count; i++) {
+        const struct rule *rule = &a->policy->rules[a->allow[i]];
+        uint32_t covered = q->without_object & rule->accesses & (rule->has_names ? nowhere : ~0u);
+        if (covered != 0) {
+            cover_take(c, a->policy, a->allow[i], (covered & ACCESS_LASTING) != 0);
+            rest &= ~covered;
+        }
+    }
+    if (rest != 0) {
+        c->why_not = "no rule allows all that this does";
+    }
+}
+
+static bool covers_command(const struct rule *rule, const char *tag, const struct command *c)
+{
+    return !rule->has_commands || (rule->classes & c->accesses) != 0 || tag_listed(rule, tag) ||
+           (rule->copies != 0 && strcmp(tag, "COPY") == 0);
+}
+
+static void cover_command(const struct applicable *a, const struct question *q, const char *tag,
+                          struct cover *c)
+{
+    const struct command *command = command_find(tag);
+    /* Where nothing else shows what it does, the rules for it are those that count. */
+    bool counts = (command->accesses & q->accesses) == 0;
+    bool covered = false;
+    for (size_t i = 0; i < a->allow_count && (!covered || counts); i++) {
+        if (covers_command(&a->policy->rules[a->allow[i]], tag, command)) {
+            covered = true;
+            if (counts) {
+                cover_take(c, a->policy, a->allow[i],
+                           (command->accesses & ~(uint32_t)ACCESS_LASTING) == 0);
+            }
+        }
+    }
+    if (!covered) {
+        c->why_not = "no rule allows this command";
+    }
+}
+
+static void cover_text(const struct applicable *a, const struct question *q, struct cover *c)
+{
+    cover_without_object(a, q, c);
+    for (size_t i = 0; i < q->r->command_count; i++) {
+        cover_command(a, q, q->r->commands[i], c);
+    }
+    if (q->is_unknown) {
+        c->why_not = "what was not understood is not allowed";
+    }
+    /* Nothing is done, but somebody is here: any rule that lets them in covers it. */
+    for (size_t i = 0; i < a->allow_count && c->rule == SIZE_MAX; i++) {
+        cover_take(c, a->policy, a->allow[i], q->is_lasting);
+    }
+    if (c->rule == SIZE_MAX && c->why_not == NULL) {
+        c->why_not = "no rule is for this identity and resource";
+    }
 }
 
 /* --- the verdict ----------------------------------------------------------------------- */
 
-static bool rule_forbids(const struct rule *rule, const struct policy_request *r)
+static struct policy_verdict refusal(const char *why)
 {
-    bool is_general = !rule->has_commands && rule->tables.count == 0 && rule->functions.count == 0;
-    if (is_general) {
-        return true;
-    }
-    for (size_t i = 0; i < r->command_count; i++) {
-        if (forbids_command(rule, r->commands[i])) {
+    return (struct policy_verdict){.effect = POLICY_DENY, .rule = "default", .message = why};
+}
+
+static struct policy_verdict forbidden(const struct policy *p, size_t rule)
+{
+    return (struct policy_verdict){.effect = p->rules[rule].effect,
+                                   .rule = p->rules[rule].name,
+                                   .message = p->rules[rule].message};
+}
+
+static bool trusts_names(const struct applicable *a)
+{
+    for (size_t i = 0; i < a->allow_count; i++) {
+        if (a->policy->rules[a->allow[i]].trusts) {
             return true;
         }
     }
-    for (size_t i = 0; i < r->object_count; i++) {
+    return false;
+}
+
+static struct policy_verdict decide(struct applicable *a, const struct question *q)
+{
+    struct forbidding f = {.deny = SIZE_MAX, .hold = SIZE_MAX};
+    struct cover c = {.rule = SIZE_MAX};
+    bool moves_path = false;
+    forbid_text(a, q, &f);
+    for (size_t i = 0; i < q->r->object_count; i++) {
         struct target t;
-        target_read(&r->objects[i], &t);
-        if (forbids_object(rule, r, &t)) {
-            return true;
-        }
+        target_read(&q->r->objects[i], &t);
+        moves_path = moves_path || t.moves_search_path;
+        forbid_object(a, &t, &f);
+        cover_object(a, &t, &c);
     }
-    return false;
+    if (f.deny != SIZE_MAX) {
+        return forbidden(a->policy, f.deny);
+    }
+    if (moves_path && (f.fixes_path || trusts_names(a))) {
+        return refusal("search_path cannot be changed where rules forbid tables by name");
+    }
+    if (f.hold != SIZE_MAX) {
+        return forbidden(a->policy, f.hold);
+    }
+    cover_text(a, q, &c);
+    if (c.why_not != NULL) {
+        return refusal(c.why_not);
+    }
+    return (struct policy_verdict){.effect = POLICY_ALLOW,
+                                   .rule = a->policy->rules[c.rule].name,
+                                   .durability = c.level,
+                                   .record = c.record,
+                                   .max_rows = c.max_rows};
 }
 
-static bool find_forbidding(const struct policy *p, const struct policy_request *r,
-                            const struct applicable *a, enum policy_effect effect,
-                            struct policy_verdict *out)
+static void shadow_put(struct policy_verdict *v, const struct policy_verdict *shadow)
 {
-    for (size_t i = 0; i < p->rule_count; i++) {
-        const struct rule *rule = &p->rules[i];
-        if (rule->effect == effect && applies_bit(a, i) && rule_forbids(rule, r)) {
-            *out = (struct policy_verdict){
-                .effect = effect, .rule = rule->name, .message = rule->message};
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A rule that forbids `hr.*` holds only while names without a schema are not in hr. */
-static bool search_path_is_fixed(const struct policy *p, const struct applicable *a)
-{
-    for (size_t i = 0; i < p->rule_count; i++) {
-        if (p->rules[i].effect != POLICY_ALLOW && p->rules[i].tables.count > 0 &&
-            applies_bit(a, i)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool find_search_path(const struct policy *p, const struct policy_request *r,
-                             const struct applicable *a, struct policy_verdict *out)
-{
-    for (size_t i = 0; i < r->object_count; i++) {
-        struct target t;
-        target_read(&r->objects[i], &t);
-        if (t.moves_search_path && search_path_is_fixed(p, a)) {
-            *out = (struct policy_verdict){
-                .effect = POLICY_DENY,
-                .rule = "default",
-                .message = "search_path cannot be changed where rules forbid tables by name"};
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The answer so far: the strongest durability that was asked for, and the rule that asked. */
-static void take_cover(const struct rule *rule, bool is_lasting, struct policy_verdict *v)
-{
-    enum policy_durability level = is_lasting ? POLICY_HOST : POLICY_PROCESS;
-    if (rule->has_durability) {
-        level = rule->durability;
-    }
-    if (v->rule == NULL || level > v->durability) {
-        v->rule = rule->name;
-        v->message = rule->message;
-        v->durability = level;
+    if (v->effect != shadow->effect || strcmp(v->rule, shadow->rule) != 0) {
+        v->shadow_rule = shadow->rule;
+        v->shadow_effect = shadow->effect;
     }
 }
 
-static bool cover_command(const struct policy *p, const struct applicable *a, const char *command,
-                          struct policy_verdict *v)
+/* Nothing is enforced, but what was not understood is not let through. */
+static struct policy_verdict decide_unenforced(const struct question *q,
+                                               const struct policy_verdict *wanted)
 {
-    for (size_t i = 0; i < p->rule_count; i++) {
-        const struct rule *rule = &p->rules[i];
-        if (rule->effect == POLICY_ALLOW && applies_bit(a, i) && covers_command(rule, command)) {
-            /* Of what EXPLAIN and COPY may do, the objects say what they do. */
-            uint32_t accesses = command_find(command)->accesses;
-            take_cover(rule, (accesses & ~(uint32_t)ACCESS_LASTING) == 0, v);
-            return true;
-        }
+    if (q->is_unknown) {
+        return *wanted;
     }
-    return false;
-}
-
-static bool cover_object(const struct policy *p, const struct applicable *a,
-                         const struct policy_object *o, struct policy_verdict *v)
-{
-    struct target t;
-    target_read(o, &t);
-    for (size_t i = 0; i < p->rule_count; i++) {
-        const struct rule *rule = &p->rules[i];
-        if (rule->effect == POLICY_ALLOW && applies_bit(a, i) && covers_object(rule, &t)) {
-            take_cover(rule, (t.access & ACCESS_LASTING) != 0, v);
-            return true;
-        }
+    struct policy_verdict v = {.effect = POLICY_ALLOW,
+                               .rule = "shadow",
+                               .durability = q->is_lasting ? POLICY_HOST : POLICY_PROCESS};
+    if (wanted->effect == POLICY_ALLOW && wanted->durability > v.durability) {
+        v.durability = wanted->durability;
     }
-    return false;
-}
-
-/* Nothing is done, but somebody is here: any rule that lets them in covers it. */
-static bool cover_presence(const struct policy *p, const struct applicable *a,
-                           struct policy_verdict *v)
-{
-    for (size_t i = 0; i < p->rule_count; i++) {
-        if (p->rules[i].effect == POLICY_ALLOW && applies_bit(a, i)) {
-            take_cover(&p->rules[i], false, v);
-            return true;
-        }
-    }
-    return false;
-}
-
-/* NULL: everything is covered, and `v` says by what. Otherwise why not. */
-static const char *cover_all(const struct policy *p, const struct policy_request *r,
-                             const struct applicable *a, struct policy_verdict *v)
-{
-    for (size_t i = 0; i < r->command_count; i++) {
-        if (!cover_command(p, a, r->commands[i], v)) {
-            return "no rule allows this command";
-        }
-    }
-    for (size_t i = 0; i < r->object_count; i++) {
-        if (!cover_object(p, a, &r->objects[i], v)) {
-            return "no rule allows this for one of the objects it touches";
-        }
-    }
-    bool is_empty = r->command_count == 0 && r->object_count == 0;
-    return is_empty && !cover_presence(p, a, v) ? "no rule is for this identity and resource"
-                                                : NULL;
+    shadow_put(&v, wanted);
+    return v;
 }
 
 void policy_evaluate(const struct policy *p, const struct policy_request *r,
                      struct policy_verdict *out)
 {
-    struct applicable a = {{0}};
-    for (size_t i = 0; i < p->rule_count; i++) {
-        if (rule_applies(&p->rules[i], r)) {
-            a.words[i / 32] |= 1u << (i % 32);
-        }
+    struct applicable a;
+    struct question q;
+    question_read(r, &q);
+    applicable_find(p, r, false, &a);
+    bool left_out = a.left_out;
+    struct policy_verdict v = decide(&a, &q);
+    if (p->is_shadow) {
+        v = decide_unenforced(&q, &v);
+    } else if (left_out) {
+        applicable_find(p, r, true, &a);
+        struct policy_verdict shadow = decide(&a, &q);
+        shadow_put(&v, &shadow);
     }
-    if (find_forbidding(p, r, &a, POLICY_DENY, out) || find_search_path(p, r, &a, out) ||
-        find_forbidding(p, r, &a, POLICY_HOLD, out)) {
-        return;
-    }
-    struct policy_verdict allowed = {.effect = POLICY_ALLOW};
-    const char *why = cover_all(p, r, &a, &allowed);
-    *out = why == NULL
-               ? allowed
-               : (struct policy_verdict){.effect = POLICY_DENY, .rule = "default", .message = why};
+    *out = v;
 }
 
 /* --- the rest -------------------------------------------------------------------------- */

@@ -48,12 +48,17 @@ struct command {
 
 /* The longest one that the tag begins with; never NULL, with ACCESS_UNKNOWN when there is none. */
 const struct command *command_find(const char *tag);
+/* Accesses without an object that the command explains by itself: ALTER ROLE is a privilege, and
+ * that it alters says nothing more. */
+uint32_t command_implied(const struct command *c);
 uint32_t command_granted(const struct command *c);
 uint32_t command_forbidden(const struct command *c);
 /* "DROP" and "DROP TABLE" match "DROP TABLE"; "DROP T" does not. */
 bool command_matches(const char *pattern, const char *tag);
 /* The names of the classes, with commas; for errors. */
 const char *class_names(void);
+/* Classes and the first words of commands, NULL ends them; to be suggested. */
+size_t class_and_command_names(const char *out[], size_t capacity);
 
 /* `*` any run of characters, `?` one byte; bytes compare as they are. */
 bool glob_matches(const char *pattern, const char *text);
@@ -65,12 +70,21 @@ struct name_pattern {
     bool schema_is_literal, name_is_literal; /* was quoted: no globs in it */
 };
 
+/* "public.customers.ssn", "*.*.password". */
+struct column_pattern {
+    struct name_pattern table;
+    const char *column;
+    bool column_is_literal;
+};
+
 enum name_use { NAME_TABLE, NAME_FUNCTION };
 
-/* False: `text` is no such pattern. Writes into `out_schema` and `out_name`, each of strlen(text)
- * + 1. */
-bool name_pattern_parse(const char *text, char *out_schema, char *out_name,
-                        struct name_pattern *out);
+/* False: `text` is no such pattern. Each writes into `out_parts`, of three times strlen(text) + 1
+ * bytes, what `out` then borrows. */
+bool name_pattern_parse(const char *text, char *out_parts, struct name_pattern *out);
+bool column_pattern_parse(const char *text, char *out_parts, struct column_pattern *out);
+/* One part: any name in such a schema. */
+bool schema_pattern_parse(const char *text, char *out_parts, struct name_pattern *out);
 
 /* A name of a request, without its quotes. */
 struct plain_name {
@@ -85,6 +99,7 @@ void plain_name_read(const char *text, struct plain_name *out);
  */
 bool name_matches(const struct name_pattern *p, const struct plain_name *n, enum name_use use,
                   bool forbids);
+bool part_matches(const char *pattern, bool is_literal, const char *text);
 
 struct texts {
     const char *const *items;
@@ -96,25 +111,100 @@ struct name_patterns {
     size_t count; /* 0: not given */
 };
 
+struct column_patterns {
+    const struct column_pattern *items;
+    size_t count; /* 0: not given */
+};
+
+bool any_name_matches(const struct name_patterns *p, const struct plain_name *n, enum name_use use,
+                      bool forbids);
+
+/* Any claim with this path has one of the values. */
+struct claim_patterns {
+    const char *path;
+    struct texts values;
+};
+
+/* When a rule holds. `until_s` <= `from_s` goes over midnight; the day is the one it begins on. */
+struct window {
+    bool is_given;
+    uint8_t days;            /* bits, Monday first */
+    int32_t from_s, until_s; /* seconds of the local day */
+    int32_t offset_s;        /* of local time, east of UTC */
+    int64_t not_before, not_after;
+};
+
+bool window_contains(const struct window *w, int64_t now_unix_s);
+/* False: it never comes. */
+bool window_is_possible(const struct window *w);
+
+struct policy_mask_names {
+    struct column_patterns columns;
+    const struct column_patterns *tags;
+    size_t tag_count;
+    struct texts types;
+    struct name_patterns trusted;
+};
+
 struct rule {
     const char *name, *message;
     enum policy_effect effect;
+    bool is_shadow;
     struct texts subjects, groups, on_behalf_of, resources;
-    bool has_commands;
+    const struct claim_patterns *claims;
+    size_t claim_count;
+    struct window when;
+
+    bool has_commands; /* false: everything that was understood */
     struct texts tags;
     uint32_t accesses; /* of all its classes and tags */
     uint32_t classes;  /* of its classes alone */
-    struct name_patterns tables, functions;
+    uint32_t copies; /* ACCESS_LOAD, ACCESS_EXPORT. Of a rule that forbids: only where these are */
+    bool without_where, multi_statement; /* of a rule that forbids: only where these are */
+    struct name_patterns tables, schemas, functions;
+    struct column_patterns columns;
+    bool has_tables; /* tables, schemas or columns */
+    bool has_names;  /* any of the four */
+
     bool has_durability;
     enum policy_durability durability;
+    enum policy_record record;
+    uint64_t max_rows; /* 0: no limit */
+    const struct policy_mask *masks;
+    size_t mask_count;
+    bool trusts; /* a mask of it trusts functions by name */
+};
+
+/* Of a rule for certain groups or subjects by their exact names, one of them. */
+struct rule_key {
+    const char *text;
+    uint16_t rule;
+};
+
+struct rule_keys {
+    const struct rule_key *items; /* by text */
+    size_t count;
 };
 
 struct policy {
     struct arena *arena;
     uint64_t revision;
     char hash[129];
+    bool is_shadow; /* nothing of it is enforced */
+    bool has_masks;
     const struct rule *rules;
     size_t rule_count;
+    /* Where to look for the rules that may be about somebody; each rule is in one of the three. */
+    struct rule_keys by_group, by_subject;
+    const uint16_t *general;
+    size_t general_count;
 };
+
+/* Calls `visit` with the index of each rule whose identity, resource and time match, in order. */
+typedef void rule_visit(void *context, size_t rule);
+void rules_apply(const struct policy *p, const struct policy_request *r, rule_visit *visit,
+                 void *context);
+/* Makes the index of a policy's rules. False: no memory. */
+bool rules_index(struct policy *p) MUST_USE;
 
 #endif

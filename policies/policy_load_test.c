@@ -48,7 +48,8 @@ static void test_each_mistake_is_named_where_it_was_made(void **state)
          "\"alow\"; "
          "did you mean \"allow\"?"},
         {"version: 1\nrules:\n  - name: a\n    effect: hold\n",
-         "p.yaml:4:13: rules[0].effect: `hold` needs approvals, which this version does not have; use "
+         "p.yaml:4:13: rules[0].effect: `hold` needs approvals, which this version does not have; "
+         "use "
          "deny"},
         {"version: 1\nrules:\n  - name: A b\n    effect: deny\n",
          "p.yaml:3:11: rules[0].name: expected a name of at most 64 lower-case letters, digits and "
@@ -57,8 +58,8 @@ static void test_each_mistake_is_named_where_it_was_made(void **state)
          "p.yaml:3:11: rules[0].name: \"default\" is the name of the refusal when no rule matches"},
         {RULE "  - name: b\n    effect: deny\n  - name: a\n    effect: deny\n",
          "p.yaml:7:11: rules[2].name: another rule has the name \"a\" already"},
-        {RULE "    message: hello\n",
-         "p.yaml:5:14: rules[0].message: a rule with `effect: allow` has nothing to say to the agent"},
+        {RULE "    message: hello\n", "p.yaml:5:14: rules[0].message: a rule with `effect: allow` "
+                                      "and without `mask` has nothing to say to the agent"},
         {RULE "    matches: {}\n",
          "p.yaml:5:5: rules[0]: unknown key `matches`; did you mean `match`?"},
         {RULE "    match: {identity: {}}\n",
@@ -69,26 +70,31 @@ static void test_each_mistake_is_named_where_it_was_made(void **state)
          "p.yaml:5:34: rules[0].match.identities.groups: expected a list, found \"a\""},
         {RULE "    match: {identities: {groups: [[a]]}}\n",
          "p.yaml:5:35: rules[0].match.identities.groups[0]: expected a string, found a list"},
-        {RULE "    match: {resources: []}\n",
-         "p.yaml:5:13: rules[0].match.resources: expected at least one item; leave `resources` out to "
-         "match any"},
+        {RULE "    match: {resources: []}\n", "p.yaml:5:13: rules[0].match.resources: expected at "
+                                              "least one item; leave `resources` out to "
+                                              "match any"},
         {RULE "    match: {sql: {columns: [a]}}\n",
-         "p.yaml:5:19: rules[0].match.sql: unknown key `columns`"},
+         "p.yaml:5:29: rules[0].match.sql.columns[0]: expected SCHEMA.TABLE.COLUMN such as "
+         "public.customers.ssn, public.customers.* or \"*.*.password\", found \"a\""},
+        {RULE "    match: {sql: {colour: [a]}}\n",
+         "p.yaml:5:19: rules[0].match.sql: unknown key `colour`"},
         {RULE "    match: {sql: {commands: [SELEKT]}}\n",
          "p.yaml:5:30: rules[0].match.sql.commands[0]: expected a class (read, write, ddl, admin, "
          "privilege, maintenance, transaction, session, lock, notify, call, procedural, unsafe_io) "
-         "or a command such as SELECT or CREATE TABLE, found \"SELEKT\""},
+         "or a command such as SELECT or CREATE TABLE, found \"SELEKT\"; did you mean \"SELECT\"?"},
         {RULE
          "    match:\n      sql:\n        tables:\n          - public.orders\n          - a.b.c\n",
-         "p.yaml:9:13: rules[0].match.sql.tables[1]: expected a name such as public.orders, public.* "
+         "p.yaml:9:13: rules[0].match.sql.tables[1]: expected a name such as public.orders, "
+         "public.* "
          "or "
          "\"Sales\".\"Order Lines\", found \"a.b.c\""},
         {RULE "    match: {sql: {tables: ['a b']}}\n",
-         "p.yaml:5:28: rules[0].match.sql.tables[0]: expected a name such as public.orders, public.* "
+         "p.yaml:5:28: rules[0].match.sql.tables[0]: expected a name such as public.orders, "
+         "public.* "
          "or "
          "\"Sales\".\"Order Lines\", found \"a b\""},
-        {RULE "    obligations: {mask: [ssn]}\n",
-         "p.yaml:5:19: rules[0].obligations: unknown key `mask`"},
+        {RULE "    obligations: {masks: [ssn]}\n",
+         "p.yaml:5:19: rules[0].obligations: unknown key `masks`; did you mean `mask`?"},
         {RULE "    obligations: {durability: disk}\n",
          "p.yaml:5:31: rules[0].obligations.durability: expected one of \"process\", \"host\", "
          "\"fleet\", found \"disk\""},

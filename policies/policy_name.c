@@ -57,21 +57,67 @@ static const char *part_parse(const char *text, char *out, bool *out_literal)
     return out == start || (*text != '\0' && *text != '.') ? NULL : text;
 }
 
-bool name_pattern_parse(const char *text, char *out_schema, char *out_name,
-                        struct name_pattern *out)
+/* Parts with dots between them, up to `max`; the parts stand behind each other in `out`. 0: it is
+ * malformed, or has more. */
+static size_t parts_parse(const char *text, size_t max, char *out, const char *parts[],
+                          bool literal[])
 {
-    struct name_pattern p = {.name = out_name};
-    const char *rest = part_parse(text, out_name, &p.name_is_literal);
-    if (rest != NULL && *rest == '.') {
-        memcpy(out_schema, out_name, strlen(out_name) + 1);
-        p.schema = out_schema;
-        p.schema_is_literal = p.name_is_literal;
-        rest = part_parse(rest + 1, out_name, &p.name_is_literal);
+    const char *rest = text;
+    for (size_t count = 0; count < max; count++) {
+        rest = part_parse(rest, out, &literal[count]);
+        if (rest == NULL) {
+            return 0;
+        }
+        parts[count] = out;
+        out += strlen(out) + 1;
+        if (*rest == '\0') {
+            return count + 1;
+        }
+        rest++;
     }
-    if (rest == NULL || *rest != '\0') {
+    return 0;
+}
+
+bool name_pattern_parse(const char *text, char *out_parts, struct name_pattern *out)
+{
+    const char *parts[2];
+    bool literal[2];
+    size_t count = parts_parse(text, 2, out_parts, parts, literal);
+    if (count == 1) {
+        *out = (struct name_pattern){.name = parts[0], .name_is_literal = literal[0]};
+    } else if (count == 2) {
+        *out = (struct name_pattern){.schema = parts[0],
+                                     .name = parts[1],
+                                     .schema_is_literal = literal[0],
+                                     .name_is_literal = literal[1]};
+    }
+    return count != 0;
+}
+
+bool column_pattern_parse(const char *text, char *out_parts, struct column_pattern *out)
+{
+    const char *parts[3];
+    bool literal[3];
+    if (parts_parse(text, 3, out_parts, parts, literal) != 3) {
         return false;
     }
-    *out = p;
+    *out = (struct column_pattern){.table = {.schema = parts[0],
+                                             .name = parts[1],
+                                             .schema_is_literal = literal[0],
+                                             .name_is_literal = literal[1]},
+                                   .column = parts[2],
+                                   .column_is_literal = literal[2]};
+    return true;
+}
+
+bool schema_pattern_parse(const char *text, char *out_parts, struct name_pattern *out)
+{
+    const char *part;
+    bool literal;
+    if (parts_parse(text, 1, out_parts, &part, &literal) != 1) {
+        return false;
+    }
+    *out = (struct name_pattern){.schema = part, .schema_is_literal = literal, .name = "*"};
     return true;
 }
 
@@ -102,7 +148,9 @@ static const char *part_read(const char *text, char out[256], bool *too_long)
 
 void plain_name_read(const char *text, struct plain_name *out)
 {
-    *out = (struct plain_name){0};
+    /* Its 512 bytes are not cleared: this is done for each object of each operation. */
+    out->schema[0] = '\0';
+    out->has_schema = out->is_too_long = false;
     text = part_read(text, out->name, &out->is_too_long);
     while (*text == '.') {
         /* Of db.schema.name the last two count. */
@@ -114,7 +162,7 @@ void plain_name_read(const char *text, struct plain_name *out)
     out->is_too_long = out->is_too_long || *text != '\0';
 }
 
-static bool part_matches(const char *pattern, bool is_literal, const char *text)
+bool part_matches(const char *pattern, bool is_literal, const char *text)
 {
     return is_literal ? strcmp(pattern, text) == 0 : glob_matches(pattern, text);
 }
@@ -150,4 +198,15 @@ bool name_matches(const struct name_pattern *p, const struct plain_name *n, enum
      * `salaries`. */
     bool is_one_name = p->name_is_literal || strpbrk(p->name, "*?") == NULL;
     return (forbids && is_one_name) || schema_is_default(p, n, use);
+}
+
+bool any_name_matches(const struct name_patterns *p, const struct plain_name *n, enum name_use use,
+                      bool forbids)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (name_matches(&p->items[i], n, use, forbids)) {
+            return true;
+        }
+    }
+    return false;
 }

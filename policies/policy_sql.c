@@ -32,7 +32,8 @@ enum {
 };
 
 static const struct word classes[] = {
-    {"read", ACCESS_READ},
+    /* What may be read may also be copied to the client; `copy: [out]` forbids that alone. */
+    {"read", ACCESS_READ | ACCESS_EXPORT},
     {"write", WRITE},
     {"ddl", DDL},
     {"admin", ADMIN},
@@ -76,7 +77,7 @@ static const struct command commands[] = {
     {"MOVE", ACCESS_READ, SAME},
     /* Its objects say what would be done. */
     {"EXPLAIN", ACCESS_READ | WRITE | DDL | ACCESS_PROCEDURAL, ACCESS_READ, 0},
-    {"COPY", ACCESS_READ | WRITE, ACCESS_READ | ACCESS_INSERT, 0},
+    {"COPY", ACCESS_READ | WRITE, ACCESS_READ | ACCESS_INSERT | ACCESS_LOAD | ACCESS_EXPORT, 0},
     {"INSERT", ACCESS_INSERT, SAME},
     {"UPDATE", ACCESS_UPDATE, SAME},
     {"DELETE", ACCESS_DELETE, SAME},
@@ -84,6 +85,7 @@ static const struct command commands[] = {
     {"TRUNCATE", ACCESS_TRUNCATE, SAME},
     {"CREATE", ACCESS_CREATE, SAME},
     {"CREATE INDEX", ACCESS_CREATE | ACCESS_ALTER, SAME},
+    {"CREATE PUBLICATION", ACCESS_CREATE, ACCESS_CREATE | ACCESS_EXPORT, ACCESS_CREATE},
     {"CREATE TRIGGER", ACCESS_ALTER, SAME},
     {"CREATE RULE", ACCESS_ALTER, SAME},
     {"ALTER", ACCESS_ALTER, SAME},
@@ -161,12 +163,42 @@ const struct command *command_find(const char *tag)
     static const struct command none = {"", ACCESS_UNKNOWN, 0, 0};
     const struct command *longest = &none;
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strlen(commands[i].name) > strlen(longest->name) &&
-            command_matches(commands[i].name, tag)) {
+        if (commands[i].name[0] == tag[0] && command_matches(commands[i].name, tag) &&
+            strlen(commands[i].name) > strlen(longest->name)) {
             longest = &commands[i];
         }
     }
     return longest;
+}
+
+uint32_t command_implied(const struct command *c)
+{
+    static const struct word verbs[] = {
+        {"CREATE", ACCESS_CREATE},
+        {"ALTER", ACCESS_ALTER},
+        {"DROP", ACCESS_DROP},
+    };
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (command_matches(verbs[i].name, c->name)) {
+            /* Of CREATE INDEX the table that is altered says where; the index may have no name. */
+            bool is_index = strcmp(c->name, "CREATE INDEX") == 0;
+            return (c->accesses & verbs[i].accesses) == 0 || is_index ? verbs[i].accesses : 0;
+        }
+    }
+    return 0;
+}
+
+size_t class_and_command_names(const char *out[], size_t capacity)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]) && count + 1 < capacity; i++) {
+        out[count++] = classes[i].name;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]) && count + 1 < capacity; i++) {
+        out[count++] = commands[i].name;
+    }
+    out[count] = NULL;
+    return count;
 }
 
 uint32_t command_granted(const struct command *c)

@@ -161,7 +161,7 @@ static void test_allow_all_allows_and_its_file_is_the_same_document(void **state
     const struct policy_object objects[] = {
         {.kind = "table", .name = "\"x\".y", .access = "drop"},
         {.kind = "code", .name = "plpgsql", .access = "procedural"},
-        {.kind = "something", .name = "new", .access = "strange"}};
+        {.kind = "something", .name = "new", .access = "alter"}};
     const struct policy_request r = {.subject = "anyone",
                                      .resource = "anything",
                                      .protocol = "postgres",
