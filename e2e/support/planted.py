@@ -1,6 +1,7 @@
 """Planted secrets, and the search for them in what a client received.
 
-A secret counts as seen when five of its characters in a row are found: as they are, in another case,
+A secret counts as seen when five of its characters in a row are found (six of a number's digits that
+are not together): as they are, in another case,
 backwards, spread over fields or rows, escaped, or in one of the encodings a server's own functions
 make. The tail that a partial mask may show is not searched for alone."""
 
@@ -64,7 +65,7 @@ class Planted:
             if _squeeze(piece) not in _squeeze(tail):
                 self.lower.add(piece, value)
         plain = _squeeze(data)
-        for piece in _pieces(plain):
+        for piece in _pieces(plain, PIECE + plain.isdigit()):
             self.squeezed.add(piece, value)
             self.squeezed.add(piece[::-1], f"{value} backwards")
         for text in {value, value.lower(), value.upper(), plain.decode()}:

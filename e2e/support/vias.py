@@ -197,7 +197,8 @@ def run_psql(port, steps, login):
            "PGOPTIONS": login.get("options", ""),
            "PGCLIENTENCODING": login.get("client_encoding", "UTF8"), "LANG": "C.UTF-8"}
     done = subprocess.run(["psql", "-X", "-At", "-v", "VERBOSITY=verbose"], env=env, input=script,
-                          capture_output=True, text=True, timeout=TIMEOUT * 3, check=False)
+                          capture_output=True, text=True, errors="replace", timeout=TIMEOUT * 3,
+                          check=False)
     return done.stdout
 
 
