@@ -66,6 +66,16 @@ static int failed(enum err e, const struct err_text *why)
     return e == ERR_INVALID ? EXIT_MISUSE : EXIT_FAILURE;
 }
 
+/* Each sidecar holds a connection: the usual soft limit of 1024 files would end at a thousand. */
+static void allow_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 /* Nothing of this process may end in a core file: it holds credentials. */
 static void forbid_core_files(void)
 {
@@ -281,6 +291,7 @@ int main(int argc, char **argv)
     struct arguments arguments = {0};
     int code = EXIT_SUCCESS;
     forbid_core_files();
+    allow_files();
     if (!parse(argc, argv, &arguments, &code)) {
         return code;
     }

@@ -54,22 +54,99 @@ static void assert_in_force(struct fixture *f, uint64_t revision, const char *so
     answer_finish(&a);
 }
 
+static struct listening *watch(struct sidecar *s)
+{
+    Chaperone__V1__WatchRequest request = CHAPERONE__V1__WATCH_REQUEST__INIT;
+    Chaperone__V1__Hello hello = CHAPERONE__V1__HELLO__INIT;
+    struct listening *l = listen_to(s->channel, &chaperone__v1__sidecar__descriptor, "Watch", NULL);
+    request.hello = &hello;
+    listening_send(l, &request.base);
+    (void)listening_await(l, 0);
+    return l;
+}
+
 static void a_push_reaches_a_sidecar_that_watches(void **state)
 {
     struct fixture *f = *state;
     struct sidecar s = fixture_sidecar(f);
-    Chaperone__V1__WatchRequest request = CHAPERONE__V1__WATCH_REQUEST__INIT;
-    Chaperone__V1__Hello hello = CHAPERONE__V1__HELLO__INIT;
-    struct listening *l = listen_to(s.channel, &chaperone__v1__sidecar__descriptor, "Watch", NULL);
-    request.hello = &hello;
-    listening_send(l, &request.base);
-    (void)listening_await(l, 0);
+    struct listening *l = watch(&s);
     assert_int_equal(push(f, POLICY("one")), 2);
     const Chaperone__V1__WatchResponse *second =
         (const Chaperone__V1__WatchResponse *)listening_await(l, 1);
     assert_int_equal(second->policy->revision, 2);
     assert_in_force(f, 2, POLICY("one"));
     listening_finish(l);
+    sidecar_finish(&s);
+}
+
+/* `error` NULL: it is in use. */
+static void acknowledge(struct listening *l, uint64_t revision, const char *error)
+{
+    Chaperone__V1__WatchRequest request = CHAPERONE__V1__WATCH_REQUEST__INIT;
+    Chaperone__V1__PolicyAck ack = CHAPERONE__V1__POLICY_ACK__INIT;
+    ack.revision = revision;
+    ack.active = error == NULL;
+    ack.error = (char *)(uintptr_t)(error == NULL ? "" : error);
+    request.policy = &ack;
+    listening_send(l, &request.base);
+}
+
+/* Asks until the one sidecar is there; what it says of itself arrives by itself. */
+static void await_status(struct fixture *f, uint64_t revision, const char *state)
+{
+    Chaperone__V1__StatusRequest request = CHAPERONE__V1__STATUS_REQUEST__INIT;
+    char *token = fixture_token(f, "ann", "admins");
+    for (int tries = 0;; tries++) {
+        struct answer a = fixture_call(f->channel, &chaperone__v1__administration__descriptor,
+                                       "Status", &request.base, token, 0);
+        assert_int_equal(a.status.code, RPC_OK);
+        const Chaperone__V1__StatusResponse *r = (const Chaperone__V1__StatusResponse *)a.reply;
+        assert_int_equal(r->n_sidecars, 1);
+        bool there = r->sidecars[0]->policy_revision == revision &&
+                     strcmp(r->sidecars[0]->policy_state, state) == 0;
+        if (!there && tries == 1000) {
+            fail_msg("it is %s", r->sidecars[0]->policy_state);
+        }
+        answer_finish(&a);
+        if (there) {
+            break;
+        }
+    }
+    free(token);
+}
+
+static void the_status_says_how_far_a_sidecar_is(void **state)
+{
+    struct fixture *f = *state;
+    struct sidecar s = fixture_sidecar(f);
+    struct listening *l = watch(&s);
+    assert_int_equal(push(f, POLICY("one")), 2);
+    (void)listening_await(l, 1);
+    await_status(f, 2, "delivered");
+    acknowledge(l, 2, NULL);
+    await_status(f, 2, "active");
+    assert_int_equal(push(f, POLICY("two")), 3);
+    (void)listening_await(l, 2);
+    acknowledge(l, 3, "rules[0]: too new");
+    await_status(f, 3, "rejected: rules[0]: too new");
+    listening_finish(l);
+    fixture_restart(f);
+    await_status(f, 3, "rejected: rules[0]: too new");
+    sidecar_finish(&s);
+}
+
+static void what_was_never_published_cannot_be_in_use(void **state)
+{
+    struct fixture *f = *state;
+    static const uint64_t revisions[] = {2, UINT64_MAX};
+    struct sidecar s = fixture_sidecar(f);
+    for (size_t i = 0; i < sizeof(revisions) / sizeof(revisions[0]); i++) {
+        struct listening *l = watch(&s);
+        acknowledge(l, revisions[i], NULL);
+        assert_int_equal(listening_end(l).code, RPC_INVALID_ARGUMENT);
+        listening_finish(l);
+    }
+    await_status(f, 1, "delivered");
     sidecar_finish(&s);
 }
 
@@ -219,6 +296,8 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         CASE(a_push_reaches_a_sidecar_that_watches),
+        CASE(the_status_says_how_far_a_sidecar_is),
+        CASE(what_was_never_published_cannot_be_in_use),
         CASE(a_push_outlives_a_restart),
         CASE(the_same_again_is_no_revision),
         CASE(a_rollback_is_a_new_revision),

@@ -60,6 +60,7 @@ static enum err fill_sidecars(const struct call *call, struct arena *arena,
 {
     struct store_sidecar *sidecars = NULL;
     size_t count = 0;
+    news_flush(call->services->news);
     enum err e = store_sidecar_list(call->services->with.store, arena, &sidecars, &count);
     if (e != OK) {
         return e;

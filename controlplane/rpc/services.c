@@ -193,18 +193,21 @@ enum err services_create(const struct services_options *options, struct snapshot
                          struct services **out)
 {
     struct services *s = calloc(1, sizeof(*s));
+    struct news *news = NULL;
+    enum err e = s == NULL ? ERR_NO_MEMORY : news_create(options->store, options->log, &news);
     const struct watchers_options watching = {
-        .publisher = options->publisher, .store = options->store, .log = options->log};
-    struct watchers *watchers = watchers_create(&watching);
-    if (s == NULL || watchers == NULL) {
+        .publisher = options->publisher, .news = news, .log = options->log};
+    struct watchers *watchers = e == OK ? watchers_create(&watching) : NULL;
+    if (watchers == NULL) {
+        news_destroy(news);
         free(s);
-        watchers_destroy(watchers);
         snapshot_release(snapshot);
         return ERR_NO_MEMORY;
     }
     s->with = *options;
     s->ingest = (struct audit_ingest){
         .store = options->store, .feed = options->feed, .clock = options->clock};
+    s->news = news;
     s->watchers = watchers;
     s->snapshot = snapshot;
     atomic_init(&s->readings, 0);
@@ -218,6 +221,7 @@ void services_destroy(struct services *services)
 {
     if (services != NULL) {
         watchers_destroy(services->watchers);
+        news_destroy(services->news);
         streams_finish(&services->streams);
         snapshot_release(services->snapshot);
         (void)pthread_mutex_destroy(&services->mutex);

@@ -8,6 +8,7 @@
 
 #include "controlplane/audit/ingest.h"
 #include "controlplane/rpc/access.h"
+#include "controlplane/rpc/news.h"
 #include "controlplane/rpc/services.h"
 #include "controlplane/rpc/streams.h"
 #include "controlplane/rpc/watchers.h"
@@ -15,6 +16,7 @@
 struct services {
     struct services_options with; /* borrows what it names */
     struct audit_ingest ingest;
+    struct news *news;
     struct watchers *watchers;
     struct streams streams;
     atomic_int readings;   /* searches and tails under way */

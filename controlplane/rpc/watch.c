@@ -12,23 +12,6 @@ struct watch {
     char sidecar[CA_ID_SIZE];
 };
 
-enum { POLICY_STATE_SIZE = 256 };
-
-static void log_store_failure(const struct watch *w, const char *at, enum err e)
-{
-    if (e != OK) {
-        log_event(w->services->with.log, LOG_ERROR, "store_failed", log_text("at", at),
-                  log_text("error", err_name(e)));
-    }
-}
-
-static void note_seen(const struct watch *w)
-{
-    log_store_failure(
-        w, "sidecar_seen",
-        store_sidecar_seen(w->services->with.store, w->sidecar, services_now(w->services)));
-}
-
 static void on_hello(struct watch *w, const Chaperone__V1__Hello *hello)
 {
     log_event(w->services->with.log, LOG_INFO, "sidecar_connected", log_text("sidecar", w->sidecar),
@@ -36,35 +19,49 @@ static void on_hello(struct watch *w, const Chaperone__V1__Hello *hello)
               log_number("open_sessions", (int64_t)hello->n_open_sessions));
 }
 
-static void on_policy_ack(struct watch *w, const Chaperone__V1__PolicyAck *ack)
+static void on_policy_ack(const struct watch *w, const Chaperone__V1__PolicyAck *ack,
+                          char state[NEWS_STATE_SIZE])
 {
-    char state[POLICY_STATE_SIZE] = "active";
+    (void)snprintf(state, NEWS_STATE_SIZE, "active");
     if (!ack->active) {
-        (void)snprintf(state, sizeof(state), "rejected: %.200s", ack->error);
+        (void)snprintf(state, NEWS_STATE_SIZE, "rejected: %.200s", ack->error);
         log_event(w->services->with.log, LOG_ERROR, "policy_rejected",
                   log_text("sidecar", w->sidecar), log_number("revision", (int64_t)ack->revision),
                   log_text("reason", state));
     }
-    log_store_failure(
-        w, "policy_ack",
-        store_sidecar_policy(w->services->with.store, w->sidecar, ack->revision, state));
+}
+
+/* What was never published cannot be in use. */
+static bool was_published(const struct watch *w, uint64_t revision)
+{
+    const struct publication *newest = publisher_current(w->services->with.publisher);
+    bool was = newest != NULL && revision <= newest->revision;
+    publication_release(newest);
+    return was;
 }
 
 static void on_message(void *context, struct rpc_stream *stream, const ProtobufCMessage *message)
 {
-    (void)stream;
     struct watch *w = context;
     const Chaperone__V1__WatchRequest *request = (const Chaperone__V1__WatchRequest *)message;
+    struct store_sidecar_news news = {.sidecar = w->sidecar, .seen_ns = services_now(w->services)};
+    char state[NEWS_STATE_SIZE];
     if (request->hello != NULL) {
         on_hello(w, request->hello);
     }
+    if (request->policy != NULL && !was_published(w, request->policy->revision)) {
+        rpc_stream_finish(stream, RPC_INVALID_ARGUMENT, "this revision was never published");
+        return;
+    }
     if (request->policy != NULL) {
-        on_policy_ack(w, request->policy);
+        on_policy_ack(w, request->policy, state);
+        news.policy_revision = request->policy->revision;
+        news.policy_state = state;
     }
     if (request->done != NULL) {
         watchers_order_done(w->watcher, request->done->order, request->done->error);
     }
-    note_seen(w);
+    news_add(w->services->news, &news);
 }
 
 static void on_half_close(void *context, struct rpc_stream *stream)
@@ -78,7 +75,9 @@ static void on_end(void *context, struct rpc_stream *stream, const struct rpc_st
     struct watch *w = context;
     watchers_remove(w->watcher);
     streams_remove(&w->services->streams, &w->entry);
-    note_seen(w);
+    const struct store_sidecar_news news = {.sidecar = w->sidecar,
+                                            .seen_ns = services_now(w->services)};
+    news_add(w->services->news, &news);
     log_event(w->services->with.log, LOG_INFO, "sidecar_disconnected",
               log_text("sidecar", w->sidecar), log_text("status", rpc_code_name(status->code)));
     rpc_stream_release(stream);

@@ -82,11 +82,11 @@ static void send_policy(struct watcher *w, const struct publication *p)
     bundle.public_key = binary(bytes_of(p->public_key, sizeof(p->public_key)));
     push.push_case = CHAPERONE__V1__WATCH_RESPONSE__PUSH_POLICY;
     push.policy = &bundle;
+    const struct store_sidecar_news news = {
+        .sidecar = w->sidecar, .policy_revision = p->revision, .policy_state = "delivered"};
     /* Before it is sent: the answer writes its own state over this one. */
-    enum err e = store_sidecar_policy(w->all->with.store, w->sidecar, p->revision, "delivered");
-    if (e == OK) {
-        e = rpc_stream_send(w->stream, &push.base);
-    }
+    news_add(w->all->with.news, &news);
+    enum err e = rpc_stream_send(w->stream, &push.base);
     if (e == OK) {
         w->sent_revision = p->revision;
         return;

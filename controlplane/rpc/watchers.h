@@ -8,14 +8,14 @@
 #include "base/log.h"
 #include "base/rpc/rpc.h"
 #include "controlplane/policy/publisher.h"
-#include "controlplane/store/store.h"
+#include "controlplane/rpc/news.h"
 
 struct watchers;
 struct watcher;
 
 struct watchers_options {
     struct publisher *publisher;
-    struct store *store;
+    struct news *news;
     const struct log *log;
 };
 

@@ -97,10 +97,17 @@ static void test_a_sidecar_is_enrolled_and_renewed(void **state)
     assert_int_equal(store_sidecar_add(t->store, &sidecar), ERR_EXISTS);
     assert_int_equal(store_sidecar_renew(t->store, "s1", "02", 77, NULL, "1.2"), OK);
     assert_int_equal(store_sidecar_renew(t->store, "s2", "02", 77, NULL, NULL), ERR_NOT_FOUND);
-    assert_int_equal(store_sidecar_seen(t->store, "s1", 9), OK);
-    assert_int_equal(store_sidecar_seen(t->store, "s1", 8), OK); /* late news: it was 9 */
-    assert_int_equal(store_sidecar_seen(t->store, "s2", 8), ERR_NOT_FOUND);
-    assert_int_equal(store_sidecar_policy(t->store, "s1", 3, "active"), OK);
+    const struct store_sidecar_news news[] = {
+        {.sidecar = "s1", .seen_ns = 9},
+        {.sidecar = "s2", .seen_ns = 8}, /* nobody: passed over */
+        {.sidecar = "s1", .policy_revision = 3, .policy_state = "delivered"},
+        {.sidecar = "s1", .seen_ns = 8, .policy_revision = 3, .policy_state = "active"}, /* late */
+        {.sidecar = "s1"},
+    };
+    assert_int_equal(store_sidecar_news(t->store, news, sizeof(news) / sizeof(news[0])), OK);
+    assert_int_equal(store_sidecar_news(t->store, news, 0), ERR_INVALID);
+    assert_int_equal(store_sidecar_news(t->store, &(struct store_sidecar_news){.sidecar = ""}, 1),
+                     ERR_INVALID);
     contract_reopen(t);
     assert_int_equal(store_sidecar_get(t->store, "s1", t->arena, &got), OK);
     assert_string_equal(got.name, "host");

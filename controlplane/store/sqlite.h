@@ -143,9 +143,8 @@ enum err sqlite_secret_delete(struct store *store, const char *name);
 enum err sqlite_sidecar_add(struct store *store, const struct store_sidecar *sidecar);
 enum err sqlite_sidecar_renew(struct store *store, const char *id, const char *certificate_serial,
                               int64_t not_after_ns, const char *name, const char *version);
-enum err sqlite_sidecar_seen(struct store *store, const char *id, int64_t now_ns);
-enum err sqlite_sidecar_policy(struct store *store, const char *id, uint64_t revision,
-                               const char *state);
+enum err sqlite_sidecar_news(struct store *store, const struct store_sidecar_news *news,
+                             size_t count);
 enum err sqlite_sidecar_get(struct store *store, const char *id, struct arena *arena,
                             struct store_sidecar *out);
 enum err sqlite_sidecar_list(struct store *store, struct arena *arena,

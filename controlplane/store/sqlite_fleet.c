@@ -60,42 +60,35 @@ enum err sqlite_sidecar_renew(struct store *store, const char *id, const char *c
     return sqlite_write_end(s, err, NULL);
 }
 
-enum err sqlite_sidecar_seen(struct store *store, const char *id, int64_t now_ns)
+static enum err news_write(struct db *db, const struct store_sidecar_news *one)
 {
-    struct sqlite_store *s = sqlite_of(store);
-    struct db *db = NULL;
-    sqlite3_stmt *seen = NULL;
-    enum err err = sqlite_write_begin(s, &db);
-    if (err != OK) {
-        return err;
-    }
-    err = db_statement(db, "UPDATE sidecar SET last_seen_ns = max(last_seen_ns, ?2) WHERE id = ?1",
-                       &seen);
+    sqlite3_stmt *set = NULL;
+    enum err err = db_statement(db,
+                                "UPDATE sidecar SET last_seen_ns = max(last_seen_ns, ?2),"
+                                " policy_revision = iif(?4 IS NULL, policy_revision, ?3),"
+                                " policy_state = coalesce(?4, policy_state) WHERE id = ?1",
+                                &set);
     if (err == OK) {
-        db_bind_string(seen, 1, id);
-        db_bind_number(seen, 2, now_ns);
-        err = db_run_one(db, seen);
+        db_bind_string(set, 1, one->sidecar);
+        db_bind_number(set, 2, one->seen_ns);
+        db_bind_number(set, 3, (int64_t)one->policy_revision);
+        (void)sqlite3_bind_text(set, 4, one->policy_state, -1, SQLITE_STATIC); /* or NULL */
+        err = db_run(db, set);
     }
-    return sqlite_write_end(s, err, NULL);
+    return err;
 }
 
-enum err sqlite_sidecar_policy(struct store *store, const char *id, uint64_t revision,
-                               const char *state)
+enum err sqlite_sidecar_news(struct store *store, const struct store_sidecar_news *news,
+                             size_t count)
 {
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
-    sqlite3_stmt *set = NULL;
     enum err err = sqlite_write_begin(s, &db);
     if (err != OK) {
         return err;
     }
-    err = db_statement(
-        db, "UPDATE sidecar SET policy_revision = ?2, policy_state = ?3 WHERE id = ?1", &set);
-    if (err == OK) {
-        db_bind_string(set, 1, id);
-        db_bind_number(set, 2, (int64_t)revision);
-        db_bind_string(set, 3, state);
-        err = db_run_one(db, set);
+    for (size_t i = 0; err == OK && i < count; i++) {
+        err = news_write(db, &news[i]);
     }
     return sqlite_write_end(s, err, NULL);
 }

@@ -105,18 +105,20 @@ enum err store_sidecar_renew(struct store *store, const char *id, const char *ce
                                          version);
 }
 
-enum err store_sidecar_seen(struct store *store, const char *id, int64_t now_ns)
+enum err store_sidecar_news(struct store *store, const struct store_sidecar_news *news,
+                            size_t count)
 {
-    return is_name(id) ? store->backend->sidecar_seen(store, id, now_ns) : ERR_NOT_FOUND;
-}
-
-enum err store_sidecar_policy(struct store *store, const char *id, uint64_t revision,
-                              const char *state)
-{
-    if (!is_name(id) || !is_storable(revision) || state == NULL) {
+    if (count == 0 || count > STORE_BATCH_MAX) {
         return ERR_INVALID;
     }
-    return store->backend->sidecar_policy(store, id, revision, state);
+    for (size_t i = 0; i < count; i++) {
+        if (!is_name(news[i].sidecar) || !is_storable(news[i].policy_revision) ||
+            (news[i].policy_state != NULL &&
+             strlen(news[i].policy_state) > STORE_DOCUMENT_SIZE_MAX)) {
+            return ERR_INVALID;
+        }
+    }
+    return store->backend->sidecar_news(store, news, count);
 }
 
 enum err store_sidecar_get(struct store *store, const char *id, struct arena *arena,

@@ -30,7 +30,7 @@ enum {
     STORE_NAME_SIZE_MAX = 1024,         /* of any name or id, in bytes */
     STORE_SESSION_SIZE_MAX = 64,        /* of a session's id (a UUID has 36) */
     STORE_DOCUMENT_SIZE_MAX = 16 << 20, /* of one document, secret or policy */
-    STORE_BATCH_MAX = 16384,            /* audit records in one append */
+    STORE_BATCH_MAX = 16384,            /* audit records in one append, news in one write */
     STORE_SEARCH_PAGE_MAX = 1024,       /* audit records in one page */
 };
 
@@ -117,9 +117,17 @@ enum err store_sidecar_add(struct store *store, const struct store_sidecar *side
 /* A renewed certificate of a known one. Name and version may be NULL: as they are. */
 enum err store_sidecar_renew(struct store *store, const char *id, const char *certificate_serial,
                              int64_t not_after_ns, const char *name, const char *version) MUST_USE;
-enum err store_sidecar_seen(struct store *store, const char *id, int64_t now_ns) MUST_USE;
-enum err store_sidecar_policy(struct store *store, const char *id, uint64_t revision,
-                              const char *state) MUST_USE;
+/* What was heard of a sidecar. */
+struct store_sidecar_news {
+    const char *sidecar;
+    int64_t seen_ns;          /* what comes late does not set it back */
+    uint64_t policy_revision; /* with a state */
+    const char *policy_state; /* NULL: both as they are */
+};
+/* In their order, in one transaction: 1 to STORE_BATCH_MAX. Sidecars that are not there are passed
+ * over. */
+enum err store_sidecar_news(struct store *store, const struct store_sidecar_news *news,
+                            size_t count) MUST_USE;
 enum err store_sidecar_get(struct store *store, const char *id, struct arena *arena,
                            struct store_sidecar *out) MUST_USE;
 /* Latest seen first. */
