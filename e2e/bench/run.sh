@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# How fast PostgreSQL is through Chaperone, PgBouncer and HAProxy, as a share of direct connections.
-# Options are those of bench.py: bash e2e/bench/run.sh --help
+# How fast PostgreSQL is through Chaperone, PgBouncer and HAProxy, as a share of direct connections;
+# with --fleet as the first option: how fast a policy reaches a thousand sidecars.
+# The other options are those of bench.py and fleet.py: bash e2e/bench/run.sh [--fleet] --help
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -8,8 +9,18 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/deploy/common.sh"
 export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
 
+program=bench.py
+targets=(//cli:chaperone //cli/issuer:chaperone-dev-issuer //sidecar:chaperone-sidecar
+    //controlplane:chaperone-controlplane)
+if [ "${1:-}" = --fleet ]; then
+    shift
+    program=fleet.py
+    targets=(//cli/issuer:chaperone-dev-issuer //controlplane:chaperone-controlplane
+        //e2e/bench/fleet:fleet_bench)
+fi
+
 case " $* " in
-*' --help '* | *' -h '*) exec /usr/bin/python3 "$root/e2e/bench/bench.py" --help ;;
+*' --help '* | *' -h '*) exec /usr/bin/python3 "$root/e2e/bench/$program" --help ;;
 esac
 
 bash "$root/deploy/install-packages.sh" "$root/deploy/packages.txt" "$root/deploy/packages-test.txt" >&2
@@ -17,8 +28,7 @@ if [ -z "${CHAPERONE_BIN:-}" ]; then
     log=$(mktemp /tmp/chaperone-build.XXXXXX)
     bazel_remember
     trap bazel_forget EXIT
-    bazel_progress "$log" build -c opt //cli:chaperone //cli/issuer:chaperone-dev-issuer \
-        //sidecar:chaperone-sidecar //controlplane:chaperone-controlplane >&2 || {
+    bazel_progress "$log" build -c opt "${targets[@]}" >&2 || {
         grep -v '^\[' "$log" | tail -n 30 >&2
         die "the build failed; all of it is in $log"
     }
@@ -28,4 +38,4 @@ if [ -z "${CHAPERONE_BIN:-}" ]; then
     bazel_forget
     rm -f "$log"
 fi
-/usr/bin/python3 -B "$root/e2e/bench/bench.py" "$@"
+/usr/bin/python3 -B "$root/e2e/bench/$program" "$@"
