@@ -3,8 +3,9 @@
  * Built on PostgreSQL 15's own parser (libpg_query). Pure but for the cache: no I/O, no catalog.
  * Names are as written; the search path is not applied. An analysis lists *every* relation and
  * function call in the parse tree, also those in CTEs, subqueries, RETURNING, EXPLAIN, PREPARE,
- * DECLARE and SQL function bodies; a statement that this module does not know has the command
- * "UNKNOWN".
+ * DECLARE and SQL function bodies; operators and types that are not PostgreSQL's own count as calls
+ * of functions of that name. A statement that this module does not know, or that has a part that it
+ * does not know, has the command "UNKNOWN".
  *
  * The text is read with standard_conforming_strings = on, the server's default since 9.1: a session
  * whose server reports `off` reads string literals otherwise and must not be analysed with this.
@@ -99,7 +100,8 @@ struct sql_object {
     const char *name;   /* without quotes */
     /* Of a table: the columns that this access may be about, without quotes, each once. A name that
      * is not qualified counts for every table that is in scope; "*" is all of them (a star, the
-     * whole row, NATURAL JOIN, INSERT or COPY without a list, DELETE). NULL: none. */
+     * whole row, NATURAL JOIN, INSERT or COPY without a list, DELETE). NULL: none. What UPDATE and
+     * DELETE use of their target is an SQL_READ of its own. */
     const char *const *columns;
     size_t column_count;
 };
@@ -116,7 +118,8 @@ struct sql_statement {
     bool is_session; /* only changes this session: SET, DISCARD, ... */
     bool is_unknown;
     bool returns_rows_of_write; /* RETURNING, on any level */
-    bool without_where;         /* UPDATE or DELETE of all rows, on any level */
+    bool without_where; /* UPDATE or DELETE of all rows, on any level; a condition that names
+                           no column is none */
     /* Its place in the text, without the semicolon. Of PREPARE, EXECUTE, DEALLOCATE, DISCARD,
      * DECLARE CURSOR, FETCH, MOVE and CLOSE CURSOR only; else 0, 0. */
     size_t start, size;

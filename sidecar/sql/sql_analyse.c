@@ -128,6 +128,9 @@ static void statement_analyse(struct walk *w, const PgQuery__Node *n, struct sql
     if (w->failed != OK || !objects_keep(w)) {
         return;
     }
+    if (s->is_unknown) {
+        s->command = "UNKNOWN"; /* also where only something inside of it is */
+    }
     if (s->accesses == 0) {
         walk_add_access(w, SQL_READ); /* SELECT 1 */
     }
@@ -213,6 +216,7 @@ static enum err tree_analyse(const PgQuery__ParseResult *tree, const struct sour
         }
     }
     free(w.found);
+    into->is_shareable = into->is_shareable && !w.constants_matter;
     into->analysis.statements = statements;
     into->analysis.statement_count = count;
     if (w.failed == ERR_LIMIT) {

@@ -83,6 +83,17 @@ static void test_where_a_constant_matters_nothing_is_shared(void **state)
     assert_int_equal(ask(c, "SELECT 1; COPY t TO '/a'")->statement_count, 2);
     assert_string_equal(ask(c, "SELECT 2; COPY t TO '/b'")->statements[1].objects[1].name, "/b");
     expect_counts(c, 0, 0, 8);
+    /* In data statements too. */
+    ask(c, "SELECT nextval($1)");
+    assert_string_equal(ask(c, "SELECT nextval('a')")->statements[0].objects[1].name, "a");
+    assert_string_equal(ask(c, "SELECT nextval('b')")->statements[0].objects[1].name, "b");
+    assert_string_equal(ask(c, "SELECT 'a'::regclass")->statements[0].objects[0].name, "a");
+    assert_string_equal(ask(c, "SELECT 'b'::regclass")->statements[0].objects[0].name, "b");
+    assert_string_equal(ask(c, "SELECT set_config('x', 'y', true)")->statements[0].objects[1].name,
+                        "x");
+    assert_string_equal(
+        ask(c, "SELECT set_config('role', 'y', true)")->statements[0].objects[1].name, "role");
+    expect_counts(c, 0, 0, 15);
     sql_cache_destroy(c);
 }
 

@@ -336,20 +336,3 @@ void query_walk_merge(struct walk *w, const PgQuery__MergeStmt *s)
 {
     with_walk(w, s->with_clause, merge_body, s);
 }
-
-void query_walk_call(struct walk *w, const PgQuery__FuncCall *f, enum sql_kind kind,
-                     enum sql_access access)
-{
-    walk_add_names(w, kind, access, f->n_funcname, f->funcname, false);
-    const char *name = f->n_funcname == 0 ? NULL : node_string(f->funcname[f->n_funcname - 1]);
-    enum sql_access more = name == NULL ? SQL_UNKNOWN : function_access(name);
-    if (more != SQL_CALL) {
-        walk_add_names(w, kind, more, f->n_funcname, f->funcname, false);
-    }
-    walk_nodes(w, f->n_args, f->args);
-    walk_nodes(w, f->n_agg_order, f->agg_order);
-    walk_node(w, f->agg_filter);
-    if (f->over != NULL) {
-        walk_fields(w, &f->over->base);
-    }
-}

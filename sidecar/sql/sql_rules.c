@@ -54,7 +54,7 @@ bool rule_call(struct walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__CallStmt *s = (const PgQuery__CallStmt *)m;
     if (s->funccall != NULL) {
-        query_walk_call(w, s->funccall, SQL_PROCEDURE, SQL_PROCEDURAL);
+        function_walk(w, s->funccall, SQL_PROCEDURE, SQL_PROCEDURAL);
     }
     walk_nodes(w, s->n_outargs, s->outargs);
     return false;
@@ -137,6 +137,48 @@ bool rule_create(struct walk *w, const ProtobufCMessage *m)
     return false;
 }
 
+/* file_fdw reads what these options name. */
+static void foreign_options(struct walk *w, size_t count, PgQuery__Node *const *options)
+{
+    for (size_t i = 0; i < count; i++) {
+        const PgQuery__DefElem *e =
+            options[i]->node_case == PG_QUERY__NODE__NODE_DEF_ELEM ? options[i]->def_elem : NULL;
+        const char *value = e == NULL ? NULL : node_string(e->arg);
+        if (value != NULL && strcmp(e->defname, "filename") == 0) {
+            walk_add(w, SQL_FILE, SQL_UNSAFE_IO, NULL, value);
+        } else if (value != NULL && strcmp(e->defname, "program") == 0) {
+            walk_add(w, SQL_PROGRAM, SQL_UNSAFE_IO, NULL, value);
+        }
+    }
+}
+
+bool rule_foreign_table(struct walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__CreateForeignTableStmt *s = (const PgQuery__CreateForeignTableStmt *)m;
+    walk_add_access(w, SQL_UNSAFE_IO);
+    foreign_options(w, s->n_options, s->options);
+    return true;
+}
+
+bool rule_publication(struct walk *w, const ProtobufCMessage *m)
+{
+    bool all = m->descriptor == &pg_query__create_publication_stmt__descriptor
+                   ? ((const PgQuery__CreatePublicationStmt *)m)->for_all_tables
+                   : ((const PgQuery__AlterPublicationStmt *)m)->for_all_tables;
+    if (all) {
+        walk_add(w, SQL_OTHER, SQL_READ, NULL, "tables");
+    }
+    return true;
+}
+
+/* Rows come from elsewhere, into tables that only the other side names. */
+bool rule_subscription(struct walk *w, const ProtobufCMessage *m)
+{
+    (void)m;
+    walk_add_access(w, SQL_LOAD);
+    return true;
+}
+
 /* The column that a command of ALTER TABLE is about; NULL: more than one, or none. */
 static const char *altered_column(const PgQuery__AlterTableCmd *c)
 {
@@ -174,10 +216,42 @@ static void altered_walk(struct walk *w, const PgQuery__RangeVar *table, size_t 
     level_close(w, &level);
 }
 
+/* What a command of ALTER TABLE does beyond altering. */
+static void alter_effect(struct walk *w, enum sql_kind kind, const PgQuery__RangeVar *r,
+                         const PgQuery__Node *n)
+{
+    if (n->node_case != PG_QUERY__NODE__NODE_ALTER_TABLE_CMD) {
+        return;
+    }
+    switch (n->alter_table_cmd->subtype) {
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_EnableRowSecurity:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DisableRowSecurity:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ForceRowSecurity:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_NoForceRowSecurity:
+        walk_add_range(w, kind, SQL_PRIVILEGE, r);
+        break;
+    /* Those of a foreign table name files and programs. */
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_GenericOptions:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnGenericOptions:
+        walk_add_access(w, SQL_UNSAFE_IO);
+        if (n->alter_table_cmd->def != NULL &&
+            n->alter_table_cmd->def->node_case == PG_QUERY__NODE__NODE_LIST) {
+            foreign_options(w, n->alter_table_cmd->def->list->n_items,
+                            n->alter_table_cmd->def->list->items);
+        }
+        break;
+    default: break;
+    }
+}
+
 bool rule_alter_table(struct walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__AlterTableStmt *s = (const PgQuery__AlterTableStmt *)m;
     enum sql_kind kind = object_kind(s->objtype);
+    for (size_t i = 0; i < s->n_cmds; i++) {
+        alter_effect(w, kind, s->relation, s->cmds[i]);
+    }
     if (kind != SQL_TABLE) {
         walk_add_range(w, kind, SQL_ALTER, s->relation);
         walk_nodes(w, s->n_cmds, s->cmds);
@@ -333,7 +407,12 @@ bool rule_create_function(struct walk *w, const ProtobufCMessage *m)
     const PgQuery__CreateFunctionStmt *s = (const PgQuery__CreateFunctionStmt *)m;
     walk_add_names(w, s->is_procedure ? SQL_PROCEDURE : SQL_FUNCTION, SQL_CREATE, s->n_funcname,
                    s->funcname, false);
-    walk_add(w, SQL_CODE, SQL_CREATE, NULL, language_of(s->n_options, s->options, "sql"));
+    /* What is in the text runs later, where no statement shows it. */
+    const char *language = language_of(s->n_options, s->options, "sql");
+    walk_add(w, SQL_CODE, SQL_PROCEDURAL, NULL, language);
+    if (strcasecmp(language, "c") == 0 || strcasecmp(language, "internal") == 0) {
+        walk_add(w, SQL_CODE, SQL_UNSAFE_IO, NULL, language);
+    }
     return true;
 }
 

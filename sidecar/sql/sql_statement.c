@@ -66,7 +66,9 @@ static const struct rule rules[] = {
                            .access = SQL_CREATE,
                            .kind = SQL_TABLE,
                            .walk = rule_create},
-    [NODE(CREATE_FOREIGN_TABLE_STMT)] = {.tag = "CREATE FOREIGN TABLE", .access = SQL_CREATE},
+    [NODE(CREATE_FOREIGN_TABLE_STMT)] = {.tag = "CREATE FOREIGN TABLE",
+                                         .access = SQL_CREATE,
+                                         .walk = rule_foreign_table},
     [NODE(CREATE_TABLE_AS_STMT)] = {.tag = "CREATE TABLE AS",
                                     .access = SQL_CREATE,
                                     .tag_of = tag_create_table_as},
@@ -333,21 +335,25 @@ static const struct rule rules[] = {
                                        .access = SQL_CREATE,
                                        .kind = SQL_OTHER,
                                        TEXT(CreatePublicationStmt, pubname),
+                                       .walk = rule_publication,
                                        .also = SQL_EXPORT},
     [NODE(ALTER_PUBLICATION_STMT)] = {.tag = "ALTER PUBLICATION",
                                       .access = SQL_ALTER,
                                       .kind = SQL_OTHER,
                                       TEXT(AlterPublicationStmt, pubname),
+                                      .walk = rule_publication,
                                       .also = SQL_EXPORT},
     [NODE(CREATE_SUBSCRIPTION_STMT)] = {.tag = "CREATE SUBSCRIPTION",
                                         .access = SQL_CREATE,
                                         .kind = SQL_OTHER,
                                         TEXT(CreateSubscriptionStmt, subname),
+                                        .walk = rule_subscription,
                                         .also = SQL_UNSAFE_IO},
     [NODE(ALTER_SUBSCRIPTION_STMT)] = {.tag = "ALTER SUBSCRIPTION",
                                        .access = SQL_ALTER,
                                        .kind = SQL_OTHER,
                                        TEXT(AlterSubscriptionStmt, subname),
+                                       .walk = rule_subscription,
                                        .also = SQL_UNSAFE_IO},
     [NODE(DROP_SUBSCRIPTION_STMT)] = {.tag = "DROP SUBSCRIPTION",
                                       .access = SQL_DROP,
@@ -367,18 +373,10 @@ static const struct rule rules[] = {
     [NODE(RAW_STMT)] = {.tag = "", .access = SQL_READ},
 };
 
-static const struct rule *rule_of(const PgQuery__Node *n)
+static const struct rule *rule_of(PgQuery__Node__NodeCase node_case)
 {
-    size_t i = (size_t)n->node_case;
+    size_t i = (size_t)node_case;
     return i < sizeof(rules) / sizeof(rules[0]) && rules[i].tag != NULL ? &rules[i] : NULL;
-}
-
-/* A statement in the grammar of a newer library that no row names. */
-static bool is_unknown_statement(const ProtobufCMessage *m)
-{
-    const char *name = m->descriptor->short_name;
-    size_t size = strlen(name);
-    return size > 4 && strcmp(name + size - 4, "Stmt") == 0;
 }
 
 /* Relations that are the statement's own fields are what it acts on; those deeper are read. */
@@ -443,20 +441,21 @@ static void rule_apply(struct walk *w, const ProtobufCMessage *m, const struct r
 
 bool statement_walk(struct walk *w, const PgQuery__Node *n)
 {
-    const ProtobufCMessage *m = node_message(n);
-    const struct rule *rule = rule_of(n);
+    const struct rule *rule = rule_of(n->node_case);
     if (rule != NULL) {
-        rule_apply(w, m, rule);
-    } else if (is_unknown_statement(m)) {
-        w->statement->is_unknown = true;
-        walk_add_access(w, SQL_UNKNOWN);
+        rule_apply(w, node_message(n), rule);
     }
     return rule != NULL;
 }
 
+bool statement_has_rule(PgQuery__Node__NodeCase node_case)
+{
+    return rule_of(node_case) != NULL;
+}
+
 const char *statement_tag(struct walk *w, const PgQuery__Node *n)
 {
-    const struct rule *rule = rule_of(n);
+    const struct rule *rule = rule_of(n->node_case);
     if (rule == NULL || rule->tag[0] == '\0') {
         return NULL;
     }

@@ -78,7 +78,7 @@ static void test_every_statement_of_the_table(void **state)
     free(line);
     (void)fclose(f);
     print_message("%d statements\n", cases);
-    assert_true(cases >= 200);
+    assert_true(cases >= 350);
     assert_int_equal(wrong, 0);
 }
 

@@ -44,6 +44,7 @@ struct walk {
     unsigned column_references; /* counts them */
     bool is_vague;              /* too many relations: each is used with all its columns */
     const char *new_schema;     /* of the enclosing CREATE SCHEMA: where its elements are created */
+    bool constants_matter;      /* another constant in the text may do something else */
     bool locking;               /* in the FROM of a SELECT ... FOR UPDATE */
     bool role_is_object;        /* a RoleSpec is what the statement is about */
     enum err failed;            /* stays, as in a cursor */
@@ -79,6 +80,12 @@ bool walk_is_cte(const struct walk *w, const PgQuery__RangeVar *r);
 void walk_add_names(struct walk *w, enum sql_kind kind, enum sql_access access, size_t count,
                     PgQuery__Node *const *names, bool drop_last);
 
+/* Something that no rule knows. */
+void walk_add_unknown(struct walk *w);
+/* What the parser gives for expressions and parts of statements; false for statements, for what is
+ * made later from them, and for what newer grammars have. */
+bool node_is_known(PgQuery__Node__NodeCase node_case);
+
 /* The value behind a Node; NULL when it is empty. */
 const ProtobufCMessage *node_message(const PgQuery__Node *n);
 const char *node_string(const PgQuery__Node *n); /* of a String; else NULL */
@@ -87,6 +94,7 @@ const char *node_string(const PgQuery__Node *n); /* of a String; else NULL */
 
 /* True when the node is a statement: its effects are added. */
 bool statement_walk(struct walk *w, const PgQuery__Node *n);
+bool statement_has_rule(PgQuery__Node__NodeCase node_case);
 /* The command tag, static or in the arena; NULL: not a known statement. */
 const char *statement_tag(struct walk *w, const PgQuery__Node *n);
 /* For the two that stand in the tree without a Node around them. */
@@ -100,8 +108,18 @@ void query_walk_insert(struct walk *w, const PgQuery__InsertStmt *s);
 void query_walk_update(struct walk *w, const PgQuery__UpdateStmt *s);
 void query_walk_delete(struct walk *w, const PgQuery__DeleteStmt *s);
 void query_walk_merge(struct walk *w, const PgQuery__MergeStmt *s);
-void query_walk_call(struct walk *w, const PgQuery__FuncCall *f, enum sql_kind kind,
-                     enum sql_access access);
+
+/* --- functions, operators and types (sql_function.c) ----------------------------------- */
+
+/* A call, and what is known that the function does beyond it. */
+void function_walk(struct walk *w, const PgQuery__FuncCall *f, enum sql_kind kind,
+                   enum sql_access access);
+/* A function of PostgreSQL's own that a whole row can be given to as its only argument. */
+bool function_takes_row(const char *name);
+/* Operators and types that are not PostgreSQL's own are calls of their code. */
+void operator_use(struct walk *w, size_t count, PgQuery__Node *const *names);
+void type_use(struct walk *w, const PgQuery__TypeName *t);
+void cast_walk(struct walk *w, const PgQuery__TypeCast *c);
 
 /* --- objects by PostgreSQL's ObjectType (sql_object.c) -------------------------------- */
 
@@ -111,11 +129,6 @@ const char *object_tag(PgQuery__ObjectType type);
 /* A name in any of the forms that DROP, COMMENT, ALTER ... RENAME, GRANT carry it in. */
 void object_add(struct walk *w, PgQuery__ObjectType type, const PgQuery__Node *name,
                 enum sql_access access);
-
-/* What a function of PostgreSQL's own does beyond being called; SQL_CALL: nothing. */
-enum sql_access function_access(const char *name);
-/* A function of PostgreSQL's own that a whole row can be given to as its only argument. */
-bool function_takes_row(const char *name);
 
 /* --- guards (sql_depth.c, sql_analyse.c) ---------------------------------------------- */
 
