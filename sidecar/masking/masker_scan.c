@@ -236,15 +236,53 @@ static enum err scan_whole(struct masker *m, const struct whole *w, bool is_byte
     return e == OK ? replace_whole(m, w, seen, false, out, outcome, io_rules) : e;
 }
 
+/* Composite values, and much that is like them, double quotes and backslashes on each level
+ * (record_out). `io_text` may be what is in `out`, which has room for it then: it only shrinks. */
+static enum err undouble(struct bytes *io_text, struct buffer *out, bool *out_is_changed)
+{
+    struct bytes text = *io_text;
+    size_t n = 0;
+    buffer_clear(out);
+    uint8_t *to = buffer_reserve(out, text.size);
+    if (to == NULL) {
+        return ERR_LIMIT;
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
+        to[n++] = byte;
+        i += (byte == '"' || byte == '\\') && i + 1 < text.size && text.data[i + 1] == byte;
+    }
+    buffer_commit(out, n);
+    *io_text = buffer_bytes(out);
+    *out_is_changed = n < text.size;
+    return OK;
+}
+
+static enum err look(struct masker *m, const struct whole *w, struct bytes seen, struct buffer *out,
+                     enum masker_outcome *outcome, uint64_t *io_rules)
+{
+    enum err e = replace_whole(m, w, seen, false, out, outcome, io_rules);
+    if (e == OK && *outcome == MASKER_SAME && has_escapes(seen)) {
+        return replace_whole(m, w, seen, true, out, outcome, io_rules);
+    }
+    return e;
+}
+
 /* What it is made of is not known: text may be in quotes and escaped in it. */
 static enum err scan_other(struct masker *m, const struct whole *w, struct buffer *out,
                            enum masker_outcome *outcome, uint64_t *io_rules)
 {
+    enum { LEVELS_MAX = 4 };
     struct bytes seen = {0};
     enum err e = see_as_text(m, w, &seen);
-    e = e == OK ? replace_whole(m, w, seen, false, out, outcome, io_rules) : e;
-    if (e == OK && *outcome == MASKER_SAME && has_escapes(seen)) {
-        return replace_whole(m, w, seen, true, out, outcome, io_rules);
+    e = e == OK ? look(m, w, seen, out, outcome, io_rules) : e;
+    bool goes_on = seen.size > 0 && (has_escapes(seen) || memchr(seen.data, '"', seen.size));
+    for (int level = 0; e == OK && *outcome == MASKER_SAME && goes_on && level < LEVELS_MAX;
+         level++) {
+        e = undouble(&seen, &m->element, &goes_on);
+        if (e == OK && goes_on) {
+            e = look(m, w, seen, out, outcome, io_rules);
+        }
     }
     return e;
 }
