@@ -91,6 +91,9 @@ static void decide_part(const struct policy *policy, const struct policy_request
     alone.command_count = command == NULL ? 0 : 1;
     alone.objects = object;
     alone.object_count = object == NULL ? 0 : 1;
+    /* What the statements do without an object is no part of this one. */
+    alone.accesses = NULL;
+    alone.access_count = 0;
     policy_evaluate(policy, &alone, out);
     if (object != NULL && out->effect == POLICY_ALLOW) {
         struct policy_verdict together;

@@ -290,7 +290,8 @@ def test_commands_and_tables(stack):
         "WITH gone AS (DELETE FROM orders WHERE id < 0 RETURNING *) SELECT count(*) FROM gone":
             ("SELECT", {("table", "orders", "delete"), ("table", "orders", "read")}),
         "UPDATE customers SET name = name WHERE id IN (SELECT customer FROM orders WHERE id = -1)":
-            ("UPDATE", {("table", "customers", "update"), ("table", "orders", "read")}),
+            ("UPDATE", {("table", "customers", "update"), ("table", "customers", "read"),
+                        ("table", "orders", "read")}),
         "CREATE TEMP TABLE scratch (a int)":
             ("CREATE TABLE", {("table", "pg_temp.scratch", "create")}),
         "COPY scratch TO STDOUT": ("COPY", {("table", "scratch", "read")}),
