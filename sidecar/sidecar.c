@@ -8,6 +8,7 @@
 #include "base/crypto/crypto.h"
 #include "sidecar/catalog/catalog_shelf.h"
 #include "sidecar/files.h"
+#include "sidecar/masking/masker.h"
 #include "sidecar/sidecar_internal.h"
 #include "sidecar/sql/sql.h"
 
@@ -291,13 +292,15 @@ static enum err create_shared(struct sidecar *s)
         .scratch = arena_create(SCRATCH_BLOCK, SCRATCH_CAP),
         .protocol = {.sql = s->sql,
                      .catalogs = catalog_shelf_create(),
+                     .detectors = masker_cache_create(),
                      .version = sidecar_version,
                      .scratch = arena_create(SCRATCH_BLOCK, SCRATCH_CAP)},
         .on_empty = on_empty,
         .context = s,
     };
     if (s->sql == NULL || s->shared->directory == NULL || s->shared->scratch == NULL ||
-        s->shared->protocol.scratch == NULL || s->shared->protocol.catalogs == NULL) {
+        s->shared->protocol.scratch == NULL || s->shared->protocol.catalogs == NULL ||
+        s->shared->protocol.detectors == NULL) {
         return ERR_NO_MEMORY;
     }
     sidecar_apply(s);
@@ -398,6 +401,7 @@ void sidecar_destroy(struct sidecar *s)
         arena_destroy(s->shared->scratch);
         arena_destroy(s->shared->protocol.scratch);
         catalog_shelf_destroy(s->shared->protocol.catalogs);
+        masker_cache_destroy(s->shared->protocol.detectors);
     }
     sql_cache_destroy(s->sql);
     loop_destroy(s->loop);

@@ -119,12 +119,14 @@ struct protocol_link {
 
 struct arena;
 struct catalog_shelf;
+struct masker_cache;
 struct sql_cache;
 
 /* What all sessions of a sidecar share, and its limits. Borrowed. */
 struct protocol_shared {
     struct sql_cache *sql;
     struct catalog_shelf *catalogs;
+    struct masker_cache *detectors;
     size_t statement_max;  /* bytes of one statement's text that is understood; more is refused */
     size_t response_max;   /* bytes of an answer that are recorded */
     size_t parameter_max;  /* bytes of one parameter value that are recorded */

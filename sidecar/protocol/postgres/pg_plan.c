@@ -23,7 +23,8 @@ static void take_rule(struct pg_masks *m, const struct policy_mask *mask)
 }
 
 enum err pg_masks_create(const struct policy_mask *const *items, size_t count, uint64_t version,
-                         struct bytes key, struct pg_masks **out, struct err_text *why)
+                         struct bytes key, struct masker_cache *detectors, struct pg_masks **out,
+                         struct err_text *why)
 {
     if (count > POLICY_MASKS_MAX) {
         return err_set(why, ERR_LIMIT, "too many masks apply to this session");
@@ -37,7 +38,7 @@ enum err pg_masks_create(const struct policy_mask *const *items, size_t count, u
     for (size_t i = 0; i < count; i++) {
         take_rule(m, items[i]);
     }
-    enum err e = masker_create(items, count, key, &m->masker, why);
+    enum err e = masker_create_cached(detectors, items, count, key, &m->masker, why);
     if (e != OK) {
         free(m);
         return e;
@@ -213,6 +214,7 @@ static bool plan_statement(struct pg_plan *p, const struct lineage_statement *s,
             return rows_copy(rows, known);
         }
         rows->masks = true;
+        rows->outputs_known = false;
         rows->withholds = true;
         rows->rule = p->masks->unknown_rule;
         if (p->masks->unknown_origin == POLICY_UNKNOWN_REFUSE) {

@@ -28,9 +28,11 @@ struct pg_masks {
     struct pg_mask_rule rules[POLICY_MASKS_MAX];
 };
 
-/* Returns one reference. ERR_LIMIT, ERR_INVALID, ERR_NO_MEMORY: nothing may be shown. */
+/* Returns one reference; borrows `detectors` for the call. ERR_LIMIT, ERR_INVALID, ERR_NO_MEMORY:
+ * nothing may be shown. */
 enum err pg_masks_create(const struct policy_mask *const *items, size_t count, uint64_t version,
-                         struct bytes key, struct pg_masks **out, struct err_text *why) MUST_USE;
+                         struct bytes key, struct masker_cache *detectors, struct pg_masks **out,
+                         struct err_text *why) MUST_USE;
 struct pg_masks *pg_masks_ref(struct pg_masks *m);
 void pg_masks_unref(struct pg_masks *m); /* takes NULL */
 

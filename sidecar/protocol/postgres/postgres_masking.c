@@ -75,7 +75,7 @@ static void refresh_masks(struct postgres *p)
         (void)snprintf(m->broken, sizeof(m->broken), "more masks apply than a session can hold");
     } else if (now->count > 0 &&
                pg_masks_create(now->items, now->count, now->version, bytes_of(m->key, m->key_size),
-                               &m->masks, &why) != OK) {
+                               p->shared->detectors, &m->masks, &why) != OK) {
         (void)snprintf(m->broken, sizeof(m->broken), "the policy's masks cannot be used: %.140s",
                        why.text);
     }
