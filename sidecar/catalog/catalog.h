@@ -54,8 +54,8 @@ struct catalog_relation {
     size_t column_count;
     /* The SELECT of a view or materialized view. The names in it mean what they mean to a statement
      * of the session (catalog_relation_find and the like say what): the server leaves bare only
-     * those names that the session's search path leads to. NULL: none, or withheld by the server.
-     */
+     * those names that the session's search path leads to. NULL: none, or withheld: it cannot be
+     * trusted where the search path leads to another operator "=" than PostgreSQL's own. */
     const char *definition;
     /* What it inherits from or is a partition of. */
     const uint32_t *parents;
@@ -68,7 +68,12 @@ void catalog_unref(struct catalog *c); /* takes NULL */
 
 /* Differs between any two snapshots of this process. */
 uint64_t catalog_generation(const struct catalog *c);
-/* Whether the answer to CATALOG_QUERY_FINGERPRINT (its only value) says that it is still true. */
+/* Whether the answer to CATALOG_QUERY_FINGERPRINT (its only value) says that it is still true. It
+ * differs after any change that the session can see, by whomever, and with its search path and
+ * role; not for data, nor for other sessions' temporary relations. NULL: the transaction has one
+ * snapshot for all of it (REPEATABLE READ, SERIALIZABLE) and the catalog has changed since; the
+ * server would go by the new one, which cannot be read before the transaction ends. Never current.
+ */
 bool catalog_is_current(const struct catalog *c, struct bytes fingerprint);
 
 size_t catalog_relation_count(const struct catalog *c);
@@ -103,14 +108,21 @@ enum catalog_query {
 };
 
 /* One SELECT without parameters, every name and operator in it qualified so that no search path
- * changes it; works on PostgreSQL 12 to 18. Static. */
+ * changes it; works on PostgreSQL 12 to 18. Static.
+ *
+ * Each sees the catalog at its own moment. A snapshot is of one moment when the fingerprint, asked
+ * again behind the last query, is still current. CATALOG_QUERY_VIEWS takes ACCESS SHARE locks on
+ * the relations of all views and holds them until the transaction ends, so it may wait for somebody
+ * else's DDL, or be in its way. So ask within a transaction, or a savepoint of the agent's own,
+ * with SET LOCAL lock_timeout well below the server's deadlock_timeout (one second), and roll back.
+ */
 const char *catalog_query_text(enum catalog_query q);
 
 struct catalog_loader;
 struct catalog_loader *catalog_loader_create(void) MUST_USE; /* returns owned; NULL: no memory */
 void catalog_loader_destroy(struct catalog_loader *l);       /* takes NULL */
 /* A row in text format; data NULL is SQL's NULL. ERR_INVALID: not what the query gives. ERR_LIMIT.
- */
+ * ERR_UNAVAILABLE: the fingerprint is NULL; not before the transaction ends. */
 enum err catalog_loader_row(struct catalog_loader *l, enum catalog_query q,
                             const struct bytes *values, size_t count) MUST_USE;
 /* Takes the loader's content; one reference is the caller's. ERR_INVALID: rows that contradict

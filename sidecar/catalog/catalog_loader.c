@@ -149,6 +149,9 @@ static enum err read_shared_name(struct catalog_loader *l, struct bytes value, c
 static enum err read_fingerprint(struct catalog_loader *l, const struct bytes *v)
 {
     const char *copy;
+    if (v[0].data == NULL) {
+        return ERR_UNAVAILABLE;
+    }
     if (l->fingerprint.data != NULL || v[0].size == 0) {
         return ERR_INVALID;
     }
@@ -309,7 +312,7 @@ enum err catalog_loader_row(struct catalog_loader *l, enum catalog_query q,
         enum err (*read)(struct catalog_loader *l, const struct bytes *values);
         unsigned nullable; /* a bit for each value that may be NULL */
     } queries[CATALOG_QUERY_COUNT] = {
-        [CATALOG_QUERY_FINGERPRINT] = {1, read_fingerprint, 0},
+        [CATALOG_QUERY_FINGERPRINT] = {1, read_fingerprint, 1 << 0},
         [CATALOG_QUERY_PATH] = {2, read_path, 0},
         [CATALOG_QUERY_RELATIONS] = {8, read_relation, 0},
         [CATALOG_QUERY_COLUMNS] = {6, read_column, 0},
