@@ -3,12 +3,12 @@
 
 static bool is_alnum(uint8_t c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return (uint8_t)(c - '0') < 10 || (uint8_t)((c | 0x20) - 'a') < 26;
 }
 
 /* The bytes of the character of UTF-8 at `at`; a byte that begins none is one by itself (a client
  * encoding of single bytes). */
-static size_t character_size(struct bytes text, size_t at)
+static size_t wide_character_size(struct bytes text, size_t at)
 {
     uint8_t first = text.data[at];
     size_t size = first >= 0xf0 && first < 0xf8 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
@@ -23,18 +23,49 @@ static size_t character_size(struct bytes text, size_t at)
     return size;
 }
 
-static bool stays(const struct redactor *r, uint8_t first)
+static inline size_t character_size(struct bytes text, size_t at)
 {
-    return r->config.keep_separators && first < 0x80 && !is_alnum(first);
+    return text.data[at] < 0x80 ? 1 : wide_character_size(text, at);
 }
 
-static size_t count_characters(const struct redactor *r, struct bytes text)
+static inline bool is_separator(uint8_t first)
+{
+    return first < 0x80 && !is_alnum(first);
+}
+
+static size_t count_characters(struct bytes text, bool keep_separators)
 {
     size_t count = 0;
     for (size_t at = 0; at < text.size; at += character_size(text, at)) {
-        count += !stays(r, text.data[at]);
+        count += !keep_separators || !is_separator(text.data[at]);
     }
     return count;
+}
+
+/* Writes `text` with the characters from `first` on, up to `end`, masked; separators only pass
+ * uncounted when they are kept. Returns how many bytes it wrote. */
+static size_t write_partial(const struct redactor *r, struct bytes text, size_t first, size_t end,
+                            uint8_t *to)
+{
+    const uint8_t mask = (uint8_t)r->config.mask;
+    const bool keep = r->config.keep_separators;
+    size_t index = 0, made = 0;
+    for (size_t at = 0; at < text.size;) {
+        uint8_t byte = text.data[at];
+        size_t size = character_size(text, at);
+        bool passes = keep && is_separator(byte);
+        if (!passes && index >= first && index < end) {
+            to[made++] = mask;
+        } else if (size == 1) {
+            to[made++] = byte;
+        } else {
+            memcpy(to + made, text.data + at, size);
+            made += size;
+        }
+        index += !passes;
+        at += size;
+    }
+    return made;
 }
 
 enum err redactor_make_partial(struct redactor *r, struct value *v)
@@ -42,7 +73,7 @@ enum err redactor_make_partial(struct redactor *r, struct value *v)
     if (v->type->kind != VALUE_TEXT) {
         return ERR_INVALID;
     }
-    size_t count = count_characters(r, v->text), index = 0, made = 0;
+    size_t count = count_characters(v->text, r->config.keep_separators);
     size_t first = r->config.keep_first, last = r->config.keep_last;
     if (first + last >= count) {
         first = last = 0; /* it would all be kept */
@@ -52,19 +83,7 @@ enum err redactor_make_partial(struct redactor *r, struct value *v)
     if (to == NULL) {
         return ERR_LIMIT;
     }
-    for (size_t at = 0; at < v->text.size;) {
-        size_t size = character_size(v->text, at);
-        bool is_separator = stays(r, v->text.data[at]);
-        if (is_separator || index < first || index >= count - last) {
-            memcpy(to + made, v->text.data + at, size);
-            made += size;
-        } else {
-            to[made++] = (uint8_t)r->config.mask;
-        }
-        index += !is_separator;
-        at += size;
-    }
-    buffer_commit(&r->made, made);
+    buffer_commit(&r->made, write_partial(r, v->text, first, count - last, to));
     v->text = buffer_bytes(&r->made);
     return OK;
 }
