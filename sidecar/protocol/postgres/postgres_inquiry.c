@@ -1,5 +1,7 @@
 /* Questions of our own to the target, between two messages of the agent. By the extended protocol
  * and under names of our own: a simple Query would destroy the agent's unnamed statement. */
+#include <assert.h>
+
 #include "base/writer.h"
 #include "sidecar/protocol/postgres/postgres_internal.h"
 
@@ -32,38 +34,56 @@ static enum err write_query(struct buffer *out, enum catalog_query query)
     return e == OK ? pg_write_target(out, PG_FRONTEND_CLOSE, 'S', name) : e;
 }
 
-static enum protocol_step ask(struct postgres *p, enum catalog_query first, enum catalog_query last)
+static enum protocol_step ask(struct postgres *p, const enum catalog_query *queries, size_t count)
 {
     enum err e = OK;
-    for (enum catalog_query q = first; e == OK && q <= last; q++) {
-        e = write_query(&p->out, q);
+    for (size_t i = 0; e == OK && i < count; i++) {
+        e = write_query(&p->out, queries[i]);
     }
     e = e == OK ? pg_write_sync(&p->out) : e;
-    p->masking.query = (int)first;
+    p->masking.query = 0;
+    buffer_clear(&p->masking.fingerprint);
     return postgres_send(p, SIDE_TARGET, e);
 }
 
-enum protocol_step postgres_inquiry_start(struct postgres *p)
+static enum protocol_step ask_fingerprint(struct postgres *p)
 {
+    static const enum catalog_query queries[] = {CATALOG_QUERY_FINGERPRINT};
     struct pg_masking *m = &p->masking;
     m->step = PG_INQUIRY_FINGERPRINT;
     m->is_broken_answer = false;
     m->changes_before = m->place == NULL ? 0 : catalog_place_changes(m->place);
-    buffer_clear(&m->fingerprint);
-    enum protocol_step step = ask(p, CATALOG_QUERY_FINGERPRINT, CATALOG_QUERY_FINGERPRINT);
+    return ask(p, queries, 1);
+}
+
+enum protocol_step postgres_inquiry_start(struct postgres *p)
+{
+    p->masking.attempts = 0;
+    enum protocol_step step = ask_fingerprint(p);
     return step == PROTOCOL_MORE ? PROTOCOL_WAIT : step;
 }
+
+/* The fingerprint again at the end: a snapshot is of one moment when it is still the same. */
+static const enum catalog_query load_queries[] = {
+    CATALOG_QUERY_PATH,    CATALOG_QUERY_RELATIONS, CATALOG_QUERY_COLUMNS,    CATALOG_QUERY_VIEWS,
+    CATALOG_QUERY_PARENTS, CATALOG_QUERY_NAMES,     CATALOG_QUERY_FINGERPRINT};
+
+enum { LOAD_QUERIES = sizeof(load_queries) / sizeof(load_queries[0]) };
+static_assert((int)LOAD_QUERIES == (int)CATALOG_QUERY_COUNT, "every query is asked");
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
 static enum err take_values(struct pg_masking *m, const struct bytes *values, size_t count)
 {
-    if (m->step == PG_INQUIRY_FINGERPRINT) {
-        return count == 1 ? buffer_append(&m->fingerprint, values[0]) : ERR_INVALID;
+    bool is_fingerprint = m->step == PG_INQUIRY_FINGERPRINT || m->query == LOAD_QUERIES - 1;
+    if (is_fingerprint) {
+        /* NULL: the transaction cannot see what names mean now. */
+        return count == 1 && values[0].data != NULL ? buffer_append(&m->fingerprint, values[0])
+                                                    : ERR_INVALID;
     }
-    return m->loader == NULL || m->query >= CATALOG_QUERY_COUNT
-               ? ERR_INVALID
-               : catalog_loader_row(m->loader, (enum catalog_query)m->query, values, count);
+    return m->query < LOAD_QUERIES
+               ? catalog_loader_row(m->loader, load_queries[m->query], values, count)
+               : ERR_INVALID;
 }
 
 static void take_row(struct pg_masking *m, struct bytes body)
@@ -128,20 +148,31 @@ static enum protocol_step start_load(struct postgres *p)
         return PROTOCOL_MORE;
     }
     m->step = PG_INQUIRY_LOAD;
-    return ask(p, CATALOG_QUERY_PATH, CATALOG_QUERY_COUNT - 1);
+    return ask(p, load_queries, LOAD_QUERIES);
 }
 
-static void end_load(struct postgres *p)
+static enum protocol_step end_load(struct postgres *p)
 {
     struct pg_masking *m = &p->masking;
     struct catalog *catalog = NULL;
-    if (catalog_loader_finish(m->loader, &catalog) != OK) {
+    enum err e = catalog_loader_finish(m->loader, &catalog);
+    catalog_loader_destroy(m->loader);
+    m->loader = NULL;
+    bool is_torn = e == ERR_UNAVAILABLE ||
+                   (e == OK && !catalog_is_current(catalog, buffer_bytes(&m->fingerprint)));
+    if (is_torn && ++m->attempts < PG_INQUIRY_ATTEMPTS) {
+        catalog_unref(catalog);
+        return ask_fingerprint(p); /* somebody else changed it meanwhile */
+    }
+    if (e != OK || is_torn) {
+        catalog_unref(catalog);
         catalog = NULL;
     }
     if (catalog != NULL && m->place != NULL && p->transaction == 'I') {
         catalog_place_put(m->place, catalog);
     }
     end(p, catalog);
+    return PROTOCOL_MORE;
 }
 
 static enum protocol_step on_ready(struct postgres *p, struct bytes body)
@@ -157,8 +188,7 @@ static enum protocol_step on_ready(struct postgres *p, struct bytes body)
         return PROTOCOL_MORE;
     }
     if (m->step == PG_INQUIRY_LOAD) {
-        end_load(p);
-        return PROTOCOL_MORE;
+        return end_load(p);
     }
     struct catalog *known = find_known(m);
     if (known != NULL) {

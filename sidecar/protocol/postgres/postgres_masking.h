@@ -17,6 +17,8 @@ enum {
     PG_FINGERPRINT_MAX = 8 << 10,
     /* The target is asked again after so long whether its catalog has changed by others. */
     PG_CATALOG_AGE_MAX_MS = 5000,
+    /* To read a catalog that others change all the time. */
+    PG_INQUIRY_ATTEMPTS = 5,
 };
 
 enum pg_inquiry_step {
@@ -49,7 +51,8 @@ struct pg_masking {
 
     enum pg_inquiry_step step;
     struct catalog_loader *loader; /* owned */
-    int query;                     /* whose rows come in */
+    size_t query;                  /* whose rows come in: which one of those that were asked */
+    unsigned attempts;
     bool is_broken_answer;
     uint64_t changes_before;
     struct buffer fingerprint;
