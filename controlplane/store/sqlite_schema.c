@@ -81,9 +81,16 @@ static const char version_1[] =
 
 static const char version_2[] = "ALTER TABLE policy ADD COLUMN message TEXT NOT NULL DEFAULT ''";
 
+/* Databases whose version 1 was made before it had these. */
+static const char version_3[] =
+    "CREATE UNIQUE INDEX IF NOT EXISTS audit_record_position ON audit_record (position);"
+    "CREATE INDEX IF NOT EXISTS audit_session_open_stream ON audit_session (stream)"
+    " WHERE closed_ns = 0";
+
 static const struct db_migration store_migrations[] = {
     {.version = 1, .sql = version_1},
     {.version = 2, .sql = version_2},
+    {.version = 3, .sql = version_3},
 };
 
 static enum err read_number(struct db *db, const char *sql, int64_t *out, struct err_text *why)

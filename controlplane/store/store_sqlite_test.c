@@ -203,6 +203,86 @@ static void test_a_damaged_file_is_refused(void **state)
 
 /* ---- migrations ---- */
 
+/* Makes the database that the file describes. */
+static void make_old(const char *path, const char *name)
+{
+    char file[128], *text = NULL;
+    size_t size = 0;
+    (void)snprintf(file, sizeof(file), "controlplane/store/testdata/%s", name);
+    FILE *in = fopen(file, "r");
+    assert_non_null(in);
+    assert_true(getdelim(&text, &size, '\0', in) > 0);
+    assert_int_equal(fclose(in), 0);
+    sql(path, text);
+    free(text);
+}
+
+static void old_rows_check(struct store *store)
+{
+    struct arena *arena = arena_create(4096, 1 << 20);
+    struct store_policy policy;
+    struct store_sidecar sidecar;
+    struct store_audit_entry *items = NULL;
+    struct store_session *sessions = NULL;
+    const struct store_audit_filter all = {.kinds = STORE_KINDS_ALL};
+    size_t count = 0;
+    bool more = false;
+    assert_int_equal(store_policy_latest(store, arena, &policy), OK);
+    assert_int_equal(policy.revision, 1);
+    assert_string_equal(policy.source, "version: 1");
+    assert_string_equal(policy.message, "");
+    assert_int_equal(store_sidecar_get(store, "s1", arena, &sidecar), OK);
+    assert_string_equal(sidecar.policy_state, "active");
+    assert_int_equal(
+        store_audit_page(store, &all, INT64_MIN, 10, SIZE_MAX, arena, &items, &count, &more, NULL),
+        OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(items[0].identity, "alice");
+    assert_true(bytes_equal_string(items[0].canonical, "any"));
+    assert_int_equal(store_session_list(store, false, 10, arena, &sessions, &count), OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(sessions[0].session, "A");
+    arena_destroy(arena);
+}
+
+/* It is read as it was, and goes on: the stream, a tail over it, the next policy. */
+static void test_a_database_of_version_1_goes_on(void **state)
+{
+    const struct place *p = *state;
+    static const char *const files[] = {"schema_v1_first.sql", "schema_v1.sql"};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        make_old(p->path, files[i]);
+        struct store *store = open_at(p->path, NULL);
+        struct arena *arena = arena_create(4096, 1 << 20);
+        const struct store_audit_filter all = {.kinds = STORE_KINDS_ALL};
+        struct store_audit_entry *items = NULL;
+        size_t count = 0;
+        uint64_t position = 0;
+        bool more = false;
+        old_rows_check(store);
+        assert_int_equal(append_one(store, 3), ERR_INVALID); /* a gap */
+        assert_int_equal(append_one(store, 2), OK);
+        assert_int_equal(store_audit_follow(store, &all, 1, 10, SIZE_MAX, arena, &items, &count,
+                                            &position, &more, NULL),
+                         OK);
+        assert_int_equal(count, 1);
+        assert_int_equal(items[0].sequence, 2);
+        const struct store_policy next = {.revision = 2,
+                                          .hash = "def",
+                                          .document = bytes_of_string("{}"),
+                                          .signature = bytes_of_string("s"),
+                                          .public_key = bytes_of_string("k"),
+                                          .source = "",
+                                          .created_by = "ann",
+                                          .message = "why"};
+        assert_int_equal(store_policy_add(store, &next), OK);
+        store_close(store);
+        store_close(open_at(p->path, NULL));
+        assert_int_equal(unlink(p->path), 0);
+        arena_destroy(arena);
+    }
+}
+
 static enum err migrate(const char *path, const struct db_migration *migrations, size_t count,
                         struct err_text *why)
 {
@@ -371,6 +451,7 @@ int main(void)
         TEST(test_a_newer_schema_is_refused),
         TEST(test_a_damaged_file_is_refused),
         TEST(test_migrations_go_forward_each_once),
+        TEST(test_a_database_of_version_1_goes_on),
         TEST(test_a_full_disk_is_said_and_survived),
         TEST(test_what_was_acknowledged_survives_kill_9),
     };
