@@ -1,0 +1,206 @@
+#include "sidecar/lineage/lineage_marks.h"
+
+#include <stdlib.h>
+
+enum {
+    MARKS_BLOCK = 16 << 10,
+    /* Values of all columns of the largest catalog. */
+    MARKS_MAX = 512 << 20,
+};
+
+/* ---- the table -------------------------------------------------------------------------------
+ */
+
+static size_t slot_of(const struct marked_table *t, uint32_t oid)
+{
+    size_t i = (oid * 2654435761u) & (t->capacity - 1);
+    while (t->slots[i] != NULL && t->slots[i]->relation->oid != oid) {
+        i = (i + 1) & (t->capacity - 1);
+    }
+    return i;
+}
+
+struct marked *marked_find(const struct marked_table *t, uint32_t oid)
+{
+    return t->capacity == 0 ? NULL : t->slots[slot_of(t, oid)];
+}
+
+bool marked_add(struct marked_table *t, struct marked *m)
+{
+    if (2 * (t->count + 1) > t->capacity) {
+        struct marked_table more = {.capacity = t->capacity == 0 ? 64 : t->capacity * 2};
+        more.slots = calloc(more.capacity, sizeof(struct marked *));
+        if (more.slots == NULL) {
+            return false;
+        }
+        for (size_t i = 0; i < t->capacity; i++) {
+            if (t->slots[i] != NULL) {
+                more.slots[slot_of(&more, t->slots[i]->relation->oid)] = t->slots[i];
+            }
+        }
+        more.count = t->count;
+        free(t->slots);
+        *t = more;
+    }
+    t->slots[slot_of(t, m->relation->oid)] = m;
+    t->count++;
+    return true;
+}
+
+/* ---- creation --------------------------------------------------------------------------------
+ */
+
+static bool schema_is_toast(const char *schema)
+{
+    return strncmp(schema, "pg_toast", 8) == 0; /* also pg_toast_temp_N */
+}
+
+static uint64_t column_rules(const struct lineage_marks *m, const struct catalog_relation *r,
+                             const struct catalog_column *c, lineage_mark_fn *mark)
+{
+    if (schema_is_toast(r->schema)) {
+        return LINEAGE_SENSITIVE;
+    }
+    if (r->is_system) {
+        return column_is_sensitive(r->schema, r->name, c->name) ? LINEAGE_SENSITIVE : 0;
+    }
+    return mark(m->context, r, c) & ~LINEAGE_SENSITIVE;
+}
+
+static bool relation_mark(struct lineage_marks *m, const struct catalog_relation *r,
+                          lineage_mark_fn *mark)
+{
+    struct marked *marked = NULL;
+    for (size_t i = 0; i < r->column_count; i++) {
+        uint64_t rules = column_rules(m, r, &r->columns[i], mark);
+        if (rules == 0) {
+            continue;
+        }
+        if (marked == NULL) {
+            marked = arena_alloc(m->arena, sizeof(*marked));
+            struct value *values = arena_alloc(m->arena, r->column_count * sizeof(*values));
+            if (marked == NULL || values == NULL) {
+                return false;
+            }
+            *marked = (struct marked){.relation = r, .values = values};
+            if (!marked_add(m->table, marked)) {
+                return false;
+            }
+        }
+        marked->own |= rules;
+        marked->values[i] = (struct value){
+            .origin = LINEAGE_COLUMN, .rules = rules, .relation = r, .column = &r->columns[i]};
+    }
+    return true;
+}
+
+/* What the server computes from other columns of the row may come from any marked one. */
+static void generated_mark(struct lineage_marks *m, struct marked *marked)
+{
+    const struct catalog_relation *r = marked->relation;
+    struct value others = {0};
+    for (size_t i = 0; i < r->column_count; i++) {
+        if (!r->columns[i].is_generated) {
+            others = value_mix(others, marked->values[i]);
+        }
+    }
+    for (size_t i = 0; i < r->column_count && others.rules != 0; i++) {
+        if (r->columns[i].is_generated) {
+            marked->values[i] = value_mix(others, marked->values[i]);
+        }
+    }
+    m->all |= marked->own & ~LINEAGE_SENSITIVE;
+}
+
+static bool marks_fill(struct lineage_marks *m, lineage_mark_fn *mark)
+{
+    size_t count = catalog_relation_count(m->catalog);
+    for (size_t i = 0; i < count; i++) {
+        if (!relation_mark(m, catalog_relation_at(m->catalog, i), mark)) {
+            return false;
+        }
+    }
+    if (m->table->count > 0 && !family_spread(m)) {
+        return false;
+    }
+    for (size_t i = 0; i < m->table->capacity; i++) {
+        if (m->table->slots[i] != NULL) {
+            generated_mark(m, m->table->slots[i]);
+        }
+    }
+    return true;
+}
+
+struct lineage_marks *lineage_marks_create(struct catalog *catalog, lineage_mark_fn *mark,
+                                           lineage_trust_fn *trusts, void *context)
+{
+    struct lineage_marks *m = calloc(1, sizeof(*m));
+    if (m == NULL) {
+        return NULL;
+    }
+    m->trusts = trusts;
+    m->context = context;
+    m->catalog = catalog;
+    catalog_ref(catalog);
+    m->arena = arena_create(MARKS_BLOCK, MARKS_MAX);
+    m->table = calloc(1, sizeof(*m->table));
+    if (m->arena == NULL || m->table == NULL || !marks_fill(m, mark)) {
+        lineage_marks_destroy(m);
+        return NULL;
+    }
+    return m;
+}
+
+void lineage_marks_destroy(struct lineage_marks *m)
+{
+    if (m != NULL) {
+        if (m->table != NULL) {
+            free(m->table->slots);
+        }
+        free(m->table);
+        arena_destroy(m->arena);
+        catalog_unref(m->catalog);
+        free(m);
+    }
+}
+
+/* ---- questions -------------------------------------------------------------------------------
+ */
+
+bool lineage_marks_are_empty(const struct lineage_marks *m)
+{
+    return m->all == 0;
+}
+
+const struct catalog *marks_catalog(const struct lineage_marks *m)
+{
+    return m->catalog;
+}
+
+bool marks_trusts(const struct lineage_marks *m, const char *schema, const char *name)
+{
+    return m->trusts != NULL && m->trusts(m->context, schema, name);
+}
+
+uint64_t marks_all(const struct lineage_marks *m)
+{
+    return m->all;
+}
+
+uint64_t marks_of_schema(const struct lineage_marks *m, const char *schema)
+{
+    uint64_t rules = 0;
+    for (size_t i = 0; i < m->table->capacity; i++) {
+        const struct marked *marked = m->table->slots[i];
+        if (marked != NULL && strcmp(marked->relation->schema, schema) == 0) {
+            rules |= marked->own;
+        }
+    }
+    return rules;
+}
+
+uint64_t marks_of_relation(const struct lineage_marks *m, const struct catalog_relation *r)
+{
+    const struct marked *marked = marked_find(m->table, r->oid);
+    return marked == NULL ? 0 : marked->own;
+}
