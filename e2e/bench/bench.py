@@ -115,8 +115,8 @@ class Chaperone(Direct):
     """With everything on: OIDC identity, policy, SQL parsing, recording, shipping, search index."""
     name = "chaperone"
 
-    def __init__(self, postgres, _directory):
-        self.stack = Stack(postgres)
+    def __init__(self, postgres, _directory, policy=None):
+        self.stack = Stack(postgres, policy=policy)
         with open(os.path.join(self.stack.dir, "sidecar.yaml"), encoding="utf-8") as f:
             self.health = re.search(r'health: {listen: "?([^"}]+)', f.read()).group(1)
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # How fast PostgreSQL is through Chaperone, PgBouncer and HAProxy, as a share of direct connections;
-# with --fleet as the first option: how fast a policy reaches a thousand sidecars.
-# The other options are those of bench.py and fleet.py: bash e2e/bench/run.sh [--fleet] --help
+# with --fleet as the first option: how fast a policy reaches a thousand sidecars; with --masking: what
+# masking costs.
+# The other options are those of bench.py and fleet.py: bash e2e/bench/run.sh [--fleet | --masking] --help
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -17,6 +18,9 @@ if [ "${1:-}" = --fleet ]; then
     program=fleet.py
     targets=(//cli/issuer:chaperone-dev-issuer //controlplane:chaperone-controlplane
         //e2e/bench/fleet:fleet_bench)
+elif [ "${1:-}" = --masking ]; then
+    shift
+    program=masking.py
 fi
 
 case " $* " in

@@ -240,6 +240,7 @@ void fixture_target(struct fixture *f, struct bytes b)
 
 void fixture_login(struct fixture *f)
 {
+    static const uint8_t key[32] = {1};
     static const struct pg_setting settings[] = {
         {{(const uint8_t *)"user", 4}, {(const uint8_t *)"agent", 5}}};
     struct buffer b;
@@ -257,6 +258,8 @@ void fixture_login(struct fixture *f)
     credential.user = (char *)"app";
     grant.target = &target;
     grant.credential = &credential;
+    grant.masking_key.data = (uint8_t *)key;
+    grant.masking_key.len = sizeof(key);
     (void)protocol_postgres.on_granted(f->protocol, &grant);
     (void)protocol_postgres.on_connected(f->protocol, SIDE_TARGET);
     if (pg_write_authentication_ok(&b) != OK ||

@@ -1,7 +1,17 @@
 /* A conversation of two hostile peers: pieces of the input go to the agent's and the target's side
  * in turn. Nothing may crash, and the fixture aborts when more is used than was offered. The first
- * byte: whether the login is done already. Each piece: side (1 bit), size (15 bits), bytes. */
+ * byte: whether the login is done already (1), whether masks hold (2). Each piece: side (1 bit),
+ * size (15 bits), bytes. */
+#include <stdlib.h>
+
+#include "policies/policy.h"
 #include "sidecar/protocol/postgres/postgres_fixture.h"
+
+static const char document[] =
+    "{\"version\":1,\"rules\":[{\"name\":\"all\",\"effect\":\"allow\",\"obligations\":{\"mask\":["
+    "{\"columns\":[\"*.people.ssn\"],\"with\":{\"partial\":{\"keep_last\":2}},"
+    "\"computed\":\"null\",\"predicates\":\"allow\",\"unknown_origin\":\"null\"},"
+    "{\"detect\":[\"email\"],\"with\":{\"fixed\":\"x\"}}]}}]}";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -12,6 +22,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     fixture_init(&f);
+    const struct policy_mask *items[POLICY_MASKS_MAX];
+    struct policy *policy = NULL;
+    if ((data[0] & 2) != 0) {
+        const struct policy_request who = {.subject = "a", .resource = "r"};
+        bool complete = false;
+        if (policy_compile(bytes_of_string(document), 1, &policy, NULL) != OK) {
+            abort();
+        }
+        f.masks = (struct protocol_masks){.version = 2,
+                                          .items = items,
+                                          .count = policy_masks(policy, &who, items, &complete),
+                                          .is_complete = true};
+    }
     f.deny = "DROP";
     if (data[0] & 1) {
         fixture_login(&f);
@@ -31,5 +54,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         at += n;
     }
     fixture_finish(&f);
+    policy_destroy(policy);
     return 0;
 }

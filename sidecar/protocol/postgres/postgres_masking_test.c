@@ -1,0 +1,295 @@
+/* The conversation with masks: a target with a small catalog answers what the session asks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/writer.h"
+#include "policies/policy.h"
+#include "sidecar/catalog/catalog.h"
+#include "sidecar/protocol/postgres/pg_write.h"
+#include "sidecar/protocol/postgres/postgres_fixture.h"
+
+static const char document[] =
+    "{\"version\":1,\"rules\":[{\"name\":\"people\",\"effect\":\"allow\",\"obligations\":"
+    "{\"mask\":[{\"columns\":[\"public.people.ssn\"],\"with\":{\"partial\":{\"keep_last\":2}}}]}}]"
+    "}";
+
+static const char *fingerprint = "first";
+
+struct answer {
+    enum catalog_query query;
+    const char *values[CATALOG_VALUES_MAX]; /* as many as are not NULL */
+};
+
+static const struct answer catalog[] = {
+    {CATALOG_QUERY_PATH, {"pg_catalog", "false"}},
+    {CATALOG_QUERY_PATH, {"public", "false"}},
+    {CATALOG_QUERY_RELATIONS,
+     {"20000", "public", "people", "r", "false", "false", "false", "true"}},
+    {CATALOG_QUERY_COLUMNS, {"20000", "1", "name", "25", "text", "false"}},
+    {CATALOG_QUERY_COLUMNS, {"20000", "2", "ssn", "25", "text", "false"}},
+};
+
+struct masked {
+    struct fixture f;
+    struct policy *policy;
+    const struct policy_mask *items[POLICY_MASKS_MAX];
+};
+
+static void ok(enum err e)
+{
+    assert_int_equal(e, OK);
+}
+
+static void row(struct buffer *b, const char *const *values, size_t count)
+{
+    struct pg_value v[CATALOG_VALUES_MAX];
+    for (size_t i = 0; i < count; i++) {
+        v[i] = (struct pg_value){.data = bytes_of_string(values[i])};
+    }
+    ok(pg_write_row(b, v, (uint16_t)count));
+}
+
+static size_t count_of(const struct answer *a)
+{
+    size_t n = 0;
+    while (n < CATALOG_VALUES_MAX && a->values[n] != NULL) {
+        n++;
+    }
+    return n;
+}
+
+static void answer_query(struct buffer *b, struct bytes text)
+{
+    ok(pg_write_empty(b, PG_BACKEND_PARSE_COMPLETE));
+    ok(pg_write_empty(b, PG_BACKEND_BIND_COMPLETE));
+    if (bytes_equal_string(text, catalog_query_text(CATALOG_QUERY_FINGERPRINT))) {
+        row(b, &fingerprint, 1);
+    }
+    for (size_t i = 0; i < sizeof(catalog) / sizeof(catalog[0]); i++) {
+        if (bytes_equal_string(text, catalog_query_text(catalog[i].query))) {
+            row(b, catalog[i].values, count_of(&catalog[i]));
+        }
+    }
+    ok(pg_write_command_complete(b, bytes_of_string("SELECT 1")));
+    ok(pg_write_empty(b, PG_BACKEND_CLOSE_COMPLETE));
+    ok(pg_write_empty(b, PG_BACKEND_CLOSE_COMPLETE));
+}
+
+/* Answers what lies in to_target as long as it is a question of the session's own; says how many
+ * questions there were. */
+static size_t answer_inquiries(struct fixture *f, char transaction)
+{
+    size_t asked = 0;
+    for (;;) {
+        struct bytes in = buffer_bytes(&f->to_target);
+        struct buffer b;
+        struct pg_header h;
+        struct pg_parse parse;
+        if (in.size == 0 || in.data[0] != PG_FRONTEND_PARSE) {
+            return asked;
+        }
+        buffer_init(&b, 1 << 20);
+        while (in.size > 0) {
+            assert_int_equal(pg_wire_read_header(in, &h), WIRE_OK);
+            if (h.type == PG_FRONTEND_PARSE) {
+                assert_int_equal(
+                    pg_wire_read_parse(bytes_of(in.data + PG_HEADER_SIZE, h.body_size), &parse),
+                    WIRE_OK);
+                if (!bytes_equal_string(parse.name, "chaperone_inquiry")) {
+                    buffer_finish(&b);
+                    return asked;
+                }
+                answer_query(&b, parse.text);
+                asked++;
+            }
+            in = bytes_of(in.data + PG_HEADER_SIZE + h.body_size,
+                          in.size - PG_HEADER_SIZE - h.body_size);
+        }
+        ok(pg_write_ready(&b, (uint8_t)transaction));
+        buffer_clear(&f->to_target);
+        fixture_target(f, buffer_bytes(&b));
+        buffer_finish(&b);
+    }
+}
+
+static int setup(void **state)
+{
+    struct masked *m = calloc(1, sizeof(*m));
+    const struct policy_request who = {.subject = "a", .resource = "r"};
+    struct err_text why = {0};
+    bool complete = false;
+    fingerprint = "first";
+    fixture_init(&m->f);
+    fixture_login(&m->f);
+    ok(policy_compile(bytes_of_string(document), 1, &m->policy, &why));
+    size_t count = policy_masks(m->policy, &who, m->items, &complete);
+    assert_true(count == 1 && complete);
+    m->f.masks = (struct protocol_masks){
+        .version = 2, .items = m->items, .count = count, .is_complete = true};
+    *state = m;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct masked *m = *state;
+    fixture_finish(&m->f);
+    policy_destroy(m->policy);
+    free(m);
+    return 0;
+}
+
+static void say(struct fixture *f, const char *text)
+{
+    struct buffer b;
+    buffer_init(&b, 1 << 16);
+    ok(pg_write_query(&b, bytes_of_string(text)));
+    fixture_agent(f, buffer_bytes(&b));
+    buffer_finish(&b);
+}
+
+static void describe(struct buffer *b, const char *name, uint32_t table, uint16_t attribute)
+{
+    struct writer w = writer_start(b);
+    writer_put_u8(&w, PG_BACKEND_ROW_DESCRIPTION);
+    size_t length = writer_open_length(&w);
+    writer_put_u16(&w, 1);
+    writer_put_string(&w, name);
+    writer_put_u32(&w, table);
+    writer_put_u16(&w, attribute);
+    writer_put_u32(&w, 25);
+    writer_put_u16(&w, 0xffff);
+    writer_put_u32(&w, UINT32_MAX);
+    writer_put_u16(&w, 0);
+    writer_close_length(&w, length);
+    ok(writer_finish(&w));
+}
+
+/* A result of one row; true when the agent got `expected` in it, and not the value. */
+static bool gets(struct fixture *f, const char *value, const char *expected, uint16_t attribute)
+{
+    struct buffer b;
+    buffer_init(&b, 1 << 16);
+    describe(&b, "c", 20000, attribute);
+    row(&b, &value, 1);
+    ok(pg_write_command_complete(&b, bytes_of_string("SELECT 1")));
+    ok(pg_write_ready(&b, 'I'));
+    buffer_clear(&f->to_target);
+    buffer_clear(&f->to_agent);
+    fixture_target(f, buffer_bytes(&b));
+    buffer_finish(&b);
+    struct bytes got = buffer_bytes(&f->to_agent);
+    bool has = memmem(got.data, got.size, expected, strlen(expected)) != NULL;
+    bool leaks =
+        strcmp(value, expected) != 0 && memmem(got.data, got.size, value, strlen(value)) != NULL;
+    buffer_clear(&f->to_agent);
+    return has && !leaks;
+}
+
+static bool target_has(const struct fixture *f, const char *text)
+{
+    struct bytes b = buffer_bytes(&f->to_target);
+    return memmem(b.data, b.size, text, strlen(text)) != NULL;
+}
+
+static bool agent_has(const struct fixture *f, const char *text)
+{
+    struct bytes b = buffer_bytes(&f->to_agent);
+    return memmem(b.data, b.size, text, strlen(text)) != NULL;
+}
+
+static void test_the_catalog_is_asked_once_and_the_agent_hears_nothing_of_it(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    say(f, "SELECT name FROM people");
+    assert_false(target_has(f, "SELECT name FROM people"));
+    assert_int_equal(answer_inquiries(f, 'I'), 8); /* a fingerprint, then all with one at the end */
+    assert_int_equal(buffer_size(&f->to_agent), 0);
+    assert_true(target_has(f, "SELECT name FROM people"));
+    assert_true(gets(f, "Ann", "Ann", 1));
+    say(f, "SELECT ssn FROM people");
+    assert_int_equal(answer_inquiries(f, 'I'), 0);
+    assert_true(gets(f, "123456", "****56", 2));
+}
+
+static void test_what_is_masked_in_the_servers_own_words_is_masked_in_any_case(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    say(f, "SELECT name FROM people");
+    (void)answer_inquiries(f, 'I');
+    assert_true(gets(f, "123456", "", 2));
+}
+
+static void test_after_ddl_the_catalog_is_asked_again(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    struct buffer b;
+    say(f, "CREATE TABLE other (a int)");
+    assert_int_equal(answer_inquiries(f, 'I'), 8);
+    buffer_init(&b, 1 << 16);
+    ok(pg_write_command_complete(&b, bytes_of_string("CREATE TABLE")));
+    ok(pg_write_ready(&b, 'I'));
+    buffer_clear(&f->to_target);
+    fixture_target(f, buffer_bytes(&b));
+    buffer_finish(&b);
+    fingerprint = "second";
+    say(f, "SELECT ssn FROM people");
+    assert_int_equal(answer_inquiries(f, 'I'), 8);
+    assert_true(gets(f, "123456", "****56", 2));
+    say(f, "SELECT ssn FROM people");
+    assert_int_equal(answer_inquiries(f, 'I'), 0);
+}
+
+static void test_a_target_that_does_not_tell_its_catalog_shows_nothing(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    const struct pg_message error = {
+        .severity = "ERROR", .sqlstate = "57014", .message = "statement timeout"};
+    struct buffer b;
+    buffer_init(&b, 1 << 16);
+    say(f, "SELECT name FROM people");
+    ok(pg_write_error(&b, &error));
+    ok(pg_write_ready(&b, 'I'));
+    buffer_clear(&f->to_target);
+    fixture_target(f, buffer_bytes(&b));
+    buffer_finish(&b);
+    assert_false(target_has(f, "people"));
+    assert_true(agent_has(f, "catalog"));
+    assert_false(f->closed);
+    say(f, "SELECT ssn FROM people"); /* it is tried again for the next one */
+    assert_int_equal(answer_inquiries(f, 'I'), 8);
+    assert_true(gets(f, "123456", "****56", 2));
+}
+
+static void test_masks_that_go_away_show_again(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    say(f, "SELECT ssn FROM people");
+    (void)answer_inquiries(f, 'I');
+    f->masks = (struct protocol_masks){.version = 3, .is_complete = true};
+    assert_true(gets(f, "123456", "****56", 2)); /* what was decided before stays so */
+    say(f, "SELECT ssn FROM people");
+    assert_true(gets(f, "123456", "123456", 2));
+    f->masks = (struct protocol_masks){.version = 4, .is_complete = false};
+    say(f, "SELECT 1");
+    assert_true(agent_has(f, "more masks apply"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_the_catalog_is_asked_once_and_the_agent_hears_nothing_of_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_what_is_masked_in_the_servers_own_words_is_masked_in_any_case, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_after_ddl_the_catalog_is_asked_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_target_that_does_not_tell_its_catalog_shows_nothing,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_masks_that_go_away_show_again, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
