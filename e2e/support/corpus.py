@@ -108,10 +108,12 @@ def _case(data, defaults, file):
         raise CorpusError(f"{file}: a case without a name: {data}")
     where = f"{file}: {data['name']}"
     data = {"policy": list(POLICIES), **defaults, **data}
-    unknown = set(data) - set(Case.__dataclass_fields__) - {"sql"}
+    if ("sql" in data) == ("steps" in data):
+        raise CorpusError(f"{where}: either sql or steps")
+    steps = data.pop("steps", None) or [data.pop("sql")]
+    unknown = set(data) - set(Case.__dataclass_fields__)
     if unknown:
         raise CorpusError(f"{where}: unknown keys {unknown}")
-    steps = data.pop("steps", None) or [data.pop("sql")]
     if "still" in data:
         data.setdefault("leaks", False)
     for name in ("via", "policy", "also", "setup", "cleanup"):

@@ -84,6 +84,13 @@ class Vault:
                     c.execute(self.filled(s))
 
     def filled(self, text):
+        """With this server's places in it; also in lists and mappings of texts."""
+        if isinstance(text, list):
+            return [self.filled(t) for t in text]
+        if isinstance(text, dict):
+            return {k: self.filled(v) for k, v in text.items()}
+        if not isinstance(text, str):
+            return text
         for name, value in (("port", self.postgres.port), ("socket", self.postgres.dir)):
             text = text.replace("{{" + name + "}}", str(value))
         return text
@@ -109,8 +116,7 @@ class Run:
         vault.do(case.setup)
         vault.is_clean = vault.is_clean and (via in corpus.RAW_VIAS or not case.fresh)
         login = {"database": DATABASE, **login, **case.startup}
-        steps = [corpus.Step(**{**vars(s), "sql": s.sql and vault.filled(s.sql)})
-                 for s in case.steps]
+        steps = [corpus.Step(**vault.filled(vars(s))) for s in case.steps]
         try:
             if via in corpus.RAW_VIAS:
                 self._by_hand(vault, port, case, steps, via, login)
