@@ -113,7 +113,7 @@ static enum err raw_analyse(struct walk *w, const PgQuery__RawStmt *raw, size_t 
     w->effects = &f.effects;
     w->level = NULL;
     w->ctes = NULL;
-    statement_walk(w, raw->stmt, &f);
+    lineage_statement_walk(w, raw->stmt, &f);
     out->start = (size_t)raw->stmt_location;
     out->size = raw->stmt_len > 0 ? (size_t)raw->stmt_len : text_size - out->start;
     if (w->failed == OK && !statement_keep(into, &f, out)) {

@@ -20,6 +20,9 @@ uint64_t ddl_relation_touch(struct walk *w, const PgQuery__RangeVar *r, const ch
     const struct catalog_relation *found = relation_peek(w, r);
     uint64_t rules = found == NULL ? 0 : marks_of_relation(w->marks, found);
     w->effects->reach |= rules;
+    if (found == NULL && what != NULL) {
+        (void)note_unknown(w, "the relation %s is not known", r == NULL ? "" : r->relname);
+    }
     if (what != NULL) {
         note_altered(w, rules, found, what);
     }
@@ -60,6 +63,7 @@ void ddl_kept_expression(struct walk *w, const PgQuery__RangeVar *r, const PgQue
         relation_columns(w, found, &i->columns);
     } else {
         i->columns.is_open = true;
+        i->columns.rest = note_unknown(w, "the relation %s is not known", i->name);
     }
     w->level = &level;
     names_add(w, &level.names, i);

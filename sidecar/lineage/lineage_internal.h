@@ -256,7 +256,7 @@ struct found {
 };
 
 /* lineage_statement.c, lineage_ddl.c, lineage_alter.c, lineage_copy.c */
-void statement_walk(struct walk *w, const PgQuery__Node *n, struct found *f);
+void lineage_statement_walk(struct walk *w, const PgQuery__Node *n, struct found *f);
 bool ddl_walk(struct walk *w, const PgQuery__Node *n); /* false: not one of these */
 bool alter_walk(struct walk *w, const PgQuery__Node *n);
 /* Returns its marks; `what` NULL: it is touched, but stays what it is. */

@@ -133,7 +133,7 @@ static void explain_walk(struct walk *w, const PgQuery__ExplainStmt *s, struct f
             (void)note_unknown(w, "a part of %s is not known", "EXPLAIN");
         }
     }
-    statement_walk(w, s->query, &inner);
+    lineage_statement_walk(w, s->query, &inner);
     if (inner.kind == LINEAGE_EXECUTE) {
         /* What the plan shows and does is the prepared statement's. */
         *f = inner;
@@ -209,7 +209,7 @@ static void statement_body(struct walk *w, const PgQuery__Node *n, struct found 
     }
 }
 
-void statement_walk(struct walk *w, const PgQuery__Node *n, struct found *f)
+void lineage_statement_walk(struct walk *w, const PgQuery__Node *n, struct found *f)
 {
     if (walk_enter(w)) {
         statement_body(w, n, f);
