@@ -119,12 +119,55 @@ bool rule_set(struct walk *w, const ProtobufCMessage *m)
     return true;
 }
 
+static void parent_add(struct walk *w, const PgQuery__Node *n)
+{
+    if (n->node_case == PG_QUERY__NODE__NODE_RANGE_VAR) {
+        walk_add_range(w, SQL_TABLE, SQL_ALTER, n->range_var);
+        walk_add_range(w, SQL_TABLE, SQL_READ, n->range_var);
+    } else {
+        walk_node(w, n);
+    }
+}
+
+/* CREATE STATISTICS is for the owner; ANALYZE keeps what it finds there. */
+bool rule_statistics(struct walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__CreateStatsStmt *s = (const PgQuery__CreateStatsStmt *)m;
+    for (size_t i = 0; i < s->n_relations; i++) {
+        parent_add(w, s->relations[i]);
+    }
+    walk_nodes(w, s->n_exprs, s->exprs);
+    return false;
+}
+
+/* OWNED BY table.column */
+bool rule_sequence(struct walk *w, const ProtobufCMessage *m)
+{
+    bool is_new = m->descriptor == &pg_query__create_seq_stmt__descriptor;
+    const PgQuery__CreateSeqStmt *made = (const PgQuery__CreateSeqStmt *)m;
+    const PgQuery__AlterSeqStmt *altered = (const PgQuery__AlterSeqStmt *)m;
+    size_t count = is_new ? made->n_options : altered->n_options;
+    PgQuery__Node *const *options = is_new ? made->options : altered->options;
+    for (size_t i = 0; i < count; i++) {
+        const PgQuery__DefElem *e =
+            options[i]->node_case == PG_QUERY__NODE__NODE_DEF_ELEM ? options[i]->def_elem : NULL;
+        bool is_list = e != NULL && strcmp(e->defname, "owned_by") == 0 && e->arg != NULL &&
+                       e->arg->node_case == PG_QUERY__NODE__NODE_LIST;
+        if (is_list && e->arg->list->n_items > 1) { /* not NONE */
+            object_add(w, PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN, e->arg, SQL_READ);
+        }
+    }
+    return true;
+}
+
 bool rule_create(struct walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__CreateStmt *s = (const PgQuery__CreateStmt *)m;
     walk_add_range(w, SQL_TABLE, SQL_CREATE, s->relation);
-    /* Parents and partitioned tables give their columns, and get their rows. */
-    walk_nodes(w, s->n_inh_relations, s->inh_relations);
+    /* Parents and partitioned tables give their columns, and get its rows. */
+    for (size_t i = 0; i < s->n_inh_relations; i++) {
+        parent_add(w, s->inh_relations[i]);
+    }
     walk_nodes(w, s->n_table_elts, s->table_elts);
     walk_nodes(w, s->n_constraints, s->constraints);
     walk_nodes(w, s->n_options, s->options);
@@ -239,6 +282,12 @@ static void alter_effect(struct walk *w, enum sql_kind kind, const PgQuery__Rang
             n->alter_table_cmd->def->node_case == PG_QUERY__NODE__NODE_LIST) {
             foreign_options(w, n->alter_table_cmd->def->list->n_items,
                             n->alter_table_cmd->def->list->items);
+        }
+        break;
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddInherit:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropInherit:
+        if (n->alter_table_cmd->def != NULL) {
+            parent_add(w, n->alter_table_cmd->def);
         }
         break;
     default: break;

@@ -30,6 +30,8 @@ bool rule_do(struct walk *w, const ProtobufCMessage *m);
 bool rule_transaction(struct walk *w, const ProtobufCMessage *m);
 bool rule_set(struct walk *w, const ProtobufCMessage *m);
 bool rule_create(struct walk *w, const ProtobufCMessage *m);
+bool rule_statistics(struct walk *w, const ProtobufCMessage *m);
+bool rule_sequence(struct walk *w, const ProtobufCMessage *m);
 bool rule_foreign_table(struct walk *w, const ProtobufCMessage *m);
 bool rule_publication(struct walk *w, const ProtobufCMessage *m);
 bool rule_subscription(struct walk *w, const ProtobufCMessage *m);

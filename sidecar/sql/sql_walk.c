@@ -353,8 +353,10 @@ static void walk_role(struct walk *w, const PgQuery__RoleSpec *role)
 
 static void walk_constraint(struct walk *w, const PgQuery__Constraint *c)
 {
-    /* Without a list it is the primary key, whose columns are not known here. */
+    /* Without a list it is the primary key, whose columns are not known here. The other table gets
+     * triggers, and its rows can no longer go as they please: hence its REFERENCES privilege. */
     walk_add_columns(w, SQL_TABLE, SQL_READ, c->pktable, c->n_pk_attrs, c->pk_attrs);
+    walk_add_columns(w, SQL_TABLE, SQL_ALTER, c->pktable, c->n_pk_attrs, c->pk_attrs);
     walk_node(w, c->raw_expr);
     walk_nodes(w, c->n_exclusions, c->exclusions);
     walk_nodes(w, c->n_options, c->options);

@@ -1,0 +1,41 @@
+-- What the statements of this folder run on.
+CREATE ROLE clerk;
+CREATE SCHEMA shop;
+CREATE SCHEMA hr;
+CREATE SCHEMA "Odd Schema";
+SET search_path = shop, public;
+CREATE TYPE mood AS ENUM ('happy', 'sad');
+CREATE DOMAIN amount AS numeric CHECK (VALUE >= 0);
+CREATE TABLE customers (id serial PRIMARY KEY, name text, email text UNIQUE, ssn text, mood mood);
+CREATE TABLE orders (id serial PRIMARY KEY, customer_id int REFERENCES customers, total numeric,
+                     note text, tags text[], doc jsonb, created_at timestamptz DEFAULT now());
+CREATE TABLE products (id int PRIMARY KEY, name text, price numeric, category_id int);
+CREATE TABLE items (order_id int, product_id int, amount int, price numeric,
+                    PRIMARY KEY (order_id, product_id));
+CREATE TABLE staging (id int, name text, email text, total numeric, note text);
+CREATE TABLE log (at timestamptz DEFAULT now(), what text);
+CREATE TABLE "Order Lines" ("Id" int, "select" text, naïve text);
+CREATE TABLE "Odd Schema"."T.1" (x int);
+CREATE TABLE hr.salaries (id int PRIMARY KEY, name text, salary numeric);
+CREATE TABLE hr.orders (id int, secret text);
+CREATE TABLE events (id int, at date) PARTITION BY RANGE (at);
+CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE vehicles (id int, wheels int);
+CREATE TABLE cars (doors int) INHERITS (vehicles);
+CREATE TABLE events_old (id int, at date);
+CREATE TABLE bikes (id int, wheels int);
+CREATE INDEX products_name ON products (name);
+CREATE SEQUENCE tickets;
+CREATE VIEW big_orders AS SELECT id, customer_id, total FROM orders WHERE total > 100;
+CREATE VIEW big_customers AS SELECT c.name FROM big_orders b JOIN customers c ON c.id = b.customer_id;
+CREATE MATERIALIZED VIEW totals AS SELECT customer_id, sum(total) AS total FROM orders GROUP BY 1;
+CREATE FUNCTION plain(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
+CREATE FUNCTION noisy(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO log (what) VALUES ($1); RETURN $1; END';
+CREATE FUNCTION rows_of(int) RETURNS SETOF staging LANGUAGE plpgsql AS 'BEGIN RETURN QUERY SELECT * FROM staging; END';
+CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE FUNCTION evented() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE PROCEDURE tidy() LANGUAGE plpgsql AS 'BEGIN DELETE FROM log; END';
+INSERT INTO customers (name, email, ssn) SELECT 'name ' || i, i || '@example.com', i FROM generate_series(1, 9) i;
+INSERT INTO orders (customer_id, total) SELECT 1 + i % 9, i * 10 FROM generate_series(1, 30) i;
+INSERT INTO staging SELECT i, 'x', i || '@example.org', i, 'y' FROM generate_series(100, 105) i;
