@@ -91,7 +91,7 @@ build() {
     if [ -n "$1" ]; then config=("$1"); fi
     if ! bazel_progress "$work/$section-build.log" build "${config[@]}" //cli:chaperone \
         //cli/issuer:chaperone-dev-issuer //sidecar:chaperone-sidecar \
-        //controlplane:chaperone-controlplane //base/rpc:interop_server \
+        //controlplane:chaperone-controlplane //base/rpc:interop_server //sidecar/sql:sql_extract \
         //sidecar/catalog:catalog_dump; then
         grep -v '^\[' "$work/$section-build.log" | tail -n 30
         count_one "the build" 1
