@@ -179,6 +179,22 @@ def test_names_resolve_as_the_server_does(database, queries):
                        for r in temporary.relations.values())
 
 
+def test_an_administrators_session(database, queries):
+    """Who may use every schema sees the same, with temporary relations and their TOAST tables too."""
+    with database("postgres") as c, database() as other:
+        other.execute("CREATE TABLE t (x text); CREATE TEMP TABLE theirs (x text)")
+        c.execute("CREATE TEMP TABLE mine (x text); CREATE TEMP VIEW v AS SELECT x FROM mine")
+        for level in ("READ COMMITTED", "REPEATABLE READ"):
+            c.execute(f"BEGIN ISOLATION LEVEL {level}")
+            s = Snapshot(c, queries, find=[[None, "mine"], [None, "v"], [None, "theirs"]])
+            c.execute("COMMIT")
+            schema = s.found[0][0]
+            assert s.found == [(schema, "mine"), (schema, "v"), None]
+            assert s.definition(schema, "v") and s.relations[schema, "v"]["is_temporary"]
+            toast = [r for (k, _), r in s.relations.items() if k == schema.replace("temp", "toast_temp")]
+            assert [(r["kind"], r["is_system"], r["is_temporary"]) for r in toast] == [("other", True, False)]
+
+
 def test_types(database, queries):
     """What a column's type is called does not depend on the search path, nor on a type of the
     agent's that has the name of another."""
@@ -232,14 +248,12 @@ def test_the_queries_mean_the_same_under_any_search_path(database, queries):
     with database() as c:
         c.execute("CREATE TABLE t (secret text); CREATE VIEW v AS SELECT secret FROM t")
         plain = Snapshot(c, queries)
-        with database("postgres") as admin:
-            for role in ("agent",):
-                admin.execute(f"CREATE SCHEMA trap AUTHORIZATION {role}")
+        c.execute("CREATE SCHEMA trap")
         c.execute("CREATE FUNCTION trap.hit(oid, oid) RETURNS bool LANGUAGE plpgsql AS"
                   " $$BEGIN RAISE EXCEPTION 'trapped'; END$$")
         made = 0
         for left, right in (("oid", "oid"), ("name", "name"), ('"char"', '"char"'), ("text", "text"),
-                            ("int2", "int2"), ("int8", "int8"), ("bool", "bool")):
+                            ("int2", "int2"), ("int8", "int8"), ("bool", "bool"), ("tid", "tid")):
             c.execute(f"CREATE FUNCTION trap.hit_{made}({left}, {right}) RETURNS bool LANGUAGE plpgsql AS"
                       " $$BEGIN RAISE EXCEPTION 'trapped'; END$$")
             for operator in ("=", "<>", "<", ">", ">=", "||"):
@@ -250,9 +264,11 @@ def test_the_queries_mean_the_same_under_any_search_path(database, queries):
                           "format_type(oid, int)", "pg_get_viewdef(oid, bool)", "quote_ident(text)",
                           "pg_my_temp_schema()", "pg_is_other_temp_schema(oid)", "starts_with(text, text)",
                           "hashtextextended(text, int8)", "regexp_replace(text, text, text)",
-                          "text(oid)", "text(name)", "text(bool)", "coalesce(oid, oid)"):
-            name = signature.replace("coalesce", '"coalesce"')
-            c.execute(f"CREATE FUNCTION trap.{name} RETURNS text LANGUAGE plpgsql AS"
+                          "text(oid)", "text(name)", "text(bool)", '"coalesce"(oid, oid)',
+                          "replace(text, text, text)", "current_setting(text)", "currtid2(text, tid)",
+                          "to_regclass(text)", "to_regoperator(text)", "has_schema_privilege(oid, text)",
+                          "pg_table_is_visible(oid)", '"current_user"()', "sum(int8)", "oid(regclass)"):
+            c.execute(f"CREATE FUNCTION trap.{signature} RETURNS text LANGUAGE plpgsql AS"
                       " $$BEGIN RAISE EXCEPTION 'trapped'; END$$")
         for name in ("text", "oid", "name", "char", "bool", "int2", "int4", "int8"):
             c.execute(f'CREATE DOMAIN trap."{name}" AS pg_catalog.xml')
@@ -265,6 +281,9 @@ def test_the_queries_mean_the_same_under_any_search_path(database, queries):
         assert plain.relations["public", "v"].pop("definition")
         assert trapped.definition("public", "v") is None
         assert {k: r for k, r in trapped.relations.items() if k in plain.relations} == plain.relations
+        c.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        assert Snapshot(c, queries).relations == trapped.relations
+        c.execute("COMMIT")
         c.execute("SET search_path = pg_catalog, trap, public")
         assert Snapshot(c, queries).definition("public", "v")
 
