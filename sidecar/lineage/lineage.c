@@ -92,8 +92,9 @@ static bool statement_keep(struct arena *arena, const struct found *f, struct li
     s->stored = e->stored;
     s->altered = e->altered;
     s->unknown = e->unknown;
-    s->changes_catalog = e->changes_catalog;
-    s->changes_path = e->changes_path;
+    /* What is not known may have changed either. */
+    s->changes_catalog = e->changes_catalog || e->unknown;
+    s->changes_path = e->changes_path || e->unknown;
     s->may_speak = e->may_speak || e->unknown || e->reach != 0;
     s->clean = !e->unknown && e->reach == 0 && e->altered == 0 && f->kind != LINEAGE_FETCH &&
                f->kind != LINEAGE_EXECUTE;
@@ -119,7 +120,7 @@ static enum err raw_analyse(struct walk *w, const PgQuery__RawStmt *raw, size_t 
     if (w->failed == OK && !statement_keep(into, &f, out)) {
         w->failed = ERR_NO_MEMORY;
     }
-    w->is_stale = w->is_stale || f.effects.changes_catalog || f.effects.changes_path;
+    w->is_stale = w->is_stale || out->changes_catalog || out->changes_path;
     return w->failed;
 }
 

@@ -45,11 +45,12 @@ static void setting_check(struct walk *w, const PgQuery__FuncCall *f)
 /* The arguments' values: the first one's, the others', those at the places of keys, all. */
 struct arguments {
     struct value first, rest, keys, all;
+    bool is_rest_constant;
 };
 
 static struct arguments arguments_of(struct walk *w, const PgQuery__FuncCall *f)
 {
-    struct arguments a = {0};
+    struct arguments a = {.is_rest_constant = true};
     for (size_t i = 0; i < f->n_args && w->failed == OK; i++) {
         struct value v = value_computed(expr_value(w, f->args[i]));
         a.all = value_mix(a.all, v);
@@ -57,6 +58,7 @@ static struct arguments arguments_of(struct walk *w, const PgQuery__FuncCall *f)
             a.first = v;
         } else {
             a.rest = value_mix(a.rest, v);
+            a.is_rest_constant = a.is_rest_constant && expr_is_constant(f->args[i]);
         }
         if (i % 2 == 0) {
             a.keys = value_mix(a.keys, v);
@@ -74,6 +76,7 @@ static bool call_is_total(const PgQuery__FuncCall *f, const struct arguments *a,
     switch (class) {
     case CALL_TOTAL: return true;
     case CALL_TOTAL_FIRST: return a->rest.rules == 0 && !f->func_variadic;
+    case CALL_TOTAL_SHORT: return a->is_rest_constant && !f->func_variadic;
     case CALL_TOTAL_ONE: return f->n_args == 1 && !f->func_variadic;
     default: return false;
     }

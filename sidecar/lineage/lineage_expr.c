@@ -4,8 +4,35 @@
 void expr_filter(struct walk *w, const PgQuery__Node *n, const char *where)
 {
     if (n != NULL) {
+        const char *outer = w->clause;
+        w->clause = where;
         note_filtered(w, expr_value(w, n), where);
+        w->clause = outer;
     }
+}
+
+/* What gives the same on every row, and fails on none or all. */
+bool expr_is_constant(const PgQuery__Node *n)
+{
+    if (n->node_case == PG_QUERY__NODE__NODE_TYPE_CAST && n->type_cast->arg != NULL) {
+        n = n->type_cast->arg;
+    }
+    return n->node_case == PG_QUERY__NODE__NODE_A_CONST;
+}
+
+/* AND, OR and COALESCE leave out what stands behind a value that decides: if that could fail, or
+ * takes its time, it tells the value. */
+static struct value short_circuit_value(struct walk *w, size_t count, PgQuery__Node *const *nodes,
+                                        const char *where)
+{
+    struct value v = {0};
+    for (size_t i = 0; i < count && w->failed == OK; i++) {
+        if (!expr_is_constant(nodes[i])) {
+            note_filtered(w, v, where);
+        }
+        v = value_mix(v, expr_value(w, nodes[i]));
+    }
+    return value_computed(v);
 }
 
 struct value expr_values(struct walk *w, size_t count, PgQuery__Node *const *nodes)
@@ -121,13 +148,13 @@ static struct value node_value(struct walk *w, const PgQuery__Node *n)
     case PG_QUERY__NODE__NODE_COLUMN_REF: return column_value(w, n->column_ref);
     case PG_QUERY__NODE__NODE_A_EXPR: return operator_value(w, n->a_expr);
     case PG_QUERY__NODE__NODE_BOOL_EXPR:
-        return value_computed(expr_values(w, n->bool_expr->n_args, n->bool_expr->args));
+        return short_circuit_value(w, n->bool_expr->n_args, n->bool_expr->args, "AND or OR");
     case PG_QUERY__NODE__NODE_NULL_TEST: return tested_value(w, n->null_test->arg, "IS NULL");
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
         return tested_value(w, n->boolean_test->arg, "a test of its truth");
     case PG_QUERY__NODE__NODE_CASE_EXPR: return case_value(w, n->case_expr);
     case PG_QUERY__NODE__NODE_COALESCE_EXPR:
-        return value_computed(expr_values(w, n->coalesce_expr->n_args, n->coalesce_expr->args));
+        return short_circuit_value(w, n->coalesce_expr->n_args, n->coalesce_expr->args, "COALESCE");
     case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
         return value_computed(expr_values(w, n->min_max_expr->n_args, n->min_max_expr->args));
     case PG_QUERY__NODE__NODE_ROW_EXPR:

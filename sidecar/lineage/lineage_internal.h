@@ -107,6 +107,7 @@ struct walk {
     struct arena *arena; /* scratch */
     struct effects *effects;
     struct level *level;
+    const char *clause; /* that is being walked, for people: "WHERE"; NULL: none in particular */
     struct cte *ctes;
     struct cte *evaluated; /* the innermost one that is being evaluated */
     bool is_stale;         /* an earlier statement of the text changed what names mean */
@@ -166,6 +167,8 @@ enum call_class {
     CALL_TOTAL,       /* cannot, whatever argument is marked */
     CALL_TOTAL_FIRST, /* cannot when only its first argument is marked */
     CALL_TOTAL_ONE,   /* cannot when it has but one */
+    CALL_TOTAL_SHORT, /* cannot when only its first is marked and the others are constants: with a
+                         replacement that is long enough, a single match fails */
     CALL_EFFECT,      /* carries its arguments somewhere */
     CALL_READS,       /* reads what its arguments do not show */
 };
@@ -197,6 +200,7 @@ const char *text_or_null(const char *text); /* protobuf has "" for what is not t
 struct value expr_value(struct walk *w, const PgQuery__Node *n);
 struct value expr_values(struct walk *w, size_t count, PgQuery__Node *const *nodes);
 void expr_filter(struct walk *w, const PgQuery__Node *n, const char *where);
+bool expr_is_constant(const PgQuery__Node *n);
 void operator_check(struct walk *w, const char *schema, const char *name, struct value *v);
 /* lineage_operator.c */
 struct value operator_value(struct walk *w, const PgQuery__AExpr *e);

@@ -77,7 +77,7 @@ void note_filtered(struct walk *w, struct value v, const char *where)
 {
     w->effects->filtered |= v.rules;
     if (v.rules != 0 && w->effects->filtered_why == NULL) {
-        w->effects->filtered_why = used_in(w, v, "used in", where);
+        w->effects->filtered_why = used_in(w, v, "used in", w->clause != NULL ? w->clause : where);
     }
 }
 

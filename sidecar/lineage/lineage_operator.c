@@ -34,9 +34,16 @@ static void operators_check(struct walk *w, const PgQuery__AExpr *e, struct valu
     }
 }
 
+/* Arrays and JSON do not fit each other in every shape. */
+static bool joins_structures(struct value v)
+{
+    const char *type = v.column == NULL ? "" : v.column->type_name;
+    return strstr(type, "[]") != NULL || strstr(type, "json") != NULL;
+}
+
 /* Operators that no value makes fail. Fields of JSON are looked up by their right side, which is
  * why that must not be marked: it would be compared. */
-static bool operator_is_total(const PgQuery__AExpr *e, struct value right)
+static bool operator_is_total(const PgQuery__AExpr *e, struct value right, struct value all)
 {
     static const char *const fields[] = {"->", "->>", "#>", "#>>"};
     const char *schema = NULL;
@@ -45,7 +52,7 @@ static bool operator_is_total(const PgQuery__AExpr *e, struct value right)
         return false;
     }
     if (strcmp(name, "||") == 0) {
-        return true;
+        return !joins_structures(all);
     }
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         if (strcmp(name, fields[i]) == 0) {
@@ -66,7 +73,7 @@ struct value operator_value(struct walk *w, const PgQuery__AExpr *e)
         right = expr_value(w, e->rexpr);
     }
     struct value v = value_computed(value_mix(left, right));
-    if (!operator_is_total(e, right)) {
+    if (!operator_is_total(e, right, v)) {
         const char *schema = NULL;
         char where[80];
         (void)snprintf(where, sizeof(where), "an operator (%.60s)",

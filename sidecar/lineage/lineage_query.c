@@ -231,8 +231,11 @@ void query_select(struct walk *w, const PgQuery__SelectStmt *s, struct columns *
     }
     struct level level = {.outer = w->level};
     struct cte *ctes = w->ctes;
+    const char *clause = w->clause;
     w->level = &level;
+    w->clause = NULL;
     select_body(w, s, out);
+    w->clause = clause;
     w->level = level.outer;
     w->ctes = ctes;
     walk_leave(w);

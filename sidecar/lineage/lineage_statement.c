@@ -136,10 +136,20 @@ static void explain_walk(struct walk *w, const PgQuery__ExplainStmt *s, struct f
     lineage_statement_walk(w, s->query, &inner);
     if (inner.kind == LINEAGE_EXECUTE) {
         /* What the plan shows and does is the prepared statement's. */
-        *f = inner;
+        f->kind = inner.kind;
+        f->name = inner.name;
+        f->outputs = inner.outputs;
         return;
     }
     columns_add(w, &f->outputs, "QUERY PLAN", (struct value){0});
+}
+
+/* It happens when the cursor or statement is used, when nobody looks for it. */
+static void late_path_check(struct walk *w)
+{
+    if (w->effects->changes_path) {
+        (void)note_unknown(w, "when the %s is changed is not known", "search path");
+    }
 }
 
 static void declare_walk(struct walk *w, const PgQuery__DeclareCursorStmt *s, struct found *f)
@@ -147,6 +157,7 @@ static void declare_walk(struct walk *w, const PgQuery__DeclareCursorStmt *s, st
     f->kind = LINEAGE_DECLARE;
     f->name = s->portalname;
     query_any(w, s->query, &f->outputs);
+    late_path_check(w);
 }
 
 static void prepare_walk(struct walk *w, const PgQuery__PrepareStmt *s, struct found *f)
@@ -154,6 +165,7 @@ static void prepare_walk(struct walk *w, const PgQuery__PrepareStmt *s, struct f
     f->kind = LINEAGE_PREPARE;
     f->name = s->name;
     query_any(w, s->query, &f->outputs);
+    late_path_check(w);
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
