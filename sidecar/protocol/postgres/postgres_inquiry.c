@@ -122,9 +122,7 @@ static void end(struct postgres *p, struct catalog *catalog)
     } else {
         catalog_unref(catalog);
     }
-    if (p->transaction == 'I') {
-        m->is_changed = false;
-    }
+    m->is_stale = false;
 }
 
 static struct catalog *find_known(struct pg_masking *m)

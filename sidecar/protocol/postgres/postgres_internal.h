@@ -213,8 +213,8 @@ enum protocol_step postgres_masking_prepare(struct postgres *p);
 void postgres_masking_mark(struct postgres *p);
 /* This session changes the catalog, or what names mean in it. */
 void postgres_masking_changed(struct postgres *p);
-/* No transaction is open any more. */
-void postgres_masking_idle(struct postgres *p);
+/* ReadyForQuery: statements are done. */
+void postgres_masking_ready(struct postgres *p);
 bool postgres_masking_is_outdated(const struct postgres *p);
 /* Columns of this target are masked for this session. */
 bool postgres_masking_is_by_column(const struct postgres *p);

@@ -86,7 +86,7 @@ static void refresh_masks(struct postgres *p)
 
 static bool is_outdated(const struct pg_masking *m)
 {
-    return m->marks == NULL || m->is_changed ||
+    return m->marks == NULL || m->is_stale ||
            (m->place != NULL && catalog_place_changes(m->place) != m->changes_seen);
 }
 
@@ -136,17 +136,24 @@ enum protocol_step postgres_masking_prepare(struct postgres *p)
 void postgres_masking_changed(struct postgres *p)
 {
     p->masking.is_changed = true;
+    p->masking.is_stale = true;
     if (p->masking.place != NULL) {
         catalog_place_changed(p->masking.place);
     }
 }
 
-void postgres_masking_idle(struct postgres *p)
+void postgres_masking_ready(struct postgres *p)
 {
-    if (p->masking.is_changed) {
+    struct pg_masking *m = &p->masking;
+    if (!m->is_changed) {
+        return;
+    }
+    /* What was done may be taken back by any statement until the transaction ends, and by its end.
+     */
+    m->is_stale = true;
+    if (p->transaction == 'I') {
         postgres_masking_changed(p); /* now the others can see it */
-        p->masking.is_changed = false;
-        p->masking.changes_seen = 0; /* and this session asks, whatever the transaction's end was */
+        m->is_changed = false;
     }
 }
 

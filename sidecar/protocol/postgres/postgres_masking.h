@@ -47,6 +47,7 @@ struct pg_masking {
     uint64_t changes_seen;       /* of the place, when the catalog was asked */
     int64_t checked_ns;
     bool is_changed; /* by this session, in the transaction that is open */
+    bool is_stale;   /* and not asked since */
     bool has_failed; /* the last inquiry: the message that it was for goes on without */
 
     enum pg_inquiry_step step;

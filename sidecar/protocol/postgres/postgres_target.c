@@ -114,8 +114,8 @@ static enum protocol_step on_ready(struct postgres *p, struct bytes message, str
     p->transaction = status;
     if (status == 'I') {
         pg_names_clear_unheld(p->portals, postgres_drop_portal, p);
-        postgres_masking_idle(p);
     }
+    postgres_masking_ready(p);
     pg_queue_pop(&p->queue);
     if (!recorded) {
         return PROTOCOL_CLOSE;

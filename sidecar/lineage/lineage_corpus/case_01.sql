@@ -1,0 +1,1 @@
+SELECT ssn::text, ssn::varchar(3), ssn::int FROM customers

@@ -1,0 +1,1 @@
+SELECT json_agg(c), array_agg(ssn), string_agg(ssn, ',') FROM customers c

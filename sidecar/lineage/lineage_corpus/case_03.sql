@@ -1,0 +1,1 @@
+SELECT regexp_replace(ssn, '\d', 'x', 'g'), regexp_match(ssn, '\d+') FROM customers

@@ -1,0 +1,1 @@
+SELECT pg_stat_get_activity(1), pg_stat_get_backend_activity(1)

@@ -1,0 +1,1 @@
+SELECT id, count(*) FROM customers GROUP BY id HAVING max(ssn) > 'x'

@@ -1,0 +1,1 @@
+SELECT lag(ssn) OVER (ORDER BY id), first_value(ssn) OVER w FROM customers WINDOW w AS (ORDER BY id)

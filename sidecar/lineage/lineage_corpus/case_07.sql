@@ -1,0 +1,1 @@
+SELECT j.ssn, j.x FROM (orders JOIN customers USING (id)) AS j(x)

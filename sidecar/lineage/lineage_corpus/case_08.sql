@@ -1,0 +1,1 @@
+SELECT ssn FROM (SELECT (SELECT ssn FROM customers LIMIT 1)) x

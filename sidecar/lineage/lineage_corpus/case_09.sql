@@ -1,0 +1,1 @@
+SELECT (SELECT ssn FROM customers c2 WHERE c2.id = c.id) FROM customers c

@@ -1,0 +1,1 @@
+SELECT o.id FROM orders o WHERE (o.id, o.note) = (SELECT id, ssn FROM customers LIMIT 1)

@@ -1,0 +1,1 @@
+SELECT a FROM ROWS FROM (generate_series(1, 2), json_to_record('{}') AS (b int)) AS z(a)

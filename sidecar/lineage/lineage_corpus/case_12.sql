@@ -1,0 +1,1 @@
+SELECT (SELECT value FROM json_each('{}') LIMIT 1) FROM (SELECT ssn AS value FROM customers) s

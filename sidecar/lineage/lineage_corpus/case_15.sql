@@ -1,0 +1,1 @@
+WITH customers AS (SELECT 1 AS ssn) SELECT ssn FROM customers

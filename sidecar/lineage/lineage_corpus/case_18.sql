@@ -1,0 +1,1 @@
+WITH a AS (INSERT INTO orders (note) SELECT ssn FROM customers) SELECT 1

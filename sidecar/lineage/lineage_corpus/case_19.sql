@@ -1,0 +1,1 @@
+SELECT coalesce(ssn, (1 / (id - 1))::text) FROM customers

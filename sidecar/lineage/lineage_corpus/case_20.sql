@@ -1,0 +1,1 @@
+INSERT INTO customers (id, ssn) VALUES (1, 'x') ON CONFLICT DO NOTHING

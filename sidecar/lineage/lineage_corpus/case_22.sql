@@ -1,0 +1,1 @@
+INSERT INTO orders (tags[(SELECT length(ssn) FROM customers LIMIT 1)]) VALUES ('x')

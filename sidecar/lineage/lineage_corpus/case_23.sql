@@ -1,0 +1,1 @@
+DELETE FROM orders USING customers c WHERE c.id = orders.customer_id RETURNING c.ssn

@@ -1,0 +1,1 @@
+CREATE OR REPLACE FUNCTION my_hash(text) RETURNS text LANGUAGE sql AS 'select $1'

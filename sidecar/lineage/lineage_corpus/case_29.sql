@@ -1,0 +1,1 @@
+EXPLAIN ANALYZE INSERT INTO orders (note) SELECT ssn FROM customers

@@ -1,0 +1,1 @@
+SELECT z FROM (SELECT x AS z FROM (SELECT ssn AS x FROM customers) a) b

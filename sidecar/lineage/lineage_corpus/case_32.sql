@@ -1,0 +1,1 @@
+SELECT y FROM customers, json_each(to_json(ssn)) WITH ORDINALITY AS t(x, y)

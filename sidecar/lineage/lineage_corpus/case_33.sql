@@ -1,0 +1,1 @@
+SELECT id FROM orders WHERE (note, id) < (SELECT ssn, 1 FROM customers LIMIT 1)

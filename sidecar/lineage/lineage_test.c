@@ -1,0 +1,479 @@
+/* The cases of testdata, and what must hold for all of them. */
+#include "sidecar/lineage/lineage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "sidecar/lineage/lineage_fixture.h"
+#include "sidecar/sql/sql.h"
+
+enum { LINE_MAX_SIZE = 8192, CASE_MAX_SIZE = 32768 };
+
+struct fixture {
+    struct catalog *catalog, *empty;
+    struct lineage_marks *some, *all, *none, *unaware;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    f->catalog = fixture_catalog(false);
+    f->empty = fixture_catalog(true);
+    f->some = fixture_marks(f->catalog, FIXTURE_SOME);
+    f->all = fixture_marks(f->catalog, FIXTURE_ALL);
+    f->none = fixture_marks(f->catalog, FIXTURE_NONE);
+    f->unaware = fixture_marks(f->empty, FIXTURE_SOME);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    lineage_marks_destroy(f->some);
+    lineage_marks_destroy(f->all);
+    lineage_marks_destroy(f->none);
+    lineage_marks_destroy(f->unaware);
+    catalog_unref(f->catalog);
+    catalog_unref(f->empty);
+    free(f);
+    return 0;
+}
+
+static struct lineage *analyse(const struct lineage_marks *m, const char *text)
+{
+    struct lineage *l = NULL;
+    enum err e = lineage_analyse(m, bytes_of_string(text), &l);
+    if (e != OK) {
+        print_message("%s: %s\n", text, err_name(e));
+    }
+    assert_int_equal(e, OK);
+    return l;
+}
+
+/* ---- the cases ------------------------------------------------------------------------------- */
+
+typedef void case_fn(const struct fixture *f, const char *text, const char *expected);
+
+static size_t cases_of_file(const char *path, const struct fixture *f, case_fn *each)
+{
+    char line[LINE_MAX_SIZE], text[CASE_MAX_SIZE] = "", expected[CASE_MAX_SIZE] = "";
+    size_t count = 0;
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    bool more = true;
+    while (more) {
+        more = fgets(line, sizeof(line), file) != NULL;
+        if (!more || line[0] == '\n') {
+            if (text[0] != '\0' && expected[0] != '\0') {
+                each(f, text, expected);
+                count++;
+            }
+            text[0] = expected[0] = '\0';
+        } else if (strncmp(line, "->", 2) == 0) {
+            strncat(expected, line, sizeof(expected) - strlen(expected) - 1);
+        } else if (line[0] != '#') {
+            strncat(text, line, sizeof(text) - strlen(text) - 1);
+        }
+    }
+    assert_int_equal(fclose(file), 0);
+    return count;
+}
+
+static void for_all_cases(const struct fixture *f, case_fn *each)
+{
+    assert_true(cases_of_file("sidecar/lineage/testdata/queries.txt", f, each) > 200);
+    assert_true(cases_of_file("sidecar/lineage/testdata/statements.txt", f, each) > 200);
+}
+
+static void case_is_found(const struct fixture *f, const char *text, const char *expected)
+{
+    char found[CASE_MAX_SIZE];
+    struct lineage *l = NULL;
+    enum err e = lineage_analyse(f->some, bytes_of_string(text), &l);
+    if (e != OK) {
+        (void)snprintf(found, sizeof(found), "-> error %s\n", err_name(e));
+    } else {
+        fixture_print(l, found, sizeof(found));
+    }
+    lineage_destroy(l);
+    if (strcmp(found, expected) != 0) {
+        print_message("%s", text);
+    }
+    assert_string_equal(found, expected);
+}
+
+static void test_cases(void **state)
+{
+    for_all_cases(*state, case_is_found);
+}
+
+/* ---- what holds for all of them ---------------------------------------------------------------
+ */
+
+static bool shows_nothing(const struct lineage_statement *s)
+{
+    if (s->clean) {
+        return true; /* however many columns there are */
+    }
+    bool shows = s->filtered != 0 || s->stored != 0 || s->unknown || !s->outputs_known;
+    for (size_t i = 0; i < s->output_count; i++) {
+        shows = shows || s->outputs[i].origin != LINEAGE_CLEAN;
+    }
+    return !shows;
+}
+
+static struct lineage *analyse_or_null(const struct lineage_marks *m, const char *text)
+{
+    struct lineage *l = NULL;
+    return lineage_analyse(m, bytes_of_string(text), &l) == OK ? l : NULL;
+}
+
+/* Knowing less never makes anything clean that was not. */
+static void case_fails_closed(const struct fixture *f, const char *text, const char *expected)
+{
+    (void)expected;
+    struct lineage *known = analyse_or_null(f->some, text);
+    struct lineage *unaware = analyse_or_null(f->unaware, text);
+    for (size_t i = 0; known != NULL && unaware != NULL && i < known->statement_count; i++) {
+        const struct lineage_statement *k = &known->statements[i];
+        const struct lineage_statement *u = &unaware->statements[i];
+        if (!shows_nothing(k) && (u->clean || shows_nothing(u)) && k->kind != LINEAGE_FETCH) {
+            print_message("clean without a catalog: %s", text);
+            fail();
+        }
+    }
+    lineage_destroy(known);
+    lineage_destroy(unaware);
+}
+
+static void test_less_knowledge_is_not_cleaner(void **state)
+{
+    for_all_cases(*state, case_fails_closed);
+}
+
+/* With every column marked, what was not clean is not, and what is unknown stays so. */
+static void case_grows(const struct fixture *f, const char *text, const char *expected)
+{
+    (void)expected;
+    struct lineage *some = analyse_or_null(f->some, text);
+    struct lineage *all = analyse_or_null(f->all, text);
+    assert_true((some == NULL) == (all == NULL));
+    for (size_t i = 0; some != NULL && i < some->statement_count; i++) {
+        const struct lineage_statement *s = &some->statements[i], *a = &all->statements[i];
+        assert_int_equal(s->filtered & ~a->filtered, 0);
+        assert_int_equal(s->stored & ~a->stored, 0);
+        assert_int_equal(s->altered & ~a->altered, 0);
+        assert_true(!s->unknown || a->unknown);
+        assert_true(s->clean || !a->clean);
+        assert_true(!s->may_speak || a->may_speak);
+        assert_int_equal(s->output_count, a->output_count);
+        for (size_t k = 0; k < s->output_count; k++) {
+            assert_int_equal(s->outputs[k].rules & ~a->outputs[k].rules, 0);
+            assert_true(s->outputs[k].origin == LINEAGE_CLEAN ||
+                        a->outputs[k].origin != LINEAGE_CLEAN);
+        }
+    }
+    lineage_destroy(some);
+    lineage_destroy(all);
+}
+
+static void test_more_marks_show_no_less(void **state)
+{
+    for_all_cases(*state, case_grows);
+}
+
+/* What is said about an output fits its rules; what passes has nothing to hide. */
+static void case_is_coherent(const struct fixture *f, const char *text, const char *expected)
+{
+    (void)expected;
+    struct lineage *l = analyse_or_null(f->some, text);
+    for (size_t i = 0; l != NULL && i < l->statement_count; i++) {
+        const struct lineage_statement *s = &l->statements[i];
+        for (size_t k = 0; k < s->output_count; k++) {
+            enum lineage_origin o = s->outputs[k].origin;
+            assert_true(o != LINEAGE_CLEAN || s->outputs[k].rules == 0);
+            assert_true((o != LINEAGE_COLUMN && o != LINEAGE_COMPUTED) || s->outputs[k].rules != 0);
+            assert_true(o != LINEAGE_UNKNOWN || s->unknown);
+            assert_true(!s->clean || o == LINEAGE_CLEAN);
+        }
+        assert_true((s->filtered != 0) == (s->filtered_why != NULL));
+        assert_true((s->stored != 0) == (s->stored_why != NULL));
+        assert_true((s->altered != 0) == (s->altered_why != NULL));
+        assert_true(s->unknown == (s->unknown_why != NULL));
+        assert_true(!s->clean || (s->filtered == 0 && s->stored == 0 && s->altered == 0));
+        assert_true(s->start + s->size <= strlen(text));
+    }
+    lineage_destroy(l);
+}
+
+static void test_results_are_coherent(void **state)
+{
+    for_all_cases(*state, case_is_coherent);
+}
+
+/* ---- marks ----------------------------------------------------------------------------------- */
+
+static uint32_t oid_of(const struct catalog *c, const char *schema, const char *name)
+{
+    const struct catalog_relation *r = catalog_relation_find(c, schema, name);
+    assert_non_null(r);
+    return r->oid;
+}
+
+static void test_marks_of_columns(void **state)
+{
+    const struct fixture *f = *state;
+    const struct catalog *c = f->catalog;
+    bool known = false;
+    uint32_t customers = oid_of(c, "public", "customers");
+    assert_int_equal(lineage_marks_of(f->some, customers, 4, &known), FIXTURE_PII);
+    assert_true(known);
+    assert_int_equal(lineage_marks_of(f->some, customers, 1, &known), 0);
+    assert_true(known);
+    assert_int_equal(lineage_marks_of(f->some, customers, -1, &known), 0); /* ctid */
+    assert_true(known);
+    (void)lineage_marks_of(f->some, customers, 99, &known); /* added meanwhile */
+    assert_false(known);
+    (void)lineage_marks_of(f->some, 1, 1, &known);
+    assert_false(known);
+    /* Through views, families and what the server computes. */
+    assert_int_equal(lineage_marks_of(f->some, oid_of(c, NULL, "v_deep"), 2, &known), FIXTURE_PII);
+    assert_true(known);
+    assert_int_equal(lineage_marks_of(f->some, oid_of(c, NULL, "people"), 2, &known), FIXTURE_MAIL);
+    assert_int_equal(lineage_marks_of(f->some, oid_of(c, NULL, "people_be"), 3, &known),
+                     FIXTURE_PII);
+    assert_int_equal(lineage_marks_of(f->some, oid_of(c, NULL, "gen"), 3, &known), FIXTURE_PII);
+    assert_true(lineage_marks_of(f->some, oid_of(c, NULL, "pg_stats"), 5, &known) ==
+                LINEAGE_SENSITIVE);
+    (void)lineage_marks_of(f->some, oid_of(c, NULL, "v_withheld"), 1, &known);
+    assert_false(known);
+}
+
+static void test_marks_are_empty(void **state)
+{
+    const struct fixture *f = *state;
+    assert_false(lineage_marks_are_empty(f->some));
+    assert_true(lineage_marks_are_empty(f->none));
+    assert_true(lineage_marks_are_empty(f->unaware));
+}
+
+/* ---- COPY ------------------------------------------------------------------------------------ */
+
+static struct lineage_copy copy_of(const struct fixture *f, const char *text)
+{
+    struct lineage *l = analyse(f->some, text);
+    assert_int_equal(l->statement_count, 1);
+    assert_int_equal(l->statements[0].kind, LINEAGE_COPY_OUT);
+    assert_false(l->statements[0].unknown);
+    struct lineage_copy c = l->statements[0].copy;
+    lineage_destroy(l);
+    return c;
+}
+
+static void assert_copy(const struct fixture *f, const char *text, enum lineage_copy_format format,
+                        const char *characters, const char *null_text, bool has_header)
+{
+    struct lineage_copy c = copy_of(f, text);
+    assert_int_equal(c.format, format);
+    assert_int_equal(c.delimiter, characters[0]);
+    assert_int_equal(c.quote, characters[1]);
+    assert_int_equal(c.escape, characters[2]);
+    assert_string_equal(c.null_text, null_text);
+    assert_int_equal(c.has_header, has_header);
+}
+
+static void test_copy_options(void **state)
+{
+    const struct fixture *f = *state;
+    const enum lineage_copy_format text = LINEAGE_COPY_AS_TEXT, csv = LINEAGE_COPY_AS_CSV;
+    assert_copy(f, "COPY orders TO STDOUT", text, "\t\"\"", "\\N", false);
+    assert_copy(f, "COPY orders TO STDOUT CSV", csv, ",\"\"", "", false);
+    assert_copy(f, "COPY orders TO STDOUT (FORMAT csv)", csv, ",\"\"", "", false);
+    assert_copy(f, "COPY orders TO STDOUT (FORMAT csv, HEADER)", csv, ",\"\"", "", true);
+    assert_copy(f, "COPY orders TO STDOUT (HEADER off, FORMAT csv)", csv, ",\"\"", "", false);
+    assert_copy(f, "COPY orders TO STDOUT (HEADER 1, FORMAT csv)", csv, ",\"\"", "", true);
+    assert_copy(f, "COPY orders TO STDOUT (FORMAT csv, QUOTE '''', DELIMITER ';')", csv, ";''", "",
+                false);
+    assert_copy(f, "COPY orders TO STDOUT (FORMAT csv, ESCAPE '\\', NULL 'nil')", csv, ",\"\\",
+                "nil", false);
+    assert_copy(f, "COPY orders TO STDOUT WITH DELIMITER '|' NULL ''", text, "|\"\"", "", false);
+    assert_copy(f, "COPY orders TO STDOUT USING DELIMITERS '|'", text, "|\"\"", "\\N", false);
+    assert_copy(f, "COPY orders TO STDOUT WITH CSV HEADER FORCE QUOTE *", csv, ",\"\"", "", true);
+    assert_copy(f, "COPY orders TO STDOUT BINARY", LINEAGE_COPY_AS_BINARY, "\t\"\"", "\\N", false);
+    assert_copy(f, "COPY BINARY orders TO STDOUT", LINEAGE_COPY_AS_BINARY, "\t\"\"", "\\N", false);
+}
+
+static void test_copy_options_that_are_not_understood(void **state)
+{
+    static const char *const texts[] = {
+        "COPY orders TO STDOUT (FORMAT 'CSV')",
+        "COPY orders TO STDOUT (ENCODING 'latin1')",
+        "COPY orders TO STDOUT (DELIMITER 'ab')",
+        "COPY orders TO STDOUT (QUOTE '')",
+        "COPY orders TO STDOUT (HEADER maybe)",
+        "COPY orders TO STDOUT (SOMETHING new)",
+        "COPY orders TO STDOUT (DELIMITER '\u00e4')",
+        "COPY orders TO STDOUT (NULL "
+        "'0123456789012345678901234567890123456789012345678901234567890123456789')",
+    };
+    const struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct lineage *l = analyse(f->some, texts[i]);
+        if (!l->statements[0].unknown) {
+            print_message("%s\n", texts[i]);
+        }
+        assert_true(l->statements[0].unknown);
+        assert_false(l->statements[0].clean);
+        lineage_destroy(l);
+    }
+}
+
+/* ---- sentences and places -------------------------------------------------------------------- */
+
+static void test_why(void **state)
+{
+    const struct fixture *f = *state;
+    struct lineage *l = analyse(f->some, "SELECT id FROM customers WHERE ssn = 'x'");
+    assert_string_equal(l->statements[0].filtered_why, "public.customers.ssn is used in WHERE");
+    lineage_destroy(l);
+    l = analyse(f->some, "CREATE TABLE t AS SELECT ssn FROM customers");
+    assert_string_equal(l->statements[0].stored_why,
+                        "public.customers.ssn is stored by CREATE TABLE AS");
+    lineage_destroy(l);
+    l = analyse(f->some, "ALTER TABLE customers RENAME TO c");
+    assert_string_equal(l->statements[0].altered_why,
+                        "RENAME changes public.customers, which has masked columns");
+    lineage_destroy(l);
+    l = analyse(f->some, "SELECT evil(1)");
+    assert_string_equal(l->statements[0].unknown_why, "the function evil is not PostgreSQL's own");
+    lineage_destroy(l);
+}
+
+static void test_places_of_statements(void **state)
+{
+    const struct fixture *f = *state;
+    const char *text = "SELECT 1; SELECT ssn FROM customers ;";
+    struct lineage *l = analyse(f->some, text);
+    assert_int_equal(l->statement_count, 2);
+    assert_int_equal(l->statements[0].start, 0);
+    assert_int_equal(l->statements[0].size, 8);
+    assert_memory_equal(text + l->statements[1].start + l->statements[1].size - 10, "customers ",
+                        10);
+    assert_true(l->size > 0);
+    lineage_destroy(l);
+}
+
+/* ---- bad input ------------------------------------------------------------------------------- */
+
+static void assert_fails(const struct lineage_marks *m, struct bytes text, enum err expected)
+{
+    struct lineage *l = NULL;
+    assert_int_equal(lineage_analyse(m, text, &l), expected);
+    assert_null(l);
+}
+
+static void test_not_sql(void **state)
+{
+    const struct fixture *f = *state;
+    assert_fails(f->some, bytes_of_string("SELECT FROM WHERE"), ERR_INVALID);
+    assert_fails(f->some, bytes_of("SELECT 1\0", 9), ERR_INVALID);
+    struct lineage *l = analyse(f->some, "-- nothing");
+    assert_int_equal(l->statement_count, 0);
+    lineage_destroy(l);
+}
+
+static char *repeated(const char *head, const char *part, size_t times, const char *tail)
+{
+    size_t size = strlen(part);
+    char *text = malloc(strlen(head) + size * times + strlen(tail) + 1);
+    assert_non_null(text);
+    char *at = text + sprintf(text, "%s", head);
+    for (size_t i = 0; i < times; i++) {
+        memcpy(at, part, size);
+        at += size;
+    }
+    (void)sprintf(at, "%s", tail);
+    return text;
+}
+
+/* As deep as the guard of sql lets a text be: an answer or ERR_LIMIT, never a crash. */
+static void assert_survives(const struct lineage_marks *m, char *text)
+{
+    struct sql_analysis *guard = NULL;
+    struct lineage *l = NULL;
+    if (sql_analyse(bytes_of_string(text), SQL_TEXT_SIZE_DEFAULT, &guard, NULL) == OK) {
+        enum err e = lineage_analyse(m, bytes_of_string(text), &l);
+        assert_true(e == OK || e == ERR_LIMIT);
+    }
+    sql_analysis_destroy(guard);
+    lineage_destroy(l);
+    free(text);
+}
+
+static void test_depth(void **state)
+{
+    const struct lineage_marks *m = ((const struct fixture *)*state)->some;
+    assert_survives(m, repeated("SELECT ssn", " || ssn", 900, " FROM customers"));
+    assert_survives(m, repeated("SELECT ", "(SELECT ", 150, "1"));
+    char *open = repeated("", "SELECT (", 140, "SELECT ssn FROM customers");
+    char *whole = repeated(open, ")", 140, "");
+    free(open);
+    assert_survives(m, whole);
+    open = repeated("SELECT ", "lower(", 400, "ssn");
+    whole = repeated(open, ")", 400, " FROM customers");
+    free(open);
+    assert_survives(m, whole);
+    assert_survives(
+        m, repeated("SELECT ssn FROM customers", " UNION ALL SELECT ssn FROM customers", 300, ""));
+    assert_survives(m, repeated("SELECT c.id FROM customers c", " CROSS JOIN orders", 300, ""));
+}
+
+/* Stars over stars double each time: a limit, not hours and gigabytes. */
+static void test_columns_that_double(void **state)
+{
+    const struct lineage_marks *m = ((const struct fixture *)*state)->some;
+    char *open = repeated("", "SELECT x.*, x.* FROM (", 40, "SELECT ssn FROM customers");
+    char *whole = repeated(open, ") x", 40, "");
+    free(open);
+    assert_fails(m, bytes_of_string(whole), ERR_LIMIT);
+    free(whole);
+}
+
+/* Each WITH RECURSIVE within another is walked again in each round. */
+static void test_recursion_that_multiplies(void **state)
+{
+    const struct lineage_marks *m = ((const struct fixture *)*state)->some;
+    char *open = repeated("", "WITH RECURSIVE r(a, b) AS (SELECT 1, 2 UNION ALL SELECT b, (", 20,
+                          "SELECT ssn FROM customers LIMIT 1");
+    char *whole = repeated(open, ") FROM r) SELECT a FROM r", 20, "");
+    free(open);
+    assert_survives(m, whole);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_less_knowledge_is_not_cleaner),
+        cmocka_unit_test(test_more_marks_show_no_less),
+        cmocka_unit_test(test_results_are_coherent),
+        cmocka_unit_test(test_marks_of_columns),
+        cmocka_unit_test(test_marks_are_empty),
+        cmocka_unit_test(test_copy_options),
+        cmocka_unit_test(test_copy_options_that_are_not_understood),
+        cmocka_unit_test(test_why),
+        cmocka_unit_test(test_places_of_statements),
+        cmocka_unit_test(test_not_sql),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_columns_that_double),
+        cmocka_unit_test(test_recursion_that_multiplies),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
