@@ -78,11 +78,21 @@ void ddl_kept_expression(struct walk *w, const PgQuery__RangeVar *r, const PgQue
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
+/* A new table may refer to itself. */
+static bool is_created(const struct walk *w, const PgQuery__RangeVar *r)
+{
+    return w->created != NULL && strcmp(w->created->relname, r->relname) == 0 &&
+           strcmp(w->created->schemaname, r->schemaname) == 0;
+}
+
 /* A foreign key asks, for each new row, whether there is such a value. */
 static void foreign_key(struct walk *w, const PgQuery__Constraint *c)
 {
     const struct catalog_relation *r = relation_peek(w, c->pktable);
     if (r == NULL) {
+        if (!is_created(w, c->pktable)) {
+            (void)note_unknown(w, "the relation %s is not known", c->pktable->relname);
+        }
         return;
     }
     struct columns columns = {0};
@@ -142,15 +152,22 @@ static void table_element(struct walk *w, const PgQuery__Node *n)
     }
 }
 
-void ddl_create_table(struct walk *w, const PgQuery__CreateStmt *s)
+static void table_elements(struct walk *w, const PgQuery__CreateStmt *s)
 {
-    w->effects->changes_catalog = true;
+    w->created = s->relation;
     for (size_t i = 0; i < s->n_table_elts && w->failed == OK; i++) {
         table_element(w, s->table_elts[i]);
     }
     for (size_t i = 0; i < s->n_constraints && w->failed == OK; i++) {
         table_element(w, s->constraints[i]);
     }
+    w->created = NULL;
+}
+
+void ddl_create_table(struct walk *w, const PgQuery__CreateStmt *s)
+{
+    w->effects->changes_catalog = true;
+    table_elements(w, s);
     for (size_t i = 0; i < s->n_inh_relations && w->failed == OK; i++) {
         if (s->inh_relations[i]->node_case == PG_QUERY__NODE__NODE_RANGE_VAR) {
             (void)ddl_relation_touch(w, s->inh_relations[i]->range_var, "CREATE TABLE");

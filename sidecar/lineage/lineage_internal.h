@@ -108,6 +108,7 @@ struct walk {
     struct effects *effects;
     struct level *level;
     const char *clause; /* that is being walked, for people: "WHERE"; NULL: none in particular */
+    const PgQuery__RangeVar *created; /* by the CREATE TABLE that is being walked */
     struct cte *ctes;
     struct cte *evaluated; /* the innermost one that is being evaluated */
     bool is_stale;         /* an earlier statement of the text changed what names mean */
