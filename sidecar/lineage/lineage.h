@@ -115,6 +115,8 @@ struct lineage_statement {
     const char *unknown_why;
     bool changes_catalog; /* the snapshot may be outdated after it */
     bool changes_path;    /* search_path, role or session authorization: names may mean others */
+    /* Both also of what is unknown, and at the end of a transaction or a return to a savepoint: SET
+     * LOCAL ends there, and what was created may be gone. */
     /* Errors and notices may carry values of marked columns: it touches a relation that has some
      * (also to write), writes at all (a constraint or a trigger may speak of another relation), or
      * is unknown. */
