@@ -5,6 +5,9 @@
  * is *unknown*, never clean. Views are read through (also views of views); of inheritance and
  * partitions, a mark on one member holds for the whole family.
  *
+ * What a view's definition filters by or does not know counts for whoever reads the view: an agent
+ * may have made it.
+ *
  * `marks` say which columns are masked, each by a set of rules (bits); the analysis knows nothing
  * else of the policy. */
 #ifndef CHAPERONE_SIDECAR_LINEAGE_LINEAGE_H
