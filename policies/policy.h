@@ -140,7 +140,7 @@ struct policy_mask {
 enum err policy_compile(struct bytes document, uint64_t revision, struct policy **out,
                         struct err_text *why) MUST_USE;
 /* The same from a tree, whose errors then name the line in the author's own file:
- * `FILE:LINE: rules[2].effect: expected one of ...`. Borrows the tree only for the call. */
+ * `FILE:LINE:COLUMN: rules[2].effect: expected one of ...`. Borrows the tree only for the call. */
 enum err policy_compile_conf(const struct conf_node *root, uint64_t revision, struct policy **out,
                              struct err_text *why) MUST_USE;
 void policy_destroy(struct policy *policy); /* takes NULL */
