@@ -12,22 +12,10 @@ static void require(bool ok)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check(struct detector *detector, struct bytes text, size_t cut, bool is_json)
 {
-    static struct detector *detector; /* compiled once for the process */
     struct detector_stream *a = NULL, *b = NULL;
     struct detector_result x, y;
-    if (size == 0) {
-        return 0;
-    }
-    if (detector == NULL) {
-        const struct detector_custom custom = {"custom", "ab[0-9]{1,9}c", false};
-        const struct detector_config config = {UINT32_MAX, &custom, 1};
-        require(detector_create(&config, &detector, NULL) == OK);
-    }
-    bool is_json = data[0] & 1;
-    struct bytes text = bytes_of(data + 1, size - 1);
-    size_t cut = text.size == 0 ? 0 : (size_t)(data[0] >> 1) * text.size / 127;
     require(detector_stream_create(detector, &a) == OK);
     require(detector_stream_create(detector, &b) == OK);
     require(detector_scan(a, text, is_json, &x) == OK);
@@ -43,5 +31,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     detector_stream_destroy(a);
     detector_stream_destroy(b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct detector *detector, *built_in; /* compiled once for the process */
+    if (size == 0) {
+        return 0;
+    }
+    if (detector == NULL) {
+        const struct detector_custom custom = {"custom", "ab[0-9]{1,9}c", false};
+        const struct detector_config config = {UINT32_MAX, &custom, 1};
+        const struct detector_config without = {.built_in = UINT32_MAX};
+        require(detector_create(&config, &detector, NULL) == OK);
+        require(detector_create(&without, &built_in, NULL) == OK);
+    }
+    struct bytes text = bytes_of(data + 1, size - 1);
+    size_t cut = text.size == 0 ? 0 : (size_t)(data[0] >> 1) * text.size / 127;
+    check(detector, text, cut, data[0] & 1);
+    check(built_in, text, cut, data[0] & 1); /* after a look at its characters */
     return 0;
 }
