@@ -108,7 +108,7 @@ static bool statement_keep(struct arena *arena, const struct found *f, struct li
 /* ---- the analysis ---------------------------------------------------------------------------- */
 
 static enum err raw_analyse(struct walk *w, const PgQuery__RawStmt *raw, size_t text_size,
-                            struct arena *into, struct lineage_statement *out)
+                            struct owned *into, struct lineage_statement *out)
 {
     struct found f = {0};
     w->effects = &f.effects;
@@ -117,9 +117,10 @@ static enum err raw_analyse(struct walk *w, const PgQuery__RawStmt *raw, size_t 
     lineage_statement_walk(w, raw->stmt, &f);
     out->start = (size_t)raw->stmt_location;
     out->size = raw->stmt_len > 0 ? (size_t)raw->stmt_len : text_size - out->start;
-    if (w->failed == OK && !statement_keep(into, &f, out)) {
+    if (w->failed == OK && !statement_keep(into->arena, &f, out)) {
         w->failed = ERR_NO_MEMORY;
     }
+    into->lineage.reads_views = into->lineage.reads_views || f.effects.reads_views;
     w->is_stale = w->is_stale || out->changes_catalog || out->changes_path;
     return w->failed;
 }
@@ -138,17 +139,15 @@ static enum err tree_analyse(const struct lineage_marks *marks, struct arena *sc
         if (tree->stmts[i]->stmt == NULL) {
             continue;
         }
-        enum err e = raw_analyse(&w, tree->stmts[i], text_size, into->arena, &statements[count]);
+        enum err e = raw_analyse(&w, tree->stmts[i], text_size, into, &statements[count]);
         if (e != OK) {
             return e;
         }
         count++;
     }
-    into->lineage = (struct lineage){
-        .statements = statements,
-        .statement_count = count,
-        .size = sizeof(*into) + arena_used(into->arena) + RESULT_BLOCK,
-    };
+    into->lineage.statements = statements;
+    into->lineage.statement_count = count;
+    into->lineage.size = sizeof(*into) + arena_used(into->arena) + RESULT_BLOCK;
     return OK;
 }
 

@@ -129,6 +129,10 @@ struct lineage_statement {
 struct lineage {
     const struct lineage_statement *statements;
     size_t statement_count;
+    /* Some relation of the text is a view of somebody's own (CATALOG_VIEW, not a system one), or is
+     * read through one: whoever redefines it changes what the text reads, and nothing in the result
+     * tells. */
+    bool reads_views;
     size_t size; /* bytes of memory, for caches */
 };
 

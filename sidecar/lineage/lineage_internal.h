@@ -61,6 +61,7 @@ struct effects {
     const char *filtered_why, *stored_why, *altered_why, *unknown_why;
     bool unknown, changes_catalog, changes_path;
     bool may_speak;
+    bool reads_views;
 };
 
 void effects_merge(struct effects *into, const struct effects *from);

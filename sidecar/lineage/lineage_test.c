@@ -251,6 +251,35 @@ static void test_places_of_statements(void **state)
     lineage_destroy(l);
 }
 
+static void assert_reads_views(const struct fixture *f, const char *text, bool expected)
+{
+    struct lineage *l = analyse(f->some, text);
+    if (l->reads_views != expected) {
+        fail_msg("%s", text);
+    }
+    lineage_destroy(l);
+}
+
+/* Also of a view that was read before, whose columns are remembered. */
+static void test_reads_views(void **state)
+{
+    const struct fixture *f = *state;
+    for (int i = 0; i < 2; i++) {
+        assert_reads_views(f, "SELECT id FROM v_orders", true);
+        assert_reads_views(f, "SELECT 1; SELECT 2 FROM (SELECT FROM v_deep) x; SELECT 3", true);
+        assert_reads_views(f, "WITH w AS (SELECT id FROM v_orders) SELECT 1", true);
+        assert_reads_views(f, "UPDATE orders SET id = 1 WHERE id = (SELECT id FROM v_orders)",
+                           true);
+        assert_reads_views(f, "INSERT INTO v_orders VALUES (1, 2)", true);
+        assert_reads_views(f, "COPY v_orders TO STDOUT", true);
+        assert_reads_views(f, "DECLARE c CURSOR FOR SELECT id FROM v_orders", true);
+        assert_reads_views(f, "SELECT id FROM m_customers", false);
+        assert_reads_views(f, "SELECT id FROM customers", false);
+        assert_reads_views(f, "WITH v_orders AS (SELECT 1) SELECT * FROM v_orders", false);
+        assert_reads_views(f, "SELECT name FROM pg_settings", false);
+    }
+}
+
 /* ---- bad input ------------------------------------------------------------------------------- */
 
 static void assert_fails(const struct lineage_marks *m, struct bytes text, enum err expected)
@@ -347,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_results_are_coherent),
         cmocka_unit_test(test_why),
         cmocka_unit_test(test_places_of_statements),
+        cmocka_unit_test(test_reads_views),
         cmocka_unit_test(test_not_sql),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_columns_that_double),

@@ -70,6 +70,7 @@ void effects_merge(struct effects *into, const struct effects *from)
     into->changes_catalog = into->changes_catalog || from->changes_catalog;
     into->changes_path = into->changes_path || from->changes_path;
     into->may_speak = into->may_speak || from->may_speak;
+    into->reads_views = into->reads_views || from->reads_views;
 }
 
 /* ---- columns ---------------------------------------------------------------------------------

@@ -190,6 +190,9 @@ void relation_columns(struct walk *w, const struct catalog_relation *r, struct c
 {
     const struct marked *m =
         is_read_through(r) ? view_read(w, r) : marked_find(w->marks->table, r->oid);
+    if (r->kind == CATALOG_VIEW && !r->is_system) {
+        w->effects->reads_views = true;
+    }
     if (r->has_rules) {
         (void)note_unknown(w, "the relation %s has rules", r->name);
     }
