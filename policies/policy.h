@@ -71,8 +71,34 @@ enum policy_record {
     POLICY_RECORD_NO_VALUES,  /* of parameters neither */
 };
 
+enum {
+    POLICY_HOLD_GROUPS_MAX = 16,
+    POLICY_HOLD_PEOPLE_MAX = 8,
+};
+
+/* Who decides about a held operation, and how. Valid as long as the policy. Of several hold rules
+ * that match an operation the first one decides: a policy's order is reviewed like the rest. */
+struct policy_hold {
+    const char *const *groups; /* of approvers: any of them; never empty */
+    size_t group_count;
+    uint32_t people;          /* distinct ones that must agree; 1 to POLICY_HOLD_PEOPLE_MAX */
+    int64_t lifetime_s;       /* until it expires */
+    int64_t in_transaction_s; /* the same while a transaction is open; at most lifetime_s */
+    bool excludes_requester;
+    bool needs_reason;
+    bool is_retry;          /* the agent is sent away at once and comes again */
+    int64_t retry_window_s; /* after approval */
+    bool forbids_linked;    /* decisions through a linked chat account do not count */
+    bool has_standing;      /* approvers may approve what comes after it, too */
+    int64_t standing_s_max;
+    uint32_t standing_uses_max;
+    bool explains; /* the approver is shown the plan; default */
+    bool runs_dry; /* and the exact count, of a run that is rolled back */
+};
+
 struct policy_verdict {
     enum policy_effect effect;
+    const struct policy_hold *hold; /* POLICY_HOLD: its terms; else NULL */
     const char *rule;    /* its name; "default"; valid as long as the policy. Of several rules that
                           * allow: the one that asked for the durability */
     const char *message; /* for the agent; NULL or "": none; valid likewise */
