@@ -258,6 +258,9 @@ bool postgres_result_end(struct postgres *p, struct pg_sent *head);
  * p->masked. Empty: no memory. */
 struct bytes postgres_result_words(struct postgres *p, const struct pg_sent *head,
                                    struct bytes message, struct bytes body);
+/* The same for a ParameterStatus. */
+struct bytes postgres_result_setting(struct postgres *p, const struct pg_setting *setting,
+                                     struct bytes message);
 void postgres_result_reset(struct postgres *p);
 /* Those by which the running answer is masked. Borrows; NULL: it is not. */
 struct pg_masks *postgres_answer_masks(const struct postgres *p);

@@ -190,18 +190,53 @@ bool postgres_result_end(struct postgres *p, struct pg_sent *head)
 
 /* ---- words ---------------------------------------------------------------------------------- */
 
-/* What the server's own parser and session say, before it looks at a value: a name, a place, a
- * state. PostgreSQL, appendix A: class 42 syntax and access, 25 transaction state, ... */
+/* What the server's own parser says names what is in the statement. PostgreSQL, appendix A: class
+ * 42 is syntax and access, 34 cursor names, ... */
 static bool is_plain_class(struct bytes code)
 {
-    static const char classes[][3] = {"42", "25", "26", "34", "3D", "3F", "40", "08",
-                                      "0A", "2D", "3B", "53", "54", "55", "57", "28"};
+    static const char classes[][3] = {"42", "25", "26", "34", "3D", "3F",
+                                      "0A", "2D", "3B", "54", "55", "28"};
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
         if (code.size == 5 && memcmp(code.data, classes[i], 2) == 0) {
             return true;
         }
     }
     return false;
+}
+
+/* The same codes are also given while a statement runs, with values in the words (a text that is
+ * cast to regclass and is no name; RAISE). Only the parser tells a place in the statement
+ * ("P", section 55.8): no function can. */
+static bool is_of_parser(const struct pg_fields *fields)
+{
+    return pg_fields_find(fields, 'P').size > 0 && is_plain_class(pg_fields_find(fields, 'C'));
+}
+
+static bool is_any_of(struct bytes text, const char *const *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal(text, bytes_of_string(items[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where the server says which constraint or column it is about. The source file ("F") cannot be
+ * chosen by whoever raises an error. */
+static bool is_of_constraint(const struct pg_fields *fields)
+{
+    static const char *const files[] = {"nbtinsert.c",   "execMain.c",       "execIndexing.c",
+                                        "ri_triggers.c", "execExprInterp.c", "domains.c",
+                                        "tablecmds.c",   "nodeModifyTable.c"};
+    return is_any_of(pg_fields_find(fields, 'F'), files, sizeof(files) / sizeof(files[0]));
+}
+
+/* Procedural languages let a function choose the code: five characters of a value. */
+static bool is_of_language(const struct pg_fields *fields)
+{
+    struct bytes file = pg_fields_find(fields, 'F');
+    return file.size == 0 || (file.size >= 2 && memcmp(file.data, "pl", 2) == 0);
 }
 
 /* Whether values of masked columns may be in what the target says now. What is not an answer to
@@ -222,12 +257,45 @@ static bool may_show(const struct postgres *p, const struct pg_sent *head)
     return rows == NULL || rows->withholds || rows->masks;
 }
 
-static const char withheld_words[] = "the message is withheld: it might show masked values";
+/* In the server's own words, where its state needs them. */
+static const char *withheld_words(struct bytes code)
+{
+    static const char *const words[][2] = {
+        {"25P02",
+         "current transaction is aborted, commands ignored until end of transaction block"},
+        {"40001", "could not serialize access"},
+        {"40P01", "deadlock detected"},
+        {"55P03", "could not obtain lock"},
+        {"57014", "canceling statement"},
+        {"57P01", "terminating connection due to administrator command"},
+        {"57P02", "terminating connection because of crash of another server process"},
+        {"57P03", "the database system is not accepting connections"},
+    };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (bytes_equal(code, bytes_of_string(words[i][0]))) {
+            return words[i][1];
+        }
+    }
+    return "the message is withheld: it might show masked values";
+}
 
 /* Fields that name things or say where: never values. */
-static bool is_kept(uint8_t type, bool is_plain)
+static bool is_kept(const struct pg_fields *fields, uint8_t type)
 {
-    return strchr("SVCPstcdn", type) != NULL || (type == 'H' && is_plain);
+    switch (type) {
+    case 'S':
+    case 'V':
+    case 'P': return true;
+    case 'C': return !is_of_language(fields);
+    case 'M':
+    case 'H': return is_of_parser(fields);
+    case 's':
+    case 't':
+    case 'c':
+    case 'd':
+    case 'n': return is_of_constraint(fields);
+    default: return false;
+    }
 }
 
 static enum err write_field(struct postgres *p, struct writer *w, uint8_t type, struct bytes value)
@@ -244,6 +312,16 @@ static enum err write_field(struct postgres *p, struct writer *w, uint8_t type, 
     return w->failed;
 }
 
+/* What every error and notice must have, in place of what is withheld. */
+static void write_instead(struct writer *w, uint8_t kind, uint8_t type, struct bytes code)
+{
+    const char *raised = kind == PG_BACKEND_ERROR ? "P0001" : "00000";
+    if (type == 'M' || type == 'C') {
+        writer_put_u8(w, type);
+        writer_put_string(w, type == 'M' ? withheld_words(code) : raised);
+    }
+}
+
 static struct bytes rewrite_fields(struct postgres *p, uint8_t kind, struct bytes body,
                                    bool withhold)
 {
@@ -251,8 +329,7 @@ static struct bytes rewrite_fields(struct postgres *p, uint8_t kind, struct byte
     if (pg_wire_read_fields(body, &fields) != WIRE_OK) {
         return (struct bytes){0};
     }
-    bool is_plain = is_plain_class(pg_fields_find(&fields, 'C'));
-    bool hides = withhold && !is_plain;
+    const struct pg_fields all = fields; /* pg_fields_next goes on from where it was */
     uint8_t type = 0;
     struct bytes value;
     buffer_clear(&p->masked);
@@ -260,11 +337,10 @@ static struct bytes rewrite_fields(struct postgres *p, uint8_t kind, struct byte
     writer_put_u8(&w, kind);
     size_t length = writer_open_length(&w);
     while (w.failed == OK && pg_fields_next(&fields, &type, &value)) {
-        if (type == 'M' && hides) {
-            writer_put_u8(&w, 'M');
-            writer_put_string(&w, withheld_words);
-        } else if (type == 'M' || !withhold || is_kept(type, is_plain)) {
+        if (!withhold || is_kept(&all, type)) {
             (void)write_field(p, &w, type, value);
+        } else {
+            write_instead(&w, kind, type, pg_fields_find(&all, 'C'));
         }
     }
     writer_put_u8(&w, 0);
@@ -301,6 +377,29 @@ static struct bytes rewrite_notification(struct postgres *p, struct bytes messag
     writer_put_bytes(&w, bytes_of(&end, 1));
     writer_close_length(&w, length);
     p->withheld += hides && n.payload.size > 0;
+    return writer_finish(&w) == OK ? buffer_bytes(&p->masked) : (struct bytes){0};
+}
+
+/* A setting that the server reports: its value may be anything that set_config was given. */
+struct bytes postgres_result_setting(struct postgres *p, const struct pg_setting *setting,
+                                     struct bytes message)
+{
+    static const uint8_t end = 0;
+    const struct pg_masks *masks = p->masking.masks;
+    if (masks == NULL || !masks->by_content) {
+        return message;
+    }
+    buffer_clear(&p->masked);
+    struct writer w = writer_start(&p->masked);
+    writer_put_u8(&w, PG_BACKEND_PARAMETER_STATUS);
+    size_t length = writer_open_length(&w);
+    writer_put_bytes(&w, setting->name);
+    writer_put_bytes(&w, bytes_of(&end, 1));
+    if (w.failed == OK) {
+        w.failed = masker_text(masks->masker, setting->value, &p->masked);
+    }
+    writer_put_bytes(&w, bytes_of(&end, 1));
+    writer_close_length(&w, length);
     return writer_finish(&w) == OK ? buffer_bytes(&p->masked) : (struct bytes){0};
 }
 

@@ -187,7 +187,8 @@ static enum protocol_step on_setting(struct postgres *p, struct bytes message, s
         return garbage(p, "a malformed ParameterStatus");
     }
     postgres_watch_setting(p, setting.name, setting.value);
-    return pass(p, message);
+    struct bytes shown = postgres_result_setting(p, &setting, message);
+    return shown.size == 0 ? garbage(p, "a setting that cannot be masked") : pass(p, shown);
 }
 
 /* Notices and notifications. */
