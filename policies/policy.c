@@ -10,10 +10,13 @@ struct applicable {
     const struct policy *policy;
     bool with_shadow;
     bool left_out; /* a rule in shadow applies, but was not taken */
-    size_t allow_count, forbid_count;
-    uint16_t allow[POLICY_RULES_MAX], forbid[POLICY_RULES_MAX];
-    bool is_whole[POLICY_RULES_MAX]; /* of `forbid`: names a command of the text; all it touches
-                                        counts */
+    size_t cover_count, forbid_count;
+    /* Those that let through, and those that stop. A hold rule is among the former only when it has
+     * stopped this very operation: what it lets through is then held. */
+    uint16_t cover[POLICY_RULES_MAX], forbid[POLICY_RULES_MAX];
+    /* Of `forbid`. */
+    bool is_whole[POLICY_RULES_MAX]; /* names a command of the text; all it touches counts */
+    bool has_stopped[POLICY_RULES_MAX];
 };
 
 static void applicable_add(void *context, size_t index)
@@ -23,7 +26,7 @@ static void applicable_add(void *context, size_t index)
     if (rule->is_shadow && !a->with_shadow) {
         a->left_out = true;
     } else if (rule->effect == POLICY_ALLOW) {
-        a->allow[a->allow_count++] = (uint16_t)index;
+        a->cover[a->cover_count++] = (uint16_t)index;
     } else {
         a->forbid[a->forbid_count++] = (uint16_t)index;
     }
@@ -35,7 +38,7 @@ static void applicable_find(const struct policy *p, const struct policy_request 
     out->policy = p;
     out->with_shadow = with_shadow;
     out->left_out = false;
-    out->allow_count = out->forbid_count = 0;
+    out->cover_count = out->forbid_count = 0;
     rules_apply(p, r, applicable_add, out);
 }
 
@@ -133,36 +136,48 @@ static void forbidding_add(struct forbidding *f, const struct policy *p, size_t 
     *first = rule < *first ? rule : *first;
 }
 
+/* What it holds it also lets through, once people agree. */
+static void cover_held(struct applicable *a, uint16_t index)
+{
+    const struct rule *rule = &a->policy->rules[index];
+    if (rule->effect == POLICY_HOLD && rule->covers != 0) {
+        a->cover[a->cover_count++] = index;
+    }
+}
+
 /* Decides the rules without names; those that have to see each object stay in the list. */
 static void forbid_text(struct applicable *a, const struct question *q, struct forbidding *f)
 {
     size_t kept = 0;
     for (size_t i = 0; i < a->forbid_count; i++) {
         const struct rule *rule = &a->policy->rules[a->forbid[i]];
-        f->fixes_path = f->fixes_path || rule->has_tables;
+        f->fixes_path = f->fixes_path || rule->has_tables || rule->trusts;
         if (!conditions_hold(rule, q)) {
             continue;
         }
         if (rule->has_names) {
             a->is_whole[kept] = !rule->without_where && any_tag_listed(rule, q->r);
+            a->has_stopped[kept] = false;
             a->forbid[kept++] = a->forbid[i];
         } else if (forbids_text(rule, q)) {
             forbidding_add(f, a->policy, a->forbid[i]);
+            cover_held(a, a->forbid[i]);
         }
     }
     a->forbid_count = kept;
 }
 
-static void forbid_object(const struct applicable *a, const struct target *t, struct forbidding *f)
+static void forbid_object(struct applicable *a, const struct target *t, struct forbidding *f)
 {
     for (size_t i = 0; i < a->forbid_count; i++) {
         if (rule_names(&a->policy->rules[a->forbid[i]], t, a->is_whole[i])) {
             forbidding_add(f, a->policy, a->forbid[i]);
+            a->has_stopped[i] = true;
         }
     }
 }
 
-/* --- rules that allow ------------------------------------------------------------------ */
+/* --- rules that let through ------------------------------------------------------------ */
 
 /* What the rules that cover something ask for together: the same whatever their order. */
 struct cover {
@@ -170,6 +185,7 @@ struct cover {
     enum policy_durability level;
     enum policy_record record;
     uint64_t max_rows;
+    bool is_held; /* hold rules count */
     const char *why_not;
 };
 
@@ -189,12 +205,31 @@ static void cover_take(struct cover *c, const struct policy *p, size_t index, bo
     }
 }
 
-static void cover_object(const struct applicable *a, const struct target *t, struct cover *c)
+/* What else is done to the same table: an UPDATE or DELETE with a condition reads it as well. */
+static uint32_t accesses_beside(const struct question *q, const struct target *t)
 {
+    uint32_t accesses = 0;
+    for (size_t i = 0; i < q->r->object_count; i++) {
+        const struct policy_object *o = &q->r->objects[i];
+        if (o->name != NULL && o->access != NULL && t->object->name != NULL &&
+            strcmp(o->name, t->object->name) == 0) {
+            accesses |= access_parse(o->access);
+        }
+    }
+    return accesses & (ACCESS_INSERT | ACCESS_UPDATE | ACCESS_DELETE);
+}
+
+static void cover_object(const struct applicable *a, const struct question *q,
+                         const struct target *t, struct cover *c)
+{
+    bool is_read = t->group == KIND_TABLE && t->access == ACCESS_READ;
+    uint32_t beside = c->is_held && is_read ? accesses_beside(q, t) : 0;
     bool covered = false;
-    for (size_t i = 0; i < a->allow_count; i++) {
-        if (rule_covers(&a->policy->rules[a->allow[i]], t)) {
-            cover_take(c, a->policy, a->allow[i], (t->access & ACCESS_LASTING) != 0);
+    for (size_t i = 0; i < a->cover_count; i++) {
+        const struct rule *rule = &a->policy->rules[a->cover[i]];
+        if (rule_covers(rule, t) ||
+            (rule->effect == POLICY_HOLD && rule_covers_beside(rule, t, beside))) {
+            cover_take(c, a->policy, a->cover[i], (t->access & ACCESS_LASTING) != 0);
             covered = true;
         }
     }
@@ -210,11 +245,11 @@ static void cover_without_object(const struct applicable *a, const struct questi
     const uint32_t nowhere = ACCESS_READ | ACCESS_EXPORT | ACCESS_LOAD | ACCESS_CALL |
                              ACCESS_TRANSACTION | ACCESS_SESSION | ACCESS_LOCK;
     uint32_t rest = q->without_object;
-    for (size_t i = 0; q->without_object != 0 && i < a->allow_count; i++) {
-        const struct rule *rule = &a->policy->rules[a->allow[i]];
-        uint32_t covered = q->without_object & rule->accesses & (rule->has_names ? nowhere : ~0u);
+    for (size_t i = 0; q->without_object != 0 && i < a->cover_count; i++) {
+        const struct rule *rule = &a->policy->rules[a->cover[i]];
+        uint32_t covered = q->without_object & rule->covers & (rule->has_names ? nowhere : ~0u);
         if (covered != 0) {
-            cover_take(c, a->policy, a->allow[i], (covered & ACCESS_LASTING) != 0);
+            cover_take(c, a->policy, a->cover[i], (covered & ACCESS_LASTING) != 0);
             rest &= ~covered;
         }
     }
@@ -225,8 +260,8 @@ static void cover_without_object(const struct applicable *a, const struct questi
 
 static bool covers_command(const struct rule *rule, const char *tag, const struct command *c)
 {
-    return !rule->has_commands || (rule->classes & c->accesses) != 0 || tag_listed(rule, tag) ||
-           (rule->copies != 0 && strcmp(tag, "COPY") == 0);
+    return rule->covers_any_command || (rule->covers_classes & c->accesses) != 0 ||
+           tag_listed(rule, tag) || (rule->copies != 0 && strcmp(tag, "COPY") == 0);
 }
 
 static void cover_command(const struct applicable *a, const struct question *q, const char *tag,
@@ -236,11 +271,11 @@ static void cover_command(const struct applicable *a, const struct question *q, 
     /* Where nothing else shows what it does, the rules for it are those that count. */
     bool counts = (command->accesses & q->accesses) == 0;
     bool covered = false;
-    for (size_t i = 0; i < a->allow_count && (!covered || counts); i++) {
-        if (covers_command(&a->policy->rules[a->allow[i]], tag, command)) {
+    for (size_t i = 0; i < a->cover_count && (!covered || counts); i++) {
+        if (covers_command(&a->policy->rules[a->cover[i]], tag, command)) {
             covered = true;
             if (counts) {
-                cover_take(c, a->policy, a->allow[i],
+                cover_take(c, a->policy, a->cover[i],
                            (command->accesses & ~(uint32_t)ACCESS_LASTING) == 0);
             }
         }
@@ -260,8 +295,8 @@ static void cover_text(const struct applicable *a, const struct question *q, str
         c->why_not = "what was not understood is not allowed";
     }
     /* Nothing is done, but somebody is here: any rule that lets them in covers it. */
-    for (size_t i = 0; i < a->allow_count && c->rule == SIZE_MAX; i++) {
-        cover_take(c, a->policy, a->allow[i], q->is_lasting);
+    for (size_t i = 0; i < a->cover_count && c->rule == SIZE_MAX; i++) {
+        cover_take(c, a->policy, a->cover[i], q->is_lasting);
     }
     if (c->rule == SIZE_MAX && c->why_not == NULL) {
         c->why_not = "no rule is for this identity and resource";
@@ -277,19 +312,58 @@ static struct policy_verdict refusal(const char *why)
 
 static struct policy_verdict forbidden(const struct policy *p, size_t rule)
 {
-    return (struct policy_verdict){.effect = p->rules[rule].effect,
-                                   .rule = p->rules[rule].name,
-                                   .message = p->rules[rule].message};
+    return (struct policy_verdict){
+        .effect = POLICY_DENY, .rule = p->rules[rule].name, .message = p->rules[rule].message};
+}
+
+static struct policy_verdict allowed(const struct policy *p, const struct cover *c)
+{
+    return (struct policy_verdict){.effect = POLICY_ALLOW,
+                                   .rule = p->rules[c->rule].name,
+                                   .durability = c->level,
+                                   .record = c->record,
+                                   .max_rows = c->max_rows};
 }
 
 static bool trusts_names(const struct applicable *a)
 {
-    for (size_t i = 0; i < a->allow_count; i++) {
-        if (a->policy->rules[a->allow[i]].trusts) {
+    for (size_t i = 0; i < a->cover_count; i++) {
+        if (a->policy->rules[a->cover[i]].trusts) {
             return true;
         }
     }
     return false;
+}
+
+/* The hold rules that have stopped it, and the rules that allow, must let all of it through
+ * together: a hold never gives more than they name. */
+static struct policy_verdict held(struct applicable *a, const struct question *q, size_t first)
+{
+    const struct rule *rule = &a->policy->rules[first];
+    struct cover c = {.rule = SIZE_MAX, .is_held = true};
+    for (size_t i = 0; i < a->forbid_count; i++) {
+        if (a->has_stopped[i]) {
+            cover_held(a, a->forbid[i]);
+        }
+    }
+    for (size_t i = 0; i < q->r->object_count; i++) {
+        struct target t;
+        target_read(&q->r->objects[i], &t);
+        cover_object(a, q, &t, &c);
+    }
+    cover_text(a, q, &c);
+    if (c.why_not != NULL) {
+        return refusal(c.why_not);
+    }
+    /* Its own obligations count whatever it covers itself. */
+    cover_take(&c, a->policy, first, true);
+    return (struct policy_verdict){.effect = POLICY_HOLD,
+                                   .hold = rule->hold,
+                                   .rule = rule->name,
+                                   .message = rule->message,
+                                   .durability = c.level < POLICY_HOST ? POLICY_HOST : c.level,
+                                   .record = c.record,
+                                   .max_rows = c.max_rows};
 }
 
 static struct policy_verdict decide(struct applicable *a, const struct question *q)
@@ -303,7 +377,7 @@ static struct policy_verdict decide(struct applicable *a, const struct question 
         target_read(&q->r->objects[i], &t);
         moves_path = moves_path || t.moves_search_path;
         forbid_object(a, &t, &f);
-        cover_object(a, &t, &c);
+        cover_object(a, q, &t, &c);
     }
     if (f.deny != SIZE_MAX) {
         return forbidden(a->policy, f.deny);
@@ -312,17 +386,10 @@ static struct policy_verdict decide(struct applicable *a, const struct question 
         return refusal("search_path cannot be changed where rules forbid tables by name");
     }
     if (f.hold != SIZE_MAX) {
-        return forbidden(a->policy, f.hold);
+        return held(a, q, f.hold);
     }
     cover_text(a, q, &c);
-    if (c.why_not != NULL) {
-        return refusal(c.why_not);
-    }
-    return (struct policy_verdict){.effect = POLICY_ALLOW,
-                                   .rule = a->policy->rules[c.rule].name,
-                                   .durability = c.level,
-                                   .record = c.record,
-                                   .max_rows = c.max_rows};
+    return c.why_not != NULL ? refusal(c.why_not) : allowed(a->policy, &c);
 }
 
 static void shadow_put(struct policy_verdict *v, const struct policy_verdict *shadow)
@@ -343,7 +410,7 @@ static struct policy_verdict decide_unenforced(const struct question *q,
     struct policy_verdict v = {.effect = POLICY_ALLOW,
                                .rule = "shadow",
                                .durability = q->is_lasting ? POLICY_HOST : POLICY_PROCESS};
-    if (wanted->effect == POLICY_ALLOW && wanted->durability > v.durability) {
+    if (wanted->effect != POLICY_DENY && wanted->durability > v.durability) {
         v.durability = wanted->durability;
     }
     shadow_put(&v, wanted);

@@ -162,6 +162,7 @@ static bool golden_holds(const struct policy *p, const struct conf_node *n)
     char found[512], wanted[512];
     golden_read(n, &g);
     policy_evaluate(p, &g.request, &v);
+    assert_true((v.hold != NULL) == (v.effect == POLICY_HOLD));
     describe(&v, found);
     describe_wanted(n, &v, wanted);
     if (strcmp(found, wanted) != 0) {
@@ -245,6 +246,18 @@ static void test_golden_obligations(void **state)
     run_golden("policies/testdata/obligations.yaml", 10);
 }
 
+static void test_golden_hold(void **state)
+{
+    (void)state;
+    run_golden("policies/testdata/hold.yaml", 50);
+}
+
+static void test_golden_hold_in_shadow(void **state)
+{
+    (void)state;
+    run_golden("policies/testdata/hold-shadow.yaml", 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +270,8 @@ int main(void)
         cmocka_unit_test(test_golden_shadow_rules),
         cmocka_unit_test(test_golden_shadow_policy),
         cmocka_unit_test(test_golden_obligations),
+        cmocka_unit_test(test_golden_hold),
+        cmocka_unit_test(test_golden_hold_in_shadow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,6 +160,12 @@ struct rule {
     uint32_t accesses; /* of all its classes and tags */
     uint32_t classes;  /* of its classes alone */
     uint32_t copies; /* ACCESS_LOAD, ACCESS_EXPORT. Of a rule that forbids: only where these are */
+    /* What a rule that allows or holds lets through. Of a hold rule it is another set than
+     * `accesses`, which says what it stops: that one is as wide as of a rule that denies, this one
+     * as narrow as of a rule that allows. */
+    uint32_t covers;
+    uint32_t covers_classes; /* of commands */
+    bool covers_any_command;
     bool without_where, multi_statement; /* of a rule that forbids: only where these are */
     struct name_patterns tables, schemas, functions;
     struct column_patterns columns;
@@ -169,7 +175,8 @@ struct rule {
     bool has_durability;
     enum policy_durability durability;
     enum policy_record record;
-    uint64_t max_rows; /* 0: no limit */
+    uint64_t max_rows;              /* 0: no limit */
+    const struct policy_hold *hold; /* of a hold rule only */
     const struct policy_mask *masks;
     size_t mask_count;
     bool trusts; /* a mask of it trusts functions by name */

@@ -32,10 +32,6 @@ static enum err effect_read(struct load *l, const struct conf_node *n, struct ru
     int effect = POLICY_DENY;
     enum err e = conf_require(n, "effect", l->why);
     e = e == OK ? conf_read_choice(n, "effect", effects, &effect, l->why) : e;
-    if (e == OK && effect == POLICY_HOLD) {
-        return conf_fail(conf_get(n, "effect"), l->why,
-                         "`hold` needs approvals, which this version does not have; use deny");
-    }
     rule->effect = (enum policy_effect)effect;
     return e;
 }
@@ -65,8 +61,9 @@ static enum err obligations_read(struct load *l, const struct conf_node *n, stru
     if (e != OK || obligations == NULL) {
         return e;
     }
-    if (rule->effect != POLICY_ALLOW) {
-        return conf_fail(obligations, l->why, "only a rule with `effect: allow` has obligations");
+    if (rule->effect == POLICY_DENY) {
+        return conf_fail(obligations, l->why,
+                         "a rule with `effect: deny` has no obligations: nothing is done");
     }
     int level = -1, record = POLICY_RECORD_FULL;
     int64_t max_rows = 0;
@@ -76,6 +73,11 @@ static enum err obligations_read(struct load *l, const struct conf_node *n, stru
     e = e == OK ? conf_read_integer(obligations, "max_rows", "a number of rows", 1,
                                     INT64_C(1000000000000), &max_rows, l->why)
                 : e;
+    if (e == OK && level == POLICY_PROCESS && rule->effect == POLICY_HOLD) {
+        /* Somebody waits for it, maybe for days: it must survive the host. */
+        e = conf_fail(conf_get(obligations, "durability"), l->why,
+                      "what is held is on disk at least: use \"host\" or \"fleet\"");
+    }
     if (level >= 0) {
         rule->has_durability = true;
         rule->durability = (enum policy_durability)level;
@@ -87,13 +89,14 @@ static enum err obligations_read(struct load *l, const struct conf_node *n, stru
 
 static enum err rule_read(struct load *l, const struct conf_node *n, struct rule *rule)
 {
-    static const char *const keys[] = {"name",    "effect",      "mode",        "match",
-                                       "message", "obligations", "description", NULL};
+    static const char *const keys[] = {"name", "effect",      "mode",        "match", "message",
+                                       "hold", "obligations", "description", NULL};
     enum err e = conf_check_keys(n, keys, l->why);
     e = e == OK ? name_read(l, n, rule) : e;
     e = e == OK ? effect_read(l, n, rule) : e;
     e = e == OK ? texts_read(l, n, rule) : e;
     e = e == OK ? load_match(l, n, rule) : e;
+    e = e == OK ? load_hold(l, n, rule) : e;
     e = e == OK ? obligations_read(l, n, rule) : e;
     if (e == OK && rule->message != NULL && rule->effect == POLICY_ALLOW && rule->mask_count == 0) {
         e = conf_fail(conf_get(n, "message"), l->why,

@@ -47,6 +47,7 @@ enum err load_columns_of(struct load *l, const struct conf_node *list,
 enum err load_match(struct load *l, const struct conf_node *rule_node, struct rule *rule) MUST_USE;
 enum err load_when(struct load *l, const struct conf_node *match, struct window *out) MUST_USE;
 enum err load_sql(struct load *l, const struct conf_node *match, struct rule *rule) MUST_USE;
+enum err load_hold(struct load *l, const struct conf_node *rule_node, struct rule *rule) MUST_USE;
 enum err load_tags(struct load *l, const struct conf_node *root) MUST_USE;
 enum err load_masks(struct load *l, const struct conf_node *obligations,
                     struct rule *rule) MUST_USE;

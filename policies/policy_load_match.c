@@ -41,6 +41,7 @@ static enum err command_take(struct load *l, const struct conf_node *n, struct r
     if (accesses != 0) {
         rule->classes |= accesses;
         rule->accesses |= accesses;
+        rule->covers |= accesses;
         return OK;
     }
     char *tag = arena_copy_string(l->arena, bytes_of_string(text));
@@ -57,6 +58,7 @@ static enum err command_take(struct load *l, const struct conf_node *n, struct r
         return unknown_command(l, n, text, tag);
     }
     rule->accesses |= rule->effect == POLICY_ALLOW ? command_granted(c) : command_forbidden(c);
+    rule->covers |= command_granted(c);
     *out_tag = tag;
     return OK;
 }
@@ -116,16 +118,13 @@ static enum err condition_read(struct load *l, const struct conf_node *sql, cons
 /* Which accesses the rule speaks of, when all of it was read. */
 static enum err accesses_settle(struct load *l, const struct conf_node *sql, struct rule *rule)
 {
-    bool allows = rule->effect == POLICY_ALLOW;
-    if (allows && rule->copies != 0) {
-        rule->accesses |=
-            rule->copies | ((rule->copies & ACCESS_LOAD) != 0 ? (uint32_t)ACCESS_INSERT : 0);
+    if (rule->effect == POLICY_ALLOW && rule->copies != 0) {
         rule->has_commands = true;
     }
-    if (!rule->has_commands) {
+    if (rule->effect == POLICY_ALLOW) {
+        rule->accesses = rule->covers;
+    } else if (!rule->has_commands) {
         rule->accesses = ACCESS_ALL;
-    } else if (allows) {
-        rule->accesses = with_carried(rule->accesses);
     }
     if (rule->without_where) {
         rule->accesses &= ACCESS_UPDATE | ACCESS_DELETE;
@@ -137,6 +136,36 @@ static enum err accesses_settle(struct load *l, const struct conf_node *sql, str
     return OK;
 }
 
+/* What a rule that allows or holds lets through. */
+static void covers_settle(struct rule *rule)
+{
+    const uint32_t changes = ACCESS_UPDATE | ACCESS_DELETE;
+    bool all = !rule->has_commands && rule->copies == 0;
+    rule->covers_classes = rule->classes;
+    if (rule->copies != 0) {
+        rule->covers |=
+            rule->copies | ((rule->copies & ACCESS_LOAD) != 0 ? (uint32_t)ACCESS_INSERT : 0);
+    }
+    if (rule->without_where) {
+        rule->covers = all ? changes : rule->covers & changes;
+        rule->covers_classes |= all ? changes : 0;
+    }
+    rule->covers_any_command = all && !rule->without_where;
+    rule->covers = rule->covers_any_command ? (uint32_t)ACCESS_ALL : with_carried(rule->covers);
+    if (rule->multi_statement) {
+        /* It says how something is asked, not what: what nothing else lets through must not get
+         * further for having another statement beside it. */
+        rule->covers = rule->covers_classes = 0;
+        rule->covers_any_command = false;
+    }
+}
+
+static void settle_everything(struct rule *rule)
+{
+    rule->accesses = rule->covers = ACCESS_ALL;
+    rule->covers_any_command = true;
+}
+
 enum err load_sql(struct load *l, const struct conf_node *match, struct rule *rule)
 {
     static const char *const keys[] = {"commands",        "tables",    "schemas",
@@ -145,7 +174,7 @@ enum err load_sql(struct load *l, const struct conf_node *match, struct rule *ru
     const struct conf_node *sql = NULL;
     enum err e = conf_read_map(match, "sql", &sql, l->why);
     if (e != OK || sql == NULL) {
-        rule->accesses = ACCESS_ALL;
+        settle_everything(rule);
         return e;
     }
     e = conf_check_keys(sql, keys, l->why);
@@ -157,6 +186,7 @@ enum err load_sql(struct load *l, const struct conf_node *match, struct rule *ru
     e = e == OK ? copy_read(l, sql, rule) : e;
     e = e == OK ? condition_read(l, sql, "without_where", rule, &rule->without_where) : e;
     e = e == OK ? condition_read(l, sql, "multi_statement", rule, &rule->multi_statement) : e;
+    covers_settle(rule);
     e = e == OK ? accesses_settle(l, sql, rule) : e;
     rule->has_tables = rule->tables.count + rule->schemas.count + rule->columns.count > 0;
     rule->has_names = rule->has_tables || rule->functions.count > 0;
@@ -213,7 +243,7 @@ enum err load_match(struct load *l, const struct conf_node *rule_node, struct ru
     const struct conf_node *match = NULL;
     enum err e = conf_read_map(rule_node, "match", &match, l->why);
     if (e != OK || match == NULL) {
-        rule->accesses = ACCESS_ALL;
+        settle_everything(rule);
         return e;
     }
     e = conf_check_keys(match, keys, l->why);

@@ -49,9 +49,7 @@ static void test_each_mistake_is_named_where_it_was_made(void **state)
          "\"alow\"; "
          "did you mean \"allow\"?"},
         {"version: 1\nrules:\n  - name: a\n    effect: hold\n",
-         "p.yaml:4:13: rules[0].effect: `hold` needs approvals, which this version does not have; "
-         "use "
-         "deny"},
+         "p.yaml:3:5: rules[0].hold: required, but missing"},
         {"version: 1\nrules:\n  - name: A b\n    effect: deny\n",
          "p.yaml:3:11: rules[0].name: expected a name of at most 64 lower-case letters, digits and "
          "-_. , found \"A b\""},
@@ -100,7 +98,8 @@ static void test_each_mistake_is_named_where_it_was_made(void **state)
          "p.yaml:5:31: rules[0].obligations.durability: expected one of \"process\", \"host\", "
          "\"fleet\", found \"disk\""},
         {DENY "    obligations: {durability: host}\n",
-         "p.yaml:5:5: rules[0].obligations: only a rule with `effect: allow` has obligations"},
+         "p.yaml:5:5: rules[0].obligations: a rule with `effect: deny` has no obligations: nothing "
+         "is done"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         expect_refused(cases[i].text, ERR_INVALID, cases[i].sentence);
@@ -255,7 +254,8 @@ static void test_mistakes_in_masks(void **state)
         const char *text, *sentence;
     } cases[] = {
         {DENY "    obligations: {mask: [{columns: [a.b.c]}]}\n",
-         "p.yaml:5:5: rules[0].obligations: only a rule with `effect: allow` has obligations"},
+         "p.yaml:5:5: rules[0].obligations: a rule with `effect: deny` has no obligations: nothing "
+         "is done"},
         {RULE "    obligations: {mask: []}\n",
          "p.yaml:5:19: rules[0].obligations.mask: expected at "
          "least one item; leave `mask` out to match any"},

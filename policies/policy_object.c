@@ -89,7 +89,7 @@ static bool columns_may_be(const struct column_patterns *patterns, const struct 
     return false;
 }
 
-/* --- rules that allow ------------------------------------------------------------------ */
+/* --- rules that let through ------------------------------------------------------------ */
 
 static bool table_is_covered(const struct rule *rule, const struct target *t)
 {
@@ -150,7 +150,12 @@ static bool names_cover(const struct rule *rule, const struct target *t)
 
 bool rule_covers(const struct rule *rule, const struct target *t)
 {
-    return (rule->accesses & t->access & ~(uint32_t)ACCESS_UNKNOWN) != 0 && names_cover(rule, t);
+    return (rule->covers & t->access & ~(uint32_t)ACCESS_UNKNOWN) != 0 && names_cover(rule, t);
+}
+
+bool rule_covers_beside(const struct rule *rule, const struct target *t, uint32_t beside)
+{
+    return (rule->covers & beside) != 0 && names_cover(rule, t);
 }
 
 /* --- rules that forbid ----------------------------------------------------------------- */

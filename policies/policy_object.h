@@ -24,8 +24,10 @@ struct target {
 
 void target_read(const struct policy_object *o, struct target *out);
 
-/* Whether an allowing rule lets this be done to it. */
+/* Whether a rule that allows or holds lets this be done to it. */
 bool rule_covers(const struct rule *rule, const struct target *t);
+/* The same of reading it, where these accesses to it are covered as well. */
+bool rule_covers_beside(const struct rule *rule, const struct target *t, uint32_t beside);
 /* Whether a forbidding rule with names is about it; `all_accesses`: whatever is done to it. */
 bool rule_names(const struct rule *rule, const struct target *t, bool all_accesses);
 
