@@ -69,6 +69,52 @@ struct store_backend {
                              size_t *out_count, uint64_t *out_position, bool *out_more,
                              struct err_text *why);
 
+    enum err (*approval_add)(struct store *store, const struct store_approval *approval,
+                             const struct store_approval_limits *limits, const char *standing,
+                             const struct store_audit_write *audit, uint64_t *out_cursor);
+    enum err (*approval_change)(struct store *store, const struct store_approval_change *change,
+                                uint64_t *out_cursor);
+    enum err (*approval_get)(struct store *store, const char *id, struct arena *arena,
+                             struct store_approval *out);
+    enum err (*approval_used_by)(struct store *store, const char *request, struct arena *arena,
+                                 struct store_approval *out);
+    enum err (*approval_same)(struct store *store, const uint8_t digest[STORE_HASH_SIZE],
+                              const char *issuer, const char *identity, const char *resource,
+                              struct arena *arena, struct store_approval *out);
+    enum err (*approval_answer)(struct store *store, const char *approval,
+                                const struct store_decision *decision, struct arena *arena,
+                                struct bytes *out);
+    enum err (*approval_list)(struct store *store, const struct store_approval_filter *filter,
+                              struct arena *arena, struct store_approval **out_items,
+                              size_t *out_count);
+    enum err (*approval_list_due)(struct store *store, int64_t now_ns, size_t max,
+                                  struct arena *arena, struct store_approval **out_items,
+                                  size_t *out_count);
+    enum err (*approval_next_due)(struct store *store, int64_t *out_ns);
+    enum err (*approval_events)(struct store *store, uint64_t after, size_t max, size_t max_bytes,
+                                struct arena *arena, struct store_approval **out_items,
+                                size_t *out_count);
+    enum err (*approval_cursor)(struct store *store, uint64_t *out);
+    enum err (*standing_find)(struct store *store, const uint8_t key[STORE_HASH_SIZE],
+                              int64_t now_ns, struct arena *arena, struct store_standing *out);
+
+    enum err (*link_code_add)(struct store *store, const uint8_t hash[STORE_HASH_SIZE],
+                              const char *provider, const char *account, int64_t now_ns,
+                              int64_t expires_ns);
+    enum err (*link_confirm)(struct store *store, const uint8_t hash[STORE_HASH_SIZE],
+                             const struct store_link *link, struct arena *arena,
+                             struct store_link *out);
+    enum err (*link_get)(struct store *store, const char *provider, const char *account,
+                         struct arena *arena, struct store_link *out);
+    enum err (*link_remove)(struct store *store, const char *provider, const char *account);
+
+    enum err (*block_add)(struct store *store, const struct store_block *block);
+    enum err (*block_lift)(struct store *store, const struct store_block_what *what,
+                           const char *lifted_by, int64_t now_ns, struct arena *arena,
+                           struct store_block **out_items, size_t *out_count);
+    enum err (*block_list)(struct store *store, struct arena *arena, struct store_block **out_items,
+                           size_t *out_count);
+
     enum err (*session_list)(struct store *store, bool include_closed, size_t limit,
                              struct arena *arena, struct store_session **out_items,
                              size_t *out_count);

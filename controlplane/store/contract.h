@@ -33,6 +33,7 @@ void contract_fill(struct test *t);
 
 int contract_configuration_run(const struct store_contract *contract);
 int contract_append_run(const struct store_contract *contract);
+int contract_approvals_run(const struct store_contract *contract);
 int contract_find_run(const struct store_contract *contract);
 
 #endif

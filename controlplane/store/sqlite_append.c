@@ -382,6 +382,21 @@ enum err sqlite_audit_append(struct store *store, const char *sidecar,
     return err;
 }
 
+enum err sqlite_audit_append_in(struct sqlite_store *s, struct db *db,
+                                const struct store_audit_write *write)
+{
+    struct append a = {.s = s, .db = db, .received_ns = write->received_ns};
+    buffer_init(&a.tag, TAG_SIZE_MAX);
+    enum err err = batch_append(&a, write->sidecar, write->record, 1);
+    buffer_finish(&a.tag);
+    if (err != OK) {
+        return ERR_INTERNAL; /* the caller's other errors must not be mistaken for this one */
+    }
+    *write->out = (struct store_audit_appended){
+        .last = a.last, .added = 1, .first_position = a.position, .last_position = a.position};
+    return OK;
+}
+
 enum err sqlite_audit_last(struct store *store, const char *sidecar, struct store_audit_last *out)
 {
     struct append a = {.s = sqlite_of(store)};

@@ -87,10 +87,57 @@ static const char version_3[] =
     "CREATE INDEX IF NOT EXISTS audit_session_open_stream ON audit_session (stream)"
     " WHERE closed_ns = 0";
 
+/* What a person says about held operations, and the kill switch. approval.held is the whole of it;
+ * the columns before it are what it is found by. due_ns is when time ends the state it is in, 0:
+ * never. `used_by` is the request that an approval given before was used for. */
+static const char version_4[] =
+    "CREATE TABLE approval ("
+    "  id TEXT PRIMARY KEY NOT NULL, state INTEGER NOT NULL, version INTEGER NOT NULL,"
+    "  sidecar TEXT NOT NULL, session TEXT NOT NULL, issuer TEXT NOT NULL,"
+    "  identity TEXT NOT NULL, resource TEXT NOT NULL, digest BLOB NOT NULL,"
+    "  requested_ns INTEGER NOT NULL, due_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL,"
+    "  used_by TEXT NOT NULL, standing_votes INTEGER NOT NULL,"
+    "  standing_until_ns INTEGER NOT NULL, standing_uses INTEGER NOT NULL,"
+    "  held BLOB NOT NULL) STRICT;"
+    "CREATE INDEX approval_requested ON approval (requested_ns);"
+    "CREATE INDEX approval_open ON approval (requested_ns) WHERE ended_ns = 0;"
+    "CREATE INDEX approval_waiting ON approval (session) WHERE state = 1;"
+    "CREATE INDEX approval_due ON approval (due_ns) WHERE due_ns > 0;"
+    "CREATE INDEX approval_digest ON approval (digest, requested_ns);"
+    "CREATE UNIQUE INDEX approval_used_by ON approval (used_by) WHERE used_by <> '';"
+    "CREATE TABLE approval_decision ("
+    "  id INTEGER PRIMARY KEY NOT NULL, approval TEXT NOT NULL REFERENCES approval,"
+    "  issuer TEXT NOT NULL, subject TEXT NOT NULL, key TEXT NOT NULL,"
+    "  time_ns INTEGER NOT NULL, answer BLOB NOT NULL) STRICT;"
+    "CREATE UNIQUE INDEX approval_decision_key"
+    " ON approval_decision (approval, issuer, subject, key) WHERE key <> '';"
+    "CREATE TABLE approval_event ("
+    "  cursor INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,"
+    "  approval TEXT NOT NULL REFERENCES approval) STRICT;"
+    "CREATE TABLE standing_approval ("
+    "  id TEXT PRIMARY KEY NOT NULL, key BLOB NOT NULL, approval TEXT NOT NULL,"
+    "  created_ns INTEGER NOT NULL, until_ns INTEGER NOT NULL, uses_max INTEGER NOT NULL,"
+    "  uses INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX standing_approval_key ON standing_approval (key, until_ns);"
+    "CREATE TABLE chat_link ("
+    "  provider TEXT NOT NULL, account TEXT NOT NULL, issuer TEXT NOT NULL,"
+    "  subject TEXT NOT NULL, name TEXT NOT NULL, groups TEXT NOT NULL,"
+    "  created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL,"
+    "  PRIMARY KEY (provider, account)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE link_code ("
+    "  hash BLOB PRIMARY KEY NOT NULL, provider TEXT NOT NULL, account TEXT NOT NULL,"
+    "  expires_ns INTEGER NOT NULL, used_ns INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE block ("
+    "  id TEXT PRIMARY KEY NOT NULL, identity TEXT NOT NULL, resource TEXT NOT NULL,"
+    "  everything INTEGER NOT NULL, reason TEXT NOT NULL, created_by TEXT NOT NULL,"
+    "  created_ns INTEGER NOT NULL, lifted_ns INTEGER NOT NULL, lifted_by TEXT NOT NULL) STRICT;"
+    "CREATE INDEX block_open ON block (created_ns) WHERE lifted_ns = 0";
+
 static const struct db_migration store_migrations[] = {
     {.version = 1, .sql = version_1},
     {.version = 2, .sql = version_2},
     {.version = 3, .sql = version_3},
+    {.version = 4, .sql = version_4},
 };
 
 static enum err read_number(struct db *db, const char *sql, int64_t *out, struct err_text *why)

@@ -131,8 +131,11 @@ static enum err session_add(struct db *db, struct bytes session, int64_t key,
     return err;
 }
 
+/* A session whose records are in another stream, which also lists it; here it is only a name. */
+#define STATE_ABOUT "about"
+
 static enum err session_open(struct db *db, const struct store_audit_opened *opened, int64_t key,
-                             struct session_cached *entry)
+                             const char *state, struct session_cached *entry)
 {
     sqlite3_stmt *set = NULL;
     enum err err = sqlite_name_id(db, opened->identity, &entry->identity);
@@ -157,8 +160,8 @@ static enum err session_open(struct db *db, const struct store_audit_opened *ope
     db_bind_text(set, 6, opened->database);
     db_bind_text(set, 7, opened->agent_address);
     db_bind_number(set, 8, key);
-    db_bind_number(set, 9, opened->refused ? key : 0);
-    db_bind_string(set, 10, opened->refused ? "refused" : "open");
+    db_bind_number(set, 9, strcmp(state, "open") == 0 ? 0 : key);
+    db_bind_string(set, 10, state);
     return db_run_one(db, set);
 }
 
@@ -194,9 +197,12 @@ enum err sqlite_sessions_end(struct db *db, int64_t stream, int64_t key)
 }
 
 /* The entry of the cache for this session: as it is there, or made room for and read. */
-static enum err session_lookup(struct sqlite_store *s, int64_t stream, struct bytes session,
-                               int64_t key, struct session_cached **out)
+static enum err session_lookup(struct sqlite_store *s, int64_t stream,
+                               const struct store_audit_index *index, int64_t key,
+                               struct session_cached **out)
 {
+    struct bytes session = index->session;
+    const struct store_audit_opened *about = index->about;
     struct session_cached *entry = &s->sessions[cache_place(stream, session)];
     if (entry->id != 0 && entry->stream == stream &&
         bytes_equal(bytes_of(entry->session, entry->session_size), session)) {
@@ -212,6 +218,9 @@ static enum err session_lookup(struct sqlite_store *s, int64_t stream, struct by
     err = session_find(&s->writer, session, &fresh);
     if (err == ERR_NOT_FOUND) {
         err = session_add(&s->writer, session, key, &fresh);
+        if (err == OK && about != NULL) {
+            err = session_open(&s->writer, about, key, STATE_ABOUT, &fresh);
+        }
     }
     if (err == OK) {
         *entry = fresh;
@@ -226,9 +235,10 @@ enum err sqlite_session_of(struct sqlite_store *s, int64_t stream,
 {
     const struct store_audit_index *index = &record->index;
     struct session_cached *entry = NULL;
-    enum err err = session_lookup(s, stream, index->session, key, &entry);
+    enum err err = session_lookup(s, stream, index, key, &entry);
     if (err == OK && index->kind == STORE_SESSION_OPENED && index->opened != NULL) {
-        err = session_open(&s->writer, index->opened, key, entry);
+        err = session_open(&s->writer, index->opened, key,
+                           index->opened->refused ? "refused" : "open", entry);
     } else if (err == OK && index->kind == STORE_SESSION_CLOSED) {
         err = session_end(&s->writer, index->close_reason, key, entry->id);
     }
@@ -279,7 +289,9 @@ enum err sqlite_session_list(struct store *store, bool include_closed, size_t li
     void *items = NULL;
     enum err err =
         include_closed
-            ? db_statement(db, SESSION_SELECT " ORDER BY s.opened_ns DESC, s.id DESC LIMIT ?1",
+            ? db_statement(db,
+                           SESSION_SELECT " WHERE s.state <> '" STATE_ABOUT "'"
+                                          " ORDER BY s.opened_ns DESC, s.id DESC LIMIT ?1",
                            &list)
             : db_statement(db,
                            SESSION_SELECT " WHERE s.closed_ns = 0"
@@ -304,7 +316,10 @@ enum err sqlite_session_get(struct store *store, const char *session, struct are
     struct db *db = sqlite_read_begin(s);
     sqlite3_stmt *get = NULL;
     enum err err =
-        db_statement(db, SESSION_SELECT " WHERE s.session = ?1 ORDER BY s.id LIMIT 1", &get);
+        db_statement(db,
+                     SESSION_SELECT " WHERE s.session = ?1"
+                                    " AND s.state <> '" STATE_ABOUT "' ORDER BY s.id LIMIT 1",
+                     &get);
     if (err == OK) {
         db_bind_string(get, 1, session);
         err = db_read_one(db, get, sizeof(*out), session_read, arena, out);

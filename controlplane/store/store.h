@@ -185,6 +185,7 @@ enum store_audit_kind {
     STORE_SESSION_CLOSED = 14,
     STORE_HEARTBEAT = 15,
     STORE_LOSS = 16,
+    STORE_ACTION = 17,
 };
 
 enum { STORE_KINDS_ALL = 0 }; /* in a filter: any */
@@ -222,6 +223,9 @@ struct store_audit_index {
     /* Of STORE_HEARTBEAT: none of the stream's sessions is open any more. Those of which no end
      * was recorded (their sidecar died) are closed by it, with the reason "lost". */
     bool has_no_sessions;
+    /* The session is another stream's, and this is what is known of it: for records that the
+     * control plane itself writes. They are found with that session, which is not listed again. */
+    const struct store_audit_opened *about;
 };
 
 struct store_audit_record {
@@ -314,6 +318,185 @@ enum err store_audit_follow(struct store *store, const struct store_audit_filter
                             struct arena *arena, struct store_audit_entry **out_items,
                             size_t *out_count, uint64_t *out_position, bool *out_more,
                             struct err_text *why) MUST_USE;
+
+/* ---- held operations --------------------------------------------------------------------- */
+
+enum { STORE_HELD_SIZE_MAX = 1 << 20 }; /* of a packed HeldOperation: as of an audit record */
+
+/* api/approvals.proto, ApprovalState: the same numbers. */
+enum store_approval_state {
+    STORE_APPROVAL_WAITING = 1,
+    STORE_APPROVAL_APPROVED = 2,
+    STORE_APPROVAL_DENIED = 3,
+    STORE_APPROVAL_EXPIRED = 4,
+    STORE_APPROVAL_WITHDRAWN = 5,
+    STORE_APPROVAL_USED = 6,
+};
+
+struct store_approval {
+    const char *id;
+    enum store_approval_state state;
+    uint64_t version; /* 1, 2, 3, ... */
+    const char *sidecar, *session;
+    const char *issuer, *identity; /* the agent's */
+    const char *resource;
+    uint8_t digest[STORE_HASH_SIZE];
+    int64_t requested_ns;
+    int64_t due_ns;      /* when time ends the state that it is in; 0: never */
+    int64_t ended_ns;    /* 0: not yet */
+    const char *used_by; /* id of the later request that used it up; "": none */
+    /* What those who said yes allowed beyond this operation: how many of them did, and the least
+     * of it. */
+    uint64_t standing_votes;
+    int64_t standing_until_ns;
+    uint64_t standing_uses; /* 0: any number */
+    struct bytes held;      /* a packed HeldOperation, as it is now */
+    uint64_t cursor;        /* only of store_approval_events; else 0, and not read */
+};
+
+/* A person's word, kept so that it is said once. */
+struct store_decision {
+    const char *issuer, *subject;
+    const char *key; /* for idempotency; "": none */
+    int64_t time_ns;
+};
+
+struct store_standing {
+    const char *id;
+    uint8_t key[STORE_HASH_SIZE]; /* of all that must be the same */
+    const char *approval;         /* that it came from */
+    int64_t created_ns, until_ns;
+    uint64_t uses_max; /* 0: any number */
+    uint64_t uses;
+};
+
+/* An audit record that is written in the same transaction as something else. */
+struct store_audit_write {
+    const char *sidecar;
+    const struct store_audit_record *record;
+    int64_t received_ns;
+    struct store_audit_appended *out;
+};
+
+struct store_approval_limits {
+    uint64_t waiting_max; /* in all */
+    uint64_t session_max; /* waiting, of one session */
+};
+
+/* A new one, of version 1. ERR_EXISTS: the id is taken. ERR_LIMIT: too many are waiting.
+ * `standing` (may be NULL) is counted as used in the same transaction, and `audit` (may be NULL)
+ * recorded; ERR_DENIED: the standing approval has ended or was used up, nothing is changed then. */
+enum err store_approval_add(struct store *store, const struct store_approval *approval,
+                            const struct store_approval_limits *limits, const char *standing,
+                            const struct store_audit_write *audit, uint64_t *out_cursor) MUST_USE;
+
+struct store_approval_change {
+    const struct store_approval *approval; /* as it is to be; its version is the next one */
+    const struct store_decision *decision; /* may be NULL */
+    const struct store_standing *standing; /* to be added; may be NULL */
+    const struct store_audit_write *audit; /* may be NULL */
+};
+/* All of it or nothing. ERR_EXISTS: what is stored has not the version before `approval->version`:
+ * somebody else was faster; or the decision's key or `used_by` is taken. */
+enum err store_approval_change(struct store *store, const struct store_approval_change *change,
+                               uint64_t *out_cursor) MUST_USE;
+
+/* By its id, or the beginning of it: ERR_EXISTS where several begin so. */
+enum err store_approval_get(struct store *store, const char *id, struct arena *arena,
+                            struct store_approval *out) MUST_USE;
+/* The one that this request used up. */
+enum err store_approval_used_by(struct store *store, const char *request, struct arena *arena,
+                                struct store_approval *out) MUST_USE;
+/* The newest with this digest for this agent and resource that is waiting, approved or denied. */
+enum err store_approval_same(struct store *store, const uint8_t digest[STORE_HASH_SIZE],
+                             const char *issuer, const char *identity, const char *resource,
+                             struct arena *arena, struct store_approval *out) MUST_USE;
+/* What was stored after the decision that had this key: `held` then. */
+enum err store_approval_answer(struct store *store, const char *approval,
+                               const struct store_decision *decision, struct arena *arena,
+                               struct bytes *out) MUST_USE;
+
+struct store_approval_filter {
+    bool include_ended;
+    const char *resource, *identity; /* NULL or "": any */
+    size_t limit;
+    size_t max_bytes; /* of `held` in all: no more after so many */
+};
+/* Newest first. */
+enum err store_approval_list(struct store *store, const struct store_approval_filter *filter,
+                             struct arena *arena, struct store_approval **out_items,
+                             size_t *out_count) MUST_USE;
+/* Those that time has ended at `now_ns`, at most `max`; the ones due first come first. */
+enum err store_approval_list_due(struct store *store, int64_t now_ns, size_t max,
+                                 struct arena *arena, struct store_approval **out_items,
+                                 size_t *out_count) MUST_USE;
+/* When the next one is due; ERR_NOT_FOUND: none ever. */
+enum err store_approval_next_due(struct store *store, int64_t *out_ns) MUST_USE;
+/* Changes beyond a cursor, in order, each with the operation as it is now; at most `max` and no
+ * more after `max_bytes`. */
+enum err store_approval_events(struct store *store, uint64_t after, size_t max, size_t max_bytes,
+                               struct arena *arena, struct store_approval **out_items,
+                               size_t *out_count) MUST_USE;
+/* The cursor of the newest event; 0: none yet. */
+enum err store_approval_cursor(struct store *store, uint64_t *out) MUST_USE;
+
+/* One with this key that has not ended and has uses left, the one that ends last. */
+enum err store_standing_find(struct store *store, const uint8_t key[STORE_HASH_SIZE],
+                             int64_t now_ns, struct arena *arena,
+                             struct store_standing *out) MUST_USE;
+
+/* ---- chat accounts of people ------------------------------------------------------------- */
+
+struct store_link {
+    const char *provider, *account;
+    const char *issuer, *subject, *name;
+    const char *groups; /* one a line */
+    int64_t created_ns, expires_ns;
+};
+
+enum err store_link_code_add(struct store *store, const uint8_t hash[STORE_HASH_SIZE],
+                             const char *provider, const char *account, int64_t now_ns,
+                             int64_t expires_ns) MUST_USE;
+/* Uses the code up and links its account to the person of `link`, whose provider and account are
+ * not read; `*out` is what was stored. ERR_NOT_FOUND: unknown, ERR_EXISTS: used before,
+ * ERR_TIMEOUT: expired. */
+enum err store_link_confirm(struct store *store, const uint8_t hash[STORE_HASH_SIZE],
+                            const struct store_link *link, struct arena *arena,
+                            struct store_link *out) MUST_USE;
+enum err store_link_get(struct store *store, const char *provider, const char *account,
+                        struct arena *arena, struct store_link *out) MUST_USE;
+enum err store_link_remove(struct store *store, const char *provider,
+                           const char *account) MUST_USE; /* ERR_NOT_FOUND */
+
+/* ---- the kill switch --------------------------------------------------------------------- */
+
+/* New sessions of the identity, for the resource, or all are refused. */
+struct store_block {
+    const char *id;       /* UUIDv7 */
+    const char *identity; /* subject; "": not by it */
+    const char *resource;
+    bool everything;
+    const char *reason, *created_by;
+    int64_t created_ns;
+    int64_t lifted_ns; /* 0: it is open */
+    const char *lifted_by;
+};
+
+/* ERR_EXISTS: the id is taken. */
+enum err store_block_add(struct store *store, const struct store_block *block) MUST_USE;
+/* Which: the one with this id, or with id "" all that were made for exactly this identity,
+ * resource and everything. */
+struct store_block_what {
+    const char *id, *identity, *resource;
+    bool everything;
+};
+/* Lifts the open ones among them; those that it lifted. None: OK, and no items. */
+enum err store_block_lift(struct store *store, const struct store_block_what *what,
+                          const char *lifted_by, int64_t now_ns, struct arena *arena,
+                          struct store_block **out_items, size_t *out_count) MUST_USE;
+/* The open ones, oldest first. */
+enum err store_block_list(struct store *store, struct arena *arena, struct store_block **out_items,
+                          size_t *out_count) MUST_USE;
 
 /* ---- sessions, as their records tell ---------------------------------------------------- */
 
