@@ -479,8 +479,8 @@ const char *session_id(const struct session *s)
     return s->id;
 }
 
-static void terminate(struct session *s, enum err code, const char *reason, const char *why,
-                      bool stop_running)
+void session_terminate(struct session *s, enum err code, const char *reason, const char *why,
+                       bool stop_running)
 {
     if (s->state == SESSION_CLOSED) {
         return;
@@ -493,27 +493,14 @@ static void terminate(struct session *s, enum err code, const char *reason, cons
     session_close(s);
 }
 
-void session_kill(struct session *s, const char *ordered_by, const char *reason)
-{
-    char why[200];
-    if (s->state == SESSION_CLOSED) {
-        return;
-    }
-    (void)snprintf(s->ordered_by, sizeof(s->ordered_by), "%s", ordered_by);
-    (void)snprintf(why, sizeof(why), "the session was ended by %.60s%s%.100s", ordered_by,
-                   reason[0] != '\0' ? ": " : "", reason);
-    s->shared->metrics->sessions_killed++;
-    terminate(s, ERR_DENIED, "killed", why, true);
-}
-
 void session_drain(struct session *s)
 {
     if (s->state == SESSION_OPENING || s->origin->protocol->is_idle(s->protocol)) {
-        terminate(s, ERR_CLOSED, "shutdown", "the sidecar is shutting down", false);
+        session_terminate(s, ERR_CLOSED, "shutdown", "the sidecar is shutting down", false);
     }
 }
 
 void session_abort(struct session *s)
 {
-    terminate(s, ERR_CLOSED, "shutdown", "the sidecar is shutting down", true);
+    session_terminate(s, ERR_CLOSED, "shutdown", "the sidecar is shutting down", true);
 }

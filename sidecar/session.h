@@ -20,6 +20,7 @@
 
 struct arena;
 struct control;
+struct control_kill;
 struct policy;
 struct recorder;
 struct token_source;
@@ -75,8 +76,11 @@ enum err session_start(struct session_shared *shared, const struct session_origi
                        int fd) MUST_USE;
 
 const char *session_id(const struct session *session);
+/* Whether the order is about it. Who the agent is, is known from its grant on; a grant that crosses
+ * the order is refused by sidecar/control. False for one that has ended. */
+bool session_is_meant(const struct session *session, const struct control_kill *order);
 /* Ends it with an error in the agent's protocol; what runs on the target is cancelled. */
-void session_kill(struct session *session, const char *ordered_by, const char *reason);
+void session_kill(struct session *session, const struct control_kill *order);
 /* Ends it now if it is idle, else as soon as it is. */
 void session_drain(struct session *session);
 /* Ends it now: the time for draining is over. */

@@ -1,6 +1,6 @@
 /* The inside of a session, shared by its files: session.c (the way of the bytes),
- * session_link.c (what a protocol may ask for), session_record.c (what is written down),
- * session_masks.c (what is masked). */
+ * session_kill.c (orders to end it), session_link.c (what a protocol may ask for), session_record.c
+ * (what is written down), session_masks.c (what is masked). */
 #ifndef CHAPERONE_SIDECAR_SESSION_INTERNAL_H
 #define CHAPERONE_SIDECAR_SESSION_INTERNAL_H
 
@@ -75,7 +75,8 @@ struct session {
     bool refused; /* and recorded as that */
     const char *end_reason;
     char end_error[256];
-    char ordered_by[SESSION_NAME_MAX];
+    char ordered_by[SESSION_NAME_MAX], order[UUID_TEXT_SIZE];
+    int64_t ordered_unix_ns;
 
     struct ev_timer timer; /* login, then the wait for the last answers */
     struct ev_timer second_timer;
@@ -91,6 +92,10 @@ void session_event(struct session *s, enum protocol_step step);
 void session_close(struct session *s);
 /* As close, with a reason for the record. */
 void session_fail(struct session *s, const char *reason, const char *error);
+/* The agent is told in its protocol why; with `stop_running` what runs on the target is cancelled.
+ */
+void session_terminate(struct session *s, enum err code, const char *reason, const char *why,
+                       bool stop_running);
 extern const struct conn_events session_conn_events[SIDES];
 
 /* session_link.c */

@@ -130,6 +130,8 @@ void session_record_closed(struct session *s)
     m.reason = (char *)(s->end_reason == NULL ? "agent_disconnected" : s->end_reason);
     m.error = s->end_error;
     m.ordered_by = s->ordered_by;
+    m.order = s->order;
+    m.ordered_unix_ns = s->ordered_unix_ns;
     m.operations = s->operations;
     m.bytes_from_agent = s->bytes_from_agent;
     m.bytes_to_agent = s->bytes_to_agent;

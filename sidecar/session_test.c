@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "sidecar/control/control.h"
 #include "sidecar/session_fixture.h"
 
 static size_t sessions(const struct fixture *f)
@@ -663,14 +664,26 @@ static void start_running(struct fixture *f)
     UNTIL(f, fixture_heard(&f->target, "do process 1\n"));
 }
 
+static void kill_session(struct session *s, const char *by, const char *reason)
+{
+    const struct control_kill order = {.order = "0199e9a2-0000-7000-8000-000000000009",
+                                       .session = session_id(s),
+                                       .identity = "",
+                                       .resource = "",
+                                       .ordered_by = by,
+                                       .reason = reason,
+                                       .ordered_unix_ns = 1700000000000000000};
+    session_kill(s, &order);
+}
+
 static void test_a_kill_stops_what_runs(void **state)
 {
     struct fixture *f = *state;
     f->shared->times.second = 10000;
     start_running(f);
     struct session *s = the_session(f);
-    session_kill(s, "alice", "enough");
-    session_kill(s, "bob", "again"); /* it is over already */
+    kill_session(s, "alice", "enough");
+    kill_session(s, "bob", "again"); /* it is over already */
     UNTIL(f, f->agent.closed);
     assert_string_equal(f->agent.got,
                         "ready\nterminated: the session was ended by alice: enough\n");
@@ -693,7 +706,7 @@ static void test_a_second_connection_has_an_end(void **state)
     struct fixture *f = *state;
     f->shared->times.second = 30;
     start_running(f);
-    session_kill(the_session(f), "alice", "");
+    kill_session(the_session(f), "alice", "");
     UNTIL(f, sessions(f) == 0); /* the target never closes it */
     UNTIL(f, f->second.closed);
 }
@@ -734,7 +747,7 @@ static void test_a_kill_during_the_login(void **state)
     f->control.silent = true;
     log_in(f);
     UNTIL(f, f->control.asked == 1);
-    session_kill(the_session(f), "alice", "");
+    kill_session(the_session(f), "alice", "");
     UNTIL(f, f->agent.closed);
     assert_string_equal(f->agent.got, "terminated: the session was ended by alice\n");
     assert_int_equal(f->control.cancelled, 1);

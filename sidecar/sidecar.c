@@ -182,15 +182,27 @@ static void on_policy(void *context, const struct policy *policy)
     s->shared->policy = policy;
 }
 
-static bool on_kill(void *context, const char *id, const char *ordered_by, const char *reason)
+struct killing {
+    const struct control_kill *order;
+    struct control_sessions *ended;
+};
+
+static void kill_one(void *context, struct session *session)
+{
+    const struct killing *k = context;
+    if (session_is_meant(session, k->order)) {
+        /* One that does not fit is ended all the same, and its record says by which order. */
+        enum err e = control_sessions_add(k->ended, session_id(session));
+        (void)e;
+        session_kill(session, k->order);
+    }
+}
+
+static void on_kill(void *context, const struct control_kill *order, struct control_sessions *ended)
 {
     struct sidecar *s = context;
-    struct session *session = directory_find_id(s->shared->directory, id);
-    if (session == NULL) {
-        return false;
-    }
-    session_kill(session, ordered_by, reason);
-    return true;
+    struct killing killing = {.order = order, .ended = ended};
+    directory_each(s->shared->directory, kill_one, &killing);
 }
 
 static void list_one(void *context, struct session *session)

@@ -29,7 +29,7 @@ struct call_options {
     size_t context_size;
 };
 
-enum { CALL_CONTEXT_SIZE = 32 };
+enum { CALL_CONTEXT_SIZE = 320 }; /* a resource's name and a few pointers */
 
 /* `*out` is valid until the reply or call_cancel. */
 enum err call_start(const struct call_options *options, struct control_call **out) MUST_USE;

@@ -197,6 +197,7 @@ enum err control_start(const struct control_options *options, struct control **o
     c->loop = options->loop;
     enrolment_init(c);
     watch_init(c);
+    approvals_init(c);
     enum err result = start(c, options, why);
     if (result != OK) {
         if (result == ERR_NO_MEMORY) {
@@ -233,6 +234,7 @@ void control_stop(struct control *c)
     }
     enrolment_stop(c);
     watch_stop(c);
+    approvals_stop(c);
     uplink_stop(c->uplink);
     mail_close(c->mail); /* from here on letters are only discarded */
     if (c->tunnel != NULL) {
@@ -243,6 +245,7 @@ void control_stop(struct control *c)
     policy_keeper_destroy(c->keeper);
     policy_destroy(c->policy);
     identity_close(c->identity);
+    orders_finish(&c->orders);
     free_options(c);
     free(c);
 }

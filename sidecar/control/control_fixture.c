@@ -25,14 +25,37 @@ static void on_policy(void *context, const struct policy *policy)
     (void)snprintf(f->policy_hash, sizeof(f->policy_hash), "%s", policy_hash(policy));
 }
 
-static bool on_kill(void *context, const char *session, const char *ordered_by, const char *reason)
+static void on_kill(void *context, const struct control_kill *k, struct control_sessions *ended)
 {
     struct control_fixture *f = context;
     f->kills++;
-    (void)snprintf(f->killed, sizeof(f->killed), "%s", session);
-    (void)snprintf(f->killed_by, sizeof(f->killed_by), "%s", ordered_by);
-    (void)snprintf(f->kill_reason, sizeof(f->kill_reason), "%s", reason);
-    return f->kill_finds;
+    (void)snprintf(f->killed, sizeof(f->killed), "%s", k->session);
+    (void)snprintf(f->killed_identity, sizeof(f->killed_identity), "%s", k->identity);
+    (void)snprintf(f->killed_resource, sizeof(f->killed_resource), "%s", k->resource);
+    (void)snprintf(f->killed_by, sizeof(f->killed_by), "%s", k->ordered_by);
+    (void)snprintf(f->kill_reason, sizeof(f->kill_reason), "%s", k->reason);
+    f->killed_all = k->all;
+    f->killed_ordered_ns = k->ordered_unix_ns;
+    if (f->kill_finds) {
+        assert_int_equal(
+            control_sessions_add(ended, k->session[0] == '\0' ? "session-9" : k->session), OK);
+    }
+}
+
+static void on_list_held(void *context, struct control_held *list)
+{
+    struct control_fixture *f = context;
+    if (f->held != NULL) {
+        assert_int_equal(control_held_add(list, f->held), OK);
+    }
+}
+
+static void on_decided(void *context, const Chaperone__V1__ApprovalDecided *decided)
+{
+    struct control_fixture *f = context;
+    f->decisions++;
+    (void)snprintf(f->decided, sizeof(f->decided), "%s", decided->id);
+    f->decided_state = decided->state;
 }
 
 static void on_list_sessions(void *context, struct control_sessions *list)
@@ -73,7 +96,9 @@ int control_fixture_setup(void **state)
         .events = {.on_enrolled = on_enrolled,
                    .on_policy = on_policy,
                    .on_kill = on_kill,
-                   .on_list_sessions = on_list_sessions},
+                   .on_list_sessions = on_list_sessions,
+                   .on_list_held = on_list_held,
+                   .on_decided = on_decided},
         .context = f,
     };
     *state = f;

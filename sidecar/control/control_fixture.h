@@ -31,7 +31,14 @@ struct control_fixture {
     char policy_hash[128];
     char killed[64], killed_by[64], kill_reason[64];
     bool kill_finds;
+    char killed_identity[64], killed_resource[64];
+    bool killed_all;
+    int64_t killed_ordered_ns;
     size_t open_sessions;
+    const char *held; /* an approval that is waited for; NULL: none */
+    int decisions;
+    char decided[64];
+    Chaperone__V1__ApprovalState decided_state;
     _Atomic int tokens_asked;
     _Atomic(const char *) token; /* what the token source gives; NULL: it fails */
 };

@@ -5,11 +5,13 @@
 #include <ev.h>
 #include <pthread.h>
 
+#include "sidecar/control/approvals.h"
 #include "sidecar/control/backoff.h"
 #include "sidecar/control/call.h"
 #include "sidecar/control/control.h"
 #include "sidecar/control/identity.h"
 #include "sidecar/control/mail.h"
+#include "sidecar/control/orders.h"
 #include "sidecar/control/policy_keeper.h"
 #include "sidecar/control/tunnel.h"
 #include "sidecar/control/uplink.h"
@@ -57,6 +59,8 @@ struct control {
     bool announced;        /* on_enrolled was called */
     struct enrolment enrolment;
     struct watch watch;
+    struct approval_ends ends;
+    struct orders orders; /* lately received */
     struct policy_keeper *keeper;
     struct policy *policy; /* what on_policy was given last; owned */
     uint64_t policy_revision;
@@ -64,9 +68,17 @@ struct control {
     struct uplink *uplink;
 };
 
-struct control_sessions {
+struct control_ids {
     char **all;
     size_t count, capacity;
+};
+
+struct control_sessions {
+    struct control_ids ids;
+};
+
+struct control_held {
+    struct control_ids ids;
 };
 
 /* control.c: a new certificate is there. */

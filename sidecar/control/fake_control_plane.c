@@ -89,7 +89,7 @@ static void renew(void *context, const struct rpc_peer *peer, const ProtobufCMes
     unlock(f);
 }
 
-/* ---- sessions and watch ---- */
+/* ---- sessions ---- */
 
 static void open_session(void *context, const struct rpc_peer *peer,
                          const ProtobufCMessage *message, ProtobufCMessage **out,
@@ -107,6 +107,9 @@ static void open_session(void *context, const struct rpc_peer *peer,
     while (hangs && !peer->is_cancelled(peer)) {
         struct timespec moment = {.tv_nsec = 5000000};
         (void)nanosleep(&moment, NULL);
+        lock(f);
+        hangs = f->open_hangs;
+        unlock(f);
     }
     if (code != RPC_OK) {
         rpc_status_set(status, code, "no grant covers this");
@@ -115,10 +118,17 @@ static void open_session(void *context, const struct rpc_peer *peer,
     Chaperone__V1__OpenSessionResponse r = CHAPERONE__V1__OPEN_SESSION_RESPONSE__INIT;
     Chaperone__V1__Target target = CHAPERONE__V1__TARGET__INIT;
     Chaperone__V1__Credential credential = CHAPERONE__V1__CREDENTIAL__INIT;
+    Chaperone__V1__Identity identity = CHAPERONE__V1__IDENTITY__INIT;
+    Chaperone__V1__Delegate delegate = CHAPERONE__V1__DELEGATE__INIT, *delegates[] = {&delegate};
     target.host = "db.internal";
     target.port = 5432;
     credential.user = "app";
     credential.password = (ProtobufCBinaryData){.data = (uint8_t *)"hunter2", .len = 7};
+    identity.subject = "agent-7";
+    delegate.subject = "alice";
+    r.identity = &identity;
+    r.on_behalf_of = delegates;
+    r.n_on_behalf_of = 1;
     r.target = &target;
     r.credential = &credential;
     r.grant = "orders";
@@ -126,6 +136,70 @@ static void open_session(void *context, const struct rpc_peer *peer,
     need(*out != NULL);
     rpc_status_set(status, RPC_OK, "%s", "");
 }
+
+/* ---- approvals ---- */
+
+static void request_approval(void *context, const struct rpc_peer *peer,
+                             const ProtobufCMessage *message, ProtobufCMessage **out,
+                             struct rpc_status *status)
+{
+    struct fake *f = context;
+    const Chaperone__V1__RequestApprovalRequest *request =
+        (const Chaperone__V1__RequestApprovalRequest *)message;
+    Chaperone__V1__RequestApprovalResponse r = CHAPERONE__V1__REQUEST_APPROVAL_RESPONSE__INIT;
+    Chaperone__V1__ApprovalDecided decided = CHAPERONE__V1__APPROVAL_DECIDED__INIT;
+    lock(f);
+    f->approvals++;
+    (void)snprintf(f->seen_approval, FAKE_TEXT, "%s",
+                   request->held == NULL ? "" : request->held->id);
+    enum rpc_code code = f->approval_code;
+    bool hangs = f->approval_hangs;
+    unlock(f);
+    while (hangs && !peer->is_cancelled(peer)) {
+        struct timespec moment = {.tv_nsec = 5000000};
+        (void)nanosleep(&moment, NULL);
+    }
+    if (code != RPC_OK) {
+        rpc_status_set(status, code, "not now");
+        return;
+    }
+    decided.id = request->held == NULL ? decided.id : request->held->id;
+    decided.state = CHAPERONE__V1__APPROVAL_STATE__WAITING;
+    r.decided = &decided;
+    *out = rpc_reply_copy(&r.base);
+    need(*out != NULL);
+    rpc_status_set(status, RPC_OK, "%s", "");
+}
+
+static void end_approval(void *context, const struct rpc_peer *peer,
+                         const ProtobufCMessage *message, ProtobufCMessage **out,
+                         struct rpc_status *status)
+{
+    (void)peer;
+    struct fake *f = context;
+    const Chaperone__V1__EndApprovalRequest *request =
+        (const Chaperone__V1__EndApprovalRequest *)message;
+    Chaperone__V1__EndApprovalResponse r = CHAPERONE__V1__END_APPROVAL_RESPONSE__INIT;
+    lock(f);
+    f->end_attempts++;
+    enum rpc_code code = f->end_code;
+    if (code == RPC_OK) {
+        f->ends++;
+        f->seen_end_state = request->state;
+        (void)snprintf(f->seen_end, FAKE_TEXT, "%s", request->id);
+        (void)snprintf(f->seen_end_reason, FAKE_TEXT, "%s", request->reason);
+    }
+    unlock(f);
+    if (code != RPC_OK) {
+        rpc_status_set(status, code, "not now");
+        return;
+    }
+    *out = rpc_reply_copy(&r.base);
+    need(*out != NULL);
+    rpc_status_set(status, RPC_OK, "%s", "");
+}
+
+/* ---- watch ---- */
 
 static void on_watch_message(void *context, struct rpc_stream *stream,
                              const ProtobufCMessage *message)
@@ -139,6 +213,8 @@ static void on_watch_message(void *context, struct rpc_stream *stream,
         f->hello_revision = r->hello->policy_revision;
         f->hello_resources = r->hello->n_resources;
         f->hello_sessions = r->hello->n_open_sessions;
+        (void)snprintf(f->hello_held, FAKE_TEXT, "%s",
+                       r->hello->n_held > 0 ? r->hello->held[0] : "");
     }
     if (r->policy != NULL) {
         f->acks++;
@@ -148,6 +224,8 @@ static void on_watch_message(void *context, struct rpc_stream *stream,
     }
     if (r->done != NULL) {
         f->dones++;
+        f->done_sessions = r->done->n_sessions;
+        f->done_ns = r->done->done_unix_ns;
         (void)snprintf(f->done_order, FAKE_TEXT, "%s", r->done->order);
         (void)snprintf(f->done_session, FAKE_TEXT, "%s",
                        r->done->n_sessions > 0 ? r->done->sessions[0] : "");
@@ -288,7 +366,11 @@ static void ship(void *context, const struct rpc_peer *peer, struct rpc_stream *
 static const struct rpc_method enrolment_methods[] = {
     {.name = "Enrol", .unary = enrol}, {.name = "Renew", .unary = renew}, {0}};
 static const struct rpc_method sidecar_methods[] = {
-    {.name = "OpenSession", .unary = open_session}, {.name = "Watch", .stream = watch}, {0}};
+    {.name = "OpenSession", .unary = open_session},
+    {.name = "RequestApproval", .unary = request_approval},
+    {.name = "EndApproval", .unary = end_approval},
+    {.name = "Watch", .stream = watch},
+    {0}};
 static const struct rpc_method audit_methods[] = {
     {.name = "Resume", .unary = resume}, {.name = "Ship", .stream = ship}, {0}};
 
@@ -384,13 +466,29 @@ bool fake_push_policy(struct fake *f, uint64_t revision, const char *document)
 bool fake_push_kill(struct fake *f, const char *order, const char *session)
 {
     Chaperone__V1__KillSession kill = CHAPERONE__V1__KILL_SESSION__INIT;
-    Chaperone__V1__WatchResponse response = CHAPERONE__V1__WATCH_RESPONSE__INIT;
     kill.order = (char *)(uintptr_t)order;
     kill.session = (char *)(uintptr_t)session;
     kill.ordered_by = "alice";
     kill.reason = "it went too far";
+    return fake_push_order(f, &kill);
+}
+
+bool fake_push_order(struct fake *f, const Chaperone__V1__KillSession *order)
+{
+    Chaperone__V1__WatchResponse response = CHAPERONE__V1__WATCH_RESPONSE__INIT;
     response.push_case = CHAPERONE__V1__WATCH_RESPONSE__PUSH_KILL;
-    response.kill = &kill;
+    response.kill = (Chaperone__V1__KillSession *)(uintptr_t)order;
+    return push(f, &response);
+}
+
+bool fake_push_decided(struct fake *f, const char *approval, Chaperone__V1__ApprovalState state)
+{
+    Chaperone__V1__ApprovalDecided decided = CHAPERONE__V1__APPROVAL_DECIDED__INIT;
+    Chaperone__V1__WatchResponse response = CHAPERONE__V1__WATCH_RESPONSE__INIT;
+    decided.id = (char *)(uintptr_t)approval;
+    decided.state = state;
+    response.push_case = CHAPERONE__V1__WATCH_RESPONSE__PUSH_DECIDED;
+    response.decided = &decided;
     return push(f, &response);
 }
 

@@ -35,12 +35,21 @@ struct fake {
     int opened;
     bool open_hangs;
     char seen_token[FAKE_TEXT];
+    /* approvals */
+    enum rpc_code approval_code, end_code;
+    bool approval_hangs;
+    int approvals, ends, end_attempts; /* ends: those that were taken */
+    char seen_approval[FAKE_TEXT], seen_end[FAKE_TEXT], seen_end_reason[FAKE_TEXT];
+    Chaperone__V1__ApprovalState seen_end_state;
     /* watch */
     struct rpc_stream *watch;
     int watches, hellos, acks, dones;
     uint64_t hello_revision, ack_revision;
     size_t hello_resources, hello_sessions;
+    char hello_held[FAKE_TEXT]; /* the first; "": none */
     bool ack_active;
+    size_t done_sessions;
+    int64_t done_ns;
     char ack_error[512], done_order[FAKE_TEXT], done_session[FAKE_TEXT], done_error[FAKE_TEXT];
     /* audit */
     uint64_t last; /* sequence of the last record */
@@ -60,6 +69,9 @@ bool fake_push_policy(struct fake *f, uint64_t revision, const char *document);
 bool fake_push_policy_by(struct fake *f, uint64_t revision, const char *document,
                          const struct crypto_ed25519 *key, bool spoil);
 bool fake_push_kill(struct fake *f, const char *order, const char *session);
+/* An order as it is. */
+bool fake_push_order(struct fake *f, const Chaperone__V1__KillSession *order);
+bool fake_push_decided(struct fake *f, const char *approval, Chaperone__V1__ApprovalState state);
 bool fake_push_nothing(struct fake *f); /* a message without content */
 
 #endif

@@ -4,11 +4,27 @@
 
 #include "sidecar/control/control_internal.h"
 
+enum { RESOURCE_SIZE = 256 };
+
 struct opening {
     struct control *control;
     control_open_fn *fn;
     void *context;
+    uint64_t mark; /* of the orders, when it was asked */
+    char resource[RESOURCE_SIZE];
 };
+
+/* A grant that crossed an order which ends its session. */
+static bool is_ended(const struct opening *o, const Chaperone__V1__OpenSessionResponse *grant,
+                     struct rpc_status *status)
+{
+    struct err_text why = {.text = ""};
+    if (!orders_find(&o->control->orders, o->mark, o->resource, grant, &why)) {
+        return false;
+    }
+    rpc_status_set(status, RPC_PERMISSION_DENIED, "%s", why.text);
+    return true;
+}
 
 static void on_reply(void *context, const struct rpc_status *status, const ProtobufCMessage *reply)
 {
@@ -21,13 +37,23 @@ static void on_reply(void *context, const struct rpc_status *status, const Proto
         /* gRPC only knows that its own socket was closed. */
         rpc_status_set(&told, status->code, "the control plane cannot be reached: %s", reason);
     }
-    o->fn(o->context, &told, (const Chaperone__V1__OpenSessionResponse *)reply);
+    const Chaperone__V1__OpenSessionResponse *grant =
+        (const Chaperone__V1__OpenSessionResponse *)reply;
+    if (grant != NULL && is_ended(o, grant, &told)) {
+        grant = NULL;
+    }
+    o->fn(o->context, &told, grant);
 }
 
 enum err control_open_session(struct control *c, const Chaperone__V1__OpenSessionRequest *request,
                               control_open_fn *fn, void *context, struct control_call **out)
 {
-    const struct opening opening = {.control = c, .fn = fn, .context = context};
+    struct opening opening = {
+        .control = c, .fn = fn, .context = context, .mark = orders_mark(&c->orders)};
+    if (strlen(request->resource) >= sizeof(opening.resource)) {
+        return ERR_LIMIT;
+    }
+    (void)snprintf(opening.resource, sizeof(opening.resource), "%s", request->resource);
     const struct call_options options = {
         .mail = c->mail,
         .tunnel = c->tunnel,

@@ -1,4 +1,4 @@
-/* The stream over which policies and orders come. */
+/* The stream over which policies, orders and decisions come. */
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,8 @@ struct watch_letter {
     uint64_t revision;
     struct err_text why;
 
-    Chaperone__V1__KillSession *kill; /* owned */
+    Chaperone__V1__KillSession *kill;        /* owned */
+    Chaperone__V1__ApprovalDecided *decided; /* owned */
 };
 
 /* The streams' context: outlives the control as long as gRPC may call back. */
@@ -40,6 +41,9 @@ static void letter_free(void *memory)
     policy_destroy(l->policy);
     if (l->kill != NULL) {
         chaperone__v1__kill_session__free_unpacked(l->kill, NULL);
+    }
+    if (l->decided != NULL) {
+        chaperone__v1__approval_decided__free_unpacked(l->decided, NULL);
     }
     free(l);
 }
@@ -81,24 +85,102 @@ static void on_policy_letter(struct control *c, struct watch_letter *l)
     answer_policy(c, l->revision, is_active ? NULL : "it could not be handed to the sessions");
 }
 
-static void on_kill_letter(struct control *c, const Chaperone__V1__KillSession *kill)
+/* ---- lists of ids ---- */
+
+static enum err ids_add(struct control_ids *list, const char *id)
 {
-    bool found = c->events.on_kill != NULL &&
-                 c->events.on_kill(c->context, kill->session, kill->ordered_by, kill->reason);
-    log_event(c->log, LOG_INFO, "kill_ordered", log_text("session", kill->session),
-              log_text("ordered_by", kill->ordered_by), log_number("found", found));
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity == 0 ? 16 : 2 * list->capacity;
+        char **all = reallocarray(list->all, capacity, sizeof(*all));
+        if (all == NULL) {
+            return ERR_NO_MEMORY;
+        }
+        list->all = all;
+        list->capacity = capacity;
+    }
+    char *copy = strdup(id);
+    if (copy == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    list->all[list->count++] = copy;
+    return OK;
+}
+
+static void ids_finish(struct control_ids *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->all[i]);
+    }
+    free(list->all);
+}
+
+enum err control_sessions_add(struct control_sessions *list, const char *session)
+{
+    return ids_add(&list->ids, session);
+}
+
+enum err control_held_add(struct control_held *list, const char *approval)
+{
+    return ids_add(&list->ids, approval);
+}
+
+/* ---- orders ---- */
+
+/* In exactly one way: an order that is understood in part would end less than was meant. */
+static bool is_understood(const Chaperone__V1__KillSession *kill)
+{
+    return (kill->session[0] != '\0') + (kill->identity[0] != '\0') + (kill->resource[0] != '\0') +
+               (kill->all ? 1 : 0) ==
+           1;
+}
+
+static void answer_order(struct control *c, const Chaperone__V1__KillSession *kill,
+                         const struct control_ids *ended, const char *error)
+{
     Chaperone__V1__WatchRequest request = CHAPERONE__V1__WATCH_REQUEST__INIT;
     Chaperone__V1__OrderDone done = CHAPERONE__V1__ORDER_DONE__INIT;
     done.order = kill->order;
-    char *sessions[] = {kill->session};
-    if (found) {
-        done.sessions = sessions;
-        done.n_sessions = 1;
-    } else {
-        done.error = "there is no such session here";
-    }
+    done.sessions = ended->all;
+    done.n_sessions = ended->count;
+    done.error = (char *)(uintptr_t)error;
+    done.done_unix_ns = clock_wall(c->clock);
     request.done = &done;
     send(c, &request);
+}
+
+/* Takes the order. */
+static void on_kill_letter(struct control *c, Chaperone__V1__KillSession *kill)
+{
+    const struct control_kill order = {.order = kill->order,
+                                       .session = kill->session,
+                                       .identity = kill->identity,
+                                       .resource = kill->resource,
+                                       .all = kill->all,
+                                       .ordered_by = kill->ordered_by,
+                                       .reason = kill->reason,
+                                       .ordered_unix_ns = kill->ordered_unix_ns};
+    struct control_sessions ended = {.ids.count = 0};
+    const char *error = protobuf_c_empty_string;
+    bool is_one = kill->session[0] != '\0';
+    if (!is_understood(kill)) {
+        error = "the order does not say in one way which sessions it is about";
+    } else if (c->events.on_kill != NULL) {
+        c->events.on_kill(c->context, &order, &ended);
+    }
+    if (error[0] == '\0' && is_one && ended.ids.count == 0) {
+        error = "there is no such session here";
+    }
+    log_event(c->log, LOG_INFO, "kill_ordered", log_text("order", kill->order),
+              log_text("session", kill->session), log_text("identity", kill->identity),
+              log_text("resource", kill->resource), log_text("ordered_by", kill->ordered_by),
+              log_number("ended", (int64_t)ended.ids.count), log_text("error", error));
+    answer_order(c, kill, &ended.ids, error);
+    ids_finish(&ended.ids);
+    if (is_understood(kill) && !is_one) {
+        orders_add(&c->orders, kill);
+    } else {
+        chaperone__v1__kill_session__free_unpacked(kill, NULL);
+    }
 }
 
 static void on_ended(struct control *c, const struct watch_letter *l)
@@ -123,10 +205,15 @@ static void on_letter(void *owner, void *letter)
         return;
     }
     backoff_reset(&c->watch.backoff);
+    approvals_retry(c);
     if (l->is_policy) {
         on_policy_letter(c, l);
     } else if (l->kill != NULL) {
-        on_kill_letter(c, l->kill);
+        Chaperone__V1__KillSession *kill = l->kill;
+        l->kill = NULL;
+        on_kill_letter(c, kill);
+    } else if (l->decided != NULL && c->events.on_decided != NULL) {
+        c->events.on_decided(c->context, l->decided);
     }
 }
 
@@ -150,10 +237,18 @@ static void on_message(void *context, struct rpc_stream *stream, const ProtobufC
         return;
     }
     l->stream = stream;
+    bool has_copy = true;
     if (push->push_case == CHAPERONE__V1__WATCH_RESPONSE__PUSH_POLICY) {
         read_policy(source, push->policy, l);
     } else if (push->push_case == CHAPERONE__V1__WATCH_RESPONSE__PUSH_KILL) {
         l->kill = (Chaperone__V1__KillSession *)rpc_reply_copy(&push->kill->base);
+        has_copy = l->kill != NULL;
+    } else if (push->push_case == CHAPERONE__V1__WATCH_RESPONSE__PUSH_DECIDED) {
+        l->decided = (Chaperone__V1__ApprovalDecided *)rpc_reply_copy(&push->decided->base);
+        has_copy = l->decided != NULL;
+    }
+    if (!has_copy) {
+        rpc_stream_cancel(stream);
     }
     if (mail_post(source->mail, on_letter, l, letter_free) != OK) {
         rpc_stream_cancel(stream);
@@ -176,30 +271,15 @@ static void on_end(void *context, struct rpc_stream *stream, const struct rpc_st
 
 /* ---- opening ---- */
 
-enum err control_sessions_add(struct control_sessions *list, const char *session)
-{
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity == 0 ? 16 : 2 * list->capacity;
-        char **all = reallocarray(list->all, capacity, sizeof(*all));
-        if (all == NULL) {
-            return ERR_NO_MEMORY;
-        }
-        list->all = all;
-        list->capacity = capacity;
-    }
-    char *copy = strdup(session);
-    if (copy == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    list->all[list->count++] = copy;
-    return OK;
-}
-
 static void say_hello(struct control *c)
 {
-    struct control_sessions sessions = {.count = 0};
+    struct control_sessions sessions = {.ids.count = 0};
+    struct control_held held = {.ids.count = 0};
     if (c->events.on_list_sessions != NULL) {
         c->events.on_list_sessions(c->context, &sessions);
+    }
+    if (c->events.on_list_held != NULL) {
+        c->events.on_list_held(c->context, &held);
     }
     Chaperone__V1__WatchRequest request = CHAPERONE__V1__WATCH_REQUEST__INIT;
     Chaperone__V1__Hello hello = CHAPERONE__V1__HELLO__INIT;
@@ -207,14 +287,14 @@ static void say_hello(struct control *c)
     hello.policy_revision = c->policy_revision;
     hello.resources = c->resources;
     hello.n_resources = c->resources_count;
-    hello.open_sessions = sessions.all;
-    hello.n_open_sessions = sessions.count;
+    hello.open_sessions = sessions.ids.all;
+    hello.n_open_sessions = sessions.ids.count;
+    hello.held = held.ids.all;
+    hello.n_held = held.ids.count;
     request.hello = &hello;
     send(c, &request);
-    for (size_t i = 0; i < sessions.count; i++) {
-        free(sessions.all[i]);
-    }
-    free(sessions.all);
+    ids_finish(&sessions.ids);
+    ids_finish(&held.ids);
 }
 
 static void open_stream(struct control *c)
