@@ -65,7 +65,7 @@ INSERT INTO notes VALUES
      NULL, NULL, NULL, NULL),
     (5, E'-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIHqzXwVkJhGfPqZtRwVbXkJqZfGhWvKxQdPzJqKwVxGq\n-----END PRIVATE KEY-----\n',
      NULL, NULL, NULL, NULL),
-    (6, 'token=ghp_zQxWvKjHgFpQzTrWvBxKjQzFgHwVkXqDpZ9', '{"aws": "AKIAQZXWVKJHGFPQZTRW"}', NULL, NULL, NULL),
+    (6, 'token=ghp_zQxWvKjHgFpQzTrWvBxKjQzFgHwVkXqDpZ94', '{"aws": "AKIAQZXWVKJHGFPQZTRW"}', NULL, NULL, NULL),
     (7, 'nothing of note', '{"a": [1, 2]}', '{x,y}', 12.50, '{"b":  null}');
 
 -- ---- open to everybody

@@ -139,11 +139,11 @@ class ByHand:
         except (EOFError, ConnectionError, PermissionError):
             self.ended = True
 
-    def _finish(self, rounds):
-        """Until so many ReadyForQuery; what COPY wants to read is given at once: nothing."""
+    def _finish(self, rounds, has_data=False):
+        """Until so many ReadyForQuery; what COPY wants to read, if it has not been sent, is given at once: nothing."""
         while rounds:
             kind, _ = self.wire.read()
-            if kind == b"G":
+            if kind == b"G" and not has_data:
                 self.wire.send(message(b"c"), *([sync()] if self.form != "simple" else []))
             rounds -= kind == b"Z"
 
@@ -162,7 +162,7 @@ class ByHand:
             else:
                 block.append(_message(part))
         self.wire.send(*block)
-        self._finish(sum(m[:1] in (b"Q", b"S", b"F") for m in block))
+        self._finish(sum(m[:1] in (b"Q", b"S", b"F") for m in block), any(m[:1] == b"c" for m in block))
 
     def _sql(self, step):
         if self.form == "simple":
