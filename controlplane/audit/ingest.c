@@ -59,6 +59,19 @@ static enum err chain_check(const struct chunk *c, const struct store_audit_reco
     return OK;
 }
 
+/* What people said is the control plane's own to record: a sidecar that says so makes it up. */
+static bool is_of_people(const Chaperone__V1__Record *record)
+{
+    static const char *const states[] = {"decided", "standing", "standing_used"};
+    bool is = record->event_case == CHAPERONE__V1__RECORD__EVENT_ACTION;
+    if (record->event_case == CHAPERONE__V1__RECORD__EVENT_APPROVAL) {
+        for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+            is = is || strcmp(record->approval->state, states[i]) == 0;
+        }
+    }
+    return is;
+}
+
 static enum err record_take(struct chunk *c, struct bytes canonical, struct err_text *why)
 {
     struct audit_record record;
@@ -68,6 +81,10 @@ static enum err record_take(struct chunk *c, struct bytes canonical, struct err_
     }
     if (strcmp(record.message->sidecar, c->sidecar) != 0) {
         return err_set(why, ERR_DENIED, "record %llu: it is of another sidecar than the one here",
+                       (unsigned long long)record.stored.sequence);
+    }
+    if (is_of_people(record.message)) {
+        return err_set(why, ERR_DENIED, "record %llu: only the control plane records this",
                        (unsigned long long)record.stored.sequence);
     }
     err = chain_check(c, &record.stored, why);

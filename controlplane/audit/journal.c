@@ -1,0 +1,146 @@
+#include "controlplane/audit/journal.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "controlplane/audit/record.h"
+
+enum { ARENA_BLOCK = 16 << 10, ARENA_CAP = 64 << 20 };
+
+struct journal {
+    struct journal_options with;
+    pthread_mutex_t mutex; /* guards the rest */
+    struct arena *arena;
+    struct store_audit_last last;
+    bool last_is_known; /* not at first, and not after a write that failed */
+};
+
+struct journal *journal_create(const struct journal_options *options)
+{
+    struct journal *j = calloc(1, sizeof(*j));
+    if (j == NULL) {
+        return NULL;
+    }
+    j->with = *options;
+    j->arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    if (j->arena == NULL) {
+        free(j);
+        return NULL;
+    }
+    (void)pthread_mutex_init(&j->mutex, NULL);
+    return j;
+}
+
+void journal_destroy(struct journal *journal)
+{
+    if (journal != NULL) {
+        (void)pthread_mutex_destroy(&journal->mutex);
+        arena_destroy(journal->arena);
+        free(journal);
+    }
+}
+
+/* --- with the mutex held -----------------------------------------------------------------------
+ */
+
+static enum err pack(struct journal *j, const struct journal_entry *entry, struct bytes *out)
+{
+    static char stream[] = JOURNAL_STREAM;
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    record.sidecar = stream;
+    record.sequence = j->last.sequence + 1;
+    record.previous = (ProtobufCBinaryData){.data = j->last.hash, .len = STORE_HASH_SIZE};
+    record.time_unix_ns = clock_wall(&j->with.clock);
+    record.session = (char *)(uintptr_t)(entry->session == NULL ? "" : entry->session);
+    if (entry->approval != NULL) {
+        record.event_case = CHAPERONE__V1__RECORD__EVENT_APPROVAL;
+        record.approval = (Chaperone__V1__Approval *)(uintptr_t)entry->approval;
+    } else {
+        record.event_case = CHAPERONE__V1__RECORD__EVENT_ACTION;
+        record.action = (Chaperone__V1__Action *)(uintptr_t)entry->action;
+    }
+    size_t size = chaperone__v1__record__get_packed_size(&record);
+    uint8_t *data = size > AUDIT_RECORD_SIZE_MAX ? NULL : arena_alloc(j->arena, size);
+    if (data == NULL) {
+        return size > AUDIT_RECORD_SIZE_MAX ? ERR_LIMIT : ERR_NO_MEMORY;
+    }
+    *out = bytes_of(data, chaperone__v1__record__pack(&record, data));
+    return OK;
+}
+
+/* As a shipped record: what is written was understood before. */
+static enum err prepare(struct journal *j, const struct journal_entry *entry,
+                        struct audit_record *out, struct err_text *why)
+{
+    struct bytes canonical;
+    arena_reset(j->arena);
+    enum err err = OK;
+    if (!j->last_is_known) {
+        err = store_audit_last(j->with.store, JOURNAL_STREAM, &j->last);
+        j->last_is_known = err == OK;
+    }
+    if (err == OK) {
+        err = pack(j, entry, &canonical);
+    }
+    if (err == OK) {
+        err = audit_record_parse(canonical, j->arena, out, why);
+    }
+    if (err == OK && out->stored.index.session.size > 0) {
+        static const struct store_audit_opened nothing = {.refused = false};
+        out->stored.index.about = entry->about == NULL ? &nothing : entry->about;
+    }
+    return err;
+}
+
+static enum err append(struct journal *j, const struct journal_entry *entry,
+                       journal_write_fn *write, void *context,
+                       struct store_audit_appended *out_done, struct err_text *why)
+{
+    struct audit_record record;
+    enum err err = prepare(j, entry, &record, why);
+    if (err != OK) {
+        return err;
+    }
+    const struct store_audit_write one = {.sidecar = JOURNAL_STREAM,
+                                          .record = &record.stored,
+                                          .received_ns = clock_wall(&j->with.clock),
+                                          .out = out_done};
+    err = write(context, &one);
+    if (err == OK) {
+        j->last = out_done->last;
+    } else {
+        j->last_is_known = false; /* a commit that failed may yet be on the disk */
+    }
+    return err;
+}
+
+/* --- from outside ------------------------------------------------------------------------------
+ */
+
+enum err journal_append_with(struct journal *journal, const struct journal_entry *entry,
+                             journal_write_fn *write, void *context, struct err_text *why)
+{
+    struct store_audit_appended done = {.added = 0};
+    if ((entry->approval == NULL) == (entry->action == NULL)) {
+        return err_set(why, ERR_INVALID, "a record of the journal is an approval or an action");
+    }
+    (void)pthread_mutex_lock(&journal->mutex);
+    enum err err = append(journal, entry, write, context, &done, why);
+    (void)pthread_mutex_unlock(&journal->mutex);
+    if (err == OK && done.added > 0 && journal->with.feed != NULL) {
+        audit_feed_publish(journal->with.feed, done.last_position);
+    }
+    return err;
+}
+
+static enum err write_alone(void *context, const struct store_audit_write *write)
+{
+    return store_audit_append(context, write->sidecar, write->record, 1, write->received_ns,
+                              write->out, NULL, NULL);
+}
+
+enum err journal_append(struct journal *journal, const struct journal_entry *entry,
+                        struct err_text *why)
+{
+    return journal_append_with(journal, entry, write_alone, journal->with.store, why);
+}
