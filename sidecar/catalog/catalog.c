@@ -81,7 +81,9 @@ int catalog_compare_name(const struct catalog_name *a, const struct catalog_name
         return a->kind < b->kind ? -1 : 1;
     }
     int order = strcmp(a->name, b->name);
-    return order != 0 ? order : (a->position > b->position) - (a->position < b->position);
+    order = order != 0 ? order : (a->position > b->position) - (a->position < b->position);
+    return order != 0 || a->schema == NULL || b->schema == NULL ? order
+                                                                : strcmp(a->schema, b->schema);
 }
 
 /* ---- finding ------------------------------------------------------------------------------- */
@@ -167,34 +169,48 @@ uint32_t catalog_position_of(const struct catalog *c, const char *schema)
 
 /* ---- what is PostgreSQL's own -------------------------------------------------------------- */
 
-/* The first foreign thing of this name that the search path leads to, from this position on;
- * CATALOG_NOT_IN_PATH: none. */
-static uint32_t foreign_position(const struct catalog *c, enum catalog_name_kind kind,
-                                 const char *name, uint32_t from)
+/* The first foreign thing that is not before `wanted`; NULL: there is none of its kind and name. */
+static const struct catalog_name *foreign_at_or_after(const struct catalog *c,
+                                                      const struct catalog_name *wanted)
 {
-    const struct catalog_name wanted = {.kind = kind, .name = name, .position = from};
     size_t low = 0, high = c->name_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (catalog_compare_name(&c->names[middle], &wanted) < 0) {
+        if (catalog_compare_name(&c->names[middle], wanted) < 0) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    bool is_it =
-        low < c->name_count && c->names[low].kind == kind && strcmp(c->names[low].name, name) == 0;
-    return is_it ? c->names[low].position : CATALOG_NOT_IN_PATH;
+    bool is_it = low < c->name_count && c->names[low].kind == wanted->kind &&
+                 strcmp(c->names[low].name, wanted->name) == 0;
+    return is_it ? &c->names[low] : NULL;
 }
 
+/* What a name that is not PostgreSQL's own leads to; NULL: nothing foreign. */
+static const struct catalog_name *foreign_find(const struct catalog *c, enum catalog_name_kind kind,
+                                               const char *schema, const char *name)
+{
+    struct catalog_name wanted = {.kind = kind, .name = name};
+    if (schema == NULL || schema[0] == '\0') {
+        const struct catalog_name *found = foreign_at_or_after(c, &wanted);
+        return found != NULL && found->position != CATALOG_NOT_IN_PATH ? found : NULL;
+    }
+    wanted.schema = schema;
+    wanted.position = catalog_position_of(c, schema);
+    if (kind != CATALOG_TYPE && wanted.position == c->temporary_position) {
+        wanted.position = CATALOG_NOT_IN_PATH; /* as build_names has it */
+    }
+    const struct catalog_name *found = foreign_at_or_after(c, &wanted);
+    return found != NULL && strcmp(found->schema, schema) == 0 ? found : NULL;
+}
+
+/* "pg_temp" is another name of a schema: what is in it is not looked for. */
 static bool is_builtin(const struct catalog *c, enum catalog_name_kind kind, const char *schema,
                        const char *name)
 {
-    if (schema == NULL || schema[0] == '\0') {
-        return foreign_position(c, kind, name, 0) == CATALOG_NOT_IN_PATH;
-    }
-    return strcmp(schema, "pg_catalog") == 0 &&
-           foreign_position(c, kind, name, c->system_position) != c->system_position;
+    return (schema == NULL || strcmp(schema, "pg_temp") != 0) &&
+           foreign_find(c, kind, schema, name) == NULL;
 }
 
 bool catalog_function_is_builtin(const struct catalog *c, const char *schema, const char *name)
@@ -227,4 +243,22 @@ bool catalog_type_is_builtin(const struct catalog *c, const char *schema, const 
     }
     const struct catalog_relation *r = catalog_relation_find(c, schema, name);
     return r == NULL || r->is_system;
+}
+
+bool catalog_operator_may_fail(const struct catalog *c, const char *schema, const char *name)
+{
+    return foreign_find(c, CATALOG_PARTIAL_OPERATOR, schema, name) != NULL;
+}
+
+bool catalog_type_is_enum(const struct catalog *c, const char *schema, const char *name)
+{
+    const struct catalog_name *found = foreign_find(c, CATALOG_TYPE, schema, name);
+    bool is_bare = schema == NULL || schema[0] == '\0';
+    return found != NULL && found->is_enum && !(is_bare && is_row_type(c, name));
+}
+
+const struct catalog_cast *catalog_casts(const struct catalog *c, size_t *out_count)
+{
+    *out_count = c->cast_count;
+    return c->casts;
 }

@@ -1,6 +1,6 @@
-/* What a target's catalog says: its relations, their columns, views and heirs, and which names are
- * not PostgreSQL's own. An immutable snapshot, as one session sees it; it is shared by counting
- * references and belongs to one thread.
+/* What a target's catalog says: its relations, their columns, views and heirs, which names are not
+ * PostgreSQL's own (nor as good), and which such code runs without being named. An immutable
+ * snapshot, as one session sees it; it is shared by counting references and belongs to one thread.
  *
  * Pure: the caller sends the queries and brings the rows. The session's own connection asks, so
  * that temporary relations, uncommitted DDL and the search path are those of the session
@@ -41,6 +41,11 @@ enum catalog_kind {
     CATALOG_OTHER, /* indexes, composite types, TOAST tables */
 };
 
+/* A function that is not PostgreSQL's own, nor as good. */
+struct catalog_code {
+    const char *schema, *name;
+};
+
 struct catalog_relation {
     uint32_t oid;
     const char *schema, *name;
@@ -60,6 +65,23 @@ struct catalog_relation {
     /* What it inherits from or is a partition of. */
     const uint32_t *parents;
     size_t parent_count;
+    /* What runs when its rows are written, also those of its heirs, of what a view is made of, and
+     * of what a foreign key's ON DELETE or ON UPDATE changes: functions of triggers, of columns'
+     * defaults, of generated columns and of CHECK constraints. Not those that indexes and rules
+     * call. */
+    const struct catalog_code *writing;
+    size_t writing_count;
+};
+
+/* CREATE CAST with a function that is not PostgreSQL's own, nor as good, or with none where the
+ * bytes of one type are not known to be a value of the other. It runs without being named: wherever
+ * a value of the type meets another type. */
+struct catalog_cast {
+    uint32_t type; /* one that it casts from or to, or that is made of such a one (an array, a
+                      domain, a composite type); 0: neither end is a type of somebody's own, so it
+                      may run anywhere */
+    const char *type_name;    /* without its schema; NULL with 0 */
+    struct catalog_code code; /* both NULL: a cast without a function */
 };
 
 struct catalog;
@@ -87,12 +109,22 @@ const struct catalog_relation *catalog_relation_find(const struct catalog *c, co
 const struct catalog_column *catalog_column_find(const struct catalog_relation *r,
                                                  const char *name);
 
-/* Whether a call by this name can only be one of PostgreSQL's own: qualified by pg_catalog, or no
- * function of that name exists outside of it in the schemas of the search path. */
+/* Whether a call by this name can only be one of PostgreSQL's own, or of one that is as good: it
+ * computes from its arguments and does nothing else. What is as good is known by what it is (a
+ * function in C of one of a list of contrib modules, say), not by its name. No other function of
+ * the name exists in the schema, or, when that is NULL or "", in those of the search path. */
 bool catalog_function_is_builtin(const struct catalog *c, const char *schema, const char *name);
 /* The same for operators ("=") and types ("int4", "date"). */
 bool catalog_operator_is_builtin(const struct catalog *c, const char *schema, const char *name);
 bool catalog_type_is_builtin(const struct catalog *c, const char *schema, const char *name);
+/* Whether this can be an operator that is as good as PostgreSQL's own, but may fail on a value
+ * where PostgreSQL's own of the name do not: `||` (ltree's), `->`. */
+bool catalog_operator_may_fail(const struct catalog *c, const char *schema, const char *name);
+/* Whether this is an enumeration of somebody's own. */
+bool catalog_type_is_enum(const struct catalog *c, const char *schema, const char *name);
+
+/* By type, those that may run anywhere first. */
+const struct catalog_cast *catalog_casts(const struct catalog *c, size_t *out_count);
 
 /* ---- loading ------------------------------------------------------------------------------- */
 
@@ -103,7 +135,7 @@ enum catalog_query {
     CATALOG_QUERY_COLUMNS,
     CATALOG_QUERY_VIEWS,
     CATALOG_QUERY_PARENTS,
-    CATALOG_QUERY_NAMES, /* of functions, operators and types that are not PostgreSQL's own */
+    CATALOG_QUERY_NAMES, /* what is not PostgreSQL's own, nor as good */
     CATALOG_QUERY_COUNT,
 };
 

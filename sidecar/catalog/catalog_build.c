@@ -37,6 +37,18 @@ static int compare_parents(const void *a, const void *b)
     return order != 0 ? order : order_of(x->parent, y->parent);
 }
 
+static int compare_casts(const void *a, const void *b)
+{
+    const struct catalog_cast *x = a, *y = b;
+    return order_of(x->type, y->type);
+}
+
+static int compare_writing(const void *a, const void *b)
+{
+    const struct catalog_raw_writing *x = a, *y = b;
+    return order_of(x->relation, y->relation);
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return catalog_compare_name(a, b);
@@ -208,6 +220,44 @@ static enum err build_parents(struct catalog_loader *l, struct catalog *c)
     return OK;
 }
 
+static enum err build_casts(struct catalog_loader *l, struct catalog *c)
+{
+    void *room;
+    enum err e = take_list(l, &l->casts, sizeof(struct catalog_cast), &room);
+    if (e == OK) {
+        c->casts = room;
+        c->cast_count = l->casts.count;
+        qsort(c->casts, c->cast_count, sizeof(struct catalog_cast), compare_casts);
+    }
+    return e;
+}
+
+static enum err build_writing(struct catalog_loader *l, struct catalog *c)
+{
+    void *room;
+    enum err e = take_room(l, l->writing.count, sizeof(struct catalog_code), &room);
+    if (e != OK) {
+        return e;
+    }
+    struct catalog_code *codes = room;
+    struct catalog_raw_writing *raw = l->writing.items;
+    if (l->writing.count > 0) {
+        qsort(raw, l->writing.count, sizeof(*raw), compare_writing);
+    }
+    for (size_t i = 0; i < l->writing.count; i++) {
+        struct catalog_entry *entry = catalog_entry_by_oid(c, raw[i].relation);
+        if (entry == NULL) {
+            return ERR_UNAVAILABLE;
+        }
+        codes[i] = raw[i].code;
+        if (entry->relation.writing_count == 0) {
+            entry->relation.writing = &codes[i];
+        }
+        entry->relation.writing_count++;
+    }
+    return OK;
+}
+
 static enum err build_orders(const struct catalog_loader *l, struct catalog *c)
 {
     void *by_path, *by_schema;
@@ -269,6 +319,8 @@ static enum err build(struct catalog_loader *l, struct catalog *c)
     e = e == OK ? build_parents(l, c) : e;
     e = e == OK ? build_orders(l, c) : e;
     e = e == OK ? build_names(l, c) : e;
+    e = e == OK ? build_casts(l, c) : e;
+    e = e == OK ? build_writing(l, c) : e;
     return e;
 }
 

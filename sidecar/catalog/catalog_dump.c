@@ -4,9 +4,9 @@
  *   catalog_dump           reads from standard input, once:
  *       {"rows": [[query, [value or null, ...]], ...],
  *        "find": [[schema or null, name], ...],
- *        "builtin": [["function" | "operator" | "type", schema or null, name], ...],
- *        "current": fingerprint}
- *     and prints what the snapshot made of it says, or {"error": name}. */
+ *        "builtin": [["function" | "operator" | "type" | "partial" | "enum", schema or null, name],
+ * ...], "current": fingerprint} and prints what the snapshot made of it says, or {"error": name}.
+ */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +96,10 @@ static cJSON *describe_relation(const struct catalog_relation *r)
     if (r->definition != NULL) {
         cJSON_AddStringToObject(o, "definition", r->definition);
     }
+    cJSON *writing = cJSON_AddArrayToObject(o, "writing");
+    for (size_t i = 0; i < r->writing_count; i++) {
+        cJSON_AddItemToArray(writing, cJSON_CreateString(r->writing[i].name));
+    }
     cJSON *columns = cJSON_AddArrayToObject(o, "columns");
     for (size_t i = 0; i < r->column_count; i++) {
         const struct catalog_column *c = &r->columns[i];
@@ -119,6 +123,12 @@ static bool is_builtin(const struct catalog *c, const char *kind, const char *sc
 {
     if (strcmp(kind, "function") == 0) {
         return catalog_function_is_builtin(c, schema, name);
+    }
+    if (strcmp(kind, "partial") == 0) {
+        return catalog_operator_may_fail(c, schema, name);
+    }
+    if (strcmp(kind, "enum") == 0) {
+        return catalog_type_is_enum(c, schema, name);
     }
     if (strcmp(kind, "operator") == 0) {
         return catalog_operator_is_builtin(c, schema, name);
@@ -145,6 +155,18 @@ static void describe(const struct catalog *c, const cJSON *input, cJSON *out)
     {
         bool is = is_builtin(c, text_at(asked, 0), text_at(asked, 1), text_at(asked, 2));
         cJSON_AddItemToArray(builtin, cJSON_CreateBool(is));
+    }
+    size_t count = 0;
+    const struct catalog_cast *all = catalog_casts(c, &count);
+    cJSON *casts = cJSON_AddArrayToObject(out, "casts");
+    for (size_t i = 0; i < count; i++) {
+        const char *const names[] = {all[i].type_name, all[i].code.name};
+        cJSON *cast = cJSON_CreateArray();
+        for (size_t k = 0; k < 2; k++) {
+            cJSON_AddItemToArray(cast, names[k] == NULL ? cJSON_CreateNull()
+                                                        : cJSON_CreateString(names[k]));
+        }
+        cJSON_AddItemToArray(casts, cast);
     }
     const char *fingerprint = cJSON_GetStringValue(cJSON_GetObjectItem(input, "current"));
     if (fingerprint != NULL) {

@@ -44,11 +44,27 @@ static void check_relation(const struct catalog *c, const struct catalog_relatio
     for (size_t i = 0; i < r->parent_count; i++) {
         require(catalog_relation_by_oid(c, r->parents[i]) != NULL);
     }
+    for (size_t i = 0; i < r->writing_count; i++) {
+        require(r->writing[i].schema[0] != '\0' && r->writing[i].name[0] != '\0');
+    }
     require(r->definition == NULL || r->kind == CATALOG_VIEW ||
             r->kind == CATALOG_MATERIALIZED_VIEW);
     (void)catalog_function_is_builtin(c, NULL, r->name);
     (void)catalog_operator_is_builtin(c, r->schema, r->name);
     (void)catalog_type_is_builtin(c, NULL, r->name);
+    require(!catalog_type_is_enum(c, NULL, r->name) || !catalog_type_is_builtin(c, NULL, r->name));
+    (void)catalog_operator_may_fail(c, NULL, r->name);
+}
+
+static void check_casts(const struct catalog *c)
+{
+    size_t count = 0;
+    const struct catalog_cast *casts = catalog_casts(c, &count);
+    for (size_t i = 0; i < count; i++) {
+        require((casts[i].type == 0) == (casts[i].type_name == NULL));
+        require((casts[i].code.schema == NULL) == (casts[i].code.name == NULL));
+        require(i == 0 || casts[i - 1].type <= casts[i].type);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -64,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < catalog_relation_count(c); i++) {
             check_relation(c, catalog_relation_at(c, i));
         }
+        check_casts(c);
     }
     require(catalog_loader_finish(l, &c) != OK || c != NULL);
     catalog_loader_destroy(l);

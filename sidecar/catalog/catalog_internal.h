@@ -21,6 +21,11 @@ enum catalog_name_kind {
     CATALOG_FUNCTION = 'f',
     CATALOG_OPERATOR = 'o',
     CATALOG_TYPE = 't',
+    /* An operator that is as good, but may fail on a value. */
+    CATALOG_PARTIAL_OPERATOR = 'p',
+    /* These are no names: code that runs without being named. */
+    CATALOG_CAST = 'c',
+    CATALOG_WRITING = 'w',
 };
 
 /* That something in this schema has this name and is not PostgreSQL's own. */
@@ -28,6 +33,7 @@ struct catalog_name {
     const char *name, *schema;
     uint32_t position;
     enum catalog_name_kind kind;
+    bool is_enum;
 };
 
 struct catalog_schema {
@@ -51,8 +57,10 @@ struct catalog {
     uint32_t *by_path;   /* indexes of relations, by name and position in the path */
     uint32_t *by_schema; /* the same, by schema and name */
 
-    struct catalog_name *names; /* by kind, name, position */
+    struct catalog_name *names; /* by kind, name, position, schema */
     size_t name_count;
+    struct catalog_cast *casts; /* by type */
+    size_t cast_count;
 };
 
 /* The orders of by_path, by_schema and names. */

@@ -32,6 +32,8 @@ void catalog_loader_destroy(struct catalog_loader *l)
         free(l->definitions.items);
         free(l->parents.items);
         free(l->names.items);
+        free(l->casts.items);
+        free(l->writing.items);
         free(l);
     }
 }
@@ -286,15 +288,55 @@ static enum err read_parent(struct catalog_loader *l, const struct bytes *v)
     return e;
 }
 
-static enum err read_foreign_name(struct catalog_loader *l, const struct bytes *v)
+/* Both or neither: a cast may be without a function. */
+static enum err read_code(struct catalog_loader *l, const struct bytes *v, struct catalog_code *out)
 {
-    struct catalog_name name = {0};
+    if (v[0].data == NULL && v[1].data == NULL) {
+        return OK;
+    }
+    enum err e = read_shared_name(l, v[0], &out->schema);
+    return e == OK ? read_shared_name(l, v[1], &out->name) : e;
+}
+
+static enum err read_cast(struct catalog_loader *l, const struct bytes *v)
+{
+    struct catalog_cast cast = {0};
     void *room;
-    uint8_t kind = v[0].size == 1 ? v[0].data[0] : 0;
-    if (kind != CATALOG_FUNCTION && kind != CATALOG_OPERATOR && kind != CATALOG_TYPE) {
+    enum err e = read_code(l, v + 1, &cast.code);
+    if (e == OK && (v[3].data != NULL || v[4].data != NULL)) {
+        e = read_oid(v[3], &cast.type);
+        e = e == OK ? read_shared_name(l, v[4], &cast.type_name) : e;
+    }
+    e = e == OK ? list_add(l, &l->casts, sizeof(cast), SIZE_MAX, &room) : e;
+    if (e == OK) {
+        memcpy(room, &cast, sizeof(cast));
+    }
+    return e;
+}
+
+static enum err read_writing(struct catalog_loader *l, const struct bytes *v)
+{
+    struct catalog_raw_writing raw = {0};
+    void *room;
+    enum err e = read_oid(v[3], &raw.relation);
+    e = e == OK && v[1].data == NULL ? ERR_INVALID : e;
+    e = e == OK ? read_code(l, v + 1, &raw.code) : e;
+    e = e == OK ? list_add(l, &l->writing, sizeof(raw), SIZE_MAX, &room) : e;
+    if (e == OK) {
+        memcpy(room, &raw, sizeof(raw));
+    }
+    return e;
+}
+
+static enum err read_name_of(struct catalog_loader *l, enum catalog_name_kind kind,
+                             const struct bytes *v)
+{
+    struct catalog_name name = {.kind = kind};
+    void *room;
+    name.is_enum = kind == CATALOG_TYPE && bytes_equal_string(v[4], "enum");
+    if (v[3].data != NULL || (v[4].data != NULL && !name.is_enum)) {
         return ERR_INVALID;
     }
-    name.kind = (enum catalog_name_kind)kind;
     enum err e = read_shared_name(l, v[1], &name.schema);
     e = e == OK ? read_name(l, v[2], &name.name) : e;
     e = e == OK ? list_add(l, &l->names, sizeof(name), SIZE_MAX, &room) : e;
@@ -302,6 +344,20 @@ static enum err read_foreign_name(struct catalog_loader *l, const struct bytes *
         memcpy(room, &name, sizeof(name));
     }
     return e;
+}
+
+static enum err read_foreign(struct catalog_loader *l, const struct bytes *v)
+{
+    uint8_t kind = v[0].size == 1 ? v[0].data[0] : 0;
+    switch (kind) {
+    case CATALOG_FUNCTION:
+    case CATALOG_OPERATOR:
+    case CATALOG_TYPE:
+    case CATALOG_PARTIAL_OPERATOR: return read_name_of(l, (enum catalog_name_kind)kind, v);
+    case CATALOG_CAST: return read_cast(l, v);
+    case CATALOG_WRITING: return read_writing(l, v);
+    default: return ERR_INVALID;
+    }
 }
 
 enum err catalog_loader_row(struct catalog_loader *l, enum catalog_query q,
@@ -318,7 +374,7 @@ enum err catalog_loader_row(struct catalog_loader *l, enum catalog_query q,
         [CATALOG_QUERY_COLUMNS] = {6, read_column, 0},
         [CATALOG_QUERY_VIEWS] = {2, read_definition, 1 << 1},
         [CATALOG_QUERY_PARENTS] = {2, read_parent, 0},
-        [CATALOG_QUERY_NAMES] = {3, read_foreign_name, 0},
+        [CATALOG_QUERY_NAMES] = {5, read_foreign, 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4},
     };
     if (l->arena == NULL || (unsigned)q >= CATALOG_QUERY_COUNT || count != queries[q].count) {
         return ERR_INVALID;

@@ -32,6 +32,11 @@ struct catalog_raw_parent {
     uint32_t child, parent;
 };
 
+struct catalog_raw_writing {
+    uint32_t relation;
+    struct catalog_code code;
+};
+
 struct catalog_loader {
     struct arena *arena; /* owned; the snapshot takes it */
     size_t list_bytes;   /* of all lists together */
@@ -43,6 +48,8 @@ struct catalog_loader {
     struct catalog_list definitions; /* struct catalog_raw_definition */
     struct catalog_list parents;     /* struct catalog_raw_parent */
     struct catalog_list names;       /* struct catalog_name */
+    struct catalog_list casts;       /* struct catalog_cast */
+    struct catalog_list writing;     /* struct catalog_raw_writing */
     const char *shared[CATALOG_SHARED];
 };
 

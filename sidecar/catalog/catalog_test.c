@@ -54,16 +54,24 @@ static const struct row rows[] = {
     {VIEWS, {"41", "NULL"}},
     {PARENTS, {"30", "61"}},
     {PARENTS, {"30", "10"}},
-    {NAMES, {"f", "a", "lower"}},
-    {NAMES, {"f", "elsewhere", "upper"}},
-    {NAMES, {"f", "pg_temp_3", "temporary"}},
-    {NAMES, {"f", "pg_catalog", "planted"}},
-    {NAMES, {"f", "public", "planted"}},
-    {NAMES, {"f", "public", "deep"}},
-    {NAMES, {"f", "elsewhere", "deep"}},
-    {NAMES, {"o", "public", "="}},
-    {NAMES, {"t", "pg_temp_3", "int4"}},
-    {NAMES, {"t", "public", "_mood"}},
+    {NAMES, {"f", "a", "lower", "NULL", "NULL"}},
+    {NAMES, {"f", "elsewhere", "upper", "NULL", "NULL"}},
+    {NAMES, {"f", "pg_temp_3", "temporary", "NULL", "NULL"}},
+    {NAMES, {"f", "pg_catalog", "planted", "NULL", "NULL"}},
+    {NAMES, {"f", "public", "planted", "NULL", "NULL"}},
+    {NAMES, {"f", "public", "deep", "NULL", "NULL"}},
+    {NAMES, {"f", "elsewhere", "deep", "NULL", "NULL"}},
+    {NAMES, {"o", "public", "=", "NULL", "NULL"}},
+    {NAMES, {"t", "pg_temp_3", "int4", "NULL", "NULL"}},
+    {NAMES, {"t", "public", "_mood", "NULL", "NULL"}},
+    {NAMES, {"t", "public", "color", "NULL", "enum"}},
+    {NAMES, {"p", "public", "||", "NULL", "NULL"}},
+    {NAMES, {"p", "elsewhere", "->", "NULL", "NULL"}},
+    {NAMES, {"c", "public", "to_person", "500", "person"}},
+    {NAMES, {"c", "NULL", "NULL", "NULL", "NULL"}},
+    {NAMES, {"w", "public", "stamp", "30", "NULL"}},
+    {NAMES, {"w", "a", "audit", "10", "NULL"}},
+    {NAMES, {"w", "a", "audit", "30", "NULL"}},
 };
 
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
@@ -218,8 +226,13 @@ static void knows_what_is_not_builtin(void **state)
     assert_false(catalog_function_is_builtin(c, "", "lower"));
     assert_true(catalog_function_is_builtin(c, "pg_catalog", "lower"));
     assert_false(catalog_function_is_builtin(c, "a", "lower"));
-    assert_false(catalog_function_is_builtin(c, "public", "length")); /* whatever it may be */
-    assert_true(catalog_function_is_builtin(c, NULL, "upper"));       /* not in the path */
+    assert_true(catalog_function_is_builtin(c, "public", "length")); /* as good, if there is one */
+    assert_false(catalog_function_is_builtin(c, "public", "planted"));
+    assert_false(catalog_function_is_builtin(c, "elsewhere", "upper"));
+    assert_true(catalog_function_is_builtin(c, "a", "upper"));
+    assert_false(catalog_function_is_builtin(c, "pg_temp_3", "temporary"));
+    assert_false(catalog_function_is_builtin(c, "pg_temp", "whatever"));
+    assert_true(catalog_function_is_builtin(c, NULL, "upper")); /* not in the path */
     assert_true(catalog_function_is_builtin(c, NULL, "length"));
     assert_true(catalog_function_is_builtin(c, NULL, "temporary")); /* never searched for one */
     assert_false(catalog_function_is_builtin(c, "pg_temp", "temporary"));
@@ -244,6 +257,46 @@ static void knows_what_is_not_builtin(void **state)
     assert_true(catalog_type_is_builtin(c, NULL, "pg_class")); /* pg_catalog's comes first */
     assert_true(catalog_type_is_builtin(c, "pg_catalog", "pg_class"));
     assert_false(catalog_type_is_builtin(c, "public", "pg_class"));
+}
+
+static void knows_what_is_as_good_but_not_the_same(void **state)
+{
+    const struct catalog *c = *state;
+    assert_true(catalog_operator_is_builtin(c, NULL, "||"));
+    assert_true(catalog_operator_may_fail(c, NULL, "||"));
+    assert_true(catalog_operator_may_fail(c, "public", "||"));
+    assert_false(catalog_operator_may_fail(c, "pg_catalog", "||"));
+    assert_false(catalog_operator_may_fail(c, NULL, "->")); /* not in the path */
+    assert_true(catalog_operator_may_fail(c, "elsewhere", "->"));
+    assert_false(catalog_operator_may_fail(c, NULL, "="));
+    assert_true(catalog_type_is_enum(c, NULL, "color"));
+    assert_true(catalog_type_is_enum(c, "public", "color"));
+    assert_false(catalog_type_is_builtin(c, NULL, "color"));
+    assert_false(catalog_type_is_enum(c, "a", "color"));
+    assert_false(catalog_type_is_enum(c, NULL, "_mood"));
+    assert_false(catalog_type_is_enum(c, NULL, "text"));
+}
+
+static void knows_what_runs_unnamed(void **state)
+{
+    const struct catalog *c = *state;
+    size_t count = 0;
+    const struct catalog_cast *casts = catalog_casts(c, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(casts[0].type, 0);
+    assert_null(casts[0].code.name);
+    assert_int_equal(casts[1].type, 500);
+    assert_string_equal(casts[1].type_name, "person");
+    assert_string_equal(casts[1].code.schema, "public");
+    assert_string_equal(casts[1].code.name, "to_person");
+    const struct catalog_relation *r = catalog_relation_by_oid(c, 30);
+    assert_int_equal(r->writing_count, 2);
+    assert_true(strcmp(r->writing[0].name, r->writing[1].name) != 0);
+    r = catalog_relation_by_oid(c, 10);
+    assert_int_equal(r->writing_count, 1);
+    assert_string_equal(r->writing[0].schema, "a");
+    assert_string_equal(r->writing[0].name, "audit");
+    assert_int_equal(catalog_relation_by_oid(c, 20)->writing_count, 0);
 }
 
 static void is_current_by_its_fingerprint(void **state)
@@ -344,11 +397,23 @@ static void malformed_rows_are_refused(void **state)
         {PARENTS, {"30", "0"}},
         {PARENTS, {"NULL", "30"}},
         {NAMES, {"f", "a"}},
-        {NAMES, {"x", "a", "b"}},
-        {NAMES, {"", "a", "b"}},
-        {NAMES, {"ff", "a", "b"}},
-        {NAMES, {"f", "", "b"}},
-        {NAMES, {"f", "a", "NULL"}},
+        {NAMES, {"f", "a", "b"}},
+        {NAMES, {"f", "a", "b", "30", "NULL"}},
+        {NAMES, {"f", "a", "b", "NULL", "enum"}},
+        {NAMES, {"t", "a", "b", "NULL", "x"}},
+        {NAMES, {"f", "NULL", "b", "NULL", "NULL"}},
+        {NAMES, {"c", "a", "NULL", "500", "person"}},
+        {NAMES, {"c", "a", "f", "500", "NULL"}},
+        {NAMES, {"c", "a", "f", "NULL", "person"}},
+        {NAMES, {"c", "a", "f", "0", "person"}},
+        {NAMES, {"w", "a", "f", "NULL", "NULL"}},
+        {NAMES, {"w", "NULL", "NULL", "30", "NULL"}},
+        {NAMES, {"NULL", "a", "f", "NULL", "NULL"}},
+        {NAMES, {"x", "a", "b", "NULL", "NULL"}},
+        {NAMES, {"", "a", "b", "NULL", "NULL"}},
+        {NAMES, {"ff", "a", "b", "NULL", "NULL"}},
+        {NAMES, {"f", "", "b", "NULL", "NULL"}},
+        {NAMES, {"f", "a", "NULL", "NULL", "NULL"}},
         {CATALOG_QUERY_COUNT, {"a"}},
         {(enum catalog_query)1000, {"a"}},
     };
@@ -366,8 +431,8 @@ static void a_zero_byte_is_no_name(void **state)
     (void)state;
     struct catalog_loader *l = catalog_loader_create();
     const struct bytes values[] = {bytes_of_string("f"), bytes_of_string("a"),
-                                   bytes_of("lo\0er", 5)};
-    assert_int_equal(catalog_loader_row(l, NAMES, values, 3), ERR_INVALID);
+                                   bytes_of("lo\0er", 5), bytes_of(NULL, 0), bytes_of(NULL, 0)};
+    assert_int_equal(catalog_loader_row(l, NAMES, values, 5), ERR_INVALID);
     catalog_loader_destroy(l);
 }
 
@@ -379,6 +444,7 @@ static void what_changed_meanwhile_is_to_be_loaded_again(void **state)
     assert_row(ERR_UNAVAILABLE, (struct row){VIEWS, {"99", "SELECT 1"}});
     assert_row(ERR_UNAVAILABLE, (struct row){PARENTS, {"99", "10"}});
     assert_row(ERR_UNAVAILABLE, (struct row){PARENTS, {"10", "99"}});
+    assert_row(ERR_UNAVAILABLE, (struct row){NAMES, {"w", "a", "f", "99", "NULL"}});
     assert_row(ERR_UNAVAILABLE, (struct row){FINGERPRINT, {"NULL"}});
 }
 
@@ -430,7 +496,7 @@ static void what_is_too_large_is_refused(void **state)
     assert_row(
         ERR_LIMIT,
         (struct row){RELATIONS, {"70", "public", name, "r", "false", "false", "false", "true"}});
-    assert_row(ERR_LIMIT, (struct row){NAMES, {"f", "public", name}});
+    assert_row(ERR_LIMIT, (struct row){NAMES, {"f", "public", name, "NULL", "NULL"}});
     struct catalog_loader *l = catalog_loader_create();
     assert_int_equal(feed(l, &(struct row){FINGERPRINT, {fingerprint}}), ERR_LIMIT);
 
@@ -552,6 +618,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(columns_are_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(parents_are_known, set_up, tear_down),
         cmocka_unit_test_setup_teardown(knows_what_is_not_builtin, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(knows_what_is_as_good_but_not_the_same, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(knows_what_runs_unnamed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_current_by_its_fingerprint, set_up, tear_down),
         cmocka_unit_test(queries_are_texts),
         cmocka_unit_test(malformed_rows_are_refused),

@@ -2,6 +2,14 @@
  * is an output. */
 #include "sidecar/lineage/lineage_internal.h"
 
+/* What RETURNING gives is what the row became. */
+static void columns_make_unknown(struct columns *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        c->items[i].value.origin = LINEAGE_UNKNOWN;
+    }
+}
+
 /* The table that is changed, as an item that its own clauses see. A name of WITH is not meant. */
 static struct item *target_item(struct walk *w, const PgQuery__RangeVar *r)
 {
@@ -16,6 +24,9 @@ static struct item *target_item(struct walk *w, const PgQuery__RangeVar *r)
         (void)note_unknown(w, "the relation %s is not known", i->name);
     } else {
         relation_columns(w, found, &i->columns);
+        if (!writing_check(w, found)) {
+            columns_make_unknown(&i->columns);
+        }
         i->has_system_columns = found->kind != CATALOG_VIEW;
         i->relation = found;
     }

@@ -177,6 +177,7 @@ static void copy_from(struct walk *w, const PgQuery__CopyStmt *s)
         relation_find(w, s->relation->schemaname, s->relation->relname);
     if (r != NULL) {
         relation_columns(w, r, &i->columns);
+        (void)writing_check(w, r);
     }
     w->level = &level;
     names_add(w, &level.names, i);

@@ -274,6 +274,25 @@ static void refresh_view(struct walk *w, const PgQuery__RefreshMatViewStmt *s)
     }
 }
 
+/* Its triggers run. */
+static void truncate_walk(struct walk *w, const PgQuery__TruncateStmt *s)
+{
+    for (size_t i = 0; i < s->n_relations; i++) {
+        if (s->relations[i]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR) {
+            (void)note_unknown(w, "a part of %s is not known", "TRUNCATE");
+            continue;
+        }
+        const struct catalog_relation *r = relation_peek(w, s->relations[i]->range_var);
+        (void)ddl_relation_touch(w, s->relations[i]->range_var, NULL);
+        if (r != NULL) {
+            (void)writing_check(w, r);
+        } else {
+            (void)note_unknown(w, "the relation %s is not known",
+                               s->relations[i]->range_var->relname);
+        }
+    }
+}
+
 /* ---- what only touches ----------------------------------------------------------------------- */
 
 static void relations_touch(struct walk *w, size_t count, PgQuery__Node *const *relations)
@@ -291,9 +310,7 @@ static void relations_touch(struct walk *w, size_t count, PgQuery__Node *const *
 static bool maintenance_walk(struct walk *w, const PgQuery__Node *n)
 {
     switch (n->node_case) {
-    case PG_QUERY__NODE__NODE_TRUNCATE_STMT:
-        relations_touch(w, n->truncate_stmt->n_relations, n->truncate_stmt->relations);
-        return true;
+    case PG_QUERY__NODE__NODE_TRUNCATE_STMT: truncate_walk(w, n->truncate_stmt); return true;
     case PG_QUERY__NODE__NODE_LOCK_STMT:
         relations_touch(w, n->lock_stmt->n_relations, n->lock_stmt->relations);
         return true;

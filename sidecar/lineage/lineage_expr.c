@@ -188,6 +188,7 @@ struct value expr_value(struct walk *w, const PgQuery__Node *n)
     struct value v = {.origin = LINEAGE_UNKNOWN};
     if (walk_enter(w)) {
         v = node_value(w, n);
+        cast_check_anywhere(w, &v);
         walk_leave(w);
     }
     return v;

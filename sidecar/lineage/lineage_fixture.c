@@ -33,6 +33,10 @@ static const struct table tables[] = {
     {"public", "people_de", "r", "id int4, code text, tax text", NULL, "people", false},
     {"public", "people_be", "r", "id int4, code text, tax text", NULL, "people_de", false},
     {"public", "ruled", "r", "id int4, v text", NULL, NULL, true},
+    {"public", "intake", "r", "id int4, code text", NULL, NULL, false},
+    {"public", "stamped", "r", "id int4, at text", NULL, NULL, false},
+    {"public", "visits", "r", "id int4, who person", NULL, NULL, false},
+    {"public", "moods", "r", "id int4, feeling color", NULL, NULL, false},
     {"public", "ids", "S", "last_value int8, log_cnt int8, is_called bool", NULL, NULL, false},
     {"sales", "customers", "r", "id int4, ssn text", NULL, NULL, false},
     {"sales", "leads", "r", "id int4, phone text", NULL, NULL, false},
@@ -118,7 +122,9 @@ static void feed_columns(struct catalog_loader *l, const char *oid, const char *
             abort();
         }
         (void)snprintf(digits, sizeof(digits), "%d", ++number);
-        const char *row[] = {oid, digits, name, "25", type, is_generated ? "true" : "false"};
+        const char *row[] = {oid,  digits,
+                             name, strcmp(type, "person") == 0 ? "500" : "25",
+                             type, is_generated ? "true" : "false"};
         feed(l, CATALOG_QUERY_COLUMNS, 6, row);
     }
 }
@@ -160,14 +166,31 @@ static void feed_table(struct catalog_loader *l, size_t i)
     }
 }
 
+static void feed_writing(struct catalog_loader *l, const char *table, const char *function)
+{
+    char oid[16];
+    oid_of(table, oid, sizeof(oid));
+    const char *row[] = {"w", "public", function, oid, NULL};
+    feed(l, CATALOG_QUERY_NAMES, 5, row);
+}
+
 struct catalog *fixture_catalog(bool empty)
 {
     static const char *const path[][2] = {
         {"pg_temp_3", "true"}, {"pg_catalog", "false"}, {"public", "false"}};
-    static const char *const names[][3] = {
-        {"f", "public", "evil"},    {"f", "public", "my_hash"}, {"f", "public", "code_of"},
-        {"o", "public", "==="},     {"t", "public", "mood"},    {"f", "sales", "lower"},
-        {"f", "public", "sampler"},
+    static const char *const names[][5] = {
+        {"f", "public", "evil", NULL, NULL},
+        {"f", "public", "my_hash", NULL, NULL},
+        {"f", "public", "code_of", NULL, NULL},
+        {"o", "public", "===", NULL, NULL},
+        {"t", "public", "mood", NULL, NULL},
+        {"f", "sales", "lower", NULL, NULL},
+        {"f", "public", "sampler", NULL, NULL},
+        {"t", "public", "color", NULL, "enum"},
+        {"t", "public", "person", NULL, NULL},
+        {"c", "public", "to_person", "500", "person"},
+        {"c", "public", "my_hash", "501", "trusted_one"},
+        {"p", "public", "#>", NULL, NULL},
     };
     struct catalog *c = NULL;
     struct catalog_loader *l = catalog_loader_create();
@@ -183,7 +206,12 @@ struct catalog *fixture_catalog(bool empty)
         feed_table(l, i);
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        feed(l, CATALOG_QUERY_NAMES, 3, names[i]);
+        feed(l, CATALOG_QUERY_NAMES, 5, names[i]);
+    }
+    if (!empty) {
+        feed_writing(l, "intake", "code_of");
+        feed_writing(l, "intake", "my_hash");
+        feed_writing(l, "stamped", "my_hash");
     }
     if (catalog_loader_finish(l, &c) != OK) {
         abort();

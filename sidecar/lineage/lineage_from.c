@@ -93,8 +93,12 @@ static void columns_define(struct walk *w, struct columns *c, size_t count,
 {
     for (size_t i = 0; i < count && w->failed == OK; i++) {
         const PgQuery__Node *n = definitions[i];
-        columns_add(
-            w, c, n->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF ? n->column_def->colname : "", v);
+        bool is_column = n->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF;
+        struct value defined = v;
+        if (is_column) {
+            cast_check_type(w, n->column_def->type_name, &defined);
+        }
+        columns_add(w, c, is_column ? n->column_def->colname : "", defined);
     }
 }
 
@@ -198,6 +202,7 @@ static struct item *table_function_item(struct walk *w, const PgQuery__RangeTabl
         if (c->coldefexpr != NULL) {
             v = value_mix(v, expr_value(w, c->coldefexpr));
         }
+        cast_check_type(w, c->type_name, &v);
         columns_add(w, &i->columns, c->colname, (struct value){0});
     }
     w->level->is_lateral_active = saved;

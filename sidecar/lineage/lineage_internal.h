@@ -133,6 +133,9 @@ struct value note_unknown(struct walk *w, const char *format, const char *name)
 /* `where` completes "public.customers.ssn is used in ...". A clean value leaves no note. */
 void note_filtered(struct walk *w, struct value v, const char *where);
 void note_stored(struct walk *w, struct value v, const char *where);
+/* What is not known is stored where it may be read later. */
+void note_stored_unknown(struct walk *w, const char *format, const char *name)
+    __attribute__((format(printf, 2, 0)));
 void note_altered(struct walk *w, uint64_t rules, const struct catalog_relation *r,
                   const char *what);
 void note_stored_columns(struct walk *w, const struct columns *c, const char *where);
@@ -161,6 +164,16 @@ void relation_columns(struct walk *w, const struct catalog_relation *r, struct c
 
 enum name_class { NAME_OF_FUNCTION, NAME_OF_OPERATOR, NAME_OF_TYPE };
 bool name_is_builtin(struct walk *w, enum name_class class, const char *schema, const char *name);
+
+/* ---- code that runs without being named (lineage_code.c) --------------------------------------
+ *
+ * Each notes what is foreign, and makes the value unknown. */
+
+void cast_check_anywhere(struct walk *w, struct value *v);
+void cast_check_column(struct walk *w, const struct catalog_column *c, struct value *v);
+void cast_check_type(struct walk *w, const PgQuery__TypeName *t, struct value *v);
+/* False: something foreign runs, so what is in the row afterwards is not known. */
+bool writing_check(struct walk *w, const struct catalog_relation *r);
 
 /* ---- functions (lineage_function.c) ---------------------------------------------------------- */
 

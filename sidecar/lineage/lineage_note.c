@@ -49,16 +49,28 @@ static const char *keep(struct walk *w, const char *text)
     return copy;
 }
 
+static void why_keep(struct walk *w, const char **why, const char *format, const char *name)
+    __attribute__((format(printf, 3, 0)));
+static void why_keep(struct walk *w, const char **why, const char *format, const char *name)
+{
+    if (*why == NULL) {
+        char text[WHY_MAX];
+        (void)snprintf(text, sizeof(text), format, name); // NOLINT: formats are this folder's own
+        *why = keep(w, text);
+    }
+}
+
 struct value note_unknown(struct walk *w, const char *format, const char *name)
 {
-    struct effects *e = w->effects;
-    e->unknown = true;
-    if (e->unknown_why == NULL) {
-        char why[WHY_MAX];
-        (void)snprintf(why, sizeof(why), format, name); // NOLINT: formats are this folder's own
-        e->unknown_why = keep(w, why);
-    }
+    w->effects->unknown = true;
+    why_keep(w, &w->effects->unknown_why, format, name);
     return (struct value){.origin = LINEAGE_UNKNOWN};
+}
+
+void note_stored_unknown(struct walk *w, const char *format, const char *name)
+{
+    w->effects->stored |= LINEAGE_SENSITIVE;
+    why_keep(w, &w->effects->stored_why, format, name);
 }
 
 static const char *used_in(struct walk *w, struct value v, const char *verb, const char *where)

@@ -43,12 +43,14 @@ static bool joins_structures(struct value v)
 
 /* Operators that no value makes fail. Fields of JSON are looked up by their right side, which is
  * why that must not be marked: it would be compared. */
-static bool operator_is_total(const PgQuery__AExpr *e, struct value right, struct value all)
+static bool operator_is_total(const struct walk *w, const PgQuery__AExpr *e, struct value right,
+                              struct value all)
 {
     static const char *const fields[] = {"->", "->>", "#>", "#>>"};
     const char *schema = NULL;
     const char *name = names_last(e->n_name, e->name, &schema);
-    if (e->kind != PG_QUERY__A__EXPR__KIND__AEXPR_OP) {
+    if (e->kind != PG_QUERY__A__EXPR__KIND__AEXPR_OP ||
+        catalog_operator_may_fail(marks_catalog(w->marks), schema, name)) {
         return false;
     }
     if (strcmp(name, "||") == 0) {
@@ -73,7 +75,7 @@ struct value operator_value(struct walk *w, const PgQuery__AExpr *e)
         right = expr_value(w, e->rexpr);
     }
     struct value v = value_computed(value_mix(left, right));
-    if (!operator_is_total(e, right, v)) {
+    if (!operator_is_total(w, e, right, v)) {
         const char *schema = NULL;
         char where[80];
         (void)snprintf(where, sizeof(where), "an operator (%.60s)",
@@ -134,12 +136,22 @@ static bool cast_is_total(const PgQuery__TypeCast *c, const char *name)
     return false;
 }
 
-/* A constant is read by the type's input function, which only a superuser can make (CREATE TYPE);
- * a cast of another value may be anybody's function (CREATE CAST). */
-static bool is_constant(const PgQuery__Node *n)
+/* A string (and NULL) is read by the type's input function, which only a superuser can make (CREATE
+ * TYPE). A number is cast, and a parameter is of any type that its message declares: that may be
+ * anybody's function (CREATE CAST). */
+static bool is_read(const PgQuery__Node *n)
 {
-    return n->node_case == PG_QUERY__NODE__NODE_A_CONST ||
-           n->node_case == PG_QUERY__NODE__NODE_PARAM_REF;
+    return n->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+           (n->a_const->isnull || n->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL);
+}
+
+/* To an enumeration leads only its input function, or a function of CREATE CAST, which the catalog
+ * tells (cast_check_type). */
+static bool type_is_foreign(struct walk *w, const char *schema, const char *name)
+{
+    return !name_is_builtin(w, NAME_OF_TYPE, schema, name) &&
+           (w->is_stale || !catalog_type_is_enum(marks_catalog(w->marks), schema, name)) &&
+           !marks_trusts(w->marks, schema, name);
 }
 
 struct value cast_value(struct walk *w, const PgQuery__TypeCast *c)
@@ -150,8 +162,8 @@ struct value cast_value(struct walk *w, const PgQuery__TypeCast *c)
     const char *schema = NULL;
     const char *name = names_last(c->type_name->n_names, c->type_name->names, &schema);
     struct value v = value_computed(expr_value(w, c->arg));
-    if (!is_constant(c->arg) && !name_is_builtin(w, NAME_OF_TYPE, schema, name) &&
-        !marks_trusts(w->marks, schema, name)) {
+    cast_check_type(w, c->type_name, &v);
+    if (!is_read(c->arg) && type_is_foreign(w, schema, name)) {
         return value_mix(v, note_unknown(w, "the type %s is not PostgreSQL's own", name));
     }
     if (!cast_is_total(c, name)) {

@@ -197,7 +197,9 @@ void relation_columns(struct walk *w, const struct catalog_relation *r, struct c
         (void)note_unknown(w, "the relation %s has rules", r->name);
     }
     for (size_t i = 0; i < r->column_count && w->failed == OK; i++) {
-        columns_add(w, out, r->columns[i].name, m == NULL ? (struct value){0} : m->values[i]);
+        struct value v = m == NULL ? (struct value){0} : m->values[i];
+        cast_check_column(w, &r->columns[i], &v);
+        columns_add(w, out, r->columns[i].name, v);
     }
     if (m != NULL) {
         w->effects->reach |= m->own;

@@ -1,0 +1,90 @@
+/* Code that runs without being named: functions of CREATE CAST, and what runs when rows are
+ * written. What is not PostgreSQL's own, nor as good, may do anything, unless the policy says that
+ * it does not. */
+#include <stdio.h>
+
+#include "sidecar/lineage/lineage_internal.h"
+
+enum { WHAT_MAX = 320 };
+
+/* A cast without a function has no name that a policy could trust. */
+static bool code_is_trusted(const struct walk *w, const struct catalog_code *code)
+{
+    return code->name != NULL && marks_trusts(w->marks, code->schema, code->name);
+}
+
+static struct value cast_note(struct walk *w, const struct catalog_cast *cast)
+{
+    char what[WHAT_MAX];
+    (void)snprintf(what, sizeof(what), "%.63s, which casts values of %s%.63s,",
+                   cast->code.name == NULL ? "behind CREATE CAST" : cast->code.name,
+                   cast->type_name == NULL ? "any type" : "the type ",
+                   cast->type_name == NULL ? "" : cast->type_name);
+    return note_unknown(w, "the function %s is not PostgreSQL's own", what);
+}
+
+/* ---- casts ----------------------------------------------------------------------------------- */
+
+void cast_check_anywhere(struct walk *w, struct value *v)
+{
+    size_t count = 0;
+    const struct catalog_cast *casts = catalog_casts(marks_catalog(w->marks), &count);
+    for (size_t i = 0; i < count && casts[i].type == 0; i++) {
+        walk_step(w, 1);
+        if (!code_is_trusted(w, &casts[i].code)) {
+            *v = value_mix(*v, cast_note(w, &casts[i]));
+            return;
+        }
+    }
+}
+
+void cast_check_column(struct walk *w, const struct catalog_column *c, struct value *v)
+{
+    size_t count = 0;
+    const struct catalog_cast *casts = catalog_casts(marks_catalog(w->marks), &count);
+    for (size_t i = 0; i < count; i++) {
+        walk_step(w, 1);
+        if ((casts[i].type == 0 || casts[i].type == c->type) &&
+            !code_is_trusted(w, &casts[i].code)) {
+            *v = value_mix(*v, cast_note(w, &casts[i]));
+            return;
+        }
+    }
+}
+
+/* By its name alone, in whatever schema: what has such a cast is rare. */
+void cast_check_type(struct walk *w, const PgQuery__TypeName *t, struct value *v)
+{
+    size_t count = 0;
+    const struct catalog_cast *casts = catalog_casts(marks_catalog(w->marks), &count);
+    const char *schema = NULL;
+    const char *name = t == NULL ? "" : names_last(t->n_names, t->names, &schema);
+    for (size_t i = 0; i < count; i++) {
+        walk_step(w, 1);
+        bool is_it = casts[i].type == 0 || strcmp(casts[i].type_name, name) == 0;
+        if (is_it && !code_is_trusted(w, &casts[i].code)) {
+            *v = value_mix(*v, cast_note(w, &casts[i]));
+            return;
+        }
+    }
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+bool writing_check(struct walk *w, const struct catalog_relation *r)
+{
+    for (size_t i = 0; i < r->writing_count; i++) {
+        const struct catalog_code *code = &r->writing[i];
+        walk_step(w, 1);
+        if (code_is_trusted(w, code)) {
+            continue;
+        }
+        char what[WHAT_MAX];
+        (void)snprintf(what, sizeof(what), "%.63s, which runs when %.63s.%.63s is written,",
+                       code->name, r->schema, r->name);
+        (void)note_unknown(w, "the function %s is not PostgreSQL's own", what);
+        note_stored_unknown(w, "the function %s may store what is masked", what);
+        return false;
+    }
+    return true;
+}
