@@ -43,13 +43,15 @@ void journal_destroy(struct journal *journal)
 /* --- with the mutex held -----------------------------------------------------------------------
  */
 
-static enum err pack(struct journal *j, const struct journal_entry *entry, struct bytes *out)
+static enum err pack(struct journal *j, const struct journal_entry *entry,
+                     const struct store_audit_last *last, struct bytes *out)
 {
     static char stream[] = JOURNAL_STREAM;
     Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
     record.sidecar = stream;
-    record.sequence = j->last.sequence + 1;
-    record.previous = (ProtobufCBinaryData){.data = j->last.hash, .len = STORE_HASH_SIZE};
+    record.sequence = last->sequence + 1;
+    record.previous =
+        (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)last->hash, .len = STORE_HASH_SIZE};
     record.time_unix_ns = clock_wall(&j->with.clock);
     record.session = (char *)(uintptr_t)(entry->session == NULL ? "" : entry->session);
     if (entry->approval != NULL) {
@@ -68,44 +70,57 @@ static enum err pack(struct journal *j, const struct journal_entry *entry, struc
     return OK;
 }
 
-/* As a shipped record: what is written was understood before. */
+/* As a shipped record: what is written was understood before. Moves `last` on to it. */
 static enum err prepare(struct journal *j, const struct journal_entry *entry,
-                        struct audit_record *out, struct err_text *why)
+                        struct store_audit_last *last, struct store_audit_record *out,
+                        struct err_text *why)
 {
+    static const struct store_audit_opened nothing = {.refused = false};
     struct bytes canonical;
-    arena_reset(j->arena);
+    struct audit_record record;
+    if ((entry->approval == NULL) == (entry->action == NULL)) {
+        return err_set(why, ERR_INVALID, "a record of the journal is an approval or an action");
+    }
+    enum err err = pack(j, entry, last, &canonical);
+    if (err == OK) {
+        err = audit_record_parse(canonical, j->arena, &record, why);
+    }
+    if (err != OK) {
+        return err;
+    }
+    *out = record.stored;
+    if (out->index.session.size > 0) {
+        out->index.about = entry->about == NULL ? &nothing : entry->about;
+    }
+    last->sequence = out->sequence;
+    memcpy(last->hash, out->hash, STORE_HASH_SIZE);
+    return OK;
+}
+
+static enum err append(struct journal *j, const struct journal_entry *entries, size_t count,
+                       journal_write_fn *write, void *context,
+                       struct store_audit_appended *out_done, struct err_text *why)
+{
+    struct store_audit_record records[JOURNAL_ENTRIES_MAX];
     enum err err = OK;
+    arena_reset(j->arena);
     if (!j->last_is_known) {
         err = store_audit_last(j->with.store, JOURNAL_STREAM, &j->last);
         j->last_is_known = err == OK;
     }
-    if (err == OK) {
-        err = pack(j, entry, &canonical);
+    struct store_audit_last last = j->last;
+    for (size_t i = 0; err == OK && i < count; i++) {
+        err = prepare(j, &entries[i], &last, &records[i], why);
     }
-    if (err == OK) {
-        err = audit_record_parse(canonical, j->arena, out, why);
-    }
-    if (err == OK && out->stored.index.session.size > 0) {
-        static const struct store_audit_opened nothing = {.refused = false};
-        out->stored.index.about = entry->about == NULL ? &nothing : entry->about;
-    }
-    return err;
-}
-
-static enum err append(struct journal *j, const struct journal_entry *entry,
-                       journal_write_fn *write, void *context,
-                       struct store_audit_appended *out_done, struct err_text *why)
-{
-    struct audit_record record;
-    enum err err = prepare(j, entry, &record, why);
     if (err != OK) {
         return err;
     }
-    const struct store_audit_write one = {.sidecar = JOURNAL_STREAM,
-                                          .record = &record.stored,
+    const struct store_audit_write all = {.sidecar = JOURNAL_STREAM,
+                                          .records = records,
+                                          .count = count,
                                           .received_ns = clock_wall(&j->with.clock),
                                           .out = out_done};
-    err = write(context, &one);
+    err = write(context, &all);
     if (err == OK) {
         j->last = out_done->last;
     } else {
@@ -117,15 +132,17 @@ static enum err append(struct journal *j, const struct journal_entry *entry,
 /* --- from outside ------------------------------------------------------------------------------
  */
 
-enum err journal_append_with(struct journal *journal, const struct journal_entry *entry,
-                             journal_write_fn *write, void *context, struct err_text *why)
+enum err journal_append_with(struct journal *journal, const struct journal_entry *entries,
+                             size_t count, journal_write_fn *write, void *context,
+                             struct err_text *why)
 {
     struct store_audit_appended done = {.added = 0};
-    if ((entry->approval == NULL) == (entry->action == NULL)) {
-        return err_set(why, ERR_INVALID, "a record of the journal is an approval or an action");
+    if (count == 0 || count > JOURNAL_ENTRIES_MAX) {
+        return err_set(why, ERR_INVALID, "1 to %d records are written at once",
+                       JOURNAL_ENTRIES_MAX);
     }
     (void)pthread_mutex_lock(&journal->mutex);
-    enum err err = append(journal, entry, write, context, &done, why);
+    enum err err = append(journal, entries, count, write, context, &done, why);
     (void)pthread_mutex_unlock(&journal->mutex);
     if (err == OK && done.added > 0 && journal->with.feed != NULL) {
         audit_feed_publish(journal->with.feed, done.last_position);
@@ -135,12 +152,12 @@ enum err journal_append_with(struct journal *journal, const struct journal_entry
 
 static enum err write_alone(void *context, const struct store_audit_write *write)
 {
-    return store_audit_append(context, write->sidecar, write->record, 1, write->received_ns,
-                              write->out, NULL, NULL);
+    return store_audit_append(context, write->sidecar, write->records, write->count,
+                              write->received_ns, write->out, NULL, NULL);
 }
 
 enum err journal_append(struct journal *journal, const struct journal_entry *entry,
                         struct err_text *why)
 {
-    return journal_append_with(journal, entry, write_alone, journal->with.store, why);
+    return journal_append_with(journal, entry, 1, write_alone, journal->with.store, why);
 }

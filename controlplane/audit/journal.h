@@ -43,11 +43,14 @@ struct journal_entry {
 enum err journal_append(struct journal *journal, const struct journal_entry *entry,
                         struct err_text *why) MUST_USE;
 
-/* The same in the transaction of something else, which happens exactly when it is recorded: `write`
- * is called once, on this thread, and gives the record on to the store; what it returns is
- * returned. It may not use the journal. */
+enum { JOURNAL_ENTRIES_MAX = 4 };
+
+/* The same for some records, in the transaction of something else, which happens exactly when it is
+ * recorded: `write` is called once, on this thread, and gives the records on to the store; what it
+ * returns is returned. It may not use the journal. */
 typedef enum err journal_write_fn(void *context, const struct store_audit_write *write);
-enum err journal_append_with(struct journal *journal, const struct journal_entry *entry,
-                             journal_write_fn *write, void *context, struct err_text *why) MUST_USE;
+enum err journal_append_with(struct journal *journal, const struct journal_entry *entries,
+                             size_t count, journal_write_fn *write, void *context,
+                             struct err_text *why) MUST_USE;
 
 #endif

@@ -146,7 +146,7 @@ static void test_what_was_not_written_leaves_no_gap(void **state)
     Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
     const struct journal_entry entry = {.action = &action}, nothing = {.session = "A"};
     int asked = 0;
-    assert_int_equal(journal_append_with(j, &entry, refuse, &asked, NULL), ERR_EXISTS);
+    assert_int_equal(journal_append_with(j, &entry, 1, refuse, &asked, NULL), ERR_EXISTS);
     assert_int_equal(asked, 1);
     assert_int_equal(journal_append(j, &nothing, NULL), ERR_INVALID);
     assert_int_equal(order(j), OK);

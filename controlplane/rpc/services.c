@@ -189,30 +189,41 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
 /* --- life --------------------------------------------------------------------------------------
  */
 
+static enum err create_parts(struct services *s)
+{
+    const struct journal_options journal = {
+        .store = s->with.store, .feed = s->with.feed, .clock = s->with.clock};
+    s->journal = journal_create(&journal);
+    if (s->journal == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    enum err e = news_create(s->with.store, s->with.log, &s->news);
+    const struct watchers_options watching = {
+        .publisher = s->with.publisher, .news = s->news, .log = s->with.log};
+    s->watchers = e == OK ? watchers_create(&watching) : NULL;
+    return s->watchers == NULL ? ERR_NO_MEMORY : OK;
+}
+
 enum err services_create(const struct services_options *options, struct snapshot *snapshot,
                          struct services **out)
 {
     struct services *s = calloc(1, sizeof(*s));
-    struct news *news = NULL;
-    enum err e = s == NULL ? ERR_NO_MEMORY : news_create(options->store, options->log, &news);
-    const struct watchers_options watching = {
-        .publisher = options->publisher, .news = news, .log = options->log};
-    struct watchers *watchers = e == OK ? watchers_create(&watching) : NULL;
-    if (watchers == NULL) {
-        news_destroy(news);
-        free(s);
+    if (s == NULL) {
         snapshot_release(snapshot);
         return ERR_NO_MEMORY;
     }
     s->with = *options;
     s->ingest = (struct audit_ingest){
         .store = options->store, .feed = options->feed, .clock = options->clock};
-    s->news = news;
-    s->watchers = watchers;
     s->snapshot = snapshot;
     atomic_init(&s->readings, 0);
     streams_init(&s->streams);
     (void)pthread_mutex_init(&s->mutex, NULL);
+    enum err e = create_parts(s);
+    if (e != OK) {
+        services_destroy(s);
+        return e;
+    }
     *out = s;
     return OK;
 }
@@ -222,6 +233,7 @@ void services_destroy(struct services *services)
     if (services != NULL) {
         watchers_destroy(services->watchers);
         news_destroy(services->news);
+        journal_destroy(services->journal);
         streams_finish(&services->streams);
         snapshot_release(services->snapshot);
         (void)pthread_mutex_destroy(&services->mutex);

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "controlplane/audit/ingest.h"
+#include "controlplane/audit/journal.h"
 #include "controlplane/rpc/access.h"
 #include "controlplane/rpc/news.h"
 #include "controlplane/rpc/services.h"
@@ -16,6 +17,7 @@
 struct services {
     struct services_options with; /* borrows what it names */
     struct audit_ingest ingest;
+    struct journal *journal; /* what people decide and order is recorded here */
     struct news *news;
     struct watchers *watchers;
     struct streams streams;

@@ -247,7 +247,8 @@ static void test_a_change_is_recorded_or_not_made(void **state)
     struct store_session *sessions = NULL;
     size_t count = 0;
     const struct store_audit_write audit = {.sidecar = "controlplane",
-                                            .record = &record,
+                                            .records = &record,
+                                            .count = 1,
                                             .received_ns = records_received_ns,
                                             .out = &done};
     const struct store_approval_change c = {.approval = &a, .audit = &audit};

@@ -387,13 +387,17 @@ enum err sqlite_audit_append_in(struct sqlite_store *s, struct db *db,
 {
     struct append a = {.s = s, .db = db, .received_ns = write->received_ns};
     buffer_init(&a.tag, TAG_SIZE_MAX);
-    enum err err = batch_append(&a, write->sidecar, write->record, 1);
+    enum err err = batch_append(&a, write->sidecar, write->records, write->count);
     buffer_finish(&a.tag);
     if (err != OK) {
         return ERR_INTERNAL; /* the caller's other errors must not be mistaken for this one */
     }
     *write->out = (struct store_audit_appended){
-        .last = a.last, .added = 1, .first_position = a.position, .last_position = a.position};
+        .last = a.last,
+        .added = write->count,
+        .first_position = a.before + 1,
+        .last_position = a.position,
+    };
     return OK;
 }
 

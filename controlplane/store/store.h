@@ -370,10 +370,11 @@ struct store_standing {
     uint64_t uses;
 };
 
-/* An audit record that is written in the same transaction as something else. */
+/* Audit records that are written in the same transaction as something else. */
 struct store_audit_write {
     const char *sidecar;
-    const struct store_audit_record *record;
+    const struct store_audit_record *records;
+    size_t count;
     int64_t received_ns;
     struct store_audit_appended *out;
 };
