@@ -72,6 +72,7 @@ class Snapshot:
         self.found = [o and (self.by_oid[o]["schema"], self.by_oid[o]["name"])
                       for o in answer["find"]]
         self.builtin = answer["builtin"]
+        self.casts = [tuple(c) for c in answer["casts"]]
         self.current = answer["current"]
 
     def columns(self, schema, name):
@@ -79,6 +80,9 @@ class Snapshot:
 
     def definition(self, schema, name):
         return self.relations[schema, name].get("definition")
+
+    def writing(self, name):
+        return sorted(self.relations["public", name]["writing"])
 
     def parents(self, schema, name):
         return [(self.by_oid[p]["schema"], self.by_oid[p]["name"])
@@ -243,6 +247,191 @@ def test_foreign_functions_and_operators(database, queries):
         assert s.builtin == [True, True, False, True, True, True, True, True, False, False, False]
 
 
+COMPUTING = ["citext", "hstore", "pg_trgm", "btree_gin", "btree_gist", "cube", "seg", "ltree", "intarray", "isn",
+             "uuid-ossp", "fuzzystrmatch", "earthdistance", "pgcrypto"]
+# They read tables, files, the network, or run a text.
+READING = ["dblink", "postgres_fdw", "file_fdw", "tablefunc", "xml2", "lo", "pageinspect", "unaccent", "pgstattuple"]
+
+USUAL = ([["operator", None, o] for o in
+          ("=", "<>", "<", "<=", ">", ">=", "||", "~~", "!~~", "~~*", "~", "!~", "->", "->>", "%", "@>", "<@", "&&",
+           "?", "+", "-", "*", "/", "<->", "#>", "#>>", "|", "&", "@")] +
+         [["function", None, f] for f in
+          ("max", "min", "sum", "count", "lower", "replace", "split_part", "strpos", "translate", "regexp_match",
+           "regexp_replace", "regexp_split_to_array", "concat", "substr", "sort", "index", "delete", "each", "digest",
+           "similarity", "levenshtein", "uuid_generate_v4", "hstore", "gen_random_uuid", "length", "text", "xpath")] +
+         [["type", None, t] for t in ("text", "citext", "hstore", "ltree", "_citext", "isbn")])
+
+
+def test_extensions_that_only_compute(database, queries):
+    """Their names are those of everyday's operators and functions: they are as good as PostgreSQL's own."""
+    with database("postgres") as c:
+        for extension in COMPUTING + READING:
+            c.execute(f'CREATE EXTENSION "{extension}"')
+        foreign = [["function", None, f] for f in
+                   ("dblink", "crosstab", "xpath_table", "xpath_string", "get_raw_page", "lo_manage", "unaccent",
+                    "postgres_fdw_handler", "pgstattuple", "latitude")] + [["type", None, "lo"], ["type", None, "earth"]]
+        own = [["function", "public", "similarity"], ["operator", "public", "="], ["operator", "public", "->"],
+               ["type", "public", "citext"]]
+        began = time.monotonic()
+        s = Snapshot(c, queries, builtin=USUAL + own + foreign + [["function", "public", "dblink"]])
+        assert time.monotonic() - began < 5
+        good = len(USUAL) + len(own)
+        assert [a for a, is_builtin in zip(USUAL + own, s.builtin, strict=False) if not is_builtin] == []
+        assert not any(s.builtin[good:])
+        assert s.casts == []
+        partial = [["partial", None, "||"], ["partial", None, "="], ["partial", "pg_catalog", "||"]]
+        assert Snapshot(c, queries, builtin=partial).builtin == [True, False, False]  # ltree's
+        c.execute("DROP EXTENSION ltree")
+        assert Snapshot(c, queries, builtin=partial).builtin == [False, False, False]  # hstore's cannot fail
+
+
+SHADOWS = [
+    ("operator", "=", "CREATE FUNCTION f(citext, text) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+                      "CREATE OPERATOR = (LEFTARG = citext, RIGHTARG = text, FUNCTION = f)"),
+    ("operator", "=", "CREATE FUNCTION f(citext, text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END';"
+                      "CREATE OPERATOR = (LEFTARG = citext, RIGHTARG = text, FUNCTION = f)"),
+    ("operator", "=", "CREATE FUNCTION f(text, text) RETURNS text LANGUAGE c AS '$libdir/dblink', 'dblink_exec';"
+                      "CREATE OPERATOR = (LEFTARG = text, RIGHTARG = text, FUNCTION = f)"),
+    # As if they were the extension's.
+    ("operator", "=", "CREATE FUNCTION f(citext, text) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+                      "CREATE OPERATOR = (LEFTARG = citext, RIGHTARG = text, FUNCTION = f);"
+                      "ALTER EXTENSION citext ADD FUNCTION f(citext, text);"
+                      "ALTER EXTENSION citext ADD OPERATOR = (citext, text)"),
+    ("function", "citext_eq", "CREATE FUNCTION citext_eq(text) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+                              "ALTER EXTENSION citext ADD FUNCTION citext_eq(text)"),
+    ("function", "replace", "CREATE OR REPLACE FUNCTION replace(citext, citext, citext) RETURNS text LANGUAGE sql"
+                            " AS 'SELECT 1'"),
+    # What citext's own bodies leave to the search path.
+    ("function", "replace", "ALTER FUNCTION replace(citext, citext, citext) SET search_path = public"),
+    ("function", "strpos", "CREATE FUNCTION f(int, int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+                           "CREATE SCHEMA s; CREATE OPERATOR s.= (LEFTARG = int, RIGHTARG = int, FUNCTION = f)"),
+    ("function", "replace", "SET allow_system_table_mods = on; CREATE FUNCTION pg_catalog.lower(citext) RETURNS text"
+                            " LANGUAGE sql AS 'SELECT 1'"),
+    # A default of an argument is anybody's expression.
+    ("function", "digest", "CREATE FUNCTION leak() RETURNS text LANGUAGE sql AS 'SELECT 1';"
+                           "CREATE OR REPLACE FUNCTION digest(text, text DEFAULT leak()) RETURNS bytea LANGUAGE c AS"
+                           " '$libdir/pgcrypto', 'pg_digest'"),
+    # PostgreSQL's own functions read as well.
+    ("function", "harmless", "CREATE AGGREGATE harmless (bigint, bigint) (SFUNC = pg_read_file, STYPE = text,"
+                             " INITCOND = '/etc/passwd')"),
+    ("function", "harmless", "CREATE FUNCTION f(text, text) RETURNS text LANGUAGE sql AS 'SELECT 1';"
+                             "CREATE AGGREGATE harmless (text) (SFUNC = textcat, STYPE = text, COMBINEFUNC = f)"),
+    ("function", "read", "CREATE FUNCTION read(text) RETURNS text LANGUAGE internal AS 'pg_read_file_all'"),
+    ("operator", "@@@", "CREATE OPERATOR @@@ (RIGHTARG = text, FUNCTION = pg_read_file)"),
+    # What the planner puts in its place.
+    ("operator", "@>", "CREATE FUNCTION f(jsonb, jsonb) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+                       "CREATE OPERATOR !@> (LEFTARG = jsonb, RIGHTARG = jsonb, FUNCTION = f,"
+                       " NEGATOR = OPERATOR(pg_catalog.@>))"),
+    ("operator", "?", "CREATE FUNCTION f(hstore, text) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+                      "CREATE OPERATOR !? (LEFTARG = hstore, RIGHTARG = text, FUNCTION = f, NEGATOR = ?)"),
+    ("type", "citext", "CREATE FUNCTION f(citext) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+                       "CREATE CAST (citext AS int) WITH FUNCTION f(citext)"),
+    ("operator", "~~", "CREATE FUNCTION f(citext) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+                       "CREATE CAST (citext AS int) WITH FUNCTION f(citext)"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(SHADOWS)))
+def test_what_only_looks_like_an_extension(database, queries, number):
+    kind, name, made = SHADOWS[number]
+    with database("postgres") as c:
+        for extension in ("citext", "hstore", "pgcrypto"):
+            c.execute(f"CREATE EXTENSION {extension}")
+        asked = [[kind, None, name]]
+        before = Snapshot(c, queries, builtin=asked)
+        assert before.builtin == [True]
+        c.execute("BEGIN")
+        c.execute(made)
+        after = Snapshot(c, queries, builtin=asked, current=before.fingerprint)
+        assert after.builtin == [False]
+        assert not after.current
+        c.execute("ROLLBACK")
+        assert Snapshot(c, queries, builtin=asked, current=before.fingerprint).builtin == [True]
+
+
+def test_casts(database, queries):
+    with database("postgres") as c:
+        c.execute("CREATE TYPE mood AS ENUM ('ok'); CREATE TYPE person AS (x int); CREATE DOMAIN d AS mood;"
+                  "CREATE TYPE pair AS (a mood, b int); CREATE TABLE t (m mood, l mood[], n int);"
+                  "CREATE FUNCTION to_mood(int) RETURNS mood LANGUAGE sql AS $$SELECT 'ok'::mood$$;"
+                  "CREATE FUNCTION leak(int) RETURNS bytea LANGUAGE sql AS $$SELECT ''::bytea$$;"
+                  "CREATE FUNCTION leak(person) RETURNS text LANGUAGE sql AS $$SELECT ''$$")
+        enum = [["enum", None, "mood"], ["enum", None, "person"], ["enum", None, "d"], ["enum", "public", "mood"]]
+        assert Snapshot(c, queries, builtin=enum).builtin == [True, False, False, True]
+
+        def casts(*made):
+            c.execute("BEGIN")
+            for cast in made:
+                c.execute(f"CREATE CAST {cast}")
+            s = Snapshot(c, queries)
+            c.execute("ROLLBACK")
+            return sorted(set(s.casts), key=str)
+
+        # Both read what the other's output function writes.
+        assert casts("(varchar AS mood) WITH INOUT AS IMPLICIT", "(mood AS varchar) WITH INOUT AS ASSIGNMENT") == []
+        assert casts("(varchar AS int) WITH INOUT AS ASSIGNMENT") == []
+        # PostgreSQL's own, which computes; and one that reads.
+        assert casts("(bytea AS int) WITH FUNCTION pg_catalog.length(bytea)") == []
+        assert casts("(text AS bytea) WITH FUNCTION pg_catalog.pg_read_binary_file(text)") == [
+            (None, "pg_read_binary_file")]
+        ends = [(n, "to_mood") for n in ("_mood", "_pair", "_t", "d", "_d", "mood", "pair", "t")]
+        assert casts("(int AS mood) WITH FUNCTION to_mood(int) AS IMPLICIT") == sorted(ends, key=str)
+        assert casts("(int AS bytea) WITH FUNCTION leak(int)") == [(None, "leak")]
+        assert casts("(person AS text) WITH FUNCTION leak(person)") == [(None, "leak")]
+        assert casts("(text AS jsonb) WITHOUT FUNCTION") == [(None, None)]
+
+
+def test_what_runs_when_a_row_is_written(database, queries):
+    with database() as c:
+        c.execute("CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+                  "CREATE FUNCTION made() RETURNS text LANGUAGE sql AS $$SELECT 'x'$$;"
+                  "CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2';"
+                  "CREATE FUNCTION fits(int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+                  "CREATE FUNCTION near(int, int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+                  "CREATE OPERATOR ~~~ (LEFTARG = int, RIGHTARG = int, FUNCTION = near);"
+                  "CREATE DOMAIN checked AS int CHECK (fits(VALUE)); CREATE DOMAIN code AS text DEFAULT made();"
+                  "CREATE DOMAIN code2 AS code")
+        c.execute("CREATE TABLE plain (id serial, at timestamptz DEFAULT now(), n int CHECK (n > abs(0)),"
+                  " m int GENERATED ALWAYS AS (n * 2) STORED, u uuid DEFAULT gen_random_uuid());"
+                  "CREATE TABLE defaults (a text DEFAULT made());"
+                  "CREATE TABLE generates (a int, b int GENERATED ALWAYS AS (twice(a)) STORED);"
+                  "CREATE TABLE checks (a int CHECK (fits(a)));"
+                  "CREATE TABLE compares (a int CHECK (a ~~~ 1));"
+                  "CREATE TABLE domains (a checked); CREATE TABLE coded (a code2); CREATE TABLE listed (a checked[]);"
+                  "CREATE TABLE triggers (a int);"
+                  "CREATE TRIGGER g AFTER DELETE ON triggers FOR EACH STATEMENT EXECUTE FUNCTION stamp();"
+                  "CREATE TABLE condition (a int);"
+                  "CREATE TRIGGER g BEFORE UPDATE ON condition FOR EACH ROW WHEN (fits(NEW.a))"
+                  " EXECUTE FUNCTION suppress_redundant_updates_trigger();"
+                  "CREATE TABLE off (a int);"
+                  "CREATE TRIGGER g BEFORE INSERT ON off FOR EACH ROW EXECUTE FUNCTION stamp();"
+                  "ALTER TABLE off DISABLE TRIGGER g;"
+                  "CREATE TABLE replica (a int);"
+                  "CREATE TRIGGER g BEFORE INSERT ON replica FOR EACH ROW EXECUTE FUNCTION stamp();"
+                  "ALTER TABLE replica ENABLE REPLICA TRIGGER g")
+        c.execute("CREATE TABLE whole (a int) PARTITION BY RANGE (a);"
+                  "CREATE TABLE part PARTITION OF whole FOR VALUES FROM (1) TO (9);"
+                  "CREATE TABLE other_part PARTITION OF whole FOR VALUES FROM (10) TO (19);"
+                  "CREATE TRIGGER g BEFORE INSERT ON part FOR EACH ROW EXECUTE FUNCTION stamp();"
+                  "CREATE TABLE all_parts (a int) PARTITION BY RANGE (a);"
+                  "CREATE TABLE one_part PARTITION OF all_parts FOR VALUES FROM (1) TO (9);"
+                  "CREATE TRIGGER g AFTER INSERT ON all_parts FOR EACH ROW EXECUTE FUNCTION stamp();"
+                  "CREATE VIEW shown AS SELECT a FROM defaults; CREATE VIEW above AS SELECT a FROM shown;"
+                  "CREATE VIEW instead AS SELECT 1 AS a;"
+                  "CREATE TRIGGER g INSTEAD OF INSERT ON instead FOR EACH ROW EXECUTE FUNCTION stamp();"
+                  "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE loose (id int PRIMARY KEY);"
+                  "CREATE TABLE child (id int REFERENCES parent ON UPDATE CASCADE, x int REFERENCES loose);"
+                  "CREATE TRIGGER g BEFORE UPDATE ON child FOR EACH ROW EXECUTE FUNCTION stamp()")
+        s = Snapshot(c, queries)
+        found = {n: s.writing(n) for (schema, n), r in s.relations.items() if schema == "public" and r["writing"]}
+        assert found == {
+            "defaults": ["made"], "generates": ["twice"], "checks": ["fits"], "compares": ["near"],
+            "domains": ["fits"], "coded": ["made"], "listed": ["fits"], "triggers": ["stamp"],
+            "condition": ["fits"], "replica": ["stamp"], "whole": ["stamp"], "part": ["stamp"],
+            "all_parts": ["stamp"], "one_part": ["stamp"], "shown": ["made"], "above": ["made"],
+            "instead": ["stamp"], "parent": ["stamp"], "child": ["stamp"]}
+
+
 def test_the_queries_mean_the_same_under_any_search_path(database, queries):
     """The agent has functions, operators, types, casts and tables of all the names in them."""
     with database() as c:
@@ -339,6 +528,16 @@ CHANGES = [
     "CREATE OPERATOR = (LEFTARG = t, RIGHTARG = t, FUNCTION = same)",
     "CREATE DOMAIN text AS int",
     "ALTER DOMAIN d RENAME TO int4",
+    "CREATE TYPE color AS ENUM ('red')",
+    "CREATE CAST (d_row AS text) WITH FUNCTION d_text(d_row)",
+    "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stamp()",
+    "ALTER TABLE doomed DISABLE TRIGGER g",
+    "DROP TRIGGER g ON doomed",
+    "ALTER TABLE t ALTER a SET DEFAULT upper('x')",
+    "ALTER TABLE doomed ALTER x SET DEFAULT 2",
+    "ALTER TABLE doomed ALTER x DROP DEFAULT",
+    "ALTER TABLE t ADD CHECK (a <> b)",
+    "ALTER DOMAIN d ADD CHECK (VALUE > 0)",
     "SET search_path = a, public",
     "SET ROLE other",
 ]
@@ -364,7 +563,12 @@ def changing(database):
               "CREATE TABLE attached PARTITION OF parts FOR VALUES FROM (5) TO (6);"
               "CREATE TABLE heir () INHERITS (t); CREATE DOMAIN d AS int;"
               "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1';"
-              "CREATE FUNCTION same(t, t) RETURNS bool LANGUAGE sql AS 'SELECT true'")
+              "CREATE FUNCTION same(t, t) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+              "CREATE TYPE d_row AS (x int);"
+              "CREATE FUNCTION d_text(d_row) RETURNS text LANGUAGE sql AS $$SELECT 'x'$$;"
+              "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+              "ALTER TABLE doomed ALTER x SET DEFAULT 1;"
+              "CREATE TRIGGER g BEFORE INSERT ON doomed FOR EACH ROW EXECUTE FUNCTION stamp()")
     return c
 
 
