@@ -355,7 +355,8 @@ def test_casts(database, queries):
                   "CREATE TYPE pair AS (a mood, b int); CREATE TABLE t (m mood, l mood[], n int);"
                   "CREATE FUNCTION to_mood(int) RETURNS mood LANGUAGE sql AS $$SELECT 'ok'::mood$$;"
                   "CREATE FUNCTION leak(int) RETURNS bytea LANGUAGE sql AS $$SELECT ''::bytea$$;"
-                  "CREATE FUNCTION leak(person) RETURNS text LANGUAGE sql AS $$SELECT ''$$")
+                  "CREATE FUNCTION leak(person) RETURNS text LANGUAGE sql AS $$SELECT ''$$;"
+                  "CREATE FUNCTION leak(t) RETURNS text LANGUAGE sql AS $$SELECT ''$$")
         enum = [["enum", None, "mood"], ["enum", None, "person"], ["enum", None, "d"], ["enum", "public", "mood"]]
         assert Snapshot(c, queries, builtin=enum).builtin == [True, False, False, True]
 
@@ -377,7 +378,8 @@ def test_casts(database, queries):
         ends = [(n, "to_mood") for n in ("_mood", "_pair", "_t", "d", "_d", "mood", "pair", "t")]
         assert casts("(int AS mood) WITH FUNCTION to_mood(int) AS IMPLICIT") == sorted(ends, key=str)
         assert casts("(int AS bytea) WITH FUNCTION leak(int)") == [(None, "leak")]
-        assert casts("(person AS text) WITH FUNCTION leak(person)") == [(None, "leak")]
+        assert casts("(person AS text) WITH FUNCTION leak(person)") == [("_person", "leak"), ("person", "leak")]
+        assert casts("(t AS text) WITH FUNCTION leak(t)") == [(None, "leak")]  # SELECT t || '' FROM t
         assert casts("(text AS jsonb) WITHOUT FUNCTION") == [(None, None)]
 
 

@@ -78,8 +78,8 @@ struct catalog_relation {
  * a value of the type meets another type. */
 struct catalog_cast {
     uint32_t type; /* one that it casts from or to, or that is made of such a one (an array, a
-                      domain, a composite type); 0: neither end is a type of somebody's own, so it
-                      may run anywhere */
+                      domain, a composite type); 0: neither end is a type of somebody's own, or only
+                      the row type of a table, so it may run anywhere */
     const char *type_name;    /* without its schema; NULL with 0 */
     struct catalog_code code; /* both NULL: a cast without a function */
 };

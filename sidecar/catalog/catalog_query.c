@@ -292,8 +292,8 @@ static const char PARENTS[] =
     " SELECT t.typarray FROM pg_catalog.pg_type t WHERE " IN_SET("t.oid", "scalars") ")"
 
 /* CREATE CAST: a function that runs without being named. `cast_ends` are types that values are cast
- * from or to by one that is not as good; 0, when it is between types of which none is somebody's
- * own scalar type: then it may be anywhere. A cast without a function takes the bytes of one type
+ * from or to by one that is not as good; 0, when neither is a type of somebody's own: then it may
+ * be anywhere. So it may with the row type of a table: the whole row is a value that names no type. A cast without a function takes the bytes of one type
  * for those of the other: only citext's and isn's are known to fit. */
 #define CAN_INOUT(type) \
     "(" IS_OURS(type) " OR " IN_SET(type, "sound_types") " OR " IN_SET(type, "enums") ")"
@@ -310,7 +310,9 @@ static const char PARENTS[] =
     " OR k.castmethod" EQ "'i'" CHAR " AND " CAN_INOUT("k.castsource") \
     " AND " CAN_INOUT("k.casttarget") "))" \
     ", own_types AS MATERIALIZED (SELECT t.oid FROM pg_catalog.pg_type t" \
-    " WHERE t.oid" GE FIRST_USER_OID " AND t.typrelid" EQ "0" OID ")" \
+    " WHERE t.oid" GE FIRST_USER_OID " AND (t.typrelid" EQ "0" OID \
+    " OR EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.oid" EQ "t.typrelid" \
+    " AND c.relkind" EQ "'c'" CHAR ")))" \
     ", cast_ends(oid, function) AS (SELECT k.castsource, k.castfunc FROM cast_of_others k" \
     " WHERE " IN_SET("k.castsource", "own_types") \
     " UNION SELECT k.casttarget, k.castfunc FROM cast_of_others k" \
