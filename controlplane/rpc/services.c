@@ -132,6 +132,9 @@ STREAM("Audit", "Search", reading_search)
 STREAM("Audit", "Tail", reading_tail)
 UNARY("Sessions", "List", sessions_list)
 UNARY("Sessions", "Kill", sessions_kill)
+UNARY("Sessions", "Block", sessions_block)
+UNARY("Sessions", "Lift", sessions_lift)
+UNARY("Sessions", "ListBlocks", sessions_list_blocks)
 UNARY("Policies", "Push", policies_push)
 UNARY("Policies", "Rollback", policies_rollback)
 UNARY("Policies", "List", policies_list)
@@ -156,6 +159,10 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
                                               {.name = NULL}};
     static const struct rpc_method sessions[] = {{.name = "List", .unary = sessions_list_entry},
                                                  {.name = "Kill", .unary = sessions_kill_entry},
+                                                 {.name = "Block", .unary = sessions_block_entry},
+                                                 {.name = "Lift", .unary = sessions_lift_entry},
+                                                 {.name = "ListBlocks",
+                                                  .unary = sessions_list_blocks_entry},
                                                  {.name = NULL}};
     static const struct rpc_method policies[] = {
         {.name = "Push", .unary = policies_push_entry},

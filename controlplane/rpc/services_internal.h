@@ -48,6 +48,7 @@ unary_handler ship_resume;                      /* ship.c */
 stream_handler ship_open;
 stream_handler reading_search, reading_tail;                                 /* reading.c */
 unary_handler sessions_list, sessions_kill;                                  /* sessions.c */
+unary_handler sessions_block, sessions_lift, sessions_list_blocks;           /* blocks.c */
 unary_handler policies_push, policies_rollback, policies_list, policies_get; /* policies.c */
 unary_handler administration_create_join_token, administration_status;       /* administration.c */
 
@@ -60,5 +61,21 @@ int64_t services_now(const struct services *services);
  * name. */
 void services_log_action(const struct call *call, const char *action, const char *object,
                          const char *outcome);
+
+/* actions.c: the same for the audit log; `by` and `from` are filled in. `session` (NULL: none) and
+ * what is known of it (may be NULL) say what it is found with. Logged when it fails. */
+enum err services_record_action(const struct call *call, const Chaperone__V1__Action *action,
+                                const char *session,
+                                const struct store_audit_opened *about) MUST_USE;
+
+/* What is left of the time that an order may take, in ns. */
+int64_t services_order_timeout(const struct call *call);
+
+/* blocks_check.c: whether new sessions of this identity (or of one on whose behalf it acts) for the
+ * resource are refused. ERR_DENIED: `why` is the sentence for the agent; others: the store's. */
+enum err blocks_check(struct services *services, const struct identity *who, const char *resource,
+                      struct err_text *why) MUST_USE;
+/* Ends the sessions of a sidecar that was away when a block was set. */
+void blocks_repeat(struct services *services, struct watcher *watcher);
 
 #endif

@@ -81,6 +81,18 @@ static bool decide(struct opening *o, struct rpc_status *out_status)
     return false;
 }
 
+static bool check_blocks(struct opening *o, struct rpc_status *out_status)
+{
+    struct err_text why = {0};
+    enum err e = blocks_check(o->call->services, o->identity, o->decision.resource->name, &why);
+    if (e == ERR_DENIED) {
+        refuse(o, out_status, RPC_PERMISSION_DENIED, why.text);
+    } else if (e != OK) {
+        fail(o, out_status, "blocks_unavailable", e, &why);
+    }
+    return e == OK;
+}
+
 static bool read_secrets(struct opening *o, struct rpc_status *out_status)
 {
     const struct services_options *with = &o->call->services->with;
@@ -252,7 +264,10 @@ void session_open(const struct call *call, const ProtobufCMessage *message,
     buffer_init(&o.ca_pem, CA_FILE_CAP);
     if (o.arena == NULL) {
         rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");
-    } else if (identify(&o, out_status) && decide(&o, out_status) && read_secrets(&o, out_status)) {
+    } else if (identify(&o, out_status) && decide(&o, out_status) && read_secrets(&o, out_status) &&
+               check_blocks(&o, out_status)) {
+        /* The last check: a block that is stored after it sends its order after this answer was
+         * begun, and the sidecar refuses a grant that an order overtakes. */
         answer(&o, out_reply, out_status);
     }
     credentials_finish(&o.credential);

@@ -1,4 +1,5 @@
 /* Sessions: what is open, and the order to end one. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/operator.pb-c.h"
@@ -52,16 +53,6 @@ void sessions_list(const struct call *call, const ProtobufCMessage *message,
 /* --- Kill --------------------------------------------------------------------------------------
  */
 
-static int64_t timeout_of(const struct call *call)
-{
-    int64_t configured = snapshot_config(call->snapshot)->session.kill_timeout_ns;
-    if (call->peer->deadline_unix_ns == INT64_MAX) {
-        return configured;
-    }
-    int64_t left = call->peer->deadline_unix_ns - services_now(call->services);
-    return left < configured ? left : configured;
-}
-
 static enum rpc_code kill_code(enum err e)
 {
     switch (e) {
@@ -71,28 +62,69 @@ static enum rpc_code kill_code(enum err e)
     }
 }
 
+static void record_kill(const struct call *call, const struct store_session *session,
+                        const struct watchers_order *order, const struct err_text *why)
+{
+    char object[UUID_TEXT_SIZE + 16];
+    char *sessions[] = {(char *)(uintptr_t)session->session};
+    const struct store_audit_opened about = {.identity = bytes_of_string(session->identity),
+                                             .on_behalf_of = bytes_of_string(session->on_behalf_of),
+                                             .resource = bytes_of_string(session->resource),
+                                             .protocol = bytes_of_string(session->protocol),
+                                             .database = bytes_of_string(session->database),
+                                             .agent_address =
+                                                 bytes_of_string(session->agent_address)};
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    (void)snprintf(object, sizeof(object), "session %s", session->session);
+    action.action = "kill";
+    action.object = object;
+    action.reason = (char *)(uintptr_t)order->reason;
+    action.order = (char *)(uintptr_t)order->id;
+    action.ordered_unix_ns = order->ordered_ns;
+    action.error = (char *)(uintptr_t)why->text;
+    if (why->text[0] == '\0') {
+        action.done_unix_ns = services_now(call->services);
+        action.sessions = sessions;
+        action.n_sessions = 1;
+    }
+    /* Logged when it fails: the session has ended, and its own record says by which order. */
+    enum err e = services_record_action(call, &action, session->session, &about);
+    (void)e;
+}
+
 static void order_kill(const struct call *call, const struct store_session *session,
                        const char *reason, ProtobufCMessage **out_reply,
                        struct rpc_status *out_status)
 {
-    char order[UUID_TEXT_SIZE];
-    struct err_text why = {0};
-    enum err e = uuid_make_v7(&call->services->with.clock, order);
+    char id[UUID_TEXT_SIZE];
+    struct watchers_answers answers = {0};
+    const struct clock *clock = &call->services->with.clock;
+    const struct watchers_order order = {.id = id,
+                                         .session = session->session,
+                                         .ordered_by = call->caller->who->subject,
+                                         .reason = reason,
+                                         .ordered_ns = services_now(call->services)};
+    int64_t begin = clock_monotonic(clock);
+    enum err e = uuid_make_v7(clock, id);
     if (e == OK) {
-        const struct watchers_kill kill = {.sidecar = session->sidecar,
-                                           .order = order,
-                                           .session = session->session,
-                                           .ordered_by = call->caller->who->subject,
-                                           .reason = reason};
-        e = watchers_kill(call->services->watchers, &kill, timeout_of(call), &why);
+        e = watchers_order(call->services->watchers, session->sidecar, &order,
+                           services_order_timeout(call), &answers);
     }
     if (e != OK) {
-        rpc_status_set(out_status, kill_code(e), "%s", why.text);
+        rpc_status_set(out_status, RPC_UNAVAILABLE, "the order cannot be given: %s", err_name(e));
         return;
     }
     Chaperone__V1__KillSessionResponse response = CHAPERONE__V1__KILL_SESSION_RESPONSE__INIT;
-    response.killed = true;
-    services_reply(&response.base, out_reply, out_status);
+    response.took_us = (clock_monotonic(clock) - begin) / 1000;
+    const struct watchers_answer *answer = &answers.items[0];
+    record_kill(call, session, &order, &answer->why);
+    if (answer->result == OK) {
+        response.killed = true;
+        services_reply(&response.base, out_reply, out_status);
+    } else {
+        rpc_status_set(out_status, kill_code(answer->result), "%s", answer->why.text);
+    }
+    watchers_answers_finish(&answers);
 }
 
 static void kill_found(const struct call *call, const struct store_session *session,

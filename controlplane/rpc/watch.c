@@ -17,6 +17,7 @@ static void on_hello(struct watch *w, const Chaperone__V1__Hello *hello)
     log_event(w->services->with.log, LOG_INFO, "sidecar_connected", log_text("sidecar", w->sidecar),
               log_number("policy_revision", (int64_t)hello->policy_revision),
               log_number("open_sessions", (int64_t)hello->n_open_sessions));
+    blocks_repeat(w->services, w->watcher);
 }
 
 static void on_policy_ack(const struct watch *w, const Chaperone__V1__PolicyAck *ack,
@@ -59,7 +60,7 @@ static void on_message(void *context, struct rpc_stream *stream, const ProtobufC
         news.policy_state = state;
     }
     if (request->done != NULL) {
-        watchers_order_done(w->watcher, request->done->order, request->done->error);
+        watchers_order_done(w->watcher, request->done);
     }
     news_add(w->services->news, &news);
 }

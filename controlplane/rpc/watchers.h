@@ -5,8 +5,11 @@
 #ifndef CHAPERONE_CONTROLPLANE_RPC_WATCHERS_H
 #define CHAPERONE_CONTROLPLANE_RPC_WATCHERS_H
 
+#include "api/sidecar.pb-c.h"
 #include "base/log.h"
 #include "base/rpc/rpc.h"
+#include "base/uuid.h"
+#include "controlplane/ca/ca.h"
 #include "controlplane/policy/publisher.h"
 #include "controlplane/rpc/news.h"
 
@@ -34,17 +37,47 @@ bool watchers_is_connected(struct watchers *watchers, const char *sidecar);
 /* Sends the publisher's current policy to those that were not sent it yet. */
 void watchers_push_policy(struct watchers *watchers);
 
-struct watchers_kill {
-    const char *sidecar, *order, *session, *ordered_by, *reason;
+/* An order to end sessions. Which ones is said in exactly one way; the others are NULL and false.
+ */
+struct watchers_order {
+    const char *id; /* the sidecar's answer names it */
+    const char *session;
+    const char *identity; /* subject */
+    const char *resource;
+    bool all;
+    const char *ordered_by, *reason;
+    int64_t ordered_ns; /* wall clock */
 };
 
-/* Sends the order and waits until it is done, for at most `timeout_ns`. ERR_UNAVAILABLE: the
- * sidecar is not connected; ERR_TIMEOUT: it did not answer; ERR_CLOSED: it went away before it
- * answered; ERR_INVALID: it answered with an error, which is in `why`. */
-enum err watchers_kill(struct watchers *watchers, const struct watchers_kill *kill,
-                       int64_t timeout_ns, struct err_text *why) MUST_USE;
+/* What became of an order at one sidecar. */
+struct watchers_answer {
+    char sidecar[CA_ID_SIZE];
+    /* OK; ERR_UNAVAILABLE: it is not connected; ERR_TIMEOUT: it did not answer; ERR_CLOSED: it went
+     * away before it answered; ERR_INVALID: it answered with an error, which is in `why`. */
+    enum err result;
+    struct err_text why;
+    char (*sessions)[UUID_TEXT_SIZE]; /* that it has ended; owned */
+    size_t session_count;
+};
 
-/* The answer to an order; one to an order that was not given to this sidecar is ignored. */
-void watchers_order_done(struct watcher *watcher, const char *order, const char *error);
+struct watchers_answers {
+    struct watchers_answer *items; /* owned */
+    size_t count;
+};
+
+/* Gives the order to one sidecar, or (NULL) at once to all that are connected, and waits until each
+ * has answered, for at most `timeout_ns` in all. `out` is to be finished. ERR_NO_MEMORY: the order
+ * was not given. */
+enum err watchers_order(struct watchers *watchers, const char *sidecar,
+                        const struct watchers_order *order, int64_t timeout_ns,
+                        struct watchers_answers *out) MUST_USE;
+void watchers_answers_finish(struct watchers_answers *answers);
+
+/* Gives the order to one that has just connected; its answer is not waited for. */
+enum err watchers_repeat_order(struct watcher *watcher,
+                               const struct watchers_order *order) MUST_USE;
+
+/* The answer to an order; one to an order that is not awaited from this sidecar is ignored. */
+void watchers_order_done(struct watcher *watcher, const Chaperone__V1__OrderDone *done);
 
 #endif

@@ -1,0 +1,423 @@
+/* The kill switch: sessions of an identity, a resource or all of them end, and new ones are refused
+ * until it is lifted. The block is stored first and the order given after it: see session_open.c.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/operator.pb-c.h"
+#include "base/uuid.h"
+#include "controlplane/rpc/services_internal.h"
+
+enum {
+    ARENA_BLOCK = 64 << 10,
+    ARENA_CAP = 256 << 20,
+    TEXT_MAX = 1024, /* of a reason, a subject, a resource's name */
+    OBJECT_SIZE = TEXT_MAX + 16,
+};
+
+/* What is blocked or lifted: exactly one of the three. */
+struct meant {
+    const char *identity, *resource;
+    bool everything;
+};
+
+/* One block while it is being set. */
+struct blocking {
+    const struct call *call;
+    const Chaperone__V1__BlockRequest *request;
+    struct meant meant;
+    struct arena *arena;
+    char id[UUID_TEXT_SIZE];
+    int64_t ordered_ns;
+    struct watchers_answers answers;
+    enum err stored, recorded;
+    char **sessions, **not_confirmed; /* in the arena */
+    size_t session_count, not_confirmed_count;
+};
+
+static char *text_of(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+static bool is_one(const struct meant *m)
+{
+    return (m->identity[0] != '\0') + (m->resource[0] != '\0') + (m->everything ? 1 : 0) == 1;
+}
+
+static bool fits(const struct meant *m, const char *reason)
+{
+    return strlen(m->identity) <= TEXT_MAX && strlen(m->resource) <= TEXT_MAX &&
+           strlen(reason) <= TEXT_MAX;
+}
+
+static void describe(const struct meant *m, char out[OBJECT_SIZE])
+{
+    if (m->everything) {
+        (void)snprintf(out, OBJECT_SIZE, "everything");
+    } else if (m->identity[0] != '\0') {
+        (void)snprintf(out, OBJECT_SIZE, "identity %s", m->identity);
+    } else {
+        (void)snprintf(out, OBJECT_SIZE, "resource %s", m->resource);
+    }
+}
+
+static void fail(const struct call *call, const char *at, enum err e, struct rpc_status *out_status)
+{
+    log_event(call->services->with.log, LOG_ERROR, "store_failed", log_text("at", at),
+              log_text("error", err_name(e)));
+    rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane cannot use its store");
+}
+
+/* --- Block -------------------------------------------------------------------------------------
+ */
+
+static enum err add_line(struct blocking *b, const char *line)
+{
+    char *copy = arena_copy_string(b->arena, bytes_of_string(line));
+    if (copy == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    b->not_confirmed[b->not_confirmed_count++] = copy;
+    return OK;
+}
+
+static enum err store_it(const struct blocking *b)
+{
+    const struct store_block block = {.id = b->id,
+                                      .identity = b->meant.identity,
+                                      .resource = b->meant.resource,
+                                      .everything = b->meant.everything,
+                                      .reason = b->request->reason,
+                                      .created_by = b->call->caller->who->subject,
+                                      .created_ns = b->ordered_ns,
+                                      .lifted_by = ""};
+    return b->request->allow_new ? OK : store_block_add(b->call->services->with.store, &block);
+}
+
+static enum err give_order(struct blocking *b)
+{
+    const struct watchers_order order = {.id = b->id,
+                                         .identity = b->meant.identity,
+                                         .resource = b->meant.resource,
+                                         .all = b->meant.everything,
+                                         .ordered_by = b->call->caller->who->subject,
+                                         .reason = b->request->reason,
+                                         .ordered_ns = b->ordered_ns};
+    return watchers_order(b->call->services->watchers, NULL, &order,
+                          services_order_timeout(b->call), &b->answers);
+}
+
+/* What the sidecars have answered. */
+static enum err collect(struct blocking *b)
+{
+    size_t sessions = 0;
+    for (size_t i = 0; i < b->answers.count; i++) {
+        sessions += b->answers.items[i].session_count;
+    }
+    b->sessions = arena_alloc(b->arena, (sessions + 1) * sizeof(*b->sessions));
+    if (b->sessions == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < b->answers.count; i++) {
+        const struct watchers_answer *a = &b->answers.items[i];
+        for (size_t k = 0; k < a->session_count; k++) {
+            b->sessions[b->session_count++] = a->sessions[k];
+        }
+        if (a->result != OK) {
+            char line[CA_ID_SIZE + sizeof(a->why.text) + 16];
+            (void)snprintf(line, sizeof(line), "sidecar %s: %s", a->sidecar, a->why.text);
+            e = add_line(b, line);
+        }
+    }
+    return e;
+}
+
+static bool is_meant(const struct meant *m, const struct store_session *s)
+{
+    /* The chain is one text there: one session too many is better than one that is not told. */
+    return m->everything || (m->resource[0] != '\0' && strcmp(m->resource, s->resource) == 0) ||
+           (m->identity[0] != '\0' && (strcmp(m->identity, s->identity) == 0 ||
+                                       strstr(s->on_behalf_of, m->identity) != NULL));
+}
+
+static bool was_asked(const struct watchers_answers *answers, const char *sidecar)
+{
+    for (size_t i = 0; i < answers->count; i++) {
+        if (strcmp(answers->items[i].sidecar, sidecar) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The sidecars that are away and had such sessions when they were heard last. */
+static enum err add_away(struct blocking *b, const struct store_session *items, size_t count)
+{
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < count; i++) {
+        bool is_told = !is_meant(&b->meant, &items[i]) || was_asked(&b->answers, items[i].sidecar);
+        size_t such = 1;
+        for (size_t k = 0; !is_told && k < count; k++) {
+            bool same = k != i && is_meant(&b->meant, &items[k]) &&
+                        strcmp(items[k].sidecar, items[i].sidecar) == 0;
+            is_told = same && k < i;
+            such += same ? 1 : 0;
+        }
+        if (!is_told) {
+            char line[256];
+            (void)snprintf(line, sizeof(line), "sidecar %.64s: away, with %zu session%s%s",
+                           items[i].sidecar, such, such == 1 ? "" : "s",
+                           b->request->allow_new ? "" : "; ended when it is back");
+            e = add_line(b, line);
+        }
+    }
+    return e;
+}
+
+static enum err find_away(struct blocking *b)
+{
+    struct store_session *items = NULL;
+    size_t count = 0;
+    enum err e =
+        store_session_list(b->call->services->with.store, false, 0, b->arena, &items, &count);
+    if (e != OK) {
+        return e;
+    }
+    b->not_confirmed =
+        arena_alloc(b->arena, (b->answers.count + count + 3) * sizeof(*b->not_confirmed));
+    e = b->not_confirmed == NULL ? ERR_NO_MEMORY : collect(b);
+    return e == OK ? add_away(b, items, count) : e;
+}
+
+static void join_lines(char *const *lines, size_t count, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < count && used < size; i++) {
+        int n = snprintf(out + used, size - used, "%s%s", i == 0 ? "" : "; ", lines[i]);
+        used += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static enum err record_block(const struct blocking *b)
+{
+    char object[OBJECT_SIZE], error[4096];
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    describe(&b->meant, object);
+    join_lines(b->not_confirmed, b->not_confirmed_count, error, sizeof(error));
+    action.action = "kill";
+    action.object = object;
+    action.reason = b->request->reason;
+    action.order = text_of(b->id);
+    action.ordered_unix_ns = b->ordered_ns;
+    action.done_unix_ns = b->not_confirmed_count == 0 ? services_now(b->call->services) : 0;
+    action.sessions = b->sessions;
+    action.n_sessions = b->session_count;
+    action.error = error;
+    return services_record_action(b->call, &action, NULL, NULL);
+}
+
+static void answer(struct blocking *b, int64_t took_us, ProtobufCMessage **out_reply,
+                   struct rpc_status *out_status)
+{
+    Chaperone__V1__BlockResponse response = CHAPERONE__V1__BLOCK_RESPONSE__INIT;
+    Chaperone__V1__Block block = CHAPERONE__V1__BLOCK__INIT;
+    block.id = b->id;
+    block.identity = text_of(b->meant.identity);
+    block.resource = text_of(b->meant.resource);
+    block.everything = b->meant.everything;
+    block.reason = b->request->reason;
+    block.created_by = text_of(b->call->caller->who->subject);
+    block.created_unix_ns = b->ordered_ns;
+    response.block = b->request->allow_new ? NULL : &block;
+    response.sessions = b->sessions;
+    response.n_sessions = b->session_count;
+    response.not_confirmed = b->not_confirmed;
+    response.n_not_confirmed = b->not_confirmed_count;
+    response.took_us = took_us;
+    services_reply(&response.base, out_reply, out_status);
+}
+
+/* In a time of need as much as is possible is done: with a store that cannot be written, sessions
+ * are ended all the same, and the caller is told that new ones are not refused. */
+static void carry_out(struct blocking *b, ProtobufCMessage **out_reply,
+                      struct rpc_status *out_status)
+{
+    const struct clock *clock = &b->call->services->with.clock;
+    int64_t begin = clock_monotonic(clock);
+    b->ordered_ns = clock_wall(clock);
+    enum err stored = store_it(b);
+    enum err e = give_order(b);
+    int64_t took_us = (clock_monotonic(clock) - begin) / 1000;
+    if (e == OK) {
+        e = find_away(b);
+    }
+    if (stored != OK) {
+        log_event(b->call->services->with.log, LOG_ERROR, "block_not_stored",
+                  log_text("error", err_name(stored)));
+        rpc_status_set(out_status, RPC_UNAVAILABLE,
+                       "%zu sessions were ended, but the block could not be stored: new ones are "
+                       "not refused",
+                       b->session_count);
+        return;
+    }
+    if (e != OK) {
+        fail(b->call, "block", e, out_status);
+        return;
+    }
+    if (record_block(b) != OK && add_line(b, "the audit log: it could not be recorded") != OK) {
+        fail(b->call, "block_record", ERR_NO_MEMORY, out_status);
+        return;
+    }
+    answer(b, took_us, out_reply, out_status);
+}
+
+void sessions_block(const struct call *call, const ProtobufCMessage *message,
+                    ProtobufCMessage **out_reply, struct rpc_status *out_status)
+{
+    struct blocking b = {.call = call, .request = (const Chaperone__V1__BlockRequest *)message};
+    char object[OBJECT_SIZE];
+    b.meant = (struct meant){.identity = b.request->identity,
+                             .resource = b.request->resource,
+                             .everything = b.request->everything};
+    if (!is_one(&b.meant) || !fits(&b.meant, b.request->reason)) {
+        rpc_status_set(out_status, RPC_INVALID_ARGUMENT,
+                       "one of identity, resource and everything is needed, each text with at "
+                       "most %d bytes",
+                       TEXT_MAX);
+        return;
+    }
+    b.arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    enum err e = b.arena == NULL ? ERR_NO_MEMORY : uuid_make_v7(&call->services->with.clock, b.id);
+    if (e == OK) {
+        carry_out(&b, out_reply, out_status);
+    } else {
+        rpc_status_set(out_status, RPC_UNAVAILABLE, "the order cannot be given: %s", err_name(e));
+    }
+    describe(&b.meant, object);
+    services_log_action(call, b.request->allow_new ? "sessions_kill" : "sessions_block", object,
+                        rpc_code_name(out_status->code));
+    watchers_answers_finish(&b.answers);
+    arena_destroy(b.arena);
+}
+
+/* --- Lift, ListBlocks --------------------------------------------------------------------------
+ */
+
+static Chaperone__V1__Block **blocks_of(const struct store_block *from, size_t count,
+                                        struct arena *arena)
+{
+    Chaperone__V1__Block **pointers = arena_alloc(arena, (count + 1) * sizeof(*pointers));
+    Chaperone__V1__Block *items = arena_alloc(arena, (count + 1) * sizeof(*items));
+    for (size_t i = 0; pointers != NULL && items != NULL && i < count; i++) {
+        Chaperone__V1__Block *out = &items[i];
+        chaperone__v1__block__init(out);
+        out->id = text_of(from[i].id);
+        out->identity = text_of(from[i].identity);
+        out->resource = text_of(from[i].resource);
+        out->everything = from[i].everything;
+        out->reason = text_of(from[i].reason);
+        out->created_by = text_of(from[i].created_by);
+        out->created_unix_ns = from[i].created_ns;
+        pointers[i] = out;
+    }
+    return items == NULL ? NULL : pointers;
+}
+
+static enum err record_lift(const struct call *call, const struct store_block *block,
+                            const char *reason, int64_t now_ns)
+{
+    const struct meant meant = {
+        .identity = block->identity, .resource = block->resource, .everything = block->everything};
+    char object[OBJECT_SIZE];
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    describe(&meant, object);
+    action.action = "lift";
+    action.object = object;
+    action.reason = text_of(reason);
+    action.order = text_of(block->id);
+    action.ordered_unix_ns = now_ns;
+    action.done_unix_ns = now_ns;
+    return services_record_action(call, &action, NULL, NULL);
+}
+
+static void lift(const struct call *call, const Chaperone__V1__LiftRequest *request,
+                 struct arena *arena, ProtobufCMessage **out_reply, struct rpc_status *out_status)
+{
+    const struct store_block_what what = {.id = request->id,
+                                          .identity = request->identity,
+                                          .resource = request->resource,
+                                          .everything = request->everything};
+    struct store_block *items = NULL;
+    Chaperone__V1__LiftResponse response = CHAPERONE__V1__LIFT_RESPONSE__INIT;
+    int64_t now_ns = services_now(call->services);
+    enum err e = store_block_lift(call->services->with.store, &what, call->caller->who->subject,
+                                  now_ns, arena, &items, &response.n_lifted);
+    if (e == OK) {
+        response.lifted = blocks_of(items, response.n_lifted, arena);
+        e = response.lifted == NULL ? ERR_NO_MEMORY : OK;
+    }
+    if (e != OK) {
+        fail(call, "block_lift", e, out_status);
+        return;
+    }
+    services_reply(&response.base, out_reply, out_status);
+    for (size_t i = 0; i < response.n_lifted; i++) {
+        if (record_lift(call, &items[i], request->reason, now_ns) != OK) {
+            rpc_status_set(out_status, RPC_UNAVAILABLE, "it was lifted, but could not be recorded");
+        }
+    }
+}
+
+void sessions_lift(const struct call *call, const ProtobufCMessage *message,
+                   ProtobufCMessage **out_reply, struct rpc_status *out_status)
+{
+    const Chaperone__V1__LiftRequest *request = (const Chaperone__V1__LiftRequest *)message;
+    const struct meant meant = {.identity = request->identity,
+                                .resource = request->resource,
+                                .everything = request->everything};
+    bool has_none = meant.identity[0] == '\0' && meant.resource[0] == '\0' && !meant.everything;
+    char object[OBJECT_SIZE];
+    if (!(request->id[0] == '\0' ? is_one(&meant) : has_none) || !fits(&meant, request->reason) ||
+        strlen(request->id) > TEXT_MAX) {
+        rpc_status_set(out_status, RPC_INVALID_ARGUMENT,
+                       "one of id, identity, resource and everything is needed, each text with at "
+                       "most %d bytes",
+                       TEXT_MAX);
+        return;
+    }
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    if (arena == NULL) {
+        rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");
+        return;
+    }
+    lift(call, request, arena, out_reply, out_status);
+    describe(&meant, object);
+    services_log_action(call, "sessions_lift", request->id[0] == '\0' ? object : request->id,
+                        rpc_code_name(out_status->code));
+    arena_destroy(arena);
+}
+
+void sessions_list_blocks(const struct call *call, const ProtobufCMessage *message,
+                          ProtobufCMessage **out_reply, struct rpc_status *out_status)
+{
+    (void)message;
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    struct store_block *items = NULL;
+    Chaperone__V1__ListBlocksResponse response = CHAPERONE__V1__LIST_BLOCKS_RESPONSE__INIT;
+    enum err e = arena == NULL ? ERR_NO_MEMORY
+                               : store_block_list(call->services->with.store, arena, &items,
+                                                  &response.n_blocks);
+    if (e == OK) {
+        response.blocks = blocks_of(items, response.n_blocks, arena);
+        e = response.blocks == NULL ? ERR_NO_MEMORY : OK;
+    }
+    if (e == OK) {
+        services_reply(&response.base, out_reply, out_status);
+    } else {
+        fail(call, "block_list", e, out_status);
+    }
+    arena_destroy(arena);
+}

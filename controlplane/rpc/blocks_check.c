@@ -1,0 +1,94 @@
+/* Open blocks: new sessions are refused by them, and sidecars that come back carry them out. */
+#include <stdlib.h>
+
+#include "controlplane/rpc/services_internal.h"
+
+/* Of all open blocks at once: people set them by hand, a thousand of them are a few 100 KiB. */
+enum { ARENA_BLOCK = 16 << 10, ARENA_CAP = 64 << 20 };
+
+static bool is_of_identity(const struct store_block *b, const struct identity *who)
+{
+    if (b->identity[0] == '\0') {
+        return false;
+    }
+    bool found = strcmp(b->identity, who->subject) == 0;
+    for (size_t i = 0; !found && i < who->on_behalf_of_count; i++) {
+        found = strcmp(b->identity, who->on_behalf_of[i].subject) == 0;
+    }
+    return found;
+}
+
+static enum err refuse(const struct store_block *b, struct err_text *why)
+{
+    const char *reason = b->reason[0] == '\0' ? "no reason was given" : b->reason;
+    if (b->everything) {
+        return err_set(why, ERR_DENIED, "all new sessions are blocked: %.300s", reason);
+    }
+    if (b->resource[0] != '\0') {
+        return err_set(why, ERR_DENIED,
+                       "new sessions for the resource \"%.100s\" are blocked: %.300s", b->resource,
+                       reason);
+    }
+    return err_set(why, ERR_DENIED, "new sessions of \"%.100s\" are blocked: %.300s", b->identity,
+                   reason);
+}
+
+static enum err list_blocks(struct services *services, struct arena **out_arena,
+                            struct store_block **out_items, size_t *out_count)
+{
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    enum err e = arena == NULL
+                     ? ERR_NO_MEMORY
+                     : store_block_list(services->with.store, arena, out_items, out_count);
+    if (e != OK) {
+        arena_destroy(arena);
+        return e;
+    }
+    *out_arena = arena;
+    return OK;
+}
+
+enum err blocks_check(struct services *services, const struct identity *who, const char *resource,
+                      struct err_text *why)
+{
+    struct arena *arena = NULL;
+    struct store_block *items = NULL;
+    size_t count = 0;
+    enum err e = list_blocks(services, &arena, &items, &count);
+    if (e != OK) {
+        return err_set(why, e, "the blocks cannot be read");
+    }
+    for (size_t i = 0; e == OK && i < count; i++) {
+        const struct store_block *b = &items[i];
+        if (b->everything || is_of_identity(b, who) ||
+            (b->resource[0] != '\0' && strcmp(b->resource, resource) == 0)) {
+            e = refuse(b, why);
+        }
+    }
+    arena_destroy(arena);
+    return e;
+}
+
+void blocks_repeat(struct services *services, struct watcher *watcher)
+{
+    struct arena *arena = NULL;
+    struct store_block *items = NULL;
+    size_t count = 0;
+    enum err e = list_blocks(services, &arena, &items, &count);
+    for (size_t i = 0; e == OK && i < count; i++) {
+        const struct store_block *b = &items[i];
+        const struct watchers_order order = {.id = b->id,
+                                             .identity = b->identity,
+                                             .resource = b->resource,
+                                             .all = b->everything,
+                                             .ordered_by = b->created_by,
+                                             .reason = b->reason,
+                                             .ordered_ns = b->created_ns};
+        e = watchers_repeat_order(watcher, &order);
+    }
+    if (e != OK) {
+        log_event(services->with.log, LOG_ERROR, "blocks_not_repeated",
+                  log_text("error", err_name(e)));
+    }
+    arena_destroy(arena);
+}
