@@ -30,7 +30,6 @@ struct blocking {
     char id[UUID_TEXT_SIZE];
     int64_t ordered_ns;
     struct watchers_answers answers;
-    enum err stored, recorded;
     char **sessions, **not_confirmed; /* in the arena */
     size_t session_count, not_confirmed_count;
 };
