@@ -9,12 +9,15 @@
 #include "cli/output/json.h"
 #include "cli/output/text.h"
 #include "cli/policy/decision.h"
+#include "cli/policy/masking.h"
+#include "cli/policy/tables.h"
 #include "cli/remote.h"
 
 const struct option_spec command_policy_explain_options[] = {
     {"as", 0, OPTION_TEXT, "sub=NAME,groups=A+B", "who asks; also on_behalf_of=C", NULL},
     {"resource", 0, OPTION_TEXT, "NAME", "where (default)", NULL},
     {"file", 'f', OPTION_FILE, "FILE", "by this policy; without it by the newest one", NULL},
+    {"catalog", 0, OPTION_FILE, "FILE", "the target's tables: what of them is masked", NULL},
     {"json", 0, OPTION_FLAG, NULL, "the answer as a JSON object", NULL},
     {0},
 };
@@ -73,8 +76,49 @@ static void add_verdict(struct json *j, cJSON *to, const struct policy_verdict *
     json_add_string(j, to, "message", message_of(v));
 }
 
+static void add_hold(struct json *j, const struct policy_hold *h)
+{
+    if (h == NULL) {
+        json_add_null(j, j->root, "hold");
+        return;
+    }
+    cJSON *hold = json_add_object(j, j->root, "hold");
+    cJSON *groups = json_add_array(j, hold, "groups");
+    for (size_t n = 0; n < h->group_count; n++) {
+        json_add_string(j, groups, NULL, h->groups[n]);
+    }
+    json_add_unsigned(j, hold, "people", h->people);
+    json_add_unsigned(j, hold, "expires_s", (uint64_t)h->lifetime_s);
+    json_add_unsigned(j, hold, "in_transaction_s", (uint64_t)h->in_transaction_s);
+    json_add_string(j, hold, "mode", h->is_retry ? "retry" : "wait");
+}
+
+static void add_masking(struct json *j, const struct decision *d, bool has_catalog)
+{
+    const struct masking_result *m = decision_masking(d);
+    if (!has_catalog) {
+        json_add_null(j, j->root, "masked");
+        return;
+    }
+    cJSON *list = json_add_array(j, j->root, "masked");
+    for (size_t n = 0; n < m->column_count; n++) {
+        const struct masking_column *c = &m->columns[n];
+        cJSON *item = json_add_object(j, list, NULL);
+        json_add_unsigned(j, item, "statement", c->statement);
+        if (c->number == 0) {
+            json_add_null(j, item, "column");
+        } else {
+            json_add_unsigned(j, item, "column", c->number);
+        }
+        json_add_string(j, item, "name", c->name);
+        json_add_string(j, item, "origin", c->origin);
+        json_add_string(j, item, "rule", c->rule);
+        json_add_bool(j, item, "is_null", c->is_null);
+    }
+}
+
 static enum err print_json(const struct invocation *i, const struct policy *policy,
-                           const struct decision *d)
+                           const struct decision *d, bool has_catalog)
 {
     struct json j;
     json_init(&j);
@@ -95,6 +139,8 @@ static enum err print_json(const struct invocation *i, const struct policy *poli
         json_add_string(&j, item, "name", part->is_command ? NULL : part->name);
         add_verdict(&j, item, &part->verdict);
     }
+    add_hold(&j, decision_verdict(d)->hold);
+    add_masking(&j, d, has_catalog);
     enum err e = json_write_line(&j, i->out.out);
     json_finish(&j);
     return e;
@@ -111,8 +157,61 @@ static void print_verdict(FILE *out, const struct policy_verdict *v)
     (void)fputc('\n', out);
 }
 
+static void print_duration(FILE *out, int64_t seconds)
+{
+    static const struct {
+        int64_t size;
+        char letter;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    size_t unit = 0;
+    while (seconds % units[unit].size != 0) {
+        unit++;
+    }
+    (void)fprintf(out, "%" PRId64 "%c", seconds / units[unit].size, units[unit].letter);
+}
+
+/* "people: 2 of dba or security, within 15m, or 60s in a transaction" */
+static void print_hold(FILE *out, const struct policy_hold *h)
+{
+    (void)fprintf(out, "people: %u of ", h->people);
+    for (size_t n = 0; n < h->group_count; n++) {
+        (void)fputs(n == 0 ? "" : " or ", out);
+        text_write(out, bytes_of_string(h->groups[n]), TEXT_ESCAPED);
+    }
+    (void)fputs(", within ", out);
+    print_duration(out, h->lifetime_s);
+    if (h->in_transaction_s != h->lifetime_s) {
+        (void)fputs(", or ", out);
+        print_duration(out, h->in_transaction_s);
+        (void)fputs(" in a transaction", out);
+    }
+    (void)fputs(h->is_retry ? "; the agent comes again\n" : "\n", out);
+}
+
+static void print_masking(FILE *out, const struct masking_result *m)
+{
+    for (size_t n = 0; n < m->column_count; n++) {
+        const struct masking_column *c = &m->columns[n];
+        (void)fprintf(out, "masked: statement %zu, ", c->statement);
+        if (c->number == 0) {
+            (void)fputs("every column", out);
+        } else {
+            (void)fprintf(out, "column %zu ", c->number);
+            text_write(out, bytes_of_string(c->name), TEXT_ESCAPED);
+        }
+        if (c->origin != NULL) {
+            (void)fputs(" (", out);
+            text_write(out, bytes_of_string(c->origin), TEXT_ESCAPED);
+            (void)fputc(')', out);
+        }
+        (void)fprintf(out, "%s by rule ", c->is_null ? " is NULL" : "");
+        text_write(out, bytes_of_string(c->rule), TEXT_ESCAPED);
+        (void)fputc('\n', out);
+    }
+}
+
 static void print_text(const struct invocation *i, const struct policy *policy,
-                       const struct decision *d)
+                       const struct decision *d, bool has_catalog)
 {
     FILE *out = i->out.out;
     for (size_t n = 0; n < decision_part_count(d); n++) {
@@ -126,24 +225,31 @@ static void print_text(const struct invocation *i, const struct policy *policy,
         (void)fputs(" -> ", out);
         print_verdict(out, &part->verdict);
     }
+    print_masking(out, decision_masking(d));
+    bool is_as_it_is =
+        decision_verdict(d)->effect != POLICY_DENY && decision_masking(d)->column_count == 0;
+    (void)fputs(has_catalog && is_as_it_is ? "masked: no column by its name or type\n" : "", out);
     (void)fputs("verdict: ", out);
     print_verdict(out, decision_verdict(d));
+    if (decision_verdict(d)->hold != NULL) {
+        print_hold(out, decision_verdict(d)->hold);
+    }
     if (policy_revision(policy) != 0) {
         (void)fprintf(out, "policy: revision %" PRIu64 "\n", policy_revision(policy));
     }
 }
 
 static int explain(const struct invocation *i, const struct policy *policy,
-                   const struct identity_option *as)
+                   const struct identity_option *as, struct masking *masking)
 {
     const char *resource = options_value(&i->options, "resource");
     struct decision *d = NULL;
-    enum err e = decision_make(policy, as, resource == NULL ? "default" : resource,
-                               bytes_of_string(i->options.arguments[0]), &d);
+    enum err e = decision_make(policy, as, resource == NULL ? "default" : resource, masking,
+                               i->options.arguments[0], &d);
     if (e == OK && options_flag(&i->options, "json")) {
-        e = print_json(i, policy, d);
+        e = print_json(i, policy, d, masking != NULL);
     } else if (e == OK) {
-        print_text(i, policy, d);
+        print_text(i, policy, d, masking != NULL);
     }
     int code = e != OK ? command_fail(i, EXIT_NO, "%s", err_name(e))
                : decision_verdict(d)->effect == POLICY_ALLOW ? EXIT_YES
@@ -153,6 +259,26 @@ static int explain(const struct invocation *i, const struct policy *policy,
     return code != EXIT_YES ? code : flushed;
 }
 
+/* `*out` stays NULL without --catalog. */
+static int load_masking(const struct invocation *i, struct masking **out)
+{
+    const char *file = options_value(&i->options, "catalog");
+    struct catalog *catalog = NULL;
+    struct err_text error = {0};
+    if (file == NULL) {
+        return EXIT_YES;
+    }
+    enum err e = tables_load(file, &catalog, &error);
+    if (e == OK) {
+        *out = masking_create(catalog);
+        e = *out == NULL ? ERR_NO_MEMORY : OK;
+    }
+    catalog_unref(catalog);
+    return e == OK
+               ? EXIT_YES
+               : command_fail(i, EXIT_NO, "%s", error.text[0] != '\0' ? error.text : err_name(e));
+}
+
 int command_policy_explain(struct invocation *i)
 {
     const char *as_text = options_value(&i->options, "as");
@@ -160,6 +286,7 @@ int command_policy_explain(struct invocation *i)
     struct identity_option as;
     struct err_text error = {0};
     struct policy *policy = NULL;
+    struct masking *masking = NULL;
     if (as_text == NULL) {
         (void)err_set(&error, ERR_INVALID, "--as is missing: who asks?");
         return command_misuse(i, &error);
@@ -167,8 +294,12 @@ int command_policy_explain(struct invocation *i)
     if (decision_parse_identity("--as", as_text, &as, &error) != OK) {
         return command_misuse(i, &error);
     }
-    int code = file == NULL ? load_newest(i, &policy) : command_policy_load_file(i, file, &policy);
-    code = code == EXIT_YES ? explain(i, policy, &as) : code;
+    int code = load_masking(i, &masking);
+    if (code == EXIT_YES) {
+        code = file == NULL ? load_newest(i, &policy) : command_policy_load_file(i, file, &policy);
+    }
+    code = code == EXIT_YES ? explain(i, policy, &as, masking) : code;
+    masking_destroy(masking);
     policy_destroy(policy);
     return code;
 }

@@ -17,6 +17,7 @@ struct decision {
     struct policy_verdict verdict;
     struct decision_part *parts;
     size_t part_count;
+    struct masking_result masking;
 };
 
 const char *decision_effect_name(enum policy_effect effect)
@@ -134,8 +135,35 @@ static enum err decide_parts(struct decision *d, const struct policy *policy,
     return OK;
 }
 
+/* What one part alone would not get, the text as a whole may: a hold rule covers reading the table
+ * that the same operation changes. Nothing that is held as a whole is refused in a part. */
+static void hold_parts(struct decision *d)
+{
+    for (size_t i = 0; d->verdict.effect == POLICY_HOLD && i < d->part_count; i++) {
+        if (d->parts[i].verdict.effect == POLICY_DENY) {
+            d->parts[i].verdict = d->verdict;
+        }
+    }
+}
+
+static enum err decide_masking(struct decision *d, const struct policy *policy,
+                               const struct policy_request *request, struct masking *masking,
+                               const char *sql)
+{
+    if (masking == NULL || d->verdict.effect == POLICY_DENY) {
+        return OK;
+    }
+    enum err e = masking_plan(masking, policy, request, sql, d->analysis, d->arena, &d->masking);
+    if (e == OK && d->masking.refused_by != NULL) {
+        d->verdict = (struct policy_verdict){
+            .effect = POLICY_DENY, .rule = d->masking.refused_by, .message = d->masking.refusal};
+    }
+    return e;
+}
+
 static enum err decide(struct decision *d, const struct policy *policy,
-                       const struct identity_option *as, const char *resource)
+                       const struct identity_option *as, const char *resource,
+                       struct masking *masking, const char *sql)
 {
     Chaperone__V1__SessionOpened opened = CHAPERONE__V1__SESSION_OPENED__INIT;
     Chaperone__V1__Intent intent = CHAPERONE__V1__INTENT__INIT;
@@ -147,20 +175,26 @@ static enum err decide(struct decision *d, const struct policy *policy,
         return ERR_NO_MEMORY;
     }
     policy_evaluate(policy, &request, &d->verdict);
-    return decide_parts(d, policy, &request);
+    enum err e = decide_parts(d, policy, &request);
+    if (e != OK) {
+        return e;
+    }
+    hold_parts(d);
+    return decide_masking(d, policy, &request, masking, sql);
 }
 
 enum err decision_make(const struct policy *policy, const struct identity_option *as,
-                       const char *resource, struct bytes sql, struct decision **out)
+                       const char *resource, struct masking *masking, const char *sql,
+                       struct decision **out)
 {
     struct decision *d = calloc(1, sizeof(*d));
     if (d == NULL || (d->arena = arena_create(ARENA_BLOCK, ARENA_CAP)) == NULL) {
         free(d);
         return ERR_NO_MEMORY;
     }
-    enum err e = sql_analyse(sql, SQL_TEXT_SIZE_DEFAULT, &d->analysis, &d->error);
+    enum err e = sql_analyse(bytes_of_string(sql), SQL_TEXT_SIZE_DEFAULT, &d->analysis, &d->error);
     if (e == OK) {
-        e = decide(d, policy, as, resource);
+        e = decide(d, policy, as, resource, masking, sql);
     } else if (e != ERR_NO_MEMORY) { /* as the sidecar names it */
         d->verdict = (struct policy_verdict){
             .effect = POLICY_DENY, .rule = "understanding", .message = d->error.message};
@@ -196,4 +230,9 @@ size_t decision_part_count(const struct decision *d)
 const struct decision_part *decision_part(const struct decision *d, size_t index)
 {
     return &d->parts[index];
+}
+
+const struct masking_result *decision_masking(const struct decision *d)
+{
+    return &d->masking;
 }

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "cli/dev/identity_option.h"
+#include "cli/policy/masking.h"
 #include "policies/policy.h"
 
 struct decision;
@@ -20,15 +21,20 @@ struct decision_part {
     struct policy_verdict verdict;
 };
 
-/* Borrows the policy and the identity. A text that is no SQL is decided too: it is refused. Returns
+/* Borrows the policy, the identity and `masking` (NULL: what would be masked is not asked for, nor
+ * what is refused because of it). A text that is no SQL is decided too: it is refused. Returns
  * owned. ERR_NO_MEMORY. */
 enum err decision_make(const struct policy *policy, const struct identity_option *as,
-                       const char *resource, struct bytes sql, struct decision **out) MUST_USE;
+                       const char *resource, struct masking *masking, const char *sql,
+                       struct decision **out) MUST_USE;
 void decision_destroy(struct decision *d); /* takes NULL */
 
 const struct policy_verdict *decision_verdict(const struct decision *d);
 size_t decision_part_count(const struct decision *d);
 const struct decision_part *decision_part(const struct decision *d, size_t index);
+
+/* What would be masked of what the text gives: nothing where it is refused. Valid likewise. */
+const struct masking_result *decision_masking(const struct decision *d);
 
 /* "allow", "deny", "hold". */
 const char *decision_effect_name(enum policy_effect effect);

@@ -20,7 +20,7 @@ static struct decision *decide(const char *as, const char *resource, const char 
     struct decision *d = NULL;
     assert_int_equal(policy_compile(bytes_of_string(document), 1, out_policy, NULL), OK);
     assert_int_equal(decision_parse_identity("--as", as, &who, NULL), OK);
-    assert_int_equal(decision_make(*out_policy, &who, resource, bytes_of_string(sql), &d), OK);
+    assert_int_equal(decision_make(*out_policy, &who, resource, NULL, sql, &d), OK);
     return d;
 }
 

@@ -1,14 +1,24 @@
 /* Golden cases of a policy: who says which SQL, and what must come of it.
  *
  *   policy: ../read-only-analyst.yaml      # relative to this file
+ *   catalog:                               # optional: of the target, for `masked`
+ *     public.orders: {id: int4, note: text}
  *   cases:
  *     - name: reads a table                # optional; else the SQL
  *       as: sub=ann,groups=analysts
  *       resource: shop                     # optional
  *       sql: SELECT * FROM orders
- *       verdict: allow
+ *       verdict: allow                     # deny, hold
  *       rule: analysts-read                # optional: which rule decides
- */
+ *       masked: {note: analysts-read}      # optional: exactly these columns of the result, by name
+ *                                          # or number, are masked, and by which rule; {}: none
+ *     - as: sub=bob
+ *       sql: DELETE FROM orders
+ *       verdict: hold
+ *       groups: [dba]                      # optional, of `hold`: exactly these may approve
+ *       people: 2                          # optional, of `hold`: so many of them must
+ *
+ * With a catalog, what the masks refuse is refused, too, by the rule that masks. */
 #ifndef CHAPERONE_CLI_POLICY_GOLDEN_H
 #define CHAPERONE_CLI_POLICY_GOLDEN_H
 
