@@ -384,6 +384,8 @@ def test_casts(database, queries):
 
 
 def test_what_runs_when_a_row_is_written(database, queries):
+    with database("postgres") as admin:
+        admin.execute('CREATE EXTENSION moddatetime; CREATE EXTENSION "uuid-ossp"')
     with database() as c:
         c.execute("CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
                   "CREATE FUNCTION made() RETURNS text LANGUAGE sql AS $$SELECT 'x'$$;"
@@ -405,6 +407,8 @@ def test_what_runs_when_a_row_is_written(database, queries):
                   "CREATE TABLE condition (a int);"
                   "CREATE TRIGGER g BEFORE UPDATE ON condition FOR EACH ROW WHEN (fits(NEW.a))"
                   " EXECUTE FUNCTION suppress_redundant_updates_trigger();"
+                  "CREATE TABLE timed (a timestamptz, u uuid DEFAULT uuid_generate_v4());"
+                  "CREATE TRIGGER g BEFORE UPDATE ON timed FOR EACH ROW EXECUTE FUNCTION moddatetime('a');"
                   "CREATE TABLE off (a int);"
                   "CREATE TRIGGER g BEFORE INSERT ON off FOR EACH ROW EXECUTE FUNCTION stamp();"
                   "ALTER TABLE off DISABLE TRIGGER g;"

@@ -206,14 +206,14 @@ static const char PARENTS[] =
 #define IS_C "p.prolang" EQ "13" OID
 #define IS_SQL "p.prolang" EQ "14" OID
 
-/* All functions of these modules compute. Not so dblink, postgres_fdw, file_fdw, adminpack,
- * pageinspect (they read), xml2 (xpath_table), tablefunc (crosstab runs a text), unaccent (a
- * dictionary is a file), lo. `vector` is pgvector's. */
+/* All functions of these modules compute; moddatetime is a trigger that sets the time. Not so
+ * dblink, postgres_fdw, file_fdw, adminpack, pageinspect (they read), xml2 (xpath_table), tablefunc
+ * (crosstab runs a text), unaccent (a dictionary is a file), lo. `vector` is pgvector's. */
 #define COMPUTING_MODULES                                                                          \
     "ARRAY['$libdir/_int', '$libdir/btree_gin', '$libdir/btree_gist', '$libdir/citext',"           \
     " '$libdir/cube', '$libdir/earthdistance', '$libdir/fuzzystrmatch', '$libdir/hstore',"         \
-    " '$libdir/isn', '$libdir/ltree', '$libdir/pg_trgm', '$libdir/pgcrypto', '$libdir/seg',"       \
-    " '$libdir/uuid-ossp', '$libdir/vector']" TEXT "[]"
+    " '$libdir/isn', '$libdir/ltree', '$libdir/moddatetime', '$libdir/pg_trgm',"                   \
+    " '$libdir/pgcrypto', '$libdir/seg', '$libdir/uuid-ossp', '$libdir/vector']" TEXT "[]"
 
 /* What citext and isn take of the server itself, under names of their own. */
 #define COMPUTING_INTERNALS                                                                        \

@@ -50,6 +50,10 @@ bool lineage_marks_are_empty(const struct lineage_marks *m);
 uint64_t lineage_marks_of(const struct lineage_marks *m, uint32_t relation, int16_t number,
                           bool *out_known);
 
+/* Whether values of this type are only cast by what is known: asked of the types that Parse
+ * declares for its parameters, which are not in the text. False: the statement is unknown. */
+bool lineage_marks_know_type(const struct lineage_marks *m, uint32_t type);
+
 /* ---- the analysis -------------------------------------------------------------------------- */
 
 enum lineage_origin {

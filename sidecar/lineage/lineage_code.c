@@ -8,9 +8,9 @@
 enum { WHAT_MAX = 320 };
 
 /* A cast without a function has no name that a policy could trust. */
-static bool code_is_trusted(const struct walk *w, const struct catalog_code *code)
+static bool code_is_trusted(const struct lineage_marks *m, const struct catalog_code *code)
 {
-    return code->name != NULL && marks_trusts(w->marks, code->schema, code->name);
+    return code->name != NULL && marks_trusts(m, code->schema, code->name);
 }
 
 static struct value cast_note(struct walk *w, const struct catalog_cast *cast)
@@ -23,6 +23,18 @@ static struct value cast_note(struct walk *w, const struct catalog_cast *cast)
     return note_unknown(w, "the function %s is not PostgreSQL's own", what);
 }
 
+bool lineage_marks_know_type(const struct lineage_marks *m, uint32_t type)
+{
+    size_t count = 0;
+    const struct catalog_cast *casts = catalog_casts(marks_catalog(m), &count);
+    for (size_t i = 0; i < count; i++) {
+        if ((casts[i].type == 0 || casts[i].type == type) && !code_is_trusted(m, &casts[i].code)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- casts ----------------------------------------------------------------------------------- */
 
 void cast_check_anywhere(struct walk *w, struct value *v)
@@ -31,7 +43,7 @@ void cast_check_anywhere(struct walk *w, struct value *v)
     const struct catalog_cast *casts = catalog_casts(marks_catalog(w->marks), &count);
     for (size_t i = 0; i < count && casts[i].type == 0; i++) {
         walk_step(w, 1);
-        if (!code_is_trusted(w, &casts[i].code)) {
+        if (!code_is_trusted(w->marks, &casts[i].code)) {
             *v = value_mix(*v, cast_note(w, &casts[i]));
             return;
         }
@@ -45,7 +57,7 @@ void cast_check_column(struct walk *w, const struct catalog_column *c, struct va
     for (size_t i = 0; i < count; i++) {
         walk_step(w, 1);
         if ((casts[i].type == 0 || casts[i].type == c->type) &&
-            !code_is_trusted(w, &casts[i].code)) {
+            !code_is_trusted(w->marks, &casts[i].code)) {
             *v = value_mix(*v, cast_note(w, &casts[i]));
             return;
         }
@@ -62,7 +74,7 @@ void cast_check_type(struct walk *w, const PgQuery__TypeName *t, struct value *v
     for (size_t i = 0; i < count; i++) {
         walk_step(w, 1);
         bool is_it = casts[i].type == 0 || strcmp(casts[i].type_name, name) == 0;
-        if (is_it && !code_is_trusted(w, &casts[i].code)) {
+        if (is_it && !code_is_trusted(w->marks, &casts[i].code)) {
             *v = value_mix(*v, cast_note(w, &casts[i]));
             return;
         }
@@ -76,7 +88,7 @@ bool writing_check(struct walk *w, const struct catalog_relation *r)
     for (size_t i = 0; i < r->writing_count; i++) {
         const struct catalog_code *code = &r->writing[i];
         walk_step(w, 1);
-        if (code_is_trusted(w, code)) {
+        if (code_is_trusted(w->marks, code)) {
             continue;
         }
         char what[WHAT_MAX];

@@ -280,6 +280,15 @@ static void test_reads_views(void **state)
     }
 }
 
+static void test_types_of_parameters(void **state)
+{
+    const struct fixture *f = *state;
+    assert_true(lineage_marks_know_type(f->some, 25));
+    assert_false(lineage_marks_know_type(f->some, 500)); /* person: by to_person */
+    assert_true(lineage_marks_know_type(f->some, 501));  /* by my_hash, which is trusted */
+    assert_true(lineage_marks_know_type(f->some, 0));    /* not declared */
+}
+
 /* ---- bad input ------------------------------------------------------------------------------- */
 
 static void assert_fails(const struct lineage_marks *m, struct bytes text, enum err expected)
@@ -377,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_why),
         cmocka_unit_test(test_places_of_statements),
         cmocka_unit_test(test_reads_views),
+        cmocka_unit_test(test_types_of_parameters),
         cmocka_unit_test(test_not_sql),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_columns_that_double),
