@@ -1,4 +1,4 @@
-/* session list, session kill. */
+/* session list. */
 #include <stdio.h>
 
 #include "api/operator.pb-c.h"
@@ -14,12 +14,6 @@ const struct option_spec command_session_list_options[] = {
     {"all", 'a', OPTION_FLAG, NULL, "also those that have ended", NULL},
     {"limit", 'n', OPTION_TEXT, "N", "only the newest N", NULL},
     {"json", 0, OPTION_FLAG, NULL, "one JSON object a line", NULL},
-    {0},
-};
-
-const struct option_spec command_session_kill_options[] = {
-    {"reason", 0, OPTION_TEXT, "TEXT", "why; the audit log keeps it", NULL},
-    {"json", 0, OPTION_FLAG, NULL, "the answer as a JSON object", NULL},
     {0},
 };
 
@@ -107,52 +101,6 @@ int command_session_list(struct invocation *i)
             (void)fputs("no open sessions\n", i->errors.out);
         }
         code = e == OK ? remote_flush(i) : command_fail(i, EXIT_NO, "%s", err_name(e));
-        protobuf_c_message_free_unpacked(reply, NULL);
-    }
-    remote_close(&remote);
-    return code;
-}
-
-static int report_kill(const struct invocation *i, bool killed)
-{
-    const char *session = i->options.arguments[0];
-    if (options_flag(&i->options, "json")) {
-        struct json j;
-        json_init(&j);
-        json_add_string(&j, j.root, "session", session);
-        json_add_bool(&j, j.root, "killed", killed);
-        enum err e = json_write_line(&j, i->out.out);
-        json_finish(&j);
-        if (e != OK) {
-            return command_fail(i, EXIT_NO, "%s", err_name(e));
-        }
-    } else if (killed) {
-        (void)fprintf(i->out.out, "killed %s\n", session);
-    }
-    if (!killed) {
-        return command_fail(i, EXIT_NO, "session %s was not open any more", session);
-    }
-    return remote_flush(i);
-}
-
-int command_session_kill(struct invocation *i)
-{
-    Chaperone__V1__KillSessionRequest request = CHAPERONE__V1__KILL_SESSION_REQUEST__INIT;
-    struct remote remote;
-    ProtobufCMessage *reply = NULL;
-    const char *reason = options_value(&i->options, "reason");
-    request.session = (char *)(uintptr_t)i->options.arguments[0];
-    if (reason != NULL) {
-        request.reason = (char *)(uintptr_t)reason;
-    }
-    int code = remote_open(i, &remote);
-    if (code != EXIT_YES) {
-        return code;
-    }
-    code = remote_call(i, &remote, &chaperone__v1__sessions__descriptor, "Kill", &request.base,
-                       &reply);
-    if (code == EXIT_YES) {
-        code = report_kill(i, ((const Chaperone__V1__KillSessionResponse *)reply)->killed);
         protobuf_c_message_free_unpacked(reply, NULL);
     }
     remote_close(&remote);

@@ -38,6 +38,17 @@ static const char replay_details[] =
         __VA_ARGS__, NULL                                                                          \
     }
 
+static const char session_kill_details[] =
+    "Running statements are cancelled on the target, agents get an error in their own protocol, "
+    "and the\n"
+    "audit log says who ordered it, when, and when it was done. With --identity, --resource or "
+    "--all,\n"
+    "wherever the sessions run, new ones are refused until `chaperone session lift`; a sidecar "
+    "that is\n"
+    "away ends its sessions when it is back. Exit code 1: there is no such session, or not all "
+    "have\n"
+    "confirmed.";
+
 const struct command commands[] = {
     {
         .name = "dev",
@@ -110,17 +121,40 @@ const struct command commands[] = {
     },
     {
         .name = "session kill",
-        .arguments = "SESSION",
-        .summary = "End a session and cancel what it is running",
-        .details = "The target's running statement is cancelled, the agent gets an error in its "
-                   "own protocol,\n"
-                   "and the audit log says who ordered it. Exit code 1: there is no such session.",
-        .examples = EXAMPLES("chaperone session kill SESSION --reason 'wrong table'"),
+        .arguments = "[SESSION]",
+        .summary = "End sessions, cancel what they are running, refuse new ones",
+        .details = session_kill_details,
+        .examples = EXAMPLES("chaperone session kill SESSION --reason 'wrong table'",
+                             "chaperone session kill --identity agent-7 --reason 'runs wild'",
+                             "chaperone session kill --resource orders --allow-new",
+                             "chaperone session kill --all --yes"),
         .options = command_session_kill_options,
-        .arguments_min = 1,
         .arguments_max = 1,
         .connects = true,
         .run = command_session_kill,
+    },
+    {
+        .name = "session lift",
+        .arguments = "[BLOCK]",
+        .summary = "Allow new sessions again after a kill",
+        .details = "Lifts one block, or all that were set for exactly this identity, this resource "
+                   "or all sessions.\n"
+                   "Exit code 1: there is none.",
+        .examples = EXAMPLES("chaperone session lift --identity agent-7 --reason 'it was fixed'",
+                             "chaperone session lift BLOCK"),
+        .options = command_session_lift_options,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_session_lift,
+    },
+    {
+        .name = "session blocks",
+        .arguments = "",
+        .summary = "List what refuses new sessions",
+        .examples = EXAMPLES("chaperone session blocks"),
+        .options = command_json_options,
+        .connects = true,
+        .run = command_session_blocks,
     },
     {
         .name = "policy check",

@@ -36,7 +36,9 @@ int command_policy_show(struct invocation *i);
 int command_policy_status(struct invocation *i);
 int command_policy_test(struct invocation *i);
 int command_run(struct invocation *i);
+int command_session_blocks(struct invocation *i);
 int command_session_kill(struct invocation *i);
+int command_session_lift(struct invocation *i);
 int command_session_list(struct invocation *i);
 int command_status(struct invocation *i);
 
@@ -51,6 +53,7 @@ extern const struct option_spec command_policy_publish_options[];
 extern const struct option_spec command_policy_replay_options[];
 extern const struct option_spec command_run_options[];
 extern const struct option_spec command_session_kill_options[];
+extern const struct option_spec command_session_lift_options[];
 extern const struct option_spec command_session_list_options[];
 
 #endif

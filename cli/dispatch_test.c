@@ -68,7 +68,14 @@ static void test_misuse(void **state)
     expect_misuse(ARGV("audit", "search", "--verdict", "no"), "expected one of allow, deny, hold");
     expect_misuse(ARGV("audit", "search", "--limit", "0"), "at least 1");
     expect_misuse(ARGV("audit", "show"), "expected: chaperone audit show [OPTION...] SESSION");
-    expect_misuse(ARGV("session", "kill"), "expected: chaperone session kill");
+    expect_misuse(ARGV("session", "kill"), "expected: chaperone session kill SESSION, or one of");
+    expect_misuse(ARGV("session", "kill", "S", "--all"), "or one of --identity");
+    expect_misuse(ARGV("session", "kill", "--identity", "x", "--resource", "y"), "or one of");
+    expect_misuse(ARGV("session", "kill", "--identity", ""), "an empty name names nothing");
+    expect_misuse(ARGV("session", "kill", ""), "an empty name names nothing");
+    expect_misuse(ARGV("session", "kill", "S", "--allow-new"), "--allow-new is not for a session");
+    expect_misuse(ARGV("session", "lift"), "expected: chaperone session lift BLOCK, or one of");
+    expect_misuse(ARGV("session", "lift", "B", "--all"), "or one of --identity");
     expect_misuse(ARGV("join-token", "create", "--lifetime", "soon"), "15m");
     expect_misuse(ARGV("dev"), "--dir DIR is needed");
     expect_misuse(ARGV("run", "--config", "x"), "expected: chaperone run");
