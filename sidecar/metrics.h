@@ -9,7 +9,7 @@
 struct metrics {
     uint64_t sessions_opened, sessions_refused, sessions_closed, sessions_killed;
     uint64_t sessions_active;
-    uint64_t operations_allowed, operations_refused;
+    uint64_t operations_allowed, operations_refused, operations_held;
     uint64_t outcomes_failed, outcomes_unknown;
     uint64_t bytes_from_agents, bytes_to_agents;
     uint64_t record_failures;

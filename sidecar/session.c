@@ -88,7 +88,9 @@ static void take_bytes(struct session *s, enum protocol_side side, struct bytes 
         s->bytes_from_agent += in.size;
         s->shared->metrics->bytes_from_agents += in.size;
     }
-    if (buffer_size(&x->in) > 0) {
+    if (x->waiting) {
+        keep(s, side, in);
+    } else if (buffer_size(&x->in) > 0) {
         keep(s, side, in);
         (void)understand_kept(s, side);
     } else {
@@ -107,8 +109,13 @@ static bool takes_more(const struct session *s, enum protocol_side side)
 static bool may_read(const struct session *s, enum protocol_side side)
 {
     const struct side *x = &s->sides[side];
-    if (s->state == SESSION_CLOSED || x->conn == NULL || x->waiting || x->ended) {
+    if (s->state == SESSION_CLOSED || x->conn == NULL || x->ended) {
         return false;
+    }
+    if (x->waiting) {
+        /* An agent that goes away while people decide is to be noticed. */
+        return side == SIDE_AGENT && s->hold.state != HOLD_NONE &&
+               buffer_size(&x->in) < HOLD_READ_MAX;
     }
     switch (side) {
     /* What it asks for may also be answered here: refusals. */
@@ -162,6 +169,9 @@ static void on_side_end(struct session *s, enum protocol_side side)
         return;
     }
     s->sides[side].ended = true;
+    if (side == SIDE_AGENT) {
+        session_hold_abandon(s, "the agent went away");
+    }
     session_event(s, s->origin->protocol->on_end(s->protocol, side));
     if (side == SIDE_AGENT && s->state != SESSION_CLOSED) {
         session_set_state(s, SESSION_ENDING);
@@ -385,6 +395,7 @@ void session_close(struct session *s)
     s->token_read = NULL;
     loop_cancel_deferred(s->shared->loop, &s->refuse_later);
     loop_cancel_deferred(s->shared->loop, &s->broken_later);
+    session_hold_abandon(s, s->end_reason == NULL ? "the session ended" : s->end_reason);
     s->origin->protocol->on_close(s->protocol);
     session_record_closed(s);
     session_set_state(s, SESSION_CLOSED);
@@ -421,6 +432,7 @@ static void start_timers(struct session *s)
     s->second_timer.data = s;
     ev_init(&s->gate_timer, on_gate_timer);
     s->gate_timer.data = s;
+    session_hold_init(s);
 }
 
 static enum err session_init(struct session *s, int fd)

@@ -81,6 +81,12 @@ const char *session_id(const struct session *session);
 bool session_is_meant(const struct session *session, const struct control_kill *order);
 /* Ends it with an error in the agent's protocol; what runs on the target is cancelled. */
 void session_kill(struct session *session, const struct control_kill *order);
+/* What became of an approval; one that this session does not wait for is passed over. */
+void session_take_decision(struct session *session, const Chaperone__V1__ApprovalDecided *decided);
+/* The policy is another one: what is held is decided again. */
+void session_look_again(struct session *session);
+/* The approval that it waits for; NULL: none. */
+const char *session_awaited_approval(const struct session *session);
 /* Ends it now if it is idle, else as soon as it is. */
 void session_drain(struct session *session);
 /* Ends it now: the time for draining is over. */

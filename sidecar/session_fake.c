@@ -80,7 +80,7 @@ static void do_operation(struct fake *p, struct bytes line)
     m.commands = commands;
     m.n_commands = 1;
     p->in_link = true;
-    bool allowed = p->link->ops->decide(p->link, &m, &verdict);
+    bool allowed = p->link->ops->decide(p->link, &m, NULL, &verdict);
     p->in_link = false;
     assert_int_equal(allowed, verdict.allowed);
     if (allowed) {

@@ -1,6 +1,7 @@
 /* The inside of a session, shared by its files: session.c (the way of the bytes),
- * session_kill.c (orders to end it), session_link.c (what a protocol may ask for), session_record.c
- * (what is written down), session_masks.c (what is masked). */
+ * session_kill.c (orders to end it), session_link.c (what a protocol may ask for), session_hold.c
+ * (operations that people decide about), session_record.c (what is written down), session_masks.c
+ * (what is masked). */
 #ifndef CHAPERONE_SIDECAR_SESSION_INTERNAL_H
 #define CHAPERONE_SIDECAR_SESSION_INTERNAL_H
 
@@ -13,6 +14,7 @@
 #include "sidecar/control/control.h"
 #include "sidecar/peer.h"
 #include "sidecar/session.h"
+#include "sidecar/session_hold.h"
 
 enum { SIDES = 3, SESSION_NAME_MAX = 256 };
 
@@ -48,6 +50,13 @@ struct session {
     struct recorder_waiter gate;
     struct ev_timer gate_timer;
     struct buffer held; /* for the target, behind the gate */
+
+    struct session_hold hold;
+    /* The operation that was released last, for its outcome. */
+    uint64_t released, predicted_rows;
+    bool has_predicted_rows;
+    /* What the last verdict points to; `approval` also of `released`. */
+    char approval[UUID_TEXT_SIZE], refusal[HOLD_WHY_SIZE], rule[POLICY_NAME_SIZE_MAX + 1];
 
     /* The grant, without its credential. */
     Chaperone__V1__SessionOpened *opened;
@@ -109,8 +118,18 @@ void session_flush(struct session *s); /* sends what lies in the runs */
 bool session_record_refused(struct session *s, const char *code, const char *error);
 bool session_record_opened(struct session *s, const Chaperone__V1__OpenSessionResponse *grant);
 void session_record_closed(struct session *s);
+/* The policy's word on the operation. What the protocol refused already stays refused. */
+void session_ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
+                        struct policy_verdict *out);
+/* Row limit and recording level of an operation that is not denied. */
+void session_apply_obligations(Chaperone__V1__Intent *intent, const struct policy_verdict *policy,
+                               struct protocol_verdict *verdict);
 bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
-                           struct protocol_verdict *verdict, enum durability *out_level);
+                           const struct policy_verdict *policy, struct protocol_verdict *verdict,
+                           enum durability *out_level);
+/* `*out_sequence` may be NULL. */
+bool session_record_approval(struct session *s, Chaperone__V1__Approval *approval,
+                             uint64_t *out_sequence);
 bool session_record_outcome(struct session *s, Chaperone__V1__Outcome *outcome);
 
 /* session_masks.c */

@@ -390,23 +390,84 @@ static size_t link_end_point_hash(struct protocol_link *link, enum protocol_side
 /* ---- operations
  * ---------------------------------------------------------------------------------- */
 
+/* What was given before the record may leave; what comes behind it may not. */
+static void wait_for_record(struct session *s, uint64_t sequence, enum durability level)
+{
+    if (level != DURABILITY_PROCESS && !s->gate.waiting) {
+        put_run_aside(s, SIDE_TARGET);
+    }
+    gate_close(s, sequence, level);
+}
+
+/* What needs approval where nothing can wait for it. */
+static void deny_hold(struct policy_verdict *policy)
+{
+    policy->effect = POLICY_DENY;
+    policy->message = "it needs approval, and cannot wait for it in this form; send it as a "
+                      "statement of its own, with values of at most 64 KiB";
+}
+
+static bool decide_held(struct session *s, Chaperone__V1__Intent *intent,
+                        const struct policy_verdict *policy, struct protocol_verdict *verdict,
+                        bool *out_new)
+{
+    uint64_t sequence = 0;
+    bool allowed = session_hold_continue(s, intent, policy, verdict, &sequence, out_new);
+    if (allowed) {
+        session_apply_obligations(intent, policy, verdict);
+        enum durability level = (enum durability)policy->durability;
+        wait_for_record(s, sequence, level < DURABILITY_HOST ? DURABILITY_HOST : level);
+        s->shared->metrics->operations_allowed++;
+    } else if (!*out_new && verdict->hold == NULL) {
+        s->shared->metrics->operations_refused++;
+    }
+    return allowed;
+}
+
 static bool link_decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
-                        struct protocol_verdict *verdict)
+                        const struct protocol_binding *binding, struct protocol_verdict *verdict)
 {
     struct session *s = session_of(link);
     enum durability level = DURABILITY_PROCESS;
-    bool recorded = session_record_intent(s, intent, verdict, &level);
+    struct policy_verdict policy;
+    bool is_new = true;
+    session_ask_policy(s, intent, &policy);
+    if (session_hold_is_about(s, binding)) {
+        bool allowed = decide_held(s, intent, &policy, verdict, &is_new);
+        if (!is_new) {
+            arena_reset(s->shared->scratch);
+            return allowed;
+        }
+    }
+    if (policy.effect == POLICY_HOLD && binding != NULL) {
+        session_hold_start(s, intent, binding, &policy, verdict);
+        if (verdict->hold != NULL) {
+            wait_for_record(s, verdict->intent_sequence, DURABILITY_HOST);
+        }
+        return false;
+    }
+    if (policy.effect == POLICY_HOLD) {
+        deny_hold(&policy);
+    }
+    bool recorded = session_record_intent(s, intent, &policy, verdict, &level);
     if (recorded && verdict->allowed) {
         s->shared->metrics->operations_allowed++;
-        /* What was given before it may leave; what comes behind it may not. */
-        if (level != DURABILITY_PROCESS && !s->gate.waiting) {
-            put_run_aside(s, SIDE_TARGET);
-        }
-        gate_close(s, verdict->intent_sequence, level);
+        wait_for_record(s, verdict->intent_sequence, level);
     } else {
         s->shared->metrics->operations_refused++;
     }
     return recorded && verdict->allowed;
+}
+
+static void link_ask(struct protocol_link *link, const Chaperone__V1__Prediction *prediction,
+                     char *const *locks, size_t lock_count)
+{
+    session_hold_ask(session_of(link), prediction, locks, lock_count);
+}
+
+static bool link_withdraw(struct protocol_link *link, const char *why, bool forget)
+{
+    return session_hold_withdraw(session_of(link), why, forget);
 }
 
 static const struct protocol_masks *link_masks(struct protocol_link *link)
@@ -483,6 +544,8 @@ const struct protocol_link_ops session_link_ops = {
     .start_tls = link_start_tls,
     .end_point_hash = link_end_point_hash,
     .decide = link_decide,
+    .ask = link_ask,
+    .withdraw = link_withdraw,
     .masks = link_masks,
     .outcome = link_outcome,
     .opened = link_opened,

@@ -148,13 +148,18 @@ void session_record_closed(struct session *s)
 
 /* ---- an operation ---- */
 
-/* The policy's word on the operation. What the protocol refused already stays refused. */
-static void ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
-                       struct policy_verdict *out)
+void session_ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
+                        struct policy_verdict *out)
 {
     struct policy_request request;
     *out = (struct policy_verdict){.effect = POLICY_DENY, .rule = "default"};
-    if (s->shared->policy == NULL) {
+    if (intent->verdict == CHAPERONE__V1__VERDICT__DENY) {
+        out->rule = intent->rule;
+        out->message = intent->error;
+    } else if (intent->verdict == CHAPERONE__V1__VERDICT__ALLOW) {
+        out->effect = POLICY_ALLOW; /* part of the protocol itself, no rule is asked */
+        out->rule = intent->rule;
+    } else if (s->shared->policy == NULL) {
         out->message = "there is no policy yet";
     } else if (!question_ask(s->shared->scratch, s->opened, intent,
                              clock_wall(s->shared->clock) / 1000000000, &request)) {
@@ -180,44 +185,51 @@ static void leave_out(Chaperone__V1__Intent *intent, enum policy_record record,
     }
 }
 
+void session_apply_obligations(Chaperone__V1__Intent *intent, const struct policy_verdict *policy,
+                               struct protocol_verdict *verdict)
+{
+    verdict->max_rows = policy->max_rows;
+    leave_out(intent, policy->record, verdict);
+}
+
+static Chaperone__V1__Verdict verdict_of(enum policy_effect effect)
+{
+    return effect == POLICY_ALLOW  ? CHAPERONE__V1__VERDICT__ALLOW
+           : effect == POLICY_HOLD ? CHAPERONE__V1__VERDICT__HOLD
+                                   : CHAPERONE__V1__VERDICT__DENY;
+}
+
 static void add_shadow(Chaperone__V1__Intent *intent, const struct policy_verdict *policy)
 {
     if (policy->shadow_rule != NULL) {
         intent->shadow_rule = (char *)policy->shadow_rule;
-        intent->shadow_verdict =
-            policy->shadow_effect == POLICY_ALLOW  ? CHAPERONE__V1__VERDICT__ALLOW
-            : policy->shadow_effect == POLICY_HOLD ? CHAPERONE__V1__VERDICT__HOLD
-                                                   : CHAPERONE__V1__VERDICT__DENY;
+        intent->shadow_verdict = verdict_of(policy->shadow_effect);
     }
 }
 
 bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
-                           struct protocol_verdict *verdict, enum durability *out_level)
+                           const struct policy_verdict *policy, struct protocol_verdict *verdict,
+                           enum durability *out_level)
 {
-    struct policy_verdict policy = {.effect = POLICY_DENY, .rule = intent->rule};
-    if (intent->verdict == CHAPERONE__V1__VERDICT__DENY) {
-        policy.message = intent->error;
-    } else if (intent->verdict == CHAPERONE__V1__VERDICT__ALLOW) {
-        policy.effect = POLICY_ALLOW; /* part of the protocol itself, no rule is asked */
-    } else {
-        ask_policy(s, intent, &policy);
+    bool denied = policy->effect == POLICY_DENY;
+    *out_level = denied ? DURABILITY_PROCESS : (enum durability)policy->durability;
+    if (policy->effect == POLICY_HOLD && *out_level < DURABILITY_HOST) {
+        *out_level = DURABILITY_HOST;
     }
-    bool allowed = policy.effect == POLICY_ALLOW;
-    *out_level = allowed ? (enum durability)policy.durability : DURABILITY_PROCESS;
-    *verdict = (struct protocol_verdict){
-        .allowed = allowed, .rule = policy.rule, .message = policy.message};
-    if (allowed) {
-        verdict->max_rows = policy.max_rows;
-        leave_out(intent, policy.record, verdict);
+    *verdict = (struct protocol_verdict){.allowed = policy->effect == POLICY_ALLOW,
+                                         .rule = policy->rule,
+                                         .message = policy->message};
+    if (!denied) {
+        session_apply_obligations(intent, policy, verdict);
     }
-    add_shadow(intent, &policy);
+    add_shadow(intent, policy);
     Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
     intent->operation = s->operations + 1;
-    intent->verdict = allowed ? CHAPERONE__V1__VERDICT__ALLOW : CHAPERONE__V1__VERDICT__DENY;
-    intent->rule = (char *)policy.rule;
+    intent->verdict = verdict_of(policy->effect);
+    intent->rule = (char *)policy->rule;
     intent->durability = (char *)durability_name(*out_level);
-    if (!allowed) {
-        intent->error = (char *)policy.message;
+    if (denied) {
+        intent->error = (char *)policy->message;
     }
     name_policy(s, &intent->policy_hash, &intent->policy_revision);
     record.event_case = CHAPERONE__V1__RECORD__EVENT_INTENT;
@@ -233,9 +245,23 @@ bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
     return recorded;
 }
 
+bool session_record_approval(struct session *s, Chaperone__V1__Approval *approval,
+                             uint64_t *out_sequence)
+{
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_APPROVAL;
+    record.approval = approval;
+    return write_record(s, &record, out_sequence);
+}
+
 bool session_record_outcome(struct session *s, Chaperone__V1__Outcome *outcome)
 {
     Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    if (outcome->operation != 0 && outcome->operation == s->released) {
+        outcome->approval = s->approval;
+        outcome->has_predicted_rows = s->has_predicted_rows;
+        outcome->predicted_rows = s->predicted_rows;
+    }
     record.event_case = CHAPERONE__V1__RECORD__EVENT_OUTCOME;
     record.outcome = outcome;
     return write_record(s, &record, NULL);

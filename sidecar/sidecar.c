@@ -176,10 +176,44 @@ static void on_enrolled(void *context, const char *id)
     }
 }
 
+static void look_again(void *context, struct session *session)
+{
+    (void)context;
+    session_look_again(session);
+}
+
 static void on_policy(void *context, const struct policy *policy)
 {
     struct sidecar *s = context;
     s->shared->policy = policy;
+    directory_each(s->shared->directory, look_again, NULL);
+}
+
+static void decide_one(void *context, struct session *session)
+{
+    session_take_decision(session, context);
+}
+
+static void on_decided(void *context, const Chaperone__V1__ApprovalDecided *decided)
+{
+    struct sidecar *s = context;
+    directory_each(s->shared->directory, decide_one, (void *)(uintptr_t)decided);
+}
+
+static void list_held(void *context, struct session *session)
+{
+    const char *approval = session_awaited_approval(session);
+    if (approval != NULL) {
+        /* One that does not fit is not pushed again: it expires. */
+        enum err e = control_held_add(context, approval);
+        (void)e;
+    }
+}
+
+static void on_list_held(void *context, struct control_held *list)
+{
+    struct sidecar *s = context;
+    directory_each(s->shared->directory, list_held, list);
 }
 
 struct killing {
@@ -265,7 +299,9 @@ static enum err start_control(struct sidecar *s, struct err_text *why)
             .events = {.on_enrolled = on_enrolled,
                        .on_policy = on_policy,
                        .on_kill = on_kill,
-                       .on_list_sessions = on_list_sessions},
+                       .on_list_sessions = on_list_sessions,
+                       .on_list_held = on_list_held,
+                       .on_decided = on_decided},
             .context = s,
         };
         e = control_start(&options, &s->control, why);

@@ -41,8 +41,33 @@ struct protocol_request {
     const char *database, *user, *application_name;
 };
 
+/* What the approval of a held operation is bound to. */
+struct protocol_binding {
+    /* SHA-256 of all that goes to the target for it: the text, the values and their types. */
+    uint8_t digest[32];
+    const char *shape; /* the same where only values differ; "": none */
+};
+
+/* An operation that people are asked about. */
+struct protocol_hold {
+    const char *id;  /* of the approval */
+    bool is_new;     /* it was not held before this call: `ask` is awaited */
+    bool tells;      /* the agent waits, and is to be told so */
+    const char *who; /* "2 people of dba, security" */
+    int64_t lifetime_s;
+    bool explains, runs_dry; /* which prediction is wanted */
+};
+
 struct protocol_verdict {
     bool allowed;
+    /* Not decided yet; valid until the next call of decide. The protocol returns PROTOCOL_WAIT
+     * without having used the message, and decides the same operation again when it is offered
+     * again: after the decision, and maybe before. NULL: decided. */
+    const struct protocol_hold *hold;
+    bool is_withdrawn;    /* refused because the agent itself cancelled it */
+    const char *approval; /* its id, where there was one; valid likewise. NULL: none */
+    bool has_predicted_rows;
+    uint64_t predicted_rows;  /* that the approvers saw */
     uint64_t operation;       /* its number within the session; for the outcome */
     uint64_t intent_sequence; /* for the outcome */
     const char *rule;         /* valid until the next call of decide */
@@ -90,9 +115,17 @@ struct protocol_link_ops {
     /* An operation is about to happen. The protocol fills in what it understands of `intent`;
      * verdict, rule and policy are added; the record is written. When it returns false nothing
      * may be forwarded: refused, or it could not be recorded (`verdict` says which). Sides with
-     * the agent's declared reasons may be empty. */
+     * the agent's declared reasons may be empty. `binding` NULL: it cannot be held, and is refused
+     * where it would be. */
     bool (*decide)(struct protocol_link *link, Chaperone__V1__Intent *intent,
-                   struct protocol_verdict *verdict);
+                   const struct protocol_binding *binding, struct protocol_verdict *verdict);
+    /* Asks people about the operation that was just held, with what the target predicts. Locks:
+     * those that its open transaction holds. All is borrowed. */
+    void (*ask)(struct protocol_link *link, const Chaperone__V1__Prediction *prediction,
+                char *const *locks, size_t lock_count);
+    /* The held operation is not to be done any more. Its refusal comes when it is decided again;
+     * `forget`: it never will be. False: nothing is held. */
+    bool (*withdraw)(struct protocol_link *link, const char *why, bool forget);
     /* What of the answers is to be masked, by the policy of this moment. Never NULL. */
     const struct protocol_masks *(*masks)(struct protocol_link *link);
     /* How it ended. Nothing of the answer's end may be given to to_agent before. False: it could

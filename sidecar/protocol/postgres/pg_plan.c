@@ -241,14 +241,28 @@ static struct pg_plan *plan_new(struct pg_masks *masks, size_t count)
     return p;
 }
 
+/* The binary format says nothing of its columns' types, and a number can hide in eight bytes. */
+static void check_copy(struct pg_plan *p, const struct lineage_statement *s)
+{
+    if (p->masks->by_content && s->kind == LINEAGE_COPY_OUT &&
+        s->copy.format == LINEAGE_COPY_AS_BINARY) {
+        refuse(p, p->masks->unknown_rule, NULL,
+               "COPY in binary cannot be searched for what is to be masked; use text or csv");
+    }
+}
+
 struct pg_plan *pg_plan_create(struct pg_masks *masks, const struct lineage *lineage,
                                bool by_column, const bool *is_query, size_t count,
                                pg_plan_follow_fn *follow, void *context)
 {
     struct pg_plan *p = plan_new(masks, lineage->statement_count);
+    if (p != NULL) {
+        p->reads_views = by_column && lineage->reads_views;
+    }
     for (size_t i = 0; p != NULL && i < p->count; i++) {
         const struct lineage_statement *s = &lineage->statements[i];
         p->changes_catalog = p->changes_catalog || s->changes_catalog || s->changes_path;
+        check_copy(p, s);
         if (!by_column) {
             p->rows[i] = (struct pg_plan_rows){
                 .outputs_known = true, .is_copy = s->kind == LINEAGE_COPY_OUT, .copy = s->copy};

@@ -55,6 +55,7 @@ struct pg_plan {
     char refusal[320];
     uint8_t refused_by;
     bool changes_catalog;
+    bool reads_views; /* somebody may redefine them at any time */
     size_t count;
     struct pg_plan_rows rows[]; /* one for each statement */
 };

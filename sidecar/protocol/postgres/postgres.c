@@ -228,6 +228,7 @@ static void destroy(void *context)
     postgres_forget_followed(p);
     pg_result_destroy(p->result);
     masker_copy_destroy(p->copy);
+    postgres_prediction_finish(p);
     buffer_wipe(&p->masked);
     pg_names_destroy(p->statements);
     pg_names_destroy(p->portals);

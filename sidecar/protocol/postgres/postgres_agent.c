@@ -69,7 +69,9 @@ static enum protocol_step refuse_too_long(struct postgres *p, uint8_t type)
 static enum protocol_step one_message(struct postgres *p, const struct pg_header *h,
                                       struct bytes in, size_t *out_used)
 {
+    p->offers_again = false;
     if (p->skipping && h->type != PG_FRONTEND_SYNC && h->type != PG_FRONTEND_TERMINATE) {
+        postgres_hold_forget(p, "an earlier statement of the batch failed");
         *out_used = start_stream(p, h, in, true, false); /* as the server would */
         return PROTOCOL_MORE;
     }
@@ -90,10 +92,13 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
     *out_used = size;
     struct bytes message = bytes_of(in.data, size);
     struct bytes body = bytes_of(in.data + PG_HEADER_SIZE, gather);
-    if (h->type == PG_FRONTEND_BIND) {
-        return postgres_bind(p, message, body, h->body_size);
+    enum protocol_step step = h->type == PG_FRONTEND_BIND
+                                  ? postgres_bind(p, message, body, h->body_size)
+                                  : on_message(p, h->type, message, body);
+    if (p->offers_again) {
+        *out_used = 0;
     }
-    return on_message(p, h->type, message, body);
+    return step;
 }
 
 /* Messages that begin something; the others belong to what runs already. */
@@ -177,8 +182,9 @@ static enum protocol_step send_operation(struct postgres *p, uint8_t type,
 {
     struct protocol_verdict verdict;
     struct pg_refusal refusal;
-    if (!postgres_decide(p, op, &verdict, &refusal)) {
-        return postgres_refuse(p, type, &refusal);
+    enum pg_decision decision = postgres_decide(p, op, &verdict, &refusal);
+    if (decision != PG_ALLOWED) {
+        return decision == PG_WAITS ? PROTOCOL_WAIT : postgres_refuse(p, type, &refusal);
     }
     struct pg_sent *sent = pg_queue_push(&p->queue, type);
     if (sent == NULL) {
@@ -234,6 +240,10 @@ static enum protocol_step on_parse(struct postgres *p, struct bytes message, str
     }
     if (!can_be_understood(p, &m, &refused)) {
         return refuse_unparsed(p, &m, &refused);
+    }
+    if (postgres_masking_looks_ahead(p, m.text)) {
+        p->offers_again = true;
+        return PROTOCOL_WAIT;
     }
     struct pg_statement *statement = pg_statement_create(m.text, &m.types);
     struct pg_sent *sent = statement == NULL ? NULL : push(p, PG_FRONTEND_PARSE, m.name);
@@ -315,16 +325,19 @@ static enum protocol_step refuse_portal(struct postgres *p, struct bytes name)
 
 /* A portal's second run is an operation of its own: more rows of what was bound. They were chosen
  * then, so the plan of then is right for them, unless the masks are others now. */
-static bool decide_again(struct postgres *p, struct pg_portal *portal, struct bytes name,
-                         struct protocol_verdict *verdict, struct pg_refusal *refusal)
+static enum pg_decision decide_again(struct postgres *p, struct pg_portal *portal,
+                                     struct bytes name, struct protocol_verdict *verdict,
+                                     struct pg_refusal *refusal)
 {
     const struct pg_operation op = {
         .verb = "execute",
         .text = bytes_of(portal->statement->text, portal->statement->text_size),
         .portal = name,
+        .cannot_wait = true, /* its values are not here any more */
     };
-    if (!postgres_decide(p, &op, verdict, refusal)) {
-        return false;
+    enum pg_decision decision = postgres_decide(p, &op, verdict, refusal);
+    if (decision != PG_ALLOWED) {
+        return decision;
     }
     portal->max_rows = verdict->max_rows;
     portal->without_results = verdict->without_results;
@@ -337,7 +350,7 @@ static bool decide_again(struct postgres *p, struct pg_portal *portal, struct by
         portal->is_described = false;
     }
     postgres_meaning_finish(&p->meaning);
-    return true;
+    return PG_ALLOWED;
 }
 
 /* To mask rows we must know their columns, whether the agent asked for them or not. */
@@ -371,8 +384,11 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
                                        .intent_sequence = portal->intent_sequence};
     struct pg_refusal refusal;
     bool is_first = portal->operation != 0;
-    if (!is_first && !decide_again(p, portal, m.portal, &verdict, &refusal)) {
-        return postgres_refuse(p, PG_FRONTEND_EXECUTE, &refusal);
+    enum pg_decision decision =
+        is_first ? PG_ALLOWED : decide_again(p, portal, m.portal, &verdict, &refusal);
+    if (decision != PG_ALLOWED) {
+        return decision == PG_WAITS ? PROTOCOL_WAIT
+                                    : postgres_refuse(p, PG_FRONTEND_EXECUTE, &refusal);
     }
     struct pg_sent *sent = describe_first(p, portal, m.portal) == PROTOCOL_MORE
                                ? pg_queue_push(&p->queue, PG_FRONTEND_EXECUTE)
@@ -413,7 +429,7 @@ static enum protocol_step on_function_call(struct postgres *p, struct bytes mess
         return violation(p, "malformed FunctionCall");
     }
     (void)snprintf(function, sizeof(function), "%u", m.function);
-    struct pg_operation op = {.verb = "function_call", .function = function};
+    struct pg_operation op = {.verb = "function_call", .function = function, .values = body};
     op.parameters = postgres_arguments(p, &m, &op.parameter_count);
     return send_operation(p, PG_FRONTEND_FUNCTION_CALL, &op, message);
 }

@@ -92,6 +92,8 @@ postgres_arguments(struct postgres *p, const struct pg_function_call *call, size
 /* What was read of a Bind: names, and values as far as they are here. */
 struct bound {
     struct bytes portal, statement_name;
+    struct bytes rest;              /* of the body behind the names, where it is complete */
+    size_t result_formats_size;     /* at its end */
     struct pg_statement *statement; /* borrows; NULL: there is none of that name */
     struct values values;
     bool is_complete;
@@ -133,7 +135,10 @@ static bool read_bind(struct postgres *p, struct pg_bind_reader *r, struct bytes
                 return true;
             }
             break;
-        case PG_BIND_END: out->is_complete = true; return body.size == 0;
+        case PG_BIND_END:
+            out->is_complete = true;
+            out->result_formats_size = 2 + 2 * (size_t)r->results.count;
+            return body.size == 0;
         case PG_BIND_MALFORMED: return false;
         }
     }
@@ -216,6 +221,8 @@ enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struc
         /* What is under way in this batch may give the name another meaning. */
         step = refuse_unknown(p, b.statement_name, rest);
     } else {
+        size_t names = b.portal.size + 1 + b.statement_name.size + 1;
+        b.rest = bytes_of(body.data + names, body.size - names);
         const struct pg_operation op = {
             .verb = "execute",
             .text = bytes_of(b.statement->text, b.statement->text_size),
@@ -223,12 +230,18 @@ enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struc
             .portal = b.portal,
             .parameters = b.values.list,
             .parameter_count = b.values.count,
+            .values = b.rest,
+            .result_formats_size = b.result_formats_size,
+            .types = b.statement->types,
+            .type_count = b.statement->type_count,
+            .cannot_wait = !b.is_complete,
         };
         struct protocol_verdict verdict;
         struct pg_refusal refusal;
-        step = postgres_decide(p, &op, &verdict, &refusal)
-                   ? send_bind(p, &b, &verdict, message, rest)
-                   : refuse_bind(p, &refusal, rest);
+        enum pg_decision decision = postgres_decide(p, &op, &verdict, &refusal);
+        step = decision == PG_WAITS     ? PROTOCOL_WAIT
+               : decision == PG_ALLOWED ? send_bind(p, &b, &verdict, message, rest)
+                                        : refuse_bind(p, &refusal, rest);
     }
     free(r);
     return step;

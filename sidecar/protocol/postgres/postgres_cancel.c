@@ -20,13 +20,16 @@ void postgres_cancel(struct postgres *p)
     /* Whoever holds the key may stop what the session itself began: no rule is asked. */
     m.verdict = CHAPERONE__V1__VERDICT__ALLOW;
     m.rule = (char *)"cancel";
-    if (!p->link->ops->decide(p->link, &m, &verdict)) {
+    if (!p->link->ops->decide(p->link, &m, NULL, &verdict)) {
         return;
     }
     Chaperone__V1__Outcome outcome = CHAPERONE__V1__OUTCOME__INIT;
     outcome.operation = verdict.operation;
     outcome.intent_sequence = verdict.intent_sequence;
-    bool is_sent = p->link->ops->connect_second(p->link);
+    /* What waits for people's decision never reached the target. */
+    bool is_sent =
+        (p->is_held && p->link->ops->withdraw(p->link, "the agent cancelled it", false)) ||
+        p->link->ops->connect_second(p->link);
     outcome.status = is_sent ? CHAPERONE__V1__STATUS__SUCCESS : CHAPERONE__V1__STATUS__NOT_EXECUTED;
     (void)p->link->ops->outcome(p->link, &outcome);
 }

@@ -217,17 +217,51 @@ static void word_denial(struct postgres *p, const struct protocol_verdict *verdi
                                                                                           : ": ",
                    verdict->message == NULL ? "" : verdict->message);
     char *copy = arena_copy_string(p->shared->scratch, bytes_of_string(text));
+    if (verdict->is_withdrawn) {
+        copy = arena_copy_string(p->shared->scratch,
+                                 bytes_of_string("canceling statement due to user request"));
+    }
     *out = (struct pg_refusal){
-        .sqlstate = is_recorder ? PG_SQLSTATE_DISK_FULL : PG_SQLSTATE_INSUFFICIENT_PRIVILEGE,
+        .sqlstate = is_recorder             ? PG_SQLSTATE_DISK_FULL
+                    : verdict->is_withdrawn ? PG_SQLSTATE_QUERY_CANCELED
+                                            : PG_SQLSTATE_INSUFFICIENT_PRIVILEGE,
         .message = copy == NULL ? "denied" : copy,
         .hint = is_recorder ? "Chaperone does nothing that it cannot record." : NULL};
+    if (verdict->approval != NULL) {
+        (void)snprintf(text, sizeof(text), "Approval %s.", verdict->approval);
+        out->detail = arena_copy_string(p->shared->scratch, bytes_of_string(text));
+    }
 }
 
-bool postgres_decide(struct postgres *p, const struct pg_operation *op,
-                     struct protocol_verdict *verdict, struct pg_refusal *out_refusal)
+static enum pg_decision wait(struct postgres *p)
+{
+    postgres_meaning_finish(&p->meaning);
+    p->offers_again = true;
+    return PG_WAITS;
+}
+
+/* The record of what became of an operation that is refused. */
+static void record_refusal(struct postgres *p, const struct protocol_verdict *verdict,
+                           const struct pg_refusal *refused)
+{
+    Chaperone__V1__Outcome outcome = CHAPERONE__V1__OUTCOME__INIT;
+    outcome.operation = verdict->operation;
+    outcome.intent_sequence = verdict->intent_sequence;
+    outcome.status = CHAPERONE__V1__STATUS__REFUSED;
+    outcome.error_code = (char *)refused->sqlstate;
+    outcome.error = (char *)refused->message;
+    if (verdict->approval != NULL) {
+        outcome.approval = (char *)verdict->approval;
+    }
+    (void)p->link->ops->outcome(p->link, &outcome);
+}
+
+enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *op,
+                                 struct protocol_verdict *verdict, struct pg_refusal *out_refusal)
 {
     Chaperone__V1__Intent m = CHAPERONE__V1__INTENT__INIT;
     struct pg_refusal refused = op->refused;
+    struct protocol_binding binding;
     m.verb = (char *)op->verb;
     m.transaction = (char *)transaction_name(p);
     m.statement_name = name_of(p, op->statement_name);
@@ -240,16 +274,28 @@ bool postgres_decide(struct postgres *p, const struct pg_operation *op,
         postgres_understand(p, op, &m, &refused, &p->meaning);
         add_declared(p, op->text, &m);
     }
+    if (refused.message == NULL && postgres_masking_looks_again(p)) {
+        return wait(p);
+    }
+    p->masking.looks_again = false;
     if (refused.message != NULL) {
         m.verdict = CHAPERONE__V1__VERDICT__DENY;
         m.rule = (char *)(refused.rule == NULL ? "understanding" : refused.rule);
         m.error = (char *)refused.message;
     }
-    if (p->link->ops->decide(p->link, &m, verdict)) {
+    bool can_wait = refused.message == NULL && !op->cannot_wait &&
+                    postgres_bind_approval(op, p->shared->scratch, &binding);
+    bool is_allowed = p->link->ops->decide(p->link, &m, can_wait ? &binding : NULL, verdict);
+    if (verdict->hold != NULL) {
+        postgres_hold(p, op, verdict->hold);
+        return wait(p);
+    }
+    p->is_held = false;
+    if (is_allowed) {
         if (p->meaning.changes) {
             postgres_masking_changed(p);
         }
-        return true;
+        return PG_ALLOWED;
     }
     postgres_meaning_finish(&p->meaning);
     if (refused.message == NULL || verdict->intent_sequence == 0) {
@@ -257,13 +303,7 @@ bool postgres_decide(struct postgres *p, const struct pg_operation *op,
     }
     *out_refusal = refused;
     if (verdict->intent_sequence != 0) {
-        Chaperone__V1__Outcome outcome = CHAPERONE__V1__OUTCOME__INIT;
-        outcome.operation = verdict->operation;
-        outcome.intent_sequence = verdict->intent_sequence;
-        outcome.status = CHAPERONE__V1__STATUS__REFUSED;
-        outcome.error_code = (char *)refused.sqlstate;
-        outcome.error = (char *)refused.message;
-        (void)p->link->ops->outcome(p->link, &outcome);
+        record_refusal(p, verdict, &refused);
     }
-    return false;
+    return PG_REFUSED;
 }

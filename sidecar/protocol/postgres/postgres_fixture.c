@@ -68,8 +68,9 @@ static size_t no_hash(struct protocol_link *link, enum protocol_side side, uint8
 }
 
 static bool decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
-                   struct protocol_verdict *verdict)
+                   const struct protocol_binding *binding, struct protocol_verdict *verdict)
 {
+    (void)binding;
     struct fixture *f = fixture_of(link);
     struct bytes text = bytes_of(intent->text.data, intent->text.len);
     bool denied = intent->verdict == CHAPERONE__V1__VERDICT__DENY ||

@@ -10,6 +10,7 @@
 #include "sidecar/protocol/postgres/pg_write.h"
 #include "sidecar/protocol/postgres/postgres.h"
 #include "sidecar/protocol/postgres/postgres_masking.h"
+#include "sidecar/protocol/postgres/postgres_prediction.h"
 #include "sidecar/protocol/postgres/postgres_queue.h"
 #include "sidecar/sql/sql.h"
 #include "sidecar/sql/sql_naming.h"
@@ -97,6 +98,11 @@ struct postgres {
     struct pg_stream from_agent, from_target;
     bool is_ascii_safe, standard_strings; /* the target's settings, for statement texts */
 
+    bool offers_again; /* the message at hand waits for a decision: it is looked at again */
+    bool is_held;      /* by people's decision */
+    bool notice_due;   /* the agent is to be told so, when there is a place between messages */
+    struct pg_prediction prediction;
+
     struct pg_masking masking;
     struct pg_meaning meaning; /* of the operation that is being decided, until it is sent */
     struct sql_analysis *followed[PG_FOLLOWED_MAX]; /* of what names stand for; for one decision */
@@ -159,6 +165,13 @@ struct pg_operation {
     struct bytes statement_name, portal;
     Chaperone__V1__Parameter **parameters;
     size_t parameter_count;
+    /* What is sent with the text: a Bind's body behind its names, and the types of the values as
+     * Parse declared them. */
+    struct bytes values;
+    size_t result_formats_size; /* at its end */
+    const uint32_t *types;
+    size_t type_count;
+    bool cannot_wait; /* not all of it is here, or it is no statement of the conversation */
     /* Refused before the policy is asked; NULL message: not. */
     struct pg_refusal refused;
 };
@@ -168,12 +181,36 @@ void postgres_understand(struct postgres *p, const struct pg_operation *op,
                          Chaperone__V1__Intent *m, struct pg_refusal *refused,
                          struct pg_meaning *meaning);
 void postgres_meaning_finish(struct pg_meaning *meaning);
-bool postgres_decide(struct postgres *p, const struct pg_operation *op,
-                     struct protocol_verdict *verdict, struct pg_refusal *out_refusal);
+enum pg_decision {
+    PG_REFUSED,
+    PG_ALLOWED,
+    PG_WAITS, /* return PROTOCOL_WAIT; the message comes again */
+};
+enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *op,
+                                 struct protocol_verdict *verdict, struct pg_refusal *out_refusal);
 Chaperone__V1__Parameter **
 postgres_arguments(struct postgres *p, const struct pg_function_call *call, size_t *out_count);
 enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struct bytes body,
                                  uint32_t body_size);
+
+/* postgres_hold.c: operations that people decide about. */
+/* What an approval of it covers. */
+bool postgres_bind_approval(const struct pg_operation *op, struct arena *scratch,
+                            struct protocol_binding *out);
+/* It is held: the agent is told, the target is asked for a prediction, people are asked. */
+void postgres_hold(struct postgres *p, const struct pg_operation *op,
+                   const struct protocol_hold *hold);
+/* It will never be decided. */
+void postgres_hold_forget(struct postgres *p, const char *why);
+
+/* postgres_prediction.c: ends with link->ops->ask, now or when the target has answered. */
+void postgres_prediction_start(struct postgres *p, const struct pg_operation *op,
+                               const struct protocol_hold *hold);
+/* The answer that is coming in is to a question of ours. */
+bool postgres_prediction_is_running(const struct postgres *p);
+enum protocol_step postgres_prediction_answer(struct postgres *p, uint8_t type,
+                                              struct bytes message, struct bytes body);
+void postgres_prediction_finish(struct postgres *p);
 
 /* postgres_refuse.c: puts a message that fails in the place of the refused one. */
 enum protocol_step postgres_refuse(struct postgres *p, uint8_t type,
@@ -223,6 +260,11 @@ bool postgres_masking_is_by_column(const struct postgres *p);
 struct pg_plan *postgres_masking_plan(struct postgres *p, struct bytes text,
                                       const struct sql_analysis *a, bool has_names,
                                       struct pg_refusal *refused);
+/* Whether the catalog has to be asked again before this text is decided: it reads views, which
+ * others may have redefined. Then the inquiry was started. */
+bool postgres_masking_looks_again(struct postgres *p);
+/* The same for a text that is only parsed now: what comes behind it cannot wait any more. */
+bool postgres_masking_looks_ahead(struct postgres *p, struct bytes text);
 bool postgres_masking_forbids_calls(struct postgres *p, struct pg_refusal *refused);
 
 /* postgres_inquiry.c */

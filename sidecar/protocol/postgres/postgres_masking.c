@@ -234,13 +234,38 @@ static bool has_nothing_to_do(const struct pg_masking *m)
     return !m->masks->by_content && lineage_marks_are_empty(m->marks);
 }
 
+static const char outdated[] = "the target's catalog may have changed and cannot be read again "
+                               "now; try it in a statement of its own";
+
+/* The plan reads views: whether the catalog is as new as that needs. */
+static bool is_fresh(struct postgres *p)
+{
+    struct pg_masking *m = &p->masking;
+    if (m->looks_again) {
+        return m->checked_ns >= m->looked_ns; /* else that failed */
+    }
+    int64_t age = p->link->ops->monotonic_ns(p->link) - m->checked_ns;
+    return !may_ask(p) && age <= PG_CATALOG_BATCH_AGE_MAX_MS * INT64_C(1000000);
+}
+
+bool postgres_masking_looks_again(struct postgres *p)
+{
+    struct pg_masking *m = &p->masking;
+    const struct pg_plan *plan = p->meaning.plan;
+    if (plan == NULL || !plan->reads_views || m->looks_again || is_fresh(p) || !may_ask(p)) {
+        return false;
+    }
+    m->looks_again = true;
+    m->looked_ns = p->link->ops->monotonic_ns(p->link);
+    return postgres_inquiry_start(p) == PROTOCOL_WAIT;
+}
+
 static struct pg_plan *find_plan(struct postgres *p, struct bytes text,
                                  const struct sql_analysis *a, bool has_names)
 {
     struct pg_masking *m = &p->masking;
     if (is_outdated(m)) {
-        return pg_plan_refused(m->masks, "the target's catalog may have changed and cannot be "
-                                         "read again now; try it in a statement of its own");
+        return pg_plan_refused(m->masks, outdated);
     }
     if (has_nothing_to_do(m)) {
         return NULL;
@@ -286,12 +311,34 @@ struct pg_plan *postgres_masking_plan(struct postgres *p, struct bytes text,
         return NULL;
     }
     struct pg_plan *plan = find_plan(p, text, a, has_names);
+    if (plan != NULL && plan->reads_views && plan->refusal[0] == '\0' && !is_fresh(p) &&
+        (m->looks_again || !may_ask(p))) {
+        pg_plan_unref(plan);
+        plan = pg_plan_refused(m->masks, outdated);
+    }
     if (plan != NULL && plan->refusal[0] != '\0') {
         refuse_plan(p, plan, refused);
         pg_plan_unref(plan);
         return NULL;
     }
     return plan;
+}
+
+bool postgres_masking_looks_ahead(struct postgres *p, struct bytes text)
+{
+    struct pg_masking *m = &p->masking;
+    const struct sql_analysis *a = NULL;
+    struct sql_error error;
+    struct pg_refusal refused = {0};
+    if (m->masks == NULL || m->looks_again || !may_ask(p) ||
+        sql_cache_analyse(p->shared->sql, text, &a, &error) != OK || sql_has_namings(a)) {
+        m->looks_again = false;
+        return false;
+    }
+    p->meaning.plan = postgres_masking_plan(p, text, a, false, &refused);
+    bool waits = postgres_masking_looks_again(p);
+    postgres_meaning_finish(&p->meaning);
+    return waits;
 }
 
 bool postgres_masking_forbids_calls(struct postgres *p, struct pg_refusal *refused)

@@ -17,6 +17,9 @@ enum {
     PG_FINGERPRINT_MAX = 8 << 10,
     /* The target is asked again after so long whether its catalog has changed by others. */
     PG_CATALOG_AGE_MAX_MS = 5000,
+    /* What reads views goes by a catalog that was asked for it. A batch that is open cannot be
+     * interrupted: then by one that is not older than this. */
+    PG_CATALOG_BATCH_AGE_MAX_MS = 1000,
     /* To read a catalog that others change all the time. */
     PG_INQUIRY_ATTEMPTS = 5,
 };
@@ -46,8 +49,10 @@ struct pg_masking {
     struct lineage_marks *marks; /* owned; of `catalog` and `masks` */
     uint64_t changes_seen;       /* of the place, when the catalog was asked */
     int64_t checked_ns;
-    bool is_changed; /* by this session, in the transaction that is open */
-    bool is_stale;   /* and not asked since */
+    bool is_changed;  /* by this session, in the transaction that is open */
+    bool is_stale;    /* and not asked since */
+    bool looks_again; /* for the text at hand, from `looked_ns` on */
+    int64_t looked_ns;
     bool has_failed; /* the last inquiry: the message that it was for goes on without */
 
     enum pg_inquiry_step step;

@@ -10,10 +10,13 @@
 /* More than this many unanswered messages: the agent is not read until some are answered. The
  * server answers without being asked to flush once 8 KiB of answers have gathered, at the latest
  * after 1,700 of them. */
-enum { PG_QUEUE_MAX = 4096 };
+enum {
+    PG_QUEUE_MAX = 4096,
+    PG_QUEUE_OWN = 1, /* in place of a message's type: a question of our own */
+};
 
 struct pg_sent {
-    uint8_t type;       /* the message's own: 'Q', 'P', 'B', 'D', 'E', 'C', 'S', 'F' */
+    uint8_t type;       /* the message's: 'Q', 'P', 'B', 'D', 'E', 'C', 'S', 'F'; or PG_QUEUE_OWN */
     uint8_t close_kind; /* of 'C': 'S' or 'P' */
     bool copying_in;    /* of 'Q' and 'E': the target asked for CopyData */
     bool failed;        /* of 'Q' and 'F': an error came, ReadyForQuery did not */

@@ -55,9 +55,10 @@ static bool decide_one(struct postgres *p, struct bytes name, struct bytes value
     if (p->setting_count < PG_SETTINGS_DECIDED_MAX && buffer_append_string(&text, "SET ") == OK &&
         append_quoted(&text, name, '"', true) == OK && buffer_append_string(&text, " TO ") == OK &&
         append_quoted(&text, value, '\'', false) == OK) {
-        const struct pg_operation op = {.verb = "startup", .text = buffer_bytes(&text)};
+        const struct pg_operation op = {
+            .verb = "startup", .text = buffer_bytes(&text), .cannot_wait = true};
         struct protocol_verdict verdict;
-        allowed = postgres_decide(p, &op, &verdict, out_refusal);
+        allowed = postgres_decide(p, &op, &verdict, out_refusal) == PG_ALLOWED;
         if (allowed) {
             p->settings_decided[p->setting_count++] = (struct pg_decided){
                 .operation = verdict.operation, .intent_sequence = verdict.intent_sequence};

@@ -373,7 +373,10 @@ static enum protocol_step answer_inquiry(struct postgres *p, const struct pg_hea
         return PROTOCOL_MORE;
     }
     *out_used = PG_HEADER_SIZE + h->body_size;
-    return postgres_inquiry_answer(p, h->type, bytes_of(in.data + PG_HEADER_SIZE, h->body_size));
+    struct bytes body = bytes_of(in.data + PG_HEADER_SIZE, h->body_size);
+    return postgres_inquiry_is_running(p)
+               ? postgres_inquiry_answer(p, h->type, body)
+               : postgres_prediction_answer(p, h->type, bytes_of(in.data, *out_used), body);
 }
 
 enum protocol_step postgres_target_bytes(struct postgres *p, struct bytes in, size_t *out_used)
@@ -393,7 +396,8 @@ enum protocol_step postgres_target_bytes(struct postgres *p, struct bytes in, si
             }
             if (r == WIRE_MALFORMED || pg_wire_backend_kind(h.type) == NULL) {
                 step = garbage(p, "bytes that are no message");
-            } else if (postgres_inquiry_is_running(p) && !is_asynchronous(h.type)) {
+            } else if ((postgres_inquiry_is_running(p) || postgres_prediction_is_running(p)) &&
+                       !is_asynchronous(h.type)) {
                 step = answer_inquiry(p, &h, rest, &n);
             } else if (is_data(h.type)) {
                 if (!expects_data(p, h.type)) {

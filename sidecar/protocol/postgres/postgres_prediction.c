@@ -1,0 +1,374 @@
+#include "sidecar/protocol/postgres/postgres_prediction.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/writer.h"
+#include "sidecar/operation/plan_rows.h"
+#include "sidecar/protocol/postgres/postgres_internal.h"
+
+static const char own_name[] = "chaperone_prediction";
+
+/* ---- asking --------------------------------------------------------------------------------- */
+
+/* The values of the agent's own Bind, for a portal of ours; all results as text. */
+static enum err write_bind(struct buffer *out, struct bytes values)
+{
+    static const uint8_t none[4] = {0}; /* no formats, no values */
+    struct bytes name = bytes_of_string(own_name);
+    struct writer w = writer_start(out);
+    writer_put_u8(&w, PG_FRONTEND_BIND);
+    size_t length = writer_open_length(&w);
+    writer_put_bytes(&w, name);
+    writer_put_u8(&w, 0);
+    writer_put_bytes(&w, name);
+    writer_put_u8(&w, 0);
+    writer_put_bytes(&w, values.size == 0 ? bytes_of(none, sizeof(none)) : values);
+    writer_put_u16(&w, 0);
+    writer_close_length(&w, length);
+    return writer_finish(&w);
+}
+
+static const char *prefix_of(enum pg_question q)
+{
+    switch (q) {
+    case PG_ASK_SAVEPOINT: return "SAVEPOINT chaperone_prediction";
+    case PG_ASK_LOCKS:
+        return "SELECT DISTINCT l.mode OPERATOR(pg_catalog.||) ' on ' OPERATOR(pg_catalog.||) "
+               "pg_catalog.quote_ident(n.nspname::pg_catalog.text) OPERATOR(pg_catalog.||) '.' "
+               "OPERATOR(pg_catalog.||) pg_catalog.quote_ident(c.relname::pg_catalog.text)"
+               " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c"
+               " ON c.oid OPERATOR(pg_catalog.=) l.relation"
+               " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+               " WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
+               " AND l.granted AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid"
+               " AND c.relkind OPERATOR(pg_catalog.<>) 'i'::pg_catalog.\"char\" ORDER BY 1";
+    case PG_ASK_PLAN: return "EXPLAIN ";
+    case PG_ASK_PLAN_JSON: return "EXPLAIN (FORMAT JSON) ";
+    case PG_ASK_BEGIN: return "BEGIN";
+    case PG_ASK_RUN: return "";
+    case PG_ASK_ROLLBACK: return "ROLLBACK";
+    case PG_ASK_ROLLBACK_TO: return "ROLLBACK TO SAVEPOINT chaperone_prediction";
+    case PG_ASK_RELEASE: return "RELEASE SAVEPOINT chaperone_prediction";
+    }
+    return "";
+}
+
+static bool has_statement(enum pg_question q)
+{
+    return q == PG_ASK_PLAN || q == PG_ASK_PLAN_JSON || q == PG_ASK_RUN;
+}
+
+static enum err write_question(struct postgres *p, enum pg_question q)
+{
+    struct pg_prediction *x = &p->prediction;
+    struct bytes name = bytes_of_string(own_name);
+    struct bytes values = has_statement(q) ? buffer_bytes(&x->values) : (struct bytes){0};
+    size_t types = has_statement(q) && x->type_count <= UINT16_MAX ? x->type_count : 0;
+    struct buffer text;
+    buffer_init(&text, PG_OUTPUT_MAX);
+    enum err e = buffer_append_string(&text, prefix_of(q));
+    e = e == OK && has_statement(q) ? buffer_append(&text, buffer_bytes(&x->text)) : e;
+    e = e == OK ? pg_write_parse(&p->out, name, buffer_bytes(&text), x->types, (uint16_t)types) : e;
+    e = e == OK ? write_bind(&p->out, values) : e;
+    e = e == OK ? pg_write_execute(&p->out, name, 0) : e;
+    e = e == OK ? pg_write_target(&p->out, PG_FRONTEND_CLOSE, 'P', name) : e;
+    e = e == OK ? pg_write_target(&p->out, PG_FRONTEND_CLOSE, 'S', name) : e;
+    e = e == OK ? pg_write_empty(&p->out, x->in_batch ? PG_FRONTEND_FLUSH : PG_FRONTEND_SYNC) : e;
+    buffer_finish(&text);
+    return e;
+}
+
+static enum protocol_step ask(struct postgres *p)
+{
+    struct pg_prediction *x = &p->prediction;
+    x->has_failed = false;
+    x->closed = 0;
+    if (pg_queue_push(&p->queue, PG_QUEUE_OWN) == NULL) {
+        return PROTOCOL_CLOSE;
+    }
+    return postgres_send(p, SIDE_TARGET, write_question(p, x->questions[x->at]));
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+void postgres_prediction_finish(struct postgres *p)
+{
+    struct pg_prediction *x = &p->prediction;
+    x->is_running = false;
+    x->count = 0;
+    x->at = 0;
+    buffer_wipe(&x->text);
+    buffer_wipe(&x->values);
+    buffer_wipe(&x->plan);
+    buffer_wipe(&x->json);
+    free(x->types);
+    x->types = NULL;
+    x->type_count = 0;
+}
+
+static void tell_people(struct postgres *p)
+{
+    struct pg_prediction *x = &p->prediction;
+    Chaperone__V1__Prediction m = CHAPERONE__V1__PREDICTION__INIT;
+    char *locks[PG_PREDICTION_LOCKS_MAX];
+    for (size_t i = 0; i < x->lock_count; i++) {
+        locks[i] = x->locks[i];
+    }
+    char *plan = bytes_to_string(buffer_bytes(&x->plan));
+    if (plan != NULL) {
+        m.plan = plan;
+    }
+    if (buffer_size(&x->json) > 0 &&
+        !plan_rows_estimate(buffer_bytes(&x->json), &m.estimated_rows)) {
+        m.estimated_rows = -1;
+    }
+    m.has_exact = x->has_exact;
+    m.exact_rows = x->exact_rows;
+    m.unavailable = x->unavailable;
+    p->link->ops->ask(p->link, &m, locks, x->lock_count);
+    free(plan);
+    postgres_prediction_finish(p);
+}
+
+/* ---- which questions ------------------------------------------------------------------------ */
+
+static void add(struct pg_prediction *x, enum pg_question q)
+{
+    x->questions[x->count++] = q;
+}
+
+static void say_unavailable(struct pg_prediction *x, const char *why)
+{
+    if (x->unavailable[0] == '\0') {
+        (void)snprintf(x->unavailable, sizeof(x->unavailable), "%s", why);
+    }
+}
+
+/* EXPLAIN takes these; anything else has no plan. */
+static bool has_plan(struct postgres *p, struct bytes text)
+{
+    static const char *const commands[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"};
+    const struct sql_analysis *a = NULL;
+    struct sql_error error;
+    if (sql_cache_analyse(p->shared->sql, text, &a, &error) != OK || a->statement_count != 1) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(a->statements[0].command, commands[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void choose(struct postgres *p, bool has, const struct protocol_hold *hold)
+{
+    struct pg_prediction *x = &p->prediction;
+    bool is_open = p->transaction == 'T';
+    bool needs_savepoint = is_open && !x->in_batch;
+    if (needs_savepoint) {
+        add(x, PG_ASK_SAVEPOINT);
+    }
+    if (is_open) {
+        add(x, PG_ASK_LOCKS);
+    }
+    if (has && (hold->explains || hold->runs_dry)) {
+        add(x, PG_ASK_PLAN);
+        add(x, PG_ASK_PLAN_JSON);
+    }
+    if (has && hold->runs_dry) {
+        if (is_open || x->in_batch) {
+            say_unavailable(x, "no dry run within a transaction or a batch of the agent's");
+        } else {
+            add(x, PG_ASK_BEGIN);
+            add(x, PG_ASK_RUN);
+            add(x, PG_ASK_ROLLBACK);
+        }
+    }
+    if (needs_savepoint) {
+        add(x, PG_ASK_ROLLBACK_TO);
+        add(x, PG_ASK_RELEASE);
+    }
+}
+
+static bool keep_statement(struct pg_prediction *x, const struct pg_operation *op)
+{
+    size_t values = op->values.size - op->result_formats_size;
+    buffer_init(&x->text, PG_OUTPUT_MAX);
+    buffer_init(&x->values, PG_OUTPUT_MAX);
+    buffer_init(&x->plan, PG_PREDICTION_PLAN_MAX);
+    buffer_init(&x->json, PG_PREDICTION_JSON_MAX);
+    x->types = calloc(op->type_count + 1, sizeof(*x->types));
+    if (x->types == NULL || buffer_append(&x->text, op->text) != OK ||
+        buffer_append(&x->values, bytes_of(op->values.data, values)) != OK) {
+        return false;
+    }
+    for (size_t i = 0; i < op->type_count; i++) {
+        x->types[i] = op->types[i];
+    }
+    x->type_count = op->type_count;
+    return true;
+}
+
+void postgres_prediction_start(struct postgres *p, const struct pg_operation *op,
+                               const struct protocol_hold *hold)
+{
+    struct pg_prediction *x = &p->prediction;
+    postgres_prediction_finish(p);
+    x->lock_count = 0;
+    x->has_exact = false;
+    x->unavailable[0] = '\0';
+    x->in_batch = p->batch_open;
+    bool is_quiet = p->batch_open || p->queue.count == 0;
+    bool has = op->function == NULL && has_plan(p, op->text);
+    if (!keep_statement(x, op)) {
+        say_unavailable(x, "out of memory");
+    } else if (!is_quiet || p->transaction == 'E') {
+        say_unavailable(x, "other statements are under way");
+    } else {
+        if (!has) {
+            say_unavailable(x, "a statement of this kind has no plan");
+        }
+        choose(p, has, hold);
+    }
+    x->is_running = x->count > 0;
+    if (!x->is_running) {
+        tell_people(p);
+    } else if (ask(p) != PROTOCOL_MORE) {
+        say_unavailable(x, "the target cannot be asked");
+        tell_people(p);
+    }
+}
+
+bool postgres_prediction_is_running(const struct postgres *p)
+{
+    const struct pg_sent *head = pg_queue_head(&p->queue);
+    return head != NULL && head->type == PG_QUEUE_OWN;
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static void take_lock(struct pg_prediction *x, struct bytes value)
+{
+    if (x->lock_count < PG_PREDICTION_LOCKS_MAX) {
+        postgres_copy_text(x->locks[x->lock_count++], PG_PREDICTION_LOCK_SIZE, value);
+    }
+}
+
+static void take_row(struct pg_prediction *x, struct bytes body)
+{
+    struct pg_values row;
+    struct pg_value value;
+    if (pg_wire_read_row(body, &row) != WIRE_OK || !pg_values_next(&row, &value) || value.is_null) {
+        return;
+    }
+    enum err e = OK;
+    switch (x->questions[x->at]) {
+    case PG_ASK_LOCKS: take_lock(x, value.data); break;
+    case PG_ASK_PLAN:
+        e = buffer_size(&x->plan) == 0 ? OK : buffer_append_string(&x->plan, "\n");
+        e = e == OK ? buffer_append(&x->plan, value.data) : e;
+        break;
+    case PG_ASK_PLAN_JSON: e = buffer_append(&x->json, value.data); break;
+    default: break;
+    }
+    if (e != OK) {
+        say_unavailable(x, "the plan is longer than is shown");
+    }
+}
+
+static void take_tag(struct pg_prediction *x, struct bytes body)
+{
+    struct bytes tag;
+    uint64_t rows = 0;
+    if (x->questions[x->at] == PG_ASK_RUN && pg_wire_read_string(body, &tag) == WIRE_OK &&
+        pg_tag_rows(tag, &rows)) {
+        x->has_exact = true;
+        x->exact_rows = rows;
+    }
+}
+
+static void note_error(struct pg_prediction *x, struct bytes body)
+{
+    struct pg_fields fields;
+    x->has_failed = true;
+    if (pg_wire_read_fields(body, &fields) == WIRE_OK) {
+        char text[200];
+        struct bytes code = pg_fields_find(&fields, 'C');
+        (void)snprintf(text, sizeof(text), "the target says no to it (SQLSTATE %.*s)",
+                       (int)code.size, code.data);
+        say_unavailable(x, text);
+    }
+}
+
+static bool is_cleanup(enum pg_question q)
+{
+    return q == PG_ASK_ROLLBACK || q == PG_ASK_ROLLBACK_TO || q == PG_ASK_RELEASE;
+}
+
+/* A question was answered: the next one. After one that failed only what tidies up. */
+static enum protocol_step next(struct postgres *p)
+{
+    struct pg_prediction *x = &p->prediction;
+    bool failed = x->has_failed;
+    pg_queue_pop(&p->queue);
+    if (!x->is_running) {
+        return PROTOCOL_MORE; /* it is not wanted any more */
+    }
+    x->at++;
+    while (failed && x->at < x->count && !is_cleanup(x->questions[x->at])) {
+        x->at++;
+    }
+    if (x->at < x->count) {
+        return ask(p);
+    }
+    tell_people(p);
+    return PROTOCOL_MORE;
+}
+
+/* In the agent's own batch the error is the statement's: the server skips the rest of the batch. */
+static enum protocol_step fail_batch(struct postgres *p, struct bytes message, struct bytes body)
+{
+    struct bytes words = postgres_result_words(p, NULL, message, body);
+    postgres_hold_forget(p, "the target refuses the statement");
+    pg_queue_pop(&p->queue);
+    p->skipping = true;
+    p->link->ops->to_agent(p->link, words);
+    return PROTOCOL_MORE;
+}
+
+enum protocol_step postgres_prediction_answer(struct postgres *p, uint8_t type,
+                                              struct bytes message, struct bytes body)
+{
+    struct pg_prediction *x = &p->prediction;
+    uint8_t status = 0;
+    switch (type) {
+    case PG_BACKEND_DATA_ROW:
+        if (x->is_running) {
+            take_row(x, body);
+        }
+        return PROTOCOL_MORE;
+    case PG_BACKEND_COMMAND_COMPLETE:
+        if (x->is_running) {
+            take_tag(x, body);
+        }
+        return PROTOCOL_MORE;
+    case PG_BACKEND_ERROR:
+        if (x->in_batch) {
+            return fail_batch(p, message, body);
+        }
+        note_error(x, body);
+        return PROTOCOL_MORE;
+    case PG_BACKEND_CLOSE_COMPLETE:
+        x->closed++;
+        return x->in_batch && x->closed == 2 ? next(p) : PROTOCOL_MORE;
+    case PG_BACKEND_READY:
+        if (pg_wire_read_ready(body, &status) != WIRE_OK) {
+            return PROTOCOL_CLOSE;
+        }
+        p->transaction = status;
+        return next(p);
+    default: return PROTOCOL_MORE;
+    }
+}
