@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum { WORDS_MAX = 32, WORD_SIZE = 32 };
+enum { WORDS_MAX = 64, WORD_SIZE = 32 };
 
 static const char search_details[] =
     "Prints the records that match, oldest first; with --limit the newest of them. All conditions\n"
@@ -23,6 +23,16 @@ static const char run_details[] =
     "Exits with the command's own code (128 + n for signal n, 126 and 127 as a shell does); 125 "
     "when\n"
     "the sidecar cannot be started.";
+
+static const char login_details[] =
+    "In the browser of this machine (authorization code with PKCE, on a loopback port), or where "
+    "there\n"
+    "is none or with --device, with a code that is entered in a browser elsewhere. The tokens are\n"
+    "kept for this control plane below ~/.local/state/chaperone, readable by their owner only; "
+    "every\n"
+    "command that talks to it uses them, and renews them when they run out. issuer, client_id,\n"
+    "issuer_ca, scope and audience may stand in ~/.config/chaperone/config.yaml. Exit code 1: "
+    "refused.";
 
 static const char replay_details[] =
     "Decides each recorded statement again, by FILE, as of the time it was run and for whom it "
@@ -73,6 +83,39 @@ const struct command commands[] = {
         .options = command_run_options,
         .takes_rest = true,
         .run = command_run,
+    },
+    {
+        .name = "login",
+        .arguments = "",
+        .summary = "Log in with your OpenID provider",
+        .details = login_details,
+        .examples = EXAMPLES("chaperone login",
+                             "chaperone login --server chaperone.example:7443 --issuer "
+                             "https://id.example --client-id chaperone-cli",
+                             "chaperone login --device  # over ssh"),
+        .options = command_login_options,
+        .run = command_login,
+    },
+    {
+        .name = "logout",
+        .arguments = "",
+        .summary = "Forget the login, and revoke it at the issuer",
+        .details = "Exit code 1: nobody was logged in there.",
+        .examples = EXAMPLES("chaperone logout"),
+        .options = command_logout_options,
+        .run = command_logout,
+    },
+    {
+        .name = "whoami",
+        .arguments = "",
+        .summary = "Show who the control plane will take you for",
+        .details = "What the token says that commands use now, and where it comes from. It is not "
+                   "checked here:\n"
+                   "that is for the control plane.",
+        .examples = EXAMPLES("chaperone whoami", "chaperone whoami --json | jq -r .subject"),
+        .options = command_json_options,
+        .connects = true,
+        .run = command_whoami,
     },
     {
         .name = "audit search",

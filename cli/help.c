@@ -89,7 +89,8 @@ void help_print_command(const struct terminal *t, const struct command *command)
         print_options(t, "Finding the control plane:", command_connection_options);
         (void)fputs("  Without these: CHAPERONE_SERVER, CHAPERONE_CA, CHAPERONE_TOKEN or "
                     "CHAPERONE_TOKEN_FILE,\n"
-                    "  then ~/.config/chaperone/config.yaml (server, ca, token_file).\n",
+                    "  then ~/.config/chaperone/config.yaml (server, ca, token_file), then your "
+                    "`chaperone login`.\n",
                     t->out);
     }
     if (command->examples != NULL) {

@@ -9,35 +9,46 @@
 /* A kill waits for the sidecar's word; nothing else takes long. */
 enum { CALL_DEADLINE_MS = 30000 };
 
-static int open_signals(void)
+int remote_open_signals(void)
 {
     sigset_t set;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGHUP);
-    /* Before the runtime has threads: they inherit the mask. */
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
         return -1;
     }
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+int remote_signal_exit(int signal_fd)
+{
+    struct signalfd_siginfo info;
+    bool known = read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info);
+    return known ? 128 + (int)info.ssi_signo : EXIT_INTERRUPTED;
+}
+
+static int fail_open(const struct invocation *i, enum err e, const struct err_text *error)
+{
+    if (e == ERR_INVALID) {
+        return command_misuse(i, error);
+    }
+    return command_fail(i, e == ERR_UNAVAILABLE || e == ERR_TIMEOUT ? EXIT_UNREACHABLE : EXIT_NO,
+                        "%s", error->text[0] != '\0' ? error->text : err_name(e));
+}
+
 int remote_open(const struct invocation *i, struct remote *out)
 {
     struct err_text error = {0};
-    *out = (struct remote){.signal_fd = -1};
-    enum err e = settings_find(&i->options, &out->settings, &error);
-    if (e == ERR_INVALID) {
-        return command_misuse(i, &error);
-    }
-    if (e != OK) {
-        return command_fail(i, EXIT_NO, "%s", error.text[0] != '\0' ? error.text : err_name(e));
-    }
-    out->signal_fd = open_signals();
+    *out = (struct remote){.signal_fd = remote_open_signals()};
     if (out->signal_fd < 0) {
-        settings_finish(&out->settings);
         return command_fail(i, EXIT_NO, "signalfd: %s", strerror(errno));
+    }
+    enum err e = settings_find(&i->options, &i->clock, &out->settings, &error);
+    if (e != OK) {
+        remote_close(out);
+        return fail_open(i, e, &error);
     }
     struct client_options options = {.server = out->settings.server,
                                      .ca_file = out->settings.ca_file,
@@ -85,9 +96,7 @@ int remote_exit(const struct invocation *i, const struct remote *r, const struct
 {
     const struct rpc_status *status = &end->status;
     if (end->interrupted) {
-        struct signalfd_siginfo info;
-        bool known = read(r->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info);
-        return known ? 128 + (int)info.ssi_signo : EXIT_INTERRUPTED;
+        return remote_signal_exit(r->signal_fd);
     }
     switch (status->code) {
     case RPC_OK: return EXIT_YES;

@@ -13,6 +13,12 @@ struct remote {
     struct client *client;
 };
 
+/* SIGINT, SIGTERM and SIGHUP, blocked from here on; -1 and errno. Before there are threads, which
+ * inherit the mask. */
+int remote_open_signals(void);
+/* The exit code for the signal that came. */
+int remote_signal_exit(int signal_fd);
+
 /* EXIT_YES, or the exit code after the reason was printed; then there is nothing to close. */
 int remote_open(const struct invocation *i, struct remote *out);
 void remote_close(struct remote *r);

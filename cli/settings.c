@@ -2,11 +2,14 @@
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/conf/conf.h"
+#include "cli/login/current.h"
 #include "cli/text_file.h"
 
 /* Larger than any token that a header can carry. */
@@ -149,16 +152,18 @@ static bool find_user_file(char directory[PATH_MAX], char path[PATH_MAX])
     return size < PATH_MAX && whole < PATH_MAX;
 }
 
+static const char *const user_keys[] = {"server",    "ca",    "token_file", "issuer", "client_id",
+                                        "issuer_ca", "scope", "audience",   NULL};
+
 /* What the user's file says. Fills only what `out` has not. */
 static enum err read_user_file(const char *directory, const struct conf_node *root,
                                struct settings *out, struct err_text *error)
 {
-    static const char *const keys[] = {"server", "ca", "token_file", NULL};
     const char *server = NULL;
     const char *ca = NULL;
     const char *token = NULL;
     char *token_file = NULL;
-    enum err e = conf_check_keys(root, keys, error);
+    enum err e = conf_check_keys(root, user_keys, error);
     e = e != OK ? e : conf_read_string(root, "server", &server, error);
     e = e != OK ? e : conf_read_string(root, "ca", &ca, error);
     e = e != OK ? e : conf_read_string(root, "token_file", &token, error);
@@ -171,24 +176,27 @@ static enum err read_user_file(const char *directory, const struct conf_node *ro
     if (e == OK && out->token == NULL && token != NULL) {
         e = copy_path(directory, token, &token_file);
         e = e != OK ? e : settings_read_token(token_file, &out->token, error);
+        out->origin = "token_file of config.yaml";
     }
     free(token_file);
     return e;
 }
 
+/* `*out` is owned; NULL: there is no such file. */
+static enum err load_user_file(char directory[PATH_MAX], struct conf **out, struct err_text *error)
+{
+    char path[PATH_MAX];
+    *out = NULL;
+    enum err e = find_user_file(directory, path) ? conf_load_file(path, out, error) : OK;
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
 static enum err find_in_user_file(struct settings *out, struct err_text *error)
 {
     char directory[PATH_MAX];
-    char path[PATH_MAX];
     struct conf *conf = NULL;
-    if (!find_user_file(directory, path)) {
-        return OK;
-    }
-    enum err e = conf_load_file(path, &conf, error);
-    if (e == ERR_NOT_FOUND) {
-        return OK;
-    }
-    if (e == OK) {
+    enum err e = load_user_file(directory, &conf, error);
+    if (e == OK && conf != NULL) {
         e = read_user_file(directory, conf_root(conf), out, error);
     }
     conf_destroy(conf);
@@ -204,11 +212,14 @@ static enum err find_token(const struct options *options, struct settings *out,
         file = environment("CHAPERONE_TOKEN_FILE");
     }
     if (file != NULL) {
+        out->origin =
+            options_value(options, "token-file") != NULL ? "--token-file" : "CHAPERONE_TOKEN_FILE";
         return settings_read_token(file, &out->token, error);
     }
     if (token == NULL) {
         return OK;
     }
+    out->origin = "CHAPERONE_TOKEN";
     struct bytes trimmed = trim(bytes_of_string(token));
     if (!is_token(trimmed)) {
         return err_set(error, ERR_INVALID, "CHAPERONE_TOKEN: expected a token");
@@ -229,32 +240,41 @@ static enum err find_server(const struct options *options, struct settings *out)
     return e;
 }
 
-static enum err check(const struct settings *s, struct err_text *error)
+static enum err check_server(const char *server, struct err_text *error)
 {
-    if (s->server == NULL) {
+    if (server == NULL) {
         return err_set(error, ERR_INVALID,
                        "which control plane? Give --dir DIR of a development stack or --server "
                        "HOST:PORT, set CHAPERONE_SERVER, or write `server: HOST:PORT` into "
                        "~/.config/chaperone/config.yaml");
     }
-    const char *colon = strrchr(s->server, ':');
+    const char *colon = strrchr(server, ':');
     char *end = NULL;
     long port = colon == NULL ? 0 : strtol(colon + 1, &end, 10);
-    if (colon == NULL || colon == s->server || *end != '\0' || port < 1 || port > 65535) {
+    if (colon == NULL || colon == server || *end != '\0' || port < 1 || port > 65535) {
         return err_set(error, ERR_INVALID,
-                       "the control plane's address: expected HOST:PORT, found \"%.128s\"",
-                       s->server);
-    }
-    if (s->token == NULL) {
-        return err_set(error, ERR_INVALID,
-                       "who are you? Give --token-file FILE, set CHAPERONE_TOKEN or "
-                       "CHAPERONE_TOKEN_FILE, or write `token_file: FILE` into "
-                       "~/.config/chaperone/config.yaml");
+                       "the control plane's address: expected HOST:PORT, found \"%.128s\"", server);
     }
     return OK;
 }
 
-static enum err find(const struct options *options, struct settings *out, struct err_text *error)
+/* The login that is stored for this server, and for no other one. */
+static enum err find_login(const struct clock *clock, struct settings *out, struct err_text *error)
+{
+    enum err e = login_current_token(out->server, clock, &out->token, error);
+    if (e == ERR_NOT_FOUND) {
+        return err_set(error, ERR_INVALID,
+                       "who are you? Log in with `chaperone login`, give --token-file FILE, set "
+                       "CHAPERONE_TOKEN or CHAPERONE_TOKEN_FILE, or write `token_file: FILE` into "
+                       "~/.config/chaperone/config.yaml");
+    }
+    out->origin = "login";
+    /* What is wrong with it is not the command line's fault. */
+    return e == ERR_INVALID ? ERR_IO : e;
+}
+
+static enum err find(const struct options *options, const struct clock *clock, struct settings *out,
+                     struct err_text *error)
 {
     const char *dir = options_value(options, "dir");
     if (dir != NULL && (options_flag(options, "server") || options_flag(options, "ca"))) {
@@ -265,7 +285,9 @@ static enum err find(const struct options *options, struct settings *out, struct
     enum err e = OK;
     if (dir != NULL) {
         e = find_stack(options, dir, out, error);
+        out->origin = "--dir";
         if (e == OK && out->token == NULL) {
+            out->origin = "--token-file";
             e = settings_read_token(options_value(options, "token-file"), &out->token, error);
         }
     } else {
@@ -273,13 +295,15 @@ static enum err find(const struct options *options, struct settings *out, struct
         e = e != OK ? e : find_token(options, out, error);
         e = e != OK ? e : find_in_user_file(out, error);
     }
-    return e != OK ? e : check(out, error);
+    e = e != OK ? e : check_server(out->server, error);
+    return e != OK || out->token != NULL ? e : find_login(clock, out, error);
 }
 
-enum err settings_find(const struct options *options, struct settings *out, struct err_text *error)
+enum err settings_find(const struct options *options, const struct clock *clock,
+                       struct settings *out, struct err_text *error)
 {
     struct settings found = {0};
-    enum err e = find(options, &found, error);
+    enum err e = find(options, clock, &found, error);
     if (e != OK) {
         settings_finish(&found);
         return e;
@@ -298,4 +322,97 @@ void settings_finish(struct settings *s)
     free(s->token);
     free(s->hint);
     *s = (struct settings){0};
+}
+
+/* ---- logging in ------------------------------------------------------------------------- */
+
+/* An option, else (where `root` is not NULL) a key of the user's file. */
+static enum err find_text(const struct options *options, const char *option,
+                          const struct conf_node *root, const char *key, char **out,
+                          struct err_text *error)
+{
+    const char *value = options_value(options, option);
+    enum err e = value != NULL || root == NULL ? OK : conf_read_string(root, key, &value, error);
+    return e != OK || value == NULL ? e : copy(bytes_of_string(value), out);
+}
+
+static enum err find_issuer_ca(const struct options *options, const char *directory,
+                               const struct conf_node *root, struct settings_login *out,
+                               struct err_text *error)
+{
+    char here[PATH_MAX];
+    const char *given = options_value(options, "ca-file");
+    const char *value = NULL;
+    if (given != NULL) {
+        /* It is written down, and used from anywhere. */
+        return getcwd(here, sizeof(here)) == NULL
+                   ? err_set(error, ERR_IO, "the current directory: %s", strerror(errno))
+                   : copy_path(here, given, &out->ca_file);
+    }
+    enum err e = root == NULL ? OK : conf_read_string(root, "issuer_ca", &value, error);
+    return e != OK || value == NULL ? e : copy_path(directory, value, &out->ca_file);
+}
+
+static enum err find_for_login(const struct options *options, const char *directory,
+                               const struct conf_node *root, struct settings_login *s,
+                               struct err_text *error)
+{
+    enum err e = root == NULL ? OK : conf_check_keys(root, user_keys, error);
+    e = e != OK ? e : find_text(options, "server", root, "server", &s->server, error);
+    e = e != OK ? e : find_text(options, "issuer", root, "issuer", &s->issuer, error);
+    e = e != OK ? e : find_text(options, "client-id", root, "client_id", &s->client_id, error);
+    e = e != OK ? e : find_text(options, "scope", root, "scope", &s->scope, error);
+    e = e != OK ? e : find_text(options, "audience", root, "audience", &s->audience, error);
+    e = e != OK ? e : find_issuer_ca(options, directory, root, s, error);
+    if (e == OK && options_value(options, "server") == NULL &&
+        environment("CHAPERONE_SERVER") != NULL) {
+        e = copy(bytes_of_string(environment("CHAPERONE_SERVER")), &s->server);
+    }
+    return e != OK ? e : check_server(s->server, error);
+}
+
+static enum err check_issuer(const struct settings_login *s, struct err_text *error)
+{
+    if (s->issuer == NULL) {
+        return err_set(error, ERR_INVALID,
+                       "log in where? Give --issuer URL, or write `issuer: URL` into "
+                       "~/.config/chaperone/config.yaml");
+    }
+    if (s->client_id == NULL) {
+        return err_set(error, ERR_INVALID,
+                       "as which client of %s? Give --client-id ID, or write `client_id: ID` into "
+                       "~/.config/chaperone/config.yaml",
+                       s->issuer);
+    }
+    return OK;
+}
+
+enum err settings_find_login(const struct options *options, bool needs_issuer,
+                             struct settings_login *out, struct err_text *error)
+{
+    char directory[PATH_MAX];
+    struct conf *conf = NULL;
+    struct settings_login found = {0};
+    enum err e = load_user_file(directory, &conf, error);
+    const struct conf_node *root = conf == NULL ? NULL : conf_root(conf);
+    e = e != OK ? e : find_for_login(options, directory, root, &found, error);
+    e = e != OK || !needs_issuer ? e : check_issuer(&found, error);
+    conf_destroy(conf);
+    if (e != OK) {
+        settings_login_finish(&found);
+        return e;
+    }
+    *out = found;
+    return OK;
+}
+
+void settings_login_finish(struct settings_login *s)
+{
+    free(s->server);
+    free(s->issuer);
+    free(s->client_id);
+    free(s->ca_file);
+    free(s->scope);
+    free(s->audience);
+    *s = (struct settings_login){0};
 }

@@ -44,8 +44,9 @@ static void make_directory(const char *name)
 static int setup(void **state)
 {
     (void)state;
-    static const char *const names[] = {"CHAPERONE_SERVER", "CHAPERONE_CA", "CHAPERONE_TOKEN",
-                                        "CHAPERONE_TOKEN_FILE", "XDG_CONFIG_HOME"};
+    static const char *const names[] = {"CHAPERONE_SERVER", "CHAPERONE_CA",
+                                        "CHAPERONE_TOKEN",  "CHAPERONE_TOKEN_FILE",
+                                        "XDG_CONFIG_HOME",  "XDG_STATE_HOME"};
     const char *base = getenv("TEST_TMPDIR");
     (void)snprintf(home, sizeof(home), "%s/settings.XXXXXX", base == NULL ? "/tmp" : base);
     if (mkdtemp(home) == NULL) {
@@ -63,7 +64,8 @@ static enum err find(struct settings *out, struct err_text *error, char **argv)
     *error = (struct err_text){0};
     *out = (struct settings){0};
     assert_int_equal(options_parse(&o, argv, false, error), OK);
-    return settings_find(&o, out, error);
+    struct clock clock = clock_system();
+    return settings_find(&o, &clock, out, error);
 }
 
 static void test_a_development_stack(void **state)

@@ -1,11 +1,15 @@
 // A certified OpenID provider (oidc-provider) on loopback, for the tests of identity. It issues JWT access
-// tokens to its clients (client_credentials, with a resource indicator as the audience).
+// tokens to its clients (client_credentials, with a resource indicator as the audience). People log in at its pages
+// (any name, any password) through the public client `chaperone-cli`: authorization code with PKCE on a loopback
+// address, or a device code; OIDC_PEOPLE says what their tokens hold.
 //
 // It obeys one JSON object a line on its standard input, and answers each with one:
 //   {"do": "rotate", "keep": true}   new keys; the old ones stay published, or do not
 //   {"do": "stop"}, {"do": "start"}  the server, on the same port
 //   {"do": "pad", "bytes": N}        the key set grows by a member of that size
 //   {"do": "count"}                  how often the key set was asked for
+//   {"do": "lives", "seconds": N}    how long ID tokens live from now on
+//   {"do": "metadata", "set": {}}    members that the discovery document has instead of its own
 //   {"do": "forge", "header": {}, "claims": {}, "with": W}
 //       a token that the provider would never issue; W: "key" the real one, "unknown" another one with the real
 //       one's id, "stranger" one with an id of its own, "public" HMAC with the public key's PEM, "none" no signature
@@ -29,6 +33,17 @@ const clients = JSON.parse(process.env.OIDC_CLIENTS).map(({ id, ...claims }) => 
   response_types: [],
   claims_of_tokens: claims,
 }));
+const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
+const people = JSON.parse(process.env.OIDC_PEOPLE ?? '{}');
+const publicClient = {
+  client_id: 'chaperone-cli',
+  application_type: 'native',
+  token_endpoint_auth_method: 'none',
+  grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE],
+  redirect_uris: ['http://127.0.0.1/callback'],
+  response_types: ['code'],
+  claims_of_tokens: {},
+};
 
 function makeKeys() {
   const make = {
@@ -45,6 +60,8 @@ let keys = makeKeys();
 let retired = [];
 let padding = 0;
 let asked = 0;
+let lives = 600;
+let metadata = {};
 let port = 0;
 let server;
 
@@ -52,12 +69,21 @@ const keyFor = (alg) => keys.find((k) => k.kid.startsWith(PREFIXES[alg]));
 
 function makeProvider() {
   const provider = new Provider(`http://127.0.0.1:${port}`, {
-    clients,
+    clients: [...clients, publicClient],
+    findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...people[id] }) }),
+    claims: { openid: ['sub'], profile: ['name'], groups: ['groups'] },
+    scopes: ['openid', 'offline_access', 'groups'],
+    conformIdTokenClaims: false,
+    pkce: { methods: ['S256'], required: () => true },
+    ttl: { IdToken: () => lives },
+    cookies: { keys: ['of the tests'] },
     jwks: { keys: [...keys, ...retired] },
     extraClientMetadata: { properties: ['claims_of_tokens'] },
     features: {
-      devInteractions: { enabled: false },
+      devInteractions: { enabled: true },
       clientCredentials: { enabled: true },
+      deviceFlow: { enabled: true },
+      revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (ctx, resource, client) => {
@@ -71,7 +97,7 @@ function makeProvider() {
     },
     extraTokenClaims: (ctx, token) => {
       const { alg, acts_for: _, ...claims } = token.client.claims_of_tokens;
-      return claims;
+      return token.accountId === undefined ? claims : people[token.accountId];
     },
     formats: {
       customizers: {
@@ -91,6 +117,8 @@ function makeProvider() {
     if (ctx.path === '/jwks') {
       asked += 1;
       ctx.body = padding > 0 ? { ...ctx.body, padding: 'x'.repeat(padding) } : ctx.body;
+    } else if (ctx.path === '/.well-known/openid-configuration') {
+      ctx.body = { ...ctx.body, ...metadata };
     }
   });
   provider.on('server_error', (ctx, error) => console.error(error));
@@ -148,6 +176,8 @@ const orders = {
   start,
   pad: ({ bytes }) => { padding = bytes; },
   count: () => ({ asked }),
+  lives: ({ seconds }) => { lives = seconds; },
+  metadata: ({ set }) => { metadata = set; },
   forge: async (order) => ({ token: await forge(order) }),
 };
 

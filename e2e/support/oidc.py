@@ -10,10 +10,12 @@ NODE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 
 
 class Provider:
-    """`clients`: {"id": ..., "groups": [...], ...}: what the tokens of each of them say."""
+    """`clients`: {"id": ..., "groups": [...], ...}: what the tokens of each of them say.
+    `people`: {NAME: {"groups": [...], ...}}: the same for those who log in with `chaperone login`."""
 
-    def __init__(self, clients):
-        env = dict(os.environ, OIDC_CLIENTS=json.dumps(clients), NODE_NO_WARNINGS="1")
+    def __init__(self, clients, people=None):
+        env = dict(os.environ, OIDC_CLIENTS=json.dumps(clients), NODE_NO_WARNINGS="1",
+                   OIDC_PEOPLE=json.dumps(people or {}))
         self.process = subprocess.Popen(["node", os.path.join(NODE, "provider.mjs")], env=env,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
