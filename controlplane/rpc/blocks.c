@@ -256,7 +256,7 @@ static void carry_out(struct blocking *b, ProtobufCMessage **out_reply,
     if (stored != OK) {
         log_event(b->call->services->with.log, LOG_ERROR, "block_not_stored",
                   log_text("error", err_name(stored)));
-        rpc_status_set(out_status, RPC_UNAVAILABLE,
+        rpc_status_set(out_status, RPC_INTERNAL,
                        "%zu sessions were ended, but the block could not be stored: new ones are "
                        "not refused",
                        b->session_count);
@@ -365,7 +365,7 @@ static void lift(const struct call *call, const Chaperone__V1__LiftRequest *requ
     services_reply(&response.base, out_reply, out_status);
     for (size_t i = 0; i < response.n_lifted; i++) {
         if (record_lift(call, &items[i], request->reason, now_ns) != OK) {
-            rpc_status_set(out_status, RPC_UNAVAILABLE, "it was lifted, but could not be recorded");
+            rpc_status_set(out_status, RPC_INTERNAL, "it was lifted, but could not be recorded");
         }
     }
 }
