@@ -5,6 +5,9 @@
 bool glob_matches(const char *pattern, const char *text)
 {
     const char *star = NULL, *resume = NULL;
+    if (pattern[0] == '*' && pattern[1] == '\0') {
+        return true; /* the most common one of all */
+    }
     while (*text != '\0') {
         if (*pattern == '*') {
             star = pattern++;

@@ -162,10 +162,13 @@ const struct command *command_find(const char *tag)
 {
     static const struct command none = {"", ACCESS_UNKNOWN, 0, 0};
     const struct command *longest = &none;
+    size_t longest_size = 0;
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (commands[i].name[0] == tag[0] && command_matches(commands[i].name, tag) &&
-            strlen(commands[i].name) > strlen(longest->name)) {
+        const char *name = commands[i].name;
+        if (name[0] == tag[0] && name[1] == tag[1] && command_matches(name, tag) &&
+            strlen(name) > longest_size) {
             longest = &commands[i];
+            longest_size = strlen(name);
         }
     }
     return longest;
