@@ -34,8 +34,9 @@ enum config_role {
     CONFIG_ADMIN = 1 << 0,
     CONFIG_APPROVER = 1 << 1,
     CONFIG_AUDITOR = 1 << 2,
+    CONFIG_BOT = 1 << 3, /* sees what is held, and decides for people whose account is linked */
 };
-enum { CONFIG_ROLES = 3 };
+enum { CONFIG_ROLES = 4 };
 
 /* By role, in the order of the enum. */
 struct config_roles {

@@ -130,7 +130,7 @@ enum err config_read_identity_providers(struct config_reader *r, const struct co
 
 enum err config_read_roles(struct config_reader *r, const struct conf_node *root)
 {
-    static const char *const keys[] = {"admin", "approver", "auditor", NULL};
+    static const char *const keys[] = {"admin", "approver", "auditor", "bot", NULL};
     const struct conf_node *map = NULL;
     enum err e = conf_read_map(root, "roles", &map, r->why);
     if (e != OK || map == NULL) {

@@ -24,7 +24,7 @@ static const char complete[] =
     "    algorithms: [ES256]\n"
     "    leeway: 5s\n"
     "  - {name: people, issuer: 'https://id.example', audiences: [a, b], gives_roles: false}\n"
-    "roles: {admin: [ops], auditor: [audit, ops]}\n"
+    "roles: {admin: [ops], auditor: [audit, ops], bot: [chatops]}\n"
     "credentials:\n"
     "  - {name: orders, user: app, password: {env: ORDERS_PASSWORD}}\n"
     "  - {name: billing, user: bill, password: {file: secrets/billing}}\n"
@@ -72,6 +72,7 @@ static void a_complete_file_is_read(void **state)
     assert_int_equal(c->roles.groups[0].count, 1);
     assert_int_equal(c->roles.groups[1].count, 0);
     assert_int_equal(c->roles.groups[2].count, 2);
+    assert_string_equal(c->roles.groups[3].items[0], "chatops");
     assert_int_equal(c->credentials.items[0].password.source, CONFIG_SECRET_ENV);
     assert_string_equal(c->credentials.items[0].password.at, "ORDERS_PASSWORD");
     assert_string_equal(c->credentials.items[1].password.at, "/etc/chaperone/secrets/billing");

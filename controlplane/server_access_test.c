@@ -9,6 +9,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
     &chaperone__v1__enrolment__descriptor,    &chaperone__v1__sidecar__descriptor,
     &chaperone__v1__audit_ingest__descriptor, &chaperone__v1__audit__descriptor,
     &chaperone__v1__sessions__descriptor,     &chaperone__v1__administration__descriptor,
+    &chaperone__v1__approvals__descriptor,
 };
 
 static void every_method_has_a_rule_and_no_other_has(void **state)

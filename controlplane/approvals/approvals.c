@@ -200,10 +200,9 @@ static bool expire_some(struct approvals *a, struct arena *arena)
     return err != OK || count < DUE_AT_ONCE || ended == 0;
 }
 
-/* With the mutex held. Until something may be due: the wall clock may be set meanwhile, so not
-
- * longer than a second; what is due and could not be ended is tried again soon. Where nothing waits
- for its time: until there is something. */
+/* With the mutex held. Until something may be due, but not longer than a second: the wall clock may
+ * be set meanwhile. What is due and could not be ended is tried again soon. Where nothing waits for
+ * its time: until there is something. */
 static void await_due(struct approvals *a)
 {
     const int64_t second = 1000000000;

@@ -1,11 +1,16 @@
 #include "controlplane/rpc/access.h"
 
-enum { ROLE_ANY = CONFIG_ADMIN | CONFIG_APPROVER | CONFIG_AUDITOR };
+enum {
+    ROLE_ANY = CONFIG_ADMIN | CONFIG_APPROVER | CONFIG_AUDITOR,
+    ROLE_SEES_HELD = ROLE_ANY | CONFIG_BOT,
+};
 
 static const struct access_rule rules[] = {
     {"chaperone.v1.Enrolment", "Enrol", ACCESS_PROOF, 0},
     {"chaperone.v1.Enrolment", "Renew", ACCESS_SIDECAR, 0},
     {"chaperone.v1.Sidecar", "OpenSession", ACCESS_SIDECAR, 0},
+    {"chaperone.v1.Sidecar", "RequestApproval", ACCESS_SIDECAR, 0},
+    {"chaperone.v1.Sidecar", "EndApproval", ACCESS_SIDECAR, 0},
     {"chaperone.v1.Sidecar", "Watch", ACCESS_SIDECAR, 0},
     {"chaperone.v1.AuditIngest", "Resume", ACCESS_SIDECAR, 0},
     {"chaperone.v1.AuditIngest", "Ship", ACCESS_SIDECAR, 0},
@@ -16,6 +21,14 @@ static const struct access_rule rules[] = {
     {"chaperone.v1.Sessions", "Block", ACCESS_OPERATOR, CONFIG_ADMIN},
     {"chaperone.v1.Sessions", "Lift", ACCESS_OPERATOR, CONFIG_ADMIN},
     {"chaperone.v1.Sessions", "ListBlocks", ACCESS_OPERATOR, ROLE_ANY},
+    {"chaperone.v1.Approvals", "List", ACCESS_OPERATOR, ROLE_SEES_HELD},
+    {"chaperone.v1.Approvals", "Get", ACCESS_OPERATOR, ROLE_SEES_HELD},
+    {"chaperone.v1.Approvals", "Watch", ACCESS_OPERATOR, ROLE_SEES_HELD},
+    /* The groups of the rule that holds decide, not roles. */
+    {"chaperone.v1.Approvals", "Decide", ACCESS_PERSON, 0},
+    {"chaperone.v1.Approvals", "CreateLinkCode", ACCESS_OPERATOR, CONFIG_BOT},
+    {"chaperone.v1.Approvals", "ConfirmLink", ACCESS_PERSON, 0},
+    {"chaperone.v1.Approvals", "RemoveLink", ACCESS_PERSON, 0},
     {"chaperone.v1.Policies", "Push", ACCESS_OPERATOR, CONFIG_ADMIN},
     {"chaperone.v1.Policies", "Rollback", ACCESS_OPERATOR, CONFIG_ADMIN},
     {"chaperone.v1.Policies", "List", ACCESS_OPERATOR, CONFIG_ADMIN | CONFIG_AUDITOR},
@@ -84,6 +97,13 @@ static struct bytes find_token(const struct rpc_peer *peer)
     return bytes_of(value.data + n, value.size - n);
 }
 
+static bool is_person(const struct snapshot *snapshot, const struct identity *who)
+{
+    const struct config_identity_provider *provider =
+        config_find_provider(snapshot_config(snapshot), who->issuer);
+    return provider != NULL && provider->gives_roles && who->group_count > 0;
+}
+
 static void check_operator(const struct access_context *context, const struct access_rule *rule,
                            const struct rpc_peer *peer, struct access_caller *out,
                            struct rpc_status *out_status)
@@ -102,7 +122,9 @@ static void check_operator(const struct access_context *context, const struct ac
     }
     struct grants_who who = snapshot_who(out->who);
     out->roles = grants_roles(snapshot_config(context->snapshot), &who);
-    if ((out->roles & rule->roles) == 0) {
+    bool may = rule->who == ACCESS_PERSON ? is_person(context->snapshot, out->who)
+                                          : (out->roles & rule->roles) != 0;
+    if (!may) {
         rpc_status_set(out_status, RPC_PERMISSION_DENIED, "\"%.100s\" has no role that may do this",
                        out->who->subject);
         return;
@@ -119,6 +141,7 @@ bool access_check(const struct access_context *context, const char *service, con
     switch (rule == NULL ? ACCESS_NOBODY : rule->who) {
     case ACCESS_PROOF: rpc_status_set(out_status, RPC_OK, "%s", ""); break;
     case ACCESS_SIDECAR: check_sidecar(context, peer, &caller, out_status); break;
+    case ACCESS_PERSON:
     case ACCESS_OPERATOR: check_operator(context, rule, peer, &caller, out_status); break;
     case ACCESS_NOBODY:
     default:

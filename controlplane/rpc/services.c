@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "api/approvals.pb-c.h"
 #include "api/operator.pb-c.h"
 #include "api/policy.pb-c.h"
 #include "api/sidecar.pb-c.h"
@@ -125,7 +126,16 @@ static void serve_stream(struct services *services, const char *service, const c
 UNARY("Enrolment", "Enrol", enrolment_enrol)
 UNARY("Enrolment", "Renew", enrolment_renew)
 UNARY("Sidecar", "OpenSession", session_open)
+UNARY("Sidecar", "RequestApproval", approval_request)
+UNARY("Sidecar", "EndApproval", approval_end)
 STREAM("Sidecar", "Watch", watch_open)
+UNARY("Approvals", "List", approvals_list)
+UNARY("Approvals", "Get", approvals_get_one)
+UNARY("Approvals", "Decide", approvals_decide_one)
+STREAM("Approvals", "Watch", approvals_watch)
+UNARY("Approvals", "CreateLinkCode", links_create_code)
+UNARY("Approvals", "ConfirmLink", links_confirm)
+UNARY("Approvals", "RemoveLink", links_remove)
 UNARY("AuditIngest", "Resume", ship_resume)
 STREAM("AuditIngest", "Ship", ship_open)
 STREAM("Audit", "Search", reading_search)
@@ -149,6 +159,8 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
                                                   {.name = NULL}};
     static const struct rpc_method sidecar[] = {
         {.name = "OpenSession", .unary = session_open_entry},
+        {.name = "RequestApproval", .unary = approval_request_entry},
+        {.name = "EndApproval", .unary = approval_end_entry},
         {.name = "Watch", .stream = watch_open_entry},
         {.name = NULL}};
     static const struct rpc_method ingest[] = {{.name = "Resume", .unary = ship_resume_entry},
@@ -157,13 +169,22 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
     static const struct rpc_method audit[] = {{.name = "Search", .stream = reading_search_entry},
                                               {.name = "Tail", .stream = reading_tail_entry},
                                               {.name = NULL}};
-    static const struct rpc_method sessions[] = {{.name = "List", .unary = sessions_list_entry},
-                                                 {.name = "Kill", .unary = sessions_kill_entry},
-                                                 {.name = "Block", .unary = sessions_block_entry},
-                                                 {.name = "Lift", .unary = sessions_lift_entry},
-                                                 {.name = "ListBlocks",
-                                                  .unary = sessions_list_blocks_entry},
-                                                 {.name = NULL}};
+    static const struct rpc_method sessions[] = {
+        {.name = "List", .unary = sessions_list_entry},
+        {.name = "Kill", .unary = sessions_kill_entry},
+        {.name = "Block", .unary = sessions_block_entry},
+        {.name = "Lift", .unary = sessions_lift_entry},
+        {.name = "ListBlocks", .unary = sessions_list_blocks_entry},
+        {.name = NULL}};
+    static const struct rpc_method approvals[] = {
+        {.name = "List", .unary = approvals_list_entry},
+        {.name = "Get", .unary = approvals_get_one_entry},
+        {.name = "Decide", .unary = approvals_decide_one_entry},
+        {.name = "Watch", .stream = approvals_watch_entry},
+        {.name = "CreateLinkCode", .unary = links_create_code_entry},
+        {.name = "ConfirmLink", .unary = links_confirm_entry},
+        {.name = "RemoveLink", .unary = links_remove_entry},
+        {.name = NULL}};
     static const struct rpc_method policies[] = {
         {.name = "Push", .unary = policies_push_entry},
         {.name = "Rollback", .unary = policies_rollback_entry},
@@ -183,6 +204,7 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
         {&chaperone__v1__audit_ingest__descriptor, ingest},
         {&chaperone__v1__audit__descriptor, audit},
         {&chaperone__v1__sessions__descriptor, sessions},
+        {&chaperone__v1__approvals__descriptor, approvals},
         {&chaperone__v1__policies__descriptor, policies},
         {&chaperone__v1__administration__descriptor, administration},
     };
@@ -208,7 +230,7 @@ static enum err create_parts(struct services *s)
     const struct watchers_options watching = {
         .publisher = s->with.publisher, .news = s->news, .log = s->with.log};
     s->watchers = e == OK ? watchers_create(&watching) : NULL;
-    return s->watchers == NULL ? ERR_NO_MEMORY : OK;
+    return s->watchers == NULL ? ERR_NO_MEMORY : approvals_push_create(s);
 }
 
 enum err services_create(const struct services_options *options, struct snapshot *snapshot,
@@ -224,6 +246,7 @@ enum err services_create(const struct services_options *options, struct snapshot
         .store = options->store, .feed = options->feed, .clock = options->clock};
     s->snapshot = snapshot;
     atomic_init(&s->readings, 0);
+    atomic_init(&s->approval_watches, 0);
     streams_init(&s->streams);
     (void)pthread_mutex_init(&s->mutex, NULL);
     enum err e = create_parts(s);
@@ -238,6 +261,8 @@ enum err services_create(const struct services_options *options, struct snapshot
 void services_destroy(struct services *services)
 {
     if (services != NULL) {
+        approvals_destroy(services->approvals); /* its thread tells the watchers */
+        audit_feed_destroy(services->approvals_feed);
         watchers_destroy(services->watchers);
         news_destroy(services->news);
         journal_destroy(services->journal);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "controlplane/approvals/approvals.h"
 #include "controlplane/audit/ingest.h"
 #include "controlplane/audit/journal.h"
 #include "controlplane/rpc/access.h"
@@ -20,6 +21,9 @@ struct services {
     struct journal *journal; /* what people decide and order is recorded here */
     struct news *news;
     struct watchers *watchers;
+    struct approvals *approvals;
+    struct audit_feed *approvals_feed; /* of the cursors of their changes */
+    atomic_int approval_watches;       /* under way */
     struct streams streams;
     atomic_int readings;   /* searches and tails under way */
     pthread_mutex_t mutex; /* guards `snapshot` */
@@ -50,7 +54,11 @@ stream_handler reading_search, reading_tail;                                 /* 
 unary_handler sessions_list, sessions_kill;                                  /* sessions.c */
 unary_handler sessions_block, sessions_lift, sessions_list_blocks;           /* blocks.c */
 unary_handler policies_push, policies_rollback, policies_list, policies_get; /* policies.c */
-unary_handler administration_create_join_token, administration_status;       /* administration.c */
+unary_handler approval_request, approval_end;                          /* approval_request.c */
+unary_handler approvals_list, approvals_get_one, approvals_decide_one; /* approvals.c */
+stream_handler approvals_watch;                                        /* approval_watch.c */
+unary_handler links_create_code, links_confirm, links_remove;          /* links.c */
+unary_handler administration_create_join_token, administration_status; /* administration.c */
 
 /* Answers OK with a copy of `message`, which may be on the stack. */
 void services_reply(const ProtobufCMessage *message, ProtobufCMessage **out_reply,
@@ -77,5 +85,21 @@ enum err blocks_check(struct services *services, const struct identity *who, con
                       struct err_text *why) MUST_USE;
 /* Ends the sessions of a sidecar that was away when a block was set. */
 void blocks_repeat(struct services *services, struct watcher *watcher);
+
+/* What an error of approvals.h is to a caller; the store's errors are logged, as of `at`. */
+void services_set_approval_status(const struct call *call, const char *at, enum err e,
+                                  const struct err_text *why, struct rpc_status *out_status);
+/* Whether a held operation is shown to one with these roles and groups. */
+bool services_may_see(unsigned roles, const char *const *groups, size_t group_count,
+                      const Chaperone__V1__HeldOperation *held);
+/* The person that a bot's chat account is linked to. ERR_DENIED: to nobody. */
+enum err links_find_person(const struct call *call, const Chaperone__V1__ChatAccount *account,
+                           struct arena *arena, struct approvals_person *out,
+                           struct err_text *why) MUST_USE;
+/* Makes the approvals, and lets their changes out (approvals_push.c). */
+enum err approvals_push_create(struct services *services) MUST_USE;
+/* Tells a sidecar that has come back what was decided meanwhile of what it waits for. */
+void approvals_push_again(struct services *services, struct watcher *watcher, const char *sidecar,
+                          char *const *ids, size_t count);
 
 #endif

@@ -18,6 +18,7 @@ static void on_hello(struct watch *w, const Chaperone__V1__Hello *hello)
               log_number("policy_revision", (int64_t)hello->policy_revision),
               log_number("open_sessions", (int64_t)hello->n_open_sessions));
     blocks_repeat(w->services, w->watcher);
+    approvals_push_again(w->services, w->watcher, w->sidecar, hello->held, hello->n_held);
 }
 
 static void on_policy_ack(const struct watch *w, const Chaperone__V1__PolicyAck *ack,

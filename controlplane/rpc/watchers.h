@@ -80,4 +80,10 @@ enum err watchers_repeat_order(struct watcher *watcher,
 /* The answer to an order; one to an order that is not awaited from this sidecar is ignored. */
 void watchers_order_done(struct watcher *watcher, const Chaperone__V1__OrderDone *done);
 
+/* Tells the sidecar what was decided, where it is connected: at once, waiting for nothing. */
+void watchers_send_decided(struct watchers *watchers, const char *sidecar,
+                           const Chaperone__V1__ApprovalDecided *decided);
+/* The same to one that has just connected. */
+void watchers_tell_decided(struct watcher *watcher, const Chaperone__V1__ApprovalDecided *decided);
+
 #endif

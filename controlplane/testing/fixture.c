@@ -16,7 +16,7 @@ static const char config_format[] =
     "data: state\n"
     "identity_providers:\n"
     "  - {name: dev, issuer: '%s', audience: chaperone, leeway: %s}\n"
-    "roles: {admin: [admins], approver: [approvers], auditor: [auditors]}\n"
+    "roles: {admin: [admins], approver: [approvers], auditor: [auditors], bot: [bots]}\n"
     "credentials:\n"
     "  - {name: orders, user: app, password: {file: password}}\n"
     "  - {name: broken, user: app, password: {env: FIXTURE_NOT_SET}}\n"
