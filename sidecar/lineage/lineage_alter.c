@@ -66,6 +66,7 @@ static void command_definition(struct walk *w, const PgQuery__RangeVar *r,
     }
     switch (n->node_case) {
     case PG_QUERY__NODE__NODE_COLUMN_DEF:
+        cast_check_new_type(w, ddl_relation(w, r), n->column_def->type_name);
         if (n->column_def->raw_default != NULL) { /* ALTER COLUMN TYPE ... USING */
             ddl_kept_expression(w, r, n->column_def->raw_default, NULL, what);
         }

@@ -81,6 +81,33 @@ void cast_check_type(struct walk *w, const PgQuery__TypeName *t, struct value *v
     }
 }
 
+/* To an enumeration leads only its input function, or a function of CREATE CAST, which the catalog
+ * tells (cast_check_type). */
+bool type_is_foreign(struct walk *w, const char *schema, const char *name)
+{
+    return !name_is_builtin(w, NAME_OF_TYPE, schema, name) &&
+           (w->is_stale || !catalog_type_is_enum(marks_catalog(w->marks), schema, name)) &&
+           !marks_trusts(w->marks, schema, name);
+}
+
+void cast_check_new_type(struct walk *w, const struct catalog_relation *r,
+                         const PgQuery__TypeName *t)
+{
+    struct value ignored = {0};
+    const char *schema = NULL;
+    if (t == NULL) {
+        return;
+    }
+    const char *name = names_last(t->n_names, t->names, &schema);
+    cast_check_type(w, t, &ignored);
+    if (type_is_foreign(w, schema, name)) {
+        (void)note_unknown(w, "the type %s is not PostgreSQL's own", name);
+    }
+    for (size_t i = 0; r != NULL && i < r->column_count; i++) {
+        cast_check_column(w, &r->columns[i], &ignored);
+    }
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 bool writing_check(struct walk *w, const struct catalog_relation *r)

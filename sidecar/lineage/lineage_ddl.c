@@ -3,7 +3,7 @@
 #include "sidecar/lineage/lineage_internal.h"
 
 /* A relation that is not in the catalog (yet) has no marks. */
-static const struct catalog_relation *relation_peek(struct walk *w, const PgQuery__RangeVar *r)
+const struct catalog_relation *ddl_relation(struct walk *w, const PgQuery__RangeVar *r)
 {
     if (r == NULL) {
         return NULL;
@@ -17,7 +17,7 @@ static const struct catalog_relation *relation_peek(struct walk *w, const PgQuer
 
 uint64_t ddl_relation_touch(struct walk *w, const PgQuery__RangeVar *r, const char *what)
 {
-    const struct catalog_relation *found = relation_peek(w, r);
+    const struct catalog_relation *found = ddl_relation(w, r);
     uint64_t rules = found == NULL ? 0 : marks_of_relation(w->marks, found);
     w->effects->reach |= rules;
     if (found == NULL && what != NULL) {
@@ -51,7 +51,7 @@ void ddl_new_expression(struct walk *w, const PgQuery__Node *n)
 void ddl_kept_expression(struct walk *w, const PgQuery__RangeVar *r, const PgQuery__Node *n,
                          const char *name, const char *what)
 {
-    const struct catalog_relation *found = relation_peek(w, r);
+    const struct catalog_relation *found = ddl_relation(w, r);
     struct level level = {.outer = NULL};
     struct level *saved = w->level;
     struct item *i = item_new(w, r == NULL ? "" : r->relname);
@@ -88,7 +88,7 @@ static bool is_created(const struct walk *w, const PgQuery__RangeVar *r)
 /* A foreign key asks, for each new row, whether there is such a value. */
 static void foreign_key(struct walk *w, const PgQuery__Constraint *c)
 {
-    const struct catalog_relation *r = relation_peek(w, c->pktable);
+    const struct catalog_relation *r = ddl_relation(w, c->pktable);
     if (r == NULL) {
         if (!is_created(w, c->pktable)) {
             (void)note_unknown(w, "the relation %s is not known", c->pktable->relname);
@@ -268,7 +268,7 @@ static void create_domain(struct walk *w, const PgQuery__CreateDomainStmt *s)
 static void refresh_view(struct walk *w, const PgQuery__RefreshMatViewStmt *s)
 {
     struct columns ignored = {0};
-    const struct catalog_relation *r = relation_peek(w, s->relation);
+    const struct catalog_relation *r = ddl_relation(w, s->relation);
     if (r != NULL) {
         relation_columns(w, r, &ignored);
     }
@@ -282,7 +282,7 @@ static void truncate_walk(struct walk *w, const PgQuery__TruncateStmt *s)
             (void)note_unknown(w, "a part of %s is not known", "TRUNCATE");
             continue;
         }
-        const struct catalog_relation *r = relation_peek(w, s->relations[i]->range_var);
+        const struct catalog_relation *r = ddl_relation(w, s->relations[i]->range_var);
         (void)ddl_relation_touch(w, s->relations[i]->range_var, NULL);
         if (r != NULL) {
             (void)writing_check(w, r);

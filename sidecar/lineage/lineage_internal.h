@@ -172,6 +172,12 @@ bool name_is_builtin(struct walk *w, enum name_class class, const char *schema, 
 void cast_check_anywhere(struct walk *w, struct value *v);
 void cast_check_column(struct walk *w, const struct catalog_column *c, struct value *v);
 void cast_check_type(struct walk *w, const PgQuery__TypeName *t, struct value *v);
+/* A column that gets this type, in a table that may have rows: a domain has a default of its own
+ * and constraints, and each value is cast. */
+void cast_check_new_type(struct walk *w, const struct catalog_relation *r,
+                         const PgQuery__TypeName *t);
+/* Neither PostgreSQL's own, nor as good, nor an enumeration; nor trusted. */
+bool type_is_foreign(struct walk *w, const char *schema, const char *name);
 /* False: something foreign runs, so what is in the row afterwards is not known. */
 bool writing_check(struct walk *w, const struct catalog_relation *r);
 
@@ -278,6 +284,8 @@ struct found {
 void lineage_statement_walk(struct walk *w, const PgQuery__Node *n, struct found *f);
 bool ddl_walk(struct walk *w, const PgQuery__Node *n); /* false: not one of these */
 bool alter_walk(struct walk *w, const PgQuery__Node *n);
+/* NULL: it is not in the catalog (yet), or names may have changed, with a note. */
+const struct catalog_relation *ddl_relation(struct walk *w, const PgQuery__RangeVar *r);
 /* Returns its marks; `what` NULL: it is touched, but stays what it is. */
 uint64_t ddl_relation_touch(struct walk *w, const PgQuery__RangeVar *r, const char *what);
 void ddl_new_expression(struct walk *w, const PgQuery__Node *n);

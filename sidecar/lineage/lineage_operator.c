@@ -145,15 +145,6 @@ static bool is_read(const PgQuery__Node *n)
            (n->a_const->isnull || n->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL);
 }
 
-/* To an enumeration leads only its input function, or a function of CREATE CAST, which the catalog
- * tells (cast_check_type). */
-static bool type_is_foreign(struct walk *w, const char *schema, const char *name)
-{
-    return !name_is_builtin(w, NAME_OF_TYPE, schema, name) &&
-           (w->is_stale || !catalog_type_is_enum(marks_catalog(w->marks), schema, name)) &&
-           !marks_trusts(w->marks, schema, name);
-}
-
 struct value cast_value(struct walk *w, const PgQuery__TypeCast *c)
 {
     if (c->arg == NULL || c->type_name == NULL) {
