@@ -145,7 +145,7 @@ static enum err read_kinds(const struct invocation *i, struct kinds *kinds,
             const char *meant = options_suggest(kind, record_kinds);
             return err_set(error, ERR_INVALID,
                            "--kind: expected session_opened, intent, approval, outcome, "
-                           "session_closed, heartbeat or loss, found \"%.64s\"%s%s%s",
+                           "session_closed, heartbeat, loss or action, found \"%.64s\"%s%s%s",
                            kind, meant == NULL ? "" : "; did you mean ", meant == NULL ? "" : meant,
                            meant == NULL ? "" : "?");
         }

@@ -99,6 +99,28 @@ static enum err describe_closed(const Chaperone__V1__SessionClosed *e, struct bu
     return r;
 }
 
+static enum err describe_action(const Chaperone__V1__Action *e, struct buffer *out)
+{
+    enum err r = buffer_append_format(out, "%s %s by %s", e->action, e->object,
+                                      e->by == NULL ? "nobody" : e->by->subject);
+    if (r == OK && e->n_sessions > 0) {
+        r = buffer_append_format(out, ", %zu session%s", e->n_sessions,
+                                 e->n_sessions == 1 ? "" : "s");
+    }
+    if (r == OK && e->done_unix_ns > e->ordered_unix_ns) {
+        char took[MOMENT_SIZE];
+        moment_format_duration((e->done_unix_ns - e->ordered_unix_ns) / 1000, took);
+        r = buffer_append_format(out, " in %s", took);
+    }
+    if (r == OK && e->reason[0] != '\0') {
+        r = buffer_append_format(out, ": %s", e->reason);
+    }
+    if (r == OK && e->error[0] != '\0') {
+        r = buffer_append_format(out, "; not confirmed: %s", e->error);
+    }
+    return r;
+}
+
 enum err line_describe(const struct record_view *v, struct buffer *out)
 {
     const Chaperone__V1__Record *r = v->record;
@@ -123,6 +145,7 @@ enum err line_describe(const struct record_view *v, struct buffer *out)
                                     (unsigned long long)r->loss->first_sequence,
                                     (unsigned long long)r->loss->last_sequence, r->sidecar,
                                     r->loss->reason);
+    case CHAPERONE__V1__RECORD__EVENT_ACTION: return describe_action(r->action, out);
     default: return buffer_append_string(out, "a kind of record that this command does not know");
     }
 }

@@ -301,6 +301,34 @@ static void add_outcome(struct json *j, const Chaperone__V1__Outcome *e, bool wi
     }
 }
 
+static void add_moment(struct json *j, const char *name, int64_t wall_ns)
+{
+    if (wall_ns != 0) {
+        json_add_time(j, j->root, name, wall_ns);
+    }
+}
+
+static void add_strings(struct json *j, const char *name, char *const *items, size_t count)
+{
+    cJSON *list = json_add_array(j, j->root, name);
+    for (size_t i = 0; i < count; i++) {
+        json_add_string(j, list, NULL, items[i]);
+    }
+}
+
+static void add_action(struct json *j, const Chaperone__V1__Action *e)
+{
+    json_add_string(j, j->root, "action", e->action);
+    json_add_string(j, j->root, "object", e->object);
+    json_add_string(j, j->root, "by", e->by == NULL ? NULL : e->by->subject);
+    add_present(j, j->root, "reason", e->reason);
+    add_present(j, j->root, "from", e->from);
+    add_present(j, j->root, "order", e->order);
+    add_moment(j, "ordered", e->ordered_unix_ns);
+    add_moment(j, "done", e->done_unix_ns);
+    add_strings(j, "sessions", e->sessions, e->n_sessions);
+}
+
 static void add_kind(struct json *j, const Chaperone__V1__Record *r, bool with_rows)
 {
     switch (r->event_case) {
@@ -317,6 +345,8 @@ static void add_kind(struct json *j, const Chaperone__V1__Record *r, bool with_r
     case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED:
         json_add_string(j, j->root, "reason", r->session_closed->reason);
         add_present(j, j->root, "ordered_by", r->session_closed->ordered_by);
+        add_present(j, j->root, "order", r->session_closed->order);
+        add_moment(j, "ordered", r->session_closed->ordered_unix_ns);
         json_add_unsigned(j, j->root, "operations", r->session_closed->operations);
         json_add_unsigned(j, j->root, "bytes_from_agent", r->session_closed->bytes_from_agent);
         break;
@@ -327,6 +357,7 @@ static void add_kind(struct json *j, const Chaperone__V1__Record *r, bool with_r
         json_add_unsigned(j, j->root, "first_sequence", r->loss->first_sequence);
         json_add_unsigned(j, j->root, "last_sequence", r->loss->last_sequence);
         break;
+    case CHAPERONE__V1__RECORD__EVENT_ACTION: add_action(j, r->action); break;
     default: break;
     }
 }

@@ -190,6 +190,7 @@ static void test_json_of_every_kind_has_all_keys(void **state)
     Chaperone__V1__Approval approval = CHAPERONE__V1__APPROVAL__INIT;
     Chaperone__V1__Heartbeat heartbeat = CHAPERONE__V1__HEARTBEAT__INIT;
     Chaperone__V1__Loss loss = CHAPERONE__V1__LOSS__INIT;
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
     struct sample s = {0};
     for (size_t i = 0; record_kinds[i] != NULL; i++) {
         sample_intent(&s, "", 0);
@@ -201,13 +202,54 @@ static void test_json_of_every_kind_has_all_keys(void **state)
                                       : i == 2 ? (void *)&approval
                                       : i == 4 ? (void *)&closed
                                       : i == 5 ? (void *)&heartbeat
-                                               : (void *)&loss;
+                                      : i == 6 ? (void *)&loss
+                                               : (void *)&action;
         }
         cJSON *json = json_of(&s, true);
         assert_all_keys(json);
         assert_string_equal(string_at(json, "kind"), record_kinds[i]);
         cJSON_Delete(json);
     }
+}
+
+static void test_an_action_says_what_was_ordered_and_done(void **state)
+{
+    (void)state;
+    struct sample s = {0};
+    char *sessions[] = {(char *)(uintptr_t) "019f0000-0000-7000-8000-000000000001"};
+    Chaperone__V1__Identity by = CHAPERONE__V1__IDENTITY__INIT;
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    by.subject = (char *)(uintptr_t) "alice";
+    action.action = (char *)(uintptr_t) "kill";
+    action.object = (char *)(uintptr_t) "identity agent-7";
+    action.by = &by;
+    action.reason = (char *)(uintptr_t) "runs wild";
+    action.order = (char *)(uintptr_t) "019f0000-0000-7000-8000-00000000000a";
+    action.ordered_unix_ns = 1795250580001000000;
+    action.done_unix_ns = 1795250580002500000;
+    action.sessions = sessions;
+    action.n_sessions = 1;
+    sample_common(&s, 4);
+    s.record.event_case = CHAPERONE__V1__RECORD__EVENT_ACTION;
+    s.record.action = &action;
+    cJSON *json = json_of(&s, false);
+    assert_string_equal(string_at(json, "kind"), "action");
+    assert_string_equal(string_at(json, "action"), "kill");
+    assert_string_equal(string_at(json, "object"), "identity agent-7");
+    assert_string_equal(string_at(json, "by"), "alice");
+    assert_string_equal(string_at(json, "ordered"), "2026-11-21T08:43:00.001000Z");
+    assert_string_equal(string_at(json, "done"), "2026-11-21T08:43:00.002500Z");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "sessions")), 1);
+    cJSON_Delete(json);
+    struct buffer line;
+    struct record_view v;
+    buffer_init(&line, 4096);
+    record_view_init(&v, &s.entry, &s.record);
+    assert_int_equal(line_describe(&v, &line), OK);
+    assert_true(bytes_equal_string(buffer_bytes(&line),
+                                   "kill identity agent-7 by alice, 1 session in"
+                                   " 1.500 ms: runs wild"));
+    buffer_finish(&line);
 }
 
 static void test_json_of_an_outcome(void **state)
@@ -430,6 +472,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_of_an_intent),
         cmocka_unit_test(test_json_of_every_kind_has_all_keys),
+        cmocka_unit_test(test_an_action_says_what_was_ordered_and_done),
         cmocka_unit_test(test_json_of_an_outcome),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_a_conversation),
