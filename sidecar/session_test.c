@@ -701,6 +701,52 @@ static void test_a_kill_stops_what_runs(void **state)
                               "closed killed by alice");
 }
 
+static bool is_meant(struct session *s, const char *id, const char *identity, const char *resource,
+                     bool all)
+{
+    const struct control_kill order = {.order = "",
+                                       .session = id,
+                                       .identity = identity,
+                                       .resource = resource,
+                                       .all = all,
+                                       .ordered_by = "alice",
+                                       .reason = ""};
+    return session_is_meant(s, &order);
+}
+
+static void test_an_order_before_the_grant(void **state)
+{
+    struct fixture *f = *state;
+    f->control.silent = true;
+    log_in(f);
+    UNTIL(f, f->control.asked == 1);
+    struct session *s = the_session(f);
+    /* Who the agent is, is not known yet. */
+    assert_false(is_meant(s, "", "agent-7", "", false));
+    assert_true(is_meant(s, "", "", "shop", false));
+    assert_true(is_meant(s, "", "", "", true));
+    kill_session(s, "alice", "");
+    UNTIL(f, sessions(f) == 0);
+}
+
+static void test_whom_an_order_is_about(void **state)
+{
+    struct fixture *f = *state;
+    f->shared->times.second = 30;
+    start_running(f);
+    struct session *s = the_session(f);
+    assert_true(is_meant(s, "", "agent-7", "", false));
+    assert_true(is_meant(s, session_id(s), "", "", false));
+    assert_false(is_meant(s, "", "agent-70", "", false));
+    assert_false(is_meant(s, "", "agent", "", false));
+    assert_false(is_meant(s, "", "", "another", false));
+    assert_false(is_meant(s, "another", "", "", false));
+    assert_false(is_meant(s, "", "", "", false));
+    kill_session(s, "alice", "");
+    assert_false(is_meant(s, "", "", "", true)); /* it has ended */
+    UNTIL(f, sessions(f) == 0);
+}
+
 static void test_a_second_connection_has_an_end(void **state)
 {
     struct fixture *f = *state;
@@ -878,6 +924,8 @@ int main(void)
         CASE(test_answers_are_not_awaited_for_ever),
         CASE(test_a_kill_stops_what_runs),
         CASE(test_a_second_connection_has_an_end),
+        CASE(test_whom_an_order_is_about),
+        CASE(test_an_order_before_the_grant),
         CASE(test_a_second_connection_beside_the_first),
         CASE(test_a_second_connection_that_fails),
         CASE(test_a_kill_during_the_login),
