@@ -118,6 +118,96 @@ const struct command commands[] = {
         .run = command_whoami,
     },
     {
+        .name = "approvals list",
+        .arguments = "",
+        .summary = "List the operations that wait for people",
+        .examples = EXAMPLES("chaperone approvals list", "chaperone approvals list --all --json"),
+        .options = command_approvals_list_options,
+        .connects = true,
+        .run = command_approvals_list,
+    },
+    {
+        .name = "approvals show",
+        .arguments = "ID",
+        .summary = "Show a held operation: who, why, what it would do",
+        .details = "ID may be shortened to a beginning that no other one has. What the agent says "
+                   "of itself is\n"
+                   "marked `declared`, what a token proves `verified`.",
+        .examples = EXAMPLES("chaperone approvals show 0192f3a4"),
+        .options = command_json_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_approvals_show,
+    },
+    {
+        .name = "approvals approve",
+        .arguments = "ID",
+        .summary = "Agree that a held operation runs, once",
+        .details = "It is released as soon as enough people agree. With --standing-for, and where "
+                   "the policy allows\n"
+                   "it, the same statement with other values passes until then, too. Exit code 1: "
+                   "you may not, or\n"
+                   "it does not wait any more, or it has changed.",
+        .examples =
+            EXAMPLES("chaperone approvals approve 0192f3a4 --reason 'ticket 4711'",
+                     "chaperone approvals approve 0192f3a4 --standing-for 1h --standing-uses 5"),
+        .options = command_approvals_approve_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_approvals_approve,
+    },
+    {
+        .name = "approvals deny",
+        .arguments = "ID",
+        .summary = "Refuse a held operation; one person's no is enough",
+        .examples = EXAMPLES("chaperone approvals deny 0192f3a4 --reason 'not on a Friday'"),
+        .options = command_approvals_deny_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_approvals_deny,
+    },
+    {
+        .name = "approvals watch",
+        .arguments = "",
+        .summary = "Follow held operations: what waits, then every change",
+        .details = "A connection that is lost is made again, and nothing is missed in between. "
+                   "With --json each\n"
+                   "line has a cursor, behind which --after goes on another time.",
+        .examples =
+            EXAMPLES("chaperone approvals watch", "chaperone approvals watch --json --after 1234"),
+        .options = command_approvals_watch_options,
+        .connects = true,
+        .run = command_approvals_watch,
+    },
+    {
+        .name = "approvals link",
+        .arguments = "CODE",
+        .summary = "Link a chat account, whose bot showed the code, to your login",
+        .details = "From then on its buttons decide as you, with the groups of this login, until "
+                   "the link ends.\n"
+                   "Never enter a code that somebody else sent you.",
+        .examples = EXAMPLES("chaperone approvals link KX7Q-4M2P"),
+        .options = command_json_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_approvals_link,
+    },
+    {
+        .name = "approvals unlink",
+        .arguments = "PROVIDER ACCOUNT",
+        .summary = "Remove the link of a chat account",
+        .examples = EXAMPLES("chaperone approvals unlink slack T0123/U0456"),
+        .options = command_json_options,
+        .arguments_min = 2,
+        .arguments_max = 2,
+        .connects = true,
+        .run = command_approvals_unlink,
+    },
+    {
         .name = "audit search",
         .arguments = "",
         .summary = "Find records in the audit log",

@@ -19,6 +19,13 @@ struct commands_match commands_find(char **argv);
 /* "unknown command "adit"; did you mean audit?" */
 void commands_explain_unknown(char **argv, struct err_text *error);
 
+int command_approvals_approve(struct invocation *i);
+int command_approvals_deny(struct invocation *i);
+int command_approvals_link(struct invocation *i);
+int command_approvals_list(struct invocation *i);
+int command_approvals_show(struct invocation *i);
+int command_approvals_unlink(struct invocation *i);
+int command_approvals_watch(struct invocation *i);
 int command_audit_search(struct invocation *i);
 int command_audit_show(struct invocation *i);
 int command_audit_tail(struct invocation *i);
@@ -45,6 +52,10 @@ int command_session_list(struct invocation *i);
 int command_status(struct invocation *i);
 int command_whoami(struct invocation *i);
 
+extern const struct option_spec command_approvals_approve_options[];
+extern const struct option_spec command_approvals_deny_options[];
+extern const struct option_spec command_approvals_list_options[];
+extern const struct option_spec command_approvals_watch_options[];
 extern const struct option_spec command_audit_options[];
 extern const struct option_spec command_audit_show_options[];
 extern const struct option_spec command_dev_options[];

@@ -1,0 +1,206 @@
+#include "cli/output/held_json.h"
+
+#include "cli/output/record.h"
+
+/* "" is what protobuf has for absent. */
+static void add_text(struct json *j, cJSON *to, const char *name, const char *text)
+{
+    json_add_string(j, to, name, text[0] == '\0' ? NULL : text);
+}
+
+static void add_moment(struct json *j, cJSON *to, const char *name, int64_t moment_ns)
+{
+    if (moment_ns == 0) {
+        json_add_null(j, to, name);
+    } else {
+        json_add_time(j, to, name, moment_ns);
+    }
+}
+
+static void add_strings(struct json *j, cJSON *to, const char *name, char *const *items,
+                        size_t count)
+{
+    cJSON *array = json_add_array(j, to, name);
+    for (size_t i = 0; i < count; i++) {
+        json_add_string(j, array, NULL, items[i]);
+    }
+}
+
+static void add_who(struct json *j, const Chaperone__V1__HeldOperation *h)
+{
+    const Chaperone__V1__Identity *who = h->identity;
+    json_add_string(j, j->root, "identity", who == NULL ? NULL : who->subject);
+    json_add_string(j, j->root, "issuer", who == NULL ? NULL : who->issuer);
+    json_add_string(j, j->root, "assurance",
+                    who == NULL ? NULL : record_assurance_name(who->assurance));
+    add_strings(j, j->root, "groups", who == NULL ? NULL : who->groups,
+                who == NULL ? 0 : who->n_groups);
+}
+
+static void add_delegates(struct json *j, cJSON *list, Chaperone__V1__Delegate *const *items,
+                          size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        cJSON *item = json_add_object(j, list, NULL);
+        json_add_string(j, item, "subject", items[i]->subject);
+        add_text(j, item, "issuer", items[i]->issuer);
+        json_add_string(j, item, "assurance", record_assurance_name(items[i]->assurance));
+        json_add_string(j, item, "source", items[i]->source);
+    }
+}
+
+static void add_stated(struct json *j, cJSON *list, Chaperone__V1__Stated *const *items,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        cJSON *item = json_add_object(j, list, NULL);
+        json_add_string(j, item, "text", items[i]->text);
+        json_add_string(j, item, "assurance", record_assurance_name(items[i]->assurance));
+        json_add_string(j, item, "source", items[i]->source);
+    }
+}
+
+/* The session's and this operation's own. */
+static void add_why(struct json *j, const Chaperone__V1__HeldOperation *h)
+{
+    cJSON *delegates = json_add_array(j, j->root, "delegation");
+    cJSON *reasons = json_add_array(j, j->root, "reasons");
+    add_delegates(j, delegates, h->on_behalf_of, h->n_on_behalf_of);
+    add_stated(j, reasons, h->reasons, h->n_reasons);
+    if (h->intent != NULL) {
+        add_delegates(j, delegates, h->intent->on_behalf_of, h->intent->n_on_behalf_of);
+        add_stated(j, reasons, h->intent->reasons, h->intent->n_reasons);
+    }
+}
+
+static void add_parameter(struct json *j, cJSON *list, const Chaperone__V1__Parameter *p)
+{
+    cJSON *item = json_add_object(j, list, NULL);
+    add_text(j, item, "type", p->type);
+    if (p->is_null) {
+        json_add_null(j, item, "value");
+    } else if (p->raw) {
+        json_add_hex(j, item, "value", record_bytes(p->value));
+    } else {
+        json_add_text(j, item, "value", record_bytes(p->value));
+    }
+    if (p->truncated) {
+        json_add_bool(j, item, "truncated", true);
+        json_add_unsigned(j, item, "size", p->size);
+    }
+}
+
+static void add_intent(struct json *j, const Chaperone__V1__Intent *intent)
+{
+    json_add_text(j, j->root, "text", record_bytes(intent->text));
+    json_add_bool(j, j->root, "text_truncated", intent->text_truncated);
+    cJSON *parameters = json_add_array(j, j->root, "parameters");
+    for (size_t i = 0; i < intent->n_parameters; i++) {
+        add_parameter(j, parameters, intent->parameters[i]);
+    }
+    add_strings(j, j->root, "commands", intent->commands, intent->n_commands);
+    cJSON *objects = json_add_array(j, j->root, "objects");
+    for (size_t i = 0; i < intent->n_objects; i++) {
+        cJSON *item = json_add_object(j, objects, NULL);
+        json_add_string(j, item, "kind", intent->objects[i]->kind);
+        json_add_string(j, item, "name", intent->objects[i]->name);
+        json_add_string(j, item, "access", intent->objects[i]->access);
+    }
+    json_add_bool(j, j->root, "without_where", intent->without_where);
+    add_text(j, j->root, "transaction", intent->transaction);
+    json_add_string(j, j->root, "rule", intent->rule);
+    json_add_string(j, j->root, "policy", intent->policy_hash);
+}
+
+static void add_terms(struct json *j, const Chaperone__V1__HoldTerms *terms)
+{
+    cJSON *to = json_add_object(j, j->root, "terms");
+    add_strings(j, to, "groups", terms->groups, terms->n_groups);
+    json_add_unsigned(j, to, "people", terms->people);
+    json_add_bool(j, to, "excludes_requester", terms->excludes_requester);
+    json_add_bool(j, to, "needs_reason", terms->needs_reason);
+    json_add_bool(j, to, "retry", terms->is_retry);
+    json_add_bool(j, to, "forbids_linked", terms->forbids_linked);
+    if (terms->standing != NULL) {
+        cJSON *standing = json_add_object(j, to, "standing");
+        json_add_signed(j, standing, "seconds_max", terms->standing->seconds_max);
+        json_add_unsigned(j, standing, "uses_max", terms->standing->uses_max);
+    }
+}
+
+static void add_prediction(struct json *j, const Chaperone__V1__Prediction *p)
+{
+    cJSON *to = json_add_object(j, j->root, "prediction");
+    add_text(j, to, "plan", p->plan);
+    if (p->plan[0] == '\0' || !(p->estimated_rows >= 0 && p->estimated_rows < 1e18)) {
+        json_add_null(j, to, "estimated_rows");
+    } else {
+        json_add_unsigned(j, to, "estimated_rows", (uint64_t)(p->estimated_rows + 0.5));
+    }
+    if (p->has_exact) {
+        json_add_unsigned(j, to, "exact_rows", p->exact_rows);
+    } else {
+        json_add_null(j, to, "exact_rows");
+    }
+    add_text(j, to, "unavailable", p->unavailable);
+}
+
+static void add_decisions(struct json *j, const Chaperone__V1__HeldOperation *h)
+{
+    cJSON *decisions = json_add_array(j, j->root, "decisions");
+    for (size_t i = 0; i < h->n_decisions; i++) {
+        const Chaperone__V1__Decision *d = h->decisions[i];
+        cJSON *item = json_add_object(j, decisions, NULL);
+        json_add_string(j, item, "by", d->by == NULL ? NULL : d->by->subject);
+        json_add_bool(j, item, "approve", d->approve);
+        add_text(j, item, "reason", d->reason);
+        add_moment(j, item, "time", d->time_unix_ns);
+        add_text(j, item, "from", d->from);
+        json_add_bool(j, item, "linked", d->is_linked);
+    }
+    json_add_unsigned(j, j->root, "missing", held_missing(h));
+}
+
+void held_json_add(struct json *j, const Chaperone__V1__HeldOperation *h)
+{
+    json_add_string(j, j->root, "id", h->id);
+    json_add_string(j, j->root, "state", held_state_name(h->state));
+    json_add_unsigned(j, j->root, "version", h->version);
+    add_moment(j, j->root, "requested", h->requested_unix_ns);
+    add_moment(j, j->root, "expires", h->expires_unix_ns);
+    add_moment(j, j->root, "ended", h->ended_unix_ns);
+    add_text(j, j->root, "end_reason", h->end_reason);
+    add_who(j, h);
+    add_why(j, h);
+    json_add_string(j, j->root, "resource", h->resource);
+    json_add_string(j, j->root, "protocol", h->protocol);
+    add_text(j, j->root, "database", h->database);
+    add_text(j, j->root, "target_user", h->target_user);
+    json_add_string(j, j->root, "sidecar", h->sidecar);
+    json_add_string(j, j->root, "session", h->session);
+    json_add_unsigned(j, j->root, "operation", h->operation);
+    if (h->intent != NULL) {
+        add_intent(j, h->intent);
+    }
+    if (h->prediction != NULL) {
+        add_prediction(j, h->prediction);
+    }
+    add_strings(j, j->root, "locks", h->locks, h->n_locks);
+    json_add_hex(j, j->root, "digest", record_bytes(h->digest));
+    add_text(j, j->root, "shape", h->shape);
+    if (h->terms != NULL) {
+        add_terms(j, h->terms);
+    }
+    add_decisions(j, h);
+    add_text(j, j->root, "standing", h->standing);
+}
+
+enum err held_json_write(FILE *out, const Chaperone__V1__HeldOperation *h)
+{
+    struct json j;
+    json_init(&j);
+    held_json_add(&j, h);
+    enum err e = json_write_line(&j, out);
+    json_finish(&j);
+    return e;
+}
