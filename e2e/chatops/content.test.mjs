@@ -11,7 +11,7 @@ function outsideOfCode(text) {
 }
 
 function codeOf(message) {
-  return message.blocks.flatMap((b) => /^```\n([^]*)\n```$/.exec(b.text?.text ?? '')?.[1] ?? []).join('')
+  return message.blocks.flatMap((b) => /^\*Statement(?:, continued)?\*\n```\n([^]*)\n```$/.exec(b.text?.text ?? '')?.[1] ?? []).join('')
     .replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
 }
 
@@ -41,7 +41,7 @@ test('statements with markup: inside code, and unmistakable', async (t) => {
       assert.ok(!/<(?!!date\^)/.test(text), text);
     }
     const shown = statement.replaceAll('ˋ', '\\u{2cb}').replaceAll('`', 'ˋ');
-    assert.ok(codeOf(message).startsWith(shown), codeOf(message));
+    assert.ok(codeOf(message) === shown, codeOf(message));
     assert.deepEqual(names(message), ['approve', 'deny', 'own_login']);
   }
 });
@@ -78,8 +78,8 @@ test('characters that hide or turn around what would run are shown by their numb
   const world = await World.make(t);
   await world.slackBot();
   const id = world.approvals.hold({ statement: 'DELETE /*\u202e*/ FROM\u200b orders\u0000\r\n\u{e0041}\u2028--\ufeff' });
-  assert.ok(codeOf(await world.slack.shown(id)).startsWith(
-    'DELETE /*\\u{202e}*/ FROM\\u{200b} orders\\u{0}\\u{d}\n\\u{e0041}\\u{2028}--\\u{feff}'));
+  assert.equal(codeOf(await world.slack.shown(id)),
+    'DELETE /*\\u{202e}*/ FROM\\u{200b} orders\\u{0}\\u{d}\n\\u{e0041}\\u{2028}--\\u{feff}');
 });
 
 test('a long statement is shown in pieces, all of it', async (t) => {
@@ -127,7 +127,7 @@ test('parameters: values, NULL, binary ones', async (t) => {
       { type: '', value: Buffer.from([1, 255]), raw: true }],
   } }));
   assert.ok(sections(message).includes(
-    '```\n$1 text = "a\\"b\\n$2 text = \\"forged\\""\n$2 int4 = NULL\n$3 = 0x01ff\n```'), sections(message).join('\n'));
+    '*Parameters*\n```\n$1 text = "a\\"b\\n$2 text = \\"forged\\""\n$2 int4 = NULL\n$3 = 0x01ff\n```'), sections(message).join('\n'));
 });
 
 test('a state and terms that this bot does not know: no buttons', async (t) => {

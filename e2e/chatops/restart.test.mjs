@@ -45,6 +45,30 @@ test('a first start shows what waits now, and nothing of what is over', async (t
   assert.equal(world.approvals.watches[0].only_waiting, true);
 });
 
+test('nothing was held yet at the first start: what comes while the bot is away is not missed', async (t) => {
+  const world = await World.make(t);
+  const first = await world.slackBot();
+  await first.kill();
+  const id = world.approvals.hold();
+  world.approvals.change(world.approvals.hold(), { state: 'EXPIRED' });
+  await world.slackBot();
+  await world.slack.shown(id);
+  assert.deepEqual(world.approvals.watches.map((w) => [w.after, w.only_waiting]), [['0', false], ['0', false]]);
+});
+
+test('killed within the first list: all of it comes again', async (t) => {
+  const world = await World.make(t);
+  const { slack, approvals } = world;
+  const ids = [approvals.hold(), approvals.hold(), approvals.hold()];
+  const first = await world.slackBot();
+  await first.logged('slack_message_posted');
+  await first.kill();
+  await world.slackBot();
+  for (const id of ids) await slack.shown(id);
+  // The kill may have come between a message and its note: one may be there twice, none is missing.
+  assert.ok(slack.messages.length <= ids.length + 1);
+});
+
 test('a message that was posted but not written down: its old buttons still come to an end', async (t) => {
   const world = await World.make(t);
   const { slack, approvals } = world;
@@ -114,6 +138,22 @@ test('a control plane that was set up anew knows no such cursor', async (t) => {
   await second.logged('watch_failed', { code: 'OUT_OF_RANGE' });
   await slack.shown(waiting);
   await says(world, old, 'withdrawn');
+});
+
+test('a control plane that was set up anew does not know what the old one held', async (t) => {
+  const world = await World.make(t);
+  const { slack, approvals } = world;
+  const first = await world.slackBot();
+  const old = approvals.hold();
+  await slack.shown(old);
+  await first.logged('slack_message_posted');
+  await first.stop();
+  world.write('state/slack-cursor.json', { cursor: '999999' });
+  approvals.held.delete(old);
+  approvals.log.length = 0;
+  const second = await world.slackBot();
+  await second.logged('slack_message_forgotten', { approval: old });
+  await slack.shown(approvals.hold());
 });
 
 test('Slack is away when it happens: the message comes late, and once', async (t) => {

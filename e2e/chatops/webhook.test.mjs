@@ -137,6 +137,16 @@ test('only the states and resources that it asked for, and no statement where it
   assert.equal(verify((await receiver.count(2))[1]).data.id, last);
 });
 
+test('what ended before the first start is no news', async (t) => {
+  const { world, receiver } = await make(t);
+  const waiting = world.approvals.hold();
+  world.approvals.change(world.approvals.hold(), { state: 'USED' });
+  await start(world, { url: receiver.url });
+  await receiver.count(1);
+  const next = world.approvals.hold();
+  assert.deepEqual((await receiver.count(2)).map((g) => verify(g).data.id), [waiting, next]);
+});
+
 test('Teams: an adaptive card without markup of the agent', async (t) => {
   const { world, receiver } = await make(t);
   await start(world, { url_file: world.write('teams-url', `${receiver.url}\n`), url: undefined, format: 'teams' });

@@ -54,6 +54,9 @@ function readConfig(kind: string, path: string | undefined): { core: CoreConfig;
 
 async function run(core: CoreConfig, make: Make): Promise<void> {
   const log = new Log(core.log_level, (line) => process.stderr.write(line));
+  // Node's own, which would break the log's lines.
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => log.debug('node_warning', { text: warning.message }));
   const stop = new AbortController();
   const approvals = new Approvals(core.endpoint, core.tokens);
   const bot = make(approvals, core, log, stop.signal);

@@ -48,7 +48,7 @@ export class ApprovalsServer extends Changes {
       this.changed();
     };
     this.server.addService(service, {
-      List: unary(() => ({ approvals: [...this.held.values()] })),
+      List: unary(({ limit }) => ({ approvals: [...this.held.values()].reverse().slice(0, limit || 100) })),
       Get: unary((request) => this.held.get(request.id) ?? fail('NOT_FOUND', 'there is no such approval')),
       Decide: unary(this.#decide),
       CreateLinkCode: unary(this.#createLinkCode),
@@ -137,14 +137,20 @@ export class ApprovalsServer extends Changes {
     }
     const { after, only_waiting } = call.request;
     this.watches.push(call.request);
-    this.log.forEach((id, i) => {
-      const is_latest = this.log.lastIndexOf(id) === i;
-      if (only_waiting ? is_latest && this.held.get(id).state === 'WAITING' : BigInt(i + 1) > BigInt(after))
-        call.write(this.#event(i + 1));
-    });
+    if (only_waiting) this.#listWaiting(call);
+    else this.log.forEach((_, i) => { if (BigInt(i + 1) > BigInt(after)) call.write(this.#event(i + 1)); });
     this.#streams.add(call);
     call.on('cancelled', () => { this.#streams.delete(call); this.changed(); });
     this.changed();
+  }
+
+  // Only the last has a cursor to go on from, whatever its state.
+  #listWaiting(call) {
+    const all = [...this.held.values()];
+    all.forEach((approval, i) => {
+      const is_last = i === all.length - 1;
+      if (approval.state === 'WAITING' || is_last) call.write({ cursor: is_last ? String(this.log.length) : '0', approval });
+    });
   }
 
   #decide(request, token) {

@@ -63,6 +63,12 @@ export class Approvals {
     return this.stub.getChannel().getConnectivityState(false) === grpc.connectivityState.READY;
   }
 
+  // True while nothing was ever held.
+  async isEmpty(): Promise<boolean> {
+    const { approvals } = await this.call('List', { include_ended: true, limit: 1 }) as { approvals: HeldOperation[] };
+    return approvals.length === 0;
+  }
+
   async get(id: string): Promise<HeldOperation> {
     return await this.call('Get', { id }) as HeldOperation;
   }

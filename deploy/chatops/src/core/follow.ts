@@ -13,7 +13,7 @@ const LONGEST_MS = 15_000;
 
 export interface Follower {
   name: string;  // in the log
-  handle(approval: HeldOperation, cursor: string, signal: AbortSignal): Promise<void>;
+  handle(approval: HeldOperation, signal: AbortSignal): Promise<void>;
   // The changes since the cursor cannot be had any more: what is known must be compared. May be absent.
   resync?(signal: AbortSignal): Promise<void>;
 }
@@ -34,9 +34,16 @@ class Cursor {
 
   advance(cursor: string): void {
     const next = BigInt(cursor);
-    if (this.value !== undefined && next <= this.value) return;
+    // 0 is what a list of what waits has before its last: whoever goes away before that begins it again.
+    if (next <= (this.value ?? 0n)) return;
     writeJson(this.path, { cursor });
     this.value = next;
+  }
+
+  // There was nothing yet: all that comes is new.
+  begin(): void {
+    writeJson(this.path, { cursor: '0' });
+    this.value = 0n;
   }
 
   forget(): void {
@@ -74,6 +81,7 @@ export class Follow {
   }
 
   private async once(signal: AbortSignal, backoff: Backoff): Promise<void> {
+    if (this.cursor.get() === undefined && await this.approvals.isEmpty()) this.cursor.begin();
     const after = this.cursor.get();
     const opened = (): void => {
       if (this.is_open) return;
@@ -85,7 +93,9 @@ export class Follow {
     const request = after === undefined ? { only_waiting: true } : { after };
     for await (const { cursor, approval } of this.approvals.watch(request, signal, opened)) {
       opened();
-      if (approval !== null) await this.follower.handle(approval, cursor, signal);
+      // What ended before the first start is no news; the list of what waits may close with such a one.
+      const is_old = this.cursor.get() === undefined && approval?.state !== 'WAITING';
+      if (approval !== null && !is_old) await this.follower.handle(approval, signal);
       if (signal.aborted) return;
       this.cursor.advance(cursor);
     }

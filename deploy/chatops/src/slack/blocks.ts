@@ -28,12 +28,14 @@ function section(text: string): KnownBlock {
   return { type: 'section', text: { type: 'mrkdwn', text, verbatim: true } };
 }
 
-function fenced(raw: string, blocks: number, room = SECTION_ROOM): { blocks: KnownBlock[]; is_whole: boolean } {
+// Each piece says what it is: a statement that looks like a plan, or like the parameters, is none.
+function fenced(name: string, raw: string, blocks: number, room = SECTION_ROOM): { blocks: KnownBlock[]; is_whole: boolean } {
   const made: KnownBlock[] = [];
   let rest = reveal(raw);
   while (rest !== '' && made.length < blocks) {
     const piece = fit(rest, room);
-    made.push(section(`${FENCE}\n${piece.text}\n${FENCE}`));
+    const title = `*${name}${made.length === 0 ? '' : ', continued'}*`;
+    made.push(section(`${title}\n${FENCE}\n${piece.text}\n${FENCE}`));
     rest = piece.rest;
   }
   return { blocks: made, is_whole: rest === '' };
@@ -76,8 +78,9 @@ function statement(approval: HeldOperation): { blocks: KnownBlock[]; is_whole: b
   const intent = approval.intent;
   if (intent === null) return { blocks: [], is_whole: false };
   const { text, is_text } = decode(intent.text);
-  const shown = fenced(text, STATEMENT_BLOCKS);
-  const parameters = fenced(intent.parameters.map((p, i) => describeParameter(p, i + 1)).join('\n'), 1);
+  const shown = fenced('Statement', text, STATEMENT_BLOCKS);
+  const listed = intent.parameters.map((p, i) => describeParameter(p, i + 1)).join('\n');
+  const parameters = fenced('Parameters', listed, 1);
   const is_whole = is_text && !intent.text_truncated && !intent.parameters.some((p) => p.truncated) &&
     shown.is_whole && parameters.is_whole;
   return { blocks: [...shown.blocks, ...parameters.blocks], is_whole };
@@ -86,7 +89,7 @@ function statement(approval: HeldOperation): { blocks: KnownBlock[]; is_whole: b
 function prediction(approval: HeldOperation): KnownBlock[] {
   const made: KnownBlock[] = [];
   if (approval.prediction?.plan)
-    made.push(...fenced(approval.prediction.plan, 1, PLAN_ROOM).blocks);
+    made.push(...fenced('Plan', approval.prediction.plan, 1, PLAN_ROOM).blocks);
   if (approval.locks.length > 0)
     made.push(section(`*Its open transaction holds*  ${code(approval.locks.join(', '), 1000)}`));
   if (approval.intent?.without_where === true)

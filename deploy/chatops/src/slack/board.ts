@@ -49,6 +49,11 @@ export class Board {
     return this.messages.ids();
   }
 
+  forget(id: string): void {
+    this.messages.delete(id);
+    this.log.warn('slack_message_forgotten', { approval: id });
+  }
+
   private inTurn(work: () => Promise<void>): Promise<void> {
     const done = this.turn.then(work);
     this.turn = done.catch(() => {});

@@ -1,13 +1,15 @@
 // The Slack bot, put together.
 import { join } from 'node:path';
 
+import grpc from '@grpc/grpc-js';
 import { WebClient } from '@slack/web-api';
 
 import { isEnded } from '../core/api.js';
-import type { Approvals } from '../core/client.js';
+import { Backoff } from '../core/backoff.js';
+import { isServiceError, type Approvals } from '../core/client.js';
 import { Follow, type Follower } from '../core/follow.js';
 import type { Parts } from '../core/health.js';
-import type { Log } from '../core/log.js';
+import { errorText, type Log } from '../core/log.js';
 import { Board } from './board.js';
 import { Clicks } from './clicks.js';
 import type { SlackConfig } from './config.js';
@@ -15,12 +17,21 @@ import { Decider } from './decider.js';
 import { Logins } from './logins.js';
 import { Messages } from './messages.js';
 import { libraryLog, Socket } from './socket.js';
-import { Backoff } from '../core/backoff.js';
-import { errorText } from '../core/log.js';
 
 export interface Bot {
   parts: Parts;
   run(): Promise<void>;
+}
+
+async function compare(board: Board, approvals: Approvals): Promise<void> {
+  for (const id of board.openIds()) {
+    try {
+      await board.refresh(await approvals.get(id));
+    } catch (error) {
+      if (!isServiceError(error) || error.code !== grpc.status.NOT_FOUND) throw error;
+      board.forget(id); // of the control plane that was there before
+    }
+  }
 }
 
 function followerOf(board: Board, logins: Logins | undefined, approvals: Approvals): Follower {
@@ -30,9 +41,7 @@ function followerOf(board: Board, logins: Logins | undefined, approvals: Approva
       if (isEnded(approval.state)) logins?.forget(approval.id);
       await board.show(approval);
     },
-    resync: async () => {
-      for (const id of board.openIds()) await board.refresh(await approvals.get(id));
-    },
+    resync: () => compare(board, approvals),
   };
 }
 

@@ -36,7 +36,7 @@ export class Notifier implements Follower {
     this.name = `webhook ${receiver.name}`;
   }
 
-  async handle(approval: HeldOperation, _cursor: string, signal: AbortSignal): Promise<void> {
+  async handle(approval: HeldOperation, signal: AbortSignal): Promise<void> {
     // An event tells how it is now: of several, the first has already said what the others would.
     if (!this.isWanted(approval) || this.told.get(approval.id) === approval.version) return;
     const failure = await this.deliver(approval, signal);
