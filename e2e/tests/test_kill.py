@@ -4,6 +4,7 @@ are not touched, and the record says when."""
 import datetime
 import json
 import os
+import signal
 import threading
 
 import psycopg
@@ -228,6 +229,75 @@ def test_a_sidecar_that_was_away_stops_when_it_is_back(fleet, sidecar, provider,
     wait_until(lambda: runs(postgres, "away") == 0, "the target goes on with it")
     closed = fleet.wait_for(lambda r: r["kind"] == "session_closed", "--session", session)
     assert closed["order"] == answer["block"]["id"]
+
+
+def test_a_sidecar_that_does_not_answer_is_named(fleet, sidecar, provider, postgres):
+    fleet.config["session"] = {"kill_timeout": "1s"}
+    fleet.reload()
+    running = Running(sidecar, provider, "agent-7", "stuck")
+    wait_until(lambda: runs(postgres, "stuck") == 1, "it runs")
+    sidecar.part.signal(signal.SIGSTOP)
+    try:
+        done = fleet.chaperone("session", "kill", "--identity", "agent-7", check=False)
+        assert done.returncode == 1 and "not confirmed: sidecar" in done.stderr
+        assert "did not confirm in time" in done.stderr
+        (action,) = fleet.search("--kind", "action")
+        assert "done" not in action and "did not confirm in time" in action["error"]
+    finally:
+        sidecar.part.signal(signal.SIGCONT)
+    assert "ended by admin" in running.was_terminated()
+    wait_until(lambda: runs(postgres, "stuck") == 0, "the target goes on with it")
+
+
+class Storm(threading.Thread):
+    """An agent that opens one session after the other, whatever happens to them, and lets each run a
+    long statement."""
+
+    def __init__(self, sidecar, mark):
+        super().__init__(daemon=True)
+        self.sidecar, self.mark = sidecar, mark
+        self.over = threading.Event()
+        self.opened, self.refused, self.wires = 0, 0, []
+        self.start()
+
+    def run(self):
+        while not self.over.is_set():
+            try:
+                w = Wire(self.sidecar.port, timeout=30).login(application_name=self.mark)
+                w.send(query(f"SELECT pg_sleep(60) /* {self.mark} */"))
+                self.wires.append(w)
+                self.opened += 1
+            except (AssertionError, OSError, EOFError):
+                self.refused += 1
+
+    def stop(self):
+        self.over.set()
+        self.join(60)
+        assert not self.is_alive()
+        for w in self.wires:
+            w.socket.close()
+
+
+@pytest.mark.parametrize("how", [("--identity", "agent-7"), ("--resource", "db"),
+                                 ("--all", "--yes")])
+def test_no_session_slips_through_while_it_is_set(fleet, sidecar, provider, postgres, how):
+    write(sidecar.token_file, provider.token("agent-7"))
+    storm = [Storm(sidecar, f"storm-{n}") for n in range(6)]
+    wait_until(lambda: sum(s.opened for s in storm) >= 20, "it storms")
+    answer = kill(fleet, *how)
+    assert answer["not_confirmed"] == [] and len(answer["sessions"]) >= 20
+    refused = [s.refused for s in storm]
+    # The agents go on: all of them are refused now, so whoever slipped through would stay.
+    wait_until(lambda: all(s.refused >= r + 3 for s, r in zip(storm, refused)), "all are refused")
+    wait_until(lambda: runs(postgres, "storm-") == 0, "the target goes on with it")
+    opened = sum(s.opened for s in storm)
+    wait_until(lambda: all(s.refused >= r + 20 for s, r in zip(storm, refused)), "still refused")
+    assert sum(s.opened for s in storm) == opened
+    assert runs(postgres, "storm-") == 0
+    listed = fleet.chaperone("session", "list", "--json").stdout
+    assert [x for x in listed.splitlines() if '"open"' in x] == []
+    for s in storm:
+        s.stop()
 
 
 def test_only_an_admin_may(fleet, provider):
