@@ -248,7 +248,7 @@ static enum err judge(struct replay *r, const struct session *s,
     out->has_masks = has_masks(r, &request, recorded->rule, &same_rule);
     /* A refusal by a rule that masks may have been for the sake of what it masks. */
     out->is_refused_anyway = same_rule && recorded->verdict == CHAPERONE__V1__VERDICT__DENY &&
-                             out->verdict.effect == POLICY_ALLOW;
+                             out->verdict.effect != POLICY_DENY;
     return OK;
 }
 

@@ -10,6 +10,8 @@ static const char document[] =
     "{version: 1, rules: ["
     "{name: reads, effect: allow, match: {identities: {groups: [analysts]},"
     " sql: {commands: [read, transaction, session, procedural], tables: [public.*]}}},"
+    "{name: deletes, effect: hold, match: {sql: {commands: [DELETE], tables: [public.*]}},"
+    " hold: {approvers: {groups: [dba]}}},"
     "{name: no-salaries, effect: deny, match: {sql: {tables: [hr.salaries]}}}]}";
 
 static const int64_t START = 1795250580LL * 1000000000;
@@ -149,6 +151,24 @@ static void what_changes_is_counted_and_grouped(void **state)
     assert_string_equal(changes[2]->rule, "default");
 }
 
+static void what_would_be_held_now_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    const struct replay_change *const *changes = NULL;
+    size_t count = 0;
+    add_opened(f, "s1", "A", "ann", "analysts");
+    add_allowed(f, "A", 1, "DELETE FROM orders WHERE id = 1");
+    add_denied(f, "A", 2, "DELETE FROM items WHERE id = 1", "default");
+    add_intent(f, "A", 3, "DELETE FROM orders", CHAPERONE__V1__VERDICT__HOLD, "deletes");
+    add_intent(f, "A", 4, "SELECT 1", CHAPERONE__V1__VERDICT__HOLD, "deletes");
+    const struct replay_counts *c = replay_counts(f->replay);
+    assert_int_equal(c->newly_held, 2);
+    assert_int_equal(c->same, 1);
+    assert_int_equal(c->newly_allowed, 1);
+    assert_int_equal(replay_changes(f->replay, &changes, &count), OK);
+    assert_int_equal(count, 3);
+}
+
 static void what_was_never_understood_stays_refused(void **state)
 {
     struct fixture *f = *state;
@@ -280,6 +300,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(what_changes_is_counted_and_grouped),
+        CASE(what_would_be_held_now_is_counted),
         CASE(what_was_never_understood_stays_refused),
         CASE(a_session_that_began_before_is_asked_for),
         CASE(a_sidecar_speaks_for_its_own_sessions_only),

@@ -52,6 +52,15 @@ static const char *last_text(size_t count, PgQuery__Node *const *nodes)
     return count == 0 ? NULL : text_of(nodes[count - 1]);
 }
 
+/* What `(SELECT a FROM t)` is the value of: `a`, which may have a name of its own. */
+static const PgQuery__Node *selected_by(const PgQuery__SubLink *s)
+{
+    const PgQuery__Node *n = s->subselect;
+    bool is_value = s->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK && n != NULL &&
+                    n->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
+    return is_value && n->select_stmt->n_target_list > 0 ? n->select_stmt->target_list[0] : NULL;
+}
+
 /* What an expression is made around: `(a::text)` is called as `a`. NULL: nothing. */
 static const PgQuery__Node *inner_of(const PgQuery__Node *n)
 {
@@ -60,6 +69,8 @@ static const PgQuery__Node *inner_of(const PgQuery__Node *n)
     case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: return n->collate_clause->arg;
     case PG_QUERY__NODE__NODE_A_INDIRECTION: return n->a_indirection->arg;
     case PG_QUERY__NODE__NODE_CASE_EXPR: return n->case_expr->defresult;
+    case PG_QUERY__NODE__NODE_SUB_LINK: return selected_by(n->sub_link);
+    case PG_QUERY__NODE__NODE_RES_TARGET: return n->res_target->val;
     default: return NULL;
     }
 }
@@ -77,6 +88,19 @@ static const char *own_name(const PgQuery__Node *n)
     case PG_QUERY__NODE__NODE_COALESCE_EXPR: return "coalesce";
     case PG_QUERY__NODE__NODE_A_ARRAY_EXPR: return "array";
     case PG_QUERY__NODE__NODE_ROW_EXPR: return "row";
+    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+        return n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_LEAST ? "least" : "greatest";
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        return n->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF ? "nullif" : NULL;
+    case PG_QUERY__NODE__NODE_SUB_LINK:
+        switch (n->sub_link->sub_link_type) {
+        case PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK: return "exists";
+        case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK: return "array";
+        default: return NULL;
+        }
+    case PG_QUERY__NODE__NODE_RES_TARGET: /* of a subquery */
+        return n->res_target->name != NULL && n->res_target->name[0] != '\0' ? n->res_target->name
+                                                                             : NULL;
     default: return NULL;
     }
 }
@@ -102,23 +126,24 @@ static const char *expression_name(const PgQuery__Node *n)
 
 static const char *target_name(const PgQuery__Node *n)
 {
-    if (n == NULL || n->node_case != PG_QUERY__NODE__NODE_RES_TARGET) {
-        return text_of(n) == NULL ? nameless : text_of(n); /* of COPY's list */
-    }
-    const PgQuery__ResTarget *t = n->res_target;
-    return t->name != NULL && t->name[0] != '\0' ? t->name : expression_name(t->val);
+    return text_of(n) == NULL ? expression_name(n) : text_of(n); /* of COPY's list */
 }
 
+static bool ends_in_star(size_t count, PgQuery__Node *const *nodes)
+{
+    return count > 0 && nodes[count - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR;
+}
+
+/* `*`, `t.*`, `(f(x)).*` */
 static bool is_star(const PgQuery__Node *n)
 {
     const PgQuery__Node *v =
         n != NULL && n->node_case == PG_QUERY__NODE__NODE_RES_TARGET ? n->res_target->val : NULL;
-    if (v == NULL || v->node_case != PG_QUERY__NODE__NODE_COLUMN_REF ||
-        v->column_ref->n_fields == 0) {
-        return false;
+    if (v != NULL && v->node_case == PG_QUERY__NODE__NODE_COLUMN_REF) {
+        return ends_in_star(v->column_ref->n_fields, v->column_ref->fields);
     }
-    return v->column_ref->fields[v->column_ref->n_fields - 1]->node_case ==
-           PG_QUERY__NODE__NODE_A_STAR;
+    return v != NULL && v->node_case == PG_QUERY__NODE__NODE_A_INDIRECTION &&
+           ends_in_star(v->a_indirection->n_indirection, v->a_indirection->indirection);
 }
 
 /* ---- the list ------------------------------------------------------------------------------ */
