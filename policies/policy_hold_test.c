@@ -225,6 +225,103 @@ static void test_too_many_groups_are_a_limit(void **state)
     assert_non_null(strstr(why.text, "17 groups, at most 16 are allowed"));
 }
 
+/* ---- what holding can never do ----------------------------------------------------------------
+ */
+
+#define ALLOWS                                                                                     \
+    "version: 1\nrules:\n"                                                                         \
+    "- {name: reads, effect: allow, match: {sql: {commands: [read], tables: [public.*]}}}\n"       \
+    "- {name: never, effect: deny, match: {sql: {tables: [public.log]}}}\n"
+#define HOLD_TERMS "effect: hold, hold: {approvers: {groups: [dba]}}, "
+#define RULES(terms)                                                                               \
+    "- {name: deletes, " terms "match: {sql: {commands: [DELETE], tables: [public.*]}}}\n"         \
+    "- {name: updates, " terms "match: {sql: {commands: [UPDATE], tables: [hr.pay]}}}\n"           \
+    "- {name: plans, " terms "match: {sql: {commands: [EXPLAIN]}}}\n"                              \
+    "- {name: calls, " terms "match: {sql: {commands: [call], functions: ['app.*']}}}\n"
+
+/* Each combination of one or two commands and up to all objects. */
+static const char *const all_commands[] = {"SELECT",     "DELETE", "UPDATE", "EXPLAIN",
+                                           "DROP TABLE", "COPY",   "CALL",   "UNKNOWN"};
+static const struct policy_object all_objects[] = {
+    {.kind = "table", .name = "public.t", .access = "read"},
+    {.kind = "table", .name = "public.t", .access = "delete"},
+    {.kind = "table", .name = "hr.pay", .access = "read"},
+    {.kind = "table", .name = "hr.pay", .access = "update"},
+    {.kind = "table", .name = "pay", .access = "read"},
+    {.kind = "table", .name = "public.log", .access = "read"},
+    {.kind = "table", .name = "public.t", .access = "drop"},
+    {.kind = "function", .name = "app.f", .access = "call"},
+};
+enum { COMMANDS = 8, OBJECTS = 8 };
+
+typedef void compare_verdicts(const struct policy_verdict *held,
+                              const struct policy_verdict *other);
+
+static void compare_everything(const char *document, compare_verdicts *compare)
+{
+    struct policy *with = compile(ALLOWS RULES(HOLD_TERMS)), *other = compile(document);
+    for (size_t n = 0; n < (size_t)COMMANDS * COMMANDS << OBJECTS; n++) {
+        struct policy_object objects[OBJECTS];
+        const char *commands[2] = {all_commands[n % COMMANDS],
+                                   all_commands[n / COMMANDS % COMMANDS]};
+        struct policy_request r = {.subject = "s",
+                                   .resource = "r",
+                                   .commands = commands,
+                                   .command_count = commands[0] == commands[1] ? 1 : 2,
+                                   .objects = objects};
+        for (size_t i = 0; i < OBJECTS; i++) {
+            if ((n / COMMANDS / COMMANDS >> i & 1) != 0) {
+                objects[r.object_count++] = all_objects[i];
+            }
+        }
+        struct policy_verdict v, w;
+        policy_evaluate(with, &r, &v);
+        policy_evaluate(other, &r, &w);
+        compare(&v, &w);
+    }
+    policy_destroy(with);
+    policy_destroy(other);
+}
+
+static void check_without_holds(const struct policy_verdict *held,
+                                const struct policy_verdict *without)
+{
+    if (held->effect == POLICY_ALLOW) {
+        assert_int_equal(without->effect, POLICY_ALLOW);
+        assert_string_equal(held->rule, without->rule);
+    }
+    if (without->effect == POLICY_ALLOW) {
+        assert_int_not_equal(held->effect, POLICY_DENY);
+    }
+    if (strcmp(without->rule, "never") == 0) {
+        assert_int_equal(held->effect, POLICY_DENY);
+    }
+}
+
+static void test_nothing_is_allowed_because_of_a_hold_rule(void **state)
+{
+    (void)state;
+    compare_everything(ALLOWS, check_without_holds);
+}
+
+static void check_as_allowed(const struct policy_verdict *held,
+                             const struct policy_verdict *allowed)
+{
+    if (held->effect != POLICY_DENY) {
+        assert_int_equal(allowed->effect, POLICY_ALLOW);
+    }
+}
+
+/* The same rules as if nobody had to be asked, and what is changed may be read. */
+static void test_nothing_is_held_that_the_same_rules_would_not_allow(void **state)
+{
+    (void)state;
+    compare_everything(ALLOWS RULES("effect: allow, ") "- {name: pay, effect: allow, match: {sql: "
+                                                       "{commands: [SELECT], tables: "
+                                                       "[hr.pay]}}}\n",
+                       check_as_allowed);
+}
+
 /* Masks of hold rules hold for the whole session, as those of allow rules. */
 static void test_masks_of_hold_rules_hold(void **state)
 {
@@ -271,6 +368,8 @@ int main(void)
         cmocka_unit_test(test_the_canonical_form_has_the_same_terms),
         cmocka_unit_test(test_every_mistake_is_named_where_it_was_made),
         cmocka_unit_test(test_too_many_groups_are_a_limit),
+        cmocka_unit_test(test_nothing_is_allowed_because_of_a_hold_rule),
+        cmocka_unit_test(test_nothing_is_held_that_the_same_rules_would_not_allow),
         cmocka_unit_test(test_masks_of_hold_rules_hold),
         cmocka_unit_test(test_the_search_path_stays_where_a_hold_rule_trusts),
     };
