@@ -1,7 +1,8 @@
 /* Approvals: what is held, and people's words about it. */
-#include "controlplane/rpc/services_internal.h"
-
 #include <stdio.h>
+
+#include "base/uuid.h"
+#include "controlplane/rpc/services_internal.h"
 
 enum {
     ARENA_BLOCK = 64 << 10,
@@ -142,9 +143,11 @@ static void log_decision(const struct call *call, const Chaperone__V1__DecideReq
                          const struct approvals_person *person, const struct rpc_status *status)
 {
     const struct identity *caller = call->caller->who;
+    char id[UUID_TEXT_SIZE];
+    (void)snprintf(id, sizeof(id), "%s", request->id); /* cut: it may be anything */
     log_event(
         call->services->with.log, status->code == RPC_OK ? LOG_INFO : LOG_WARN, "approval_decision",
-        log_text("approval", request->id), log_text("word", request->approve ? "approve" : "deny"),
+        log_text("approval", id), log_text("word", request->approve ? "approve" : "deny"),
         log_text("issuer", person->issuer == NULL ? caller->issuer : person->issuer),
         log_text("subject", person->subject == NULL ? caller->subject : person->subject),
         log_text("caller", caller->subject), log_number("is_linked", person->is_linked),

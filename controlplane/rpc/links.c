@@ -38,6 +38,12 @@ static enum err check_account(const Chaperone__V1__ChatAccount *account, struct 
     return is_good ? OK : err_set(why, ERR_INVALID, "expected a chat account: provider, account");
 }
 
+/* For the log: what was not checked may be anything. */
+static const char *name_of(const Chaperone__V1__ChatAccount *account)
+{
+    return check_account(account, NULL) == OK ? account->account : "";
+}
+
 static void fill_account(const struct store_link *link, Chaperone__V1__ChatAccount *out)
 {
     out->provider = (char *)(uintptr_t)link->provider;
@@ -123,7 +129,7 @@ void links_create_code(const struct call *call, const ProtobufCMessage *message,
         services_set_approval_status(call, "link_code_add", e, &why, out_status);
     }
     bytes_wipe(code, sizeof(code));
-    services_log_action(call, "link_code_create", account == NULL ? "" : account->account,
+    services_log_action(call, "link_code_create", name_of(account),
                         rpc_code_name(out_status->code));
 }
 
@@ -245,8 +251,7 @@ void links_remove(const struct call *call, const ProtobufCMessage *message,
     } else {
         services_set_approval_status(call, "link_remove", e, &why, out_status);
     }
-    services_log_action(call, "link_remove", account == NULL ? "" : account->account,
-                        rpc_code_name(out_status->code));
+    services_log_action(call, "link_remove", name_of(account), rpc_code_name(out_status->code));
     arena_destroy(arena);
 }
 
