@@ -72,13 +72,14 @@ export function makeSlackBot(config: SlackConfig, approvals: Approvals, state_di
   const logins = config.device ? new Logins(config.device, decider, log, signal) : undefined;
   const follow = new Follow(approvals, followerOf(board, logins, approvals), join(state_dir, 'slack-cursor.json'), log);
   let socket: Socket | undefined;
+  const listen = async (): Promise<void> => {
+    const teams = await findTeams(slack, config, log, signal);
+    const clicks = new Clicks(slack, approvals, board, decider, logins, teams, log);
+    socket = new Socket(config.app_token, config.api_url, clicks, log);
+    await socket.run(signal);
+  };
   return {
     parts: { controlplane: () => follow.isConnected(), slack: () => socket?.isOpen() ?? false },
-    run: async () => {
-      const teams = await findTeams(slack, config, log, signal);
-      const clicks = new Clicks(slack, approvals, board, decider, logins, teams, log);
-      socket = new Socket(config.app_token, config.api_url, clicks, log);
-      await Promise.all([follow.run(signal), socket.run(signal)]);
-    },
+    run: async () => { await Promise.all([follow.run(signal), listen()]); },
   };
 }
