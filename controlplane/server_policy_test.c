@@ -206,7 +206,7 @@ static void what_is_no_policy_is_refused_with_its_line(void **state)
     assert_answer(push_as(f, "version: 1\nrules:\n  - {name: a, effect: alow}\n", 0, "admins"),
                   RPC_INVALID_ARGUMENT, "shop.yaml:3:23: rules[0].effect: ");
     assert_answer(push_as(f, "version: 1\nrules:\n  - {name: a, effect: hold}\n", 0, "admins"),
-                  RPC_INVALID_ARGUMENT, "shop.yaml:3:23: rules[0].effect: ");
+                  RPC_INVALID_ARGUMENT, "shop.yaml:3:5: rules[0].hold: required");
     assert_answer(push_as(f, "", 0, "admins"), RPC_INVALID_ARGUMENT, "shop.yaml");
     assert_in_force(f, 1, NULL);
 }
