@@ -121,6 +121,33 @@ static enum err describe_action(const Chaperone__V1__Action *e, struct buffer *o
     return r;
 }
 
+/* "0192...: requested of 2 people of dba, security", "0192...: denied by alice: not today" */
+static enum err describe_approval(const Chaperone__V1__Approval *e, struct buffer *out)
+{
+    bool is_word = strcmp(e->state, "decided") == 0;
+    enum err r = buffer_append_format(out, "%s: %s", e->id,
+                                      !is_word     ? e->state
+                                      : e->approve ? "a person approves"
+                                                   : "a person denies");
+    if (r == OK && strcmp(e->state, "requested") == 0) {
+        r = buffer_append_format(out, " of %u %s of ", e->people,
+                                 e->people == 1 ? "person" : "people");
+        for (size_t i = 0; r == OK && i < e->n_groups; i++) {
+            r = buffer_append_format(out, "%s%s", i == 0 ? "" : ", ", e->groups[i]);
+        }
+    }
+    if (r == OK && e->decided_by != NULL) {
+        r = buffer_append_format(out, "%s %s", is_word ? ":" : " by", e->decided_by->subject);
+    }
+    if (r == OK && e->reason[0] != '\0') {
+        r = buffer_append_format(out, ": %s", e->reason);
+    }
+    if (r == OK && e->from[0] != '\0') {
+        r = buffer_append_format(out, " (%s)", e->from);
+    }
+    return r;
+}
+
 enum err line_describe(const struct record_view *v, struct buffer *out)
 {
     const Chaperone__V1__Record *r = v->record;
@@ -131,11 +158,7 @@ enum err line_describe(const struct record_view *v, struct buffer *out)
     case CHAPERONE__V1__RECORD__EVENT_OUTCOME: return describe_outcome(r->outcome, out);
     case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED:
         return describe_closed(r->session_closed, out);
-    case CHAPERONE__V1__RECORD__EVENT_APPROVAL:
-        return buffer_append_format(
-            out, "%s by %s%s%s", r->approval->state,
-            r->approval->decided_by == NULL ? "nobody" : r->approval->decided_by->subject,
-            r->approval->reason[0] != '\0' ? ": " : "", r->approval->reason);
+    case CHAPERONE__V1__RECORD__EVENT_APPROVAL: return describe_approval(r->approval, out);
     case CHAPERONE__V1__RECORD__EVENT_HEARTBEAT:
         return buffer_append_format(out, "sidecar %s, %u open session%s", r->sidecar,
                                     r->heartbeat->open_sessions,

@@ -296,6 +296,10 @@ static void add_outcome(struct json *j, const Chaperone__V1__Outcome *e, bool wi
         add_receipt(j, e->masking);
     }
     json_add_bool(j, j->root, "response_truncated", e->response_truncated);
+    add_present(j, j->root, "approval", e->approval);
+    if (e->has_predicted_rows) {
+        json_add_unsigned(j, j->root, "predicted_rows", e->predicted_rows);
+    }
     if (with_rows && strcmp(e->response_encoding, "postgres") == 0) {
         add_answer(j, e);
     }
@@ -313,6 +317,44 @@ static void add_strings(struct json *j, const char *name, char *const *items, si
     cJSON *list = json_add_array(j, j->root, name);
     for (size_t i = 0; i < count; i++) {
         json_add_string(j, list, NULL, items[i]);
+    }
+}
+
+static void add_prediction(struct json *j, const Chaperone__V1__Approval *e)
+{
+    add_present(j, j->root, "plan", e->plan);
+    if (e->plan[0] != '\0') {
+        json_add_signed(j, j->root, "estimated_rows", (int64_t)e->estimated_rows);
+    }
+    if (e->has_exact_rows) {
+        json_add_unsigned(j, j->root, "exact_rows", e->exact_rows);
+    }
+    if (e->n_locks > 0) {
+        add_strings(j, "locks", e->locks, e->n_locks);
+    }
+}
+
+static void add_approval(struct json *j, const Chaperone__V1__Approval *e)
+{
+    json_add_string(j, j->root, "approval", e->id);
+    json_add_string(j, j->root, "state", e->state);
+    if (e->decided_by != NULL) {
+        json_add_string(j, j->root, "decided_by", e->decided_by->subject);
+    }
+    if (strcmp(e->state, "decided") == 0) {
+        json_add_bool(j, j->root, "approve", e->approve);
+        json_add_bool(j, j->root, "is_linked", e->is_linked);
+    }
+    add_present(j, j->root, "reason", e->reason);
+    add_present(j, j->root, "from", e->from);
+    add_present(j, j->root, "standing", e->standing);
+    if (e->digest.len > 0) {
+        json_add_hex(j, j->root, "digest", record_bytes(e->digest));
+    }
+    if (strcmp(e->state, "requested") == 0) {
+        json_add_unsigned(j, j->root, "people", e->people);
+        add_strings(j, "groups", e->groups, e->n_groups);
+        add_prediction(j, e);
     }
 }
 
@@ -335,13 +377,7 @@ static void add_kind(struct json *j, const Chaperone__V1__Record *r, bool with_r
     case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED: add_opened(j, r->session_opened); break;
     case CHAPERONE__V1__RECORD__EVENT_INTENT: add_intent(j, r->intent); break;
     case CHAPERONE__V1__RECORD__EVENT_OUTCOME: add_outcome(j, r->outcome, with_rows); break;
-    case CHAPERONE__V1__RECORD__EVENT_APPROVAL:
-        json_add_string(j, j->root, "approval", r->approval->id);
-        if (r->approval->decided_by != NULL) {
-            json_add_string(j, j->root, "decided_by", r->approval->decided_by->subject);
-        }
-        add_present(j, j->root, "reason", r->approval->reason);
-        break;
+    case CHAPERONE__V1__RECORD__EVENT_APPROVAL: add_approval(j, r->approval); break;
     case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED:
         json_add_string(j, j->root, "reason", r->session_closed->reason);
         add_present(j, j->root, "ordered_by", r->session_closed->ordered_by);

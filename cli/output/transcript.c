@@ -304,6 +304,10 @@ static void show_outcome(const struct transcript *t, const struct record_view *v
     terminal_style(&t->terminal, STYLE_PLAIN);
     (void)fputs(": ", t->terminal.out);
     show_description(t, v);
+    if (e->has_predicted_rows) {
+        (void)fprintf(t->terminal.out, "    predicted %llu rows, and it was %llu\n",
+                      (unsigned long long)e->predicted_rows, (unsigned long long)e->rows);
+    }
     if (e->masking != NULL) {
         show_receipt(t, e->masking);
     }
@@ -311,6 +315,31 @@ static void show_outcome(const struct transcript *t, const struct record_view *v
         answer_print(&t->terminal, e, t->max_rows, INDENT);
     }
     (void)fputc('\n', t->terminal.out);
+}
+
+/* "approval 0192...: approved by dba-1: says so (ipv4:127.0.0.1:5)" */
+static void show_approval(const struct transcript *t, const struct record_view *v)
+{
+    const Chaperone__V1__Approval *e = v->record->approval;
+    FILE *out = t->terminal.out;
+    put_offset(t, v);
+    (void)fprintf(out, "#%llu approval ", (unsigned long long)e->operation);
+    show_description(t, v);
+    if (strcmp(e->state, "requested") != 0) {
+        return;
+    }
+    if (e->has_exact_rows) {
+        (void)fprintf(out, "    predicted: %llu rows, by a run that was rolled back\n",
+                      (unsigned long long)e->exact_rows);
+    } else if (e->plan[0] != '\0') {
+        (void)fprintf(out, "    predicted: about %.0f rows\n", e->estimated_rows);
+    }
+    for (size_t i = 0; i < e->n_locks; i++) {
+        (void)fputs(i == 0 ? "    locks: " : ", ", out);
+        put(t, e->locks[i]);
+    }
+    (void)fputs(e->n_locks > 0 ? "\n" : "", out);
+    text_write_indented(out, bytes_of_string(e->plan), INDENT);
 }
 
 static void show_other(const struct transcript *t, const struct record_view *v)
@@ -331,7 +360,15 @@ enum err transcript_add(struct transcript *t, const struct record_view *v)
     case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED: show_opened(t, v); return OK;
     case CHAPERONE__V1__RECORD__EVENT_INTENT:
         show_intent(t, v);
-        return open_add(t, v->record->intent->operation);
+        /* What is held goes to the target only when it was released. */
+        return v->record->intent->verdict == CHAPERONE__V1__VERDICT__HOLD
+                   ? OK
+                   : open_add(t, v->record->intent->operation);
+    case CHAPERONE__V1__RECORD__EVENT_APPROVAL:
+        show_approval(t, v);
+        return strcmp(v->record->approval->state, "approved") == 0
+                   ? open_add(t, v->record->approval->operation)
+                   : OK;
     case CHAPERONE__V1__RECORD__EVENT_OUTCOME:
         open_remove(t, v->record->outcome->operation);
         show_outcome(t, v);

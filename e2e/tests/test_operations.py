@@ -105,7 +105,7 @@ def test_kill_of_an_idle_session_in_a_transaction(stack, postgres):
         session = session_of(stack, "idle one")
         answer = json.loads(stack.chaperone("session", "kill", session, "--json").stdout)
         assert answer == {"session": session, "killed": True, "took_us": answer["took_us"]}
-    assert answer["took_us"] > 0
+        assert answer["took_us"] > 0
         with pytest.raises(psycopg.OperationalError, match="the session was ended by operator"):
             c.execute("COMMIT")
     reasons = [r["reason"] for r in stack.conversation("idle one") if r["kind"] == "session_closed"]
