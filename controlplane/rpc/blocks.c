@@ -13,6 +13,8 @@ enum {
     ARENA_CAP = 256 << 20,
     TEXT_MAX = 1024, /* of a reason, a subject, a resource's name */
     OBJECT_SIZE = TEXT_MAX + 16,
+    RECORDED_MAX = 10000, /* sessions in an order's record, which has at most 1 MiB: the others'
+                             own records name the order */
 };
 
 /* What is blocked or lifted: exactly one of the three. */
@@ -213,7 +215,7 @@ static enum err record_block(const struct blocking *b)
     action.ordered_unix_ns = b->ordered_ns;
     action.done_unix_ns = b->not_confirmed_count == 0 ? services_now(b->call->services) : 0;
     action.sessions = b->sessions;
-    action.n_sessions = b->session_count;
+    action.n_sessions = b->session_count < RECORDED_MAX ? b->session_count : RECORDED_MAX;
     action.error = error;
     return services_record_action(b->call, &action, NULL, NULL);
 }

@@ -203,7 +203,10 @@ def test_everything_stays_refused_over_a_restart(fleet, sidecar, provider, postg
     fleet.stop()
     fleet.start()
     wait_until(lambda: sidecar.ask("/readyz") is not None, "the sidecar is back")
-    assert "all new sessions are blocked: incident 7" in can_open(sidecar, provider, "agent-8")
+    # A session that is being opened when the sidecar gets the order again is ended by that.
+    assert "incident 7" in can_open(sidecar, provider, "agent-8")
+    wait_until(lambda: "all new sessions are blocked: incident 7"
+               in (can_open(sidecar, provider, "agent-8") or ""), "it is refused")
     (block,) = [json.loads(x) for x in
                 fleet.chaperone("session", "blocks", "--json").stdout.splitlines()]
     assert (block["everything"], block["reason"], block["created_by"]) == (True, "incident 7",
@@ -298,6 +301,20 @@ def test_no_session_slips_through_while_it_is_set(fleet, sidecar, provider, post
     assert [x for x in listed.splitlines() if '"open"' in x] == []
     for s in storm:
         s.stop()
+
+
+def test_many_sessions_stop_at_once(fleet, sidecar, provider, postgres):
+    write(sidecar.token_file, provider.token("agent-7"))
+    wires = [Wire(sidecar.port).login(application_name="many") for _ in range(80)]
+    for w in wires:
+        w.send(query("SELECT pg_sleep(60) /* one of many */"))
+    wait_until(lambda: runs(postgres, "one of many") == len(wires), "they run")
+    answer = kill(fleet, "--all", "--yes")
+    assert len(answer["sessions"]) == len(wires) and answer["not_confirmed"] == []
+    # As many cancel requests reach the target in one moment.
+    wait_until(lambda: runs(postgres, "one of many") == 0, "the target goes on with it")
+    for w in wires:
+        w.socket.close()
 
 
 def test_only_an_admin_may(fleet, provider):
