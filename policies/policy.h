@@ -1,8 +1,9 @@
 /* A compiled policy: immutable, pure to evaluate.
  *
  * Deny overrides hold overrides allow; nothing that matches means deny, with the rule "default".
- * Every command and every object of every statement must be covered by an allow rule; different
- * rules may cover different ones. docs/policy.md describes the language.
+ * Every command and every object of every statement must be covered by an allow rule, or by a hold
+ * rule that matches the operation (which is then held); different rules may cover different ones.
+ * docs/policy.md describes the language.
  *
  * The document is the canonical JSON (conf_to_json) of what people write as YAML or JSON; control
  * plane and sidecar compile the same bytes. */
