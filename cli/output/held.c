@@ -124,6 +124,14 @@ static void label(const struct terminal *t, const char *name)
     terminal_style(t, STYLE_PLAIN);
 }
 
+/* Of what follows on lines of its own. */
+static void heading(const struct terminal *t, const char *name)
+{
+    terminal_style(t, STYLE_DIM);
+    (void)fprintf(t->out, "%s\n", name);
+    terminal_style(t, STYLE_PLAIN);
+}
+
 static void line(const struct terminal *t, const char *name, const char *value)
 {
     if (value[0] != '\0') {
@@ -313,8 +321,7 @@ static void print_prediction(const struct terminal *t, const Chaperone__V1__Pred
     if (p->plan[0] != '\0') {
         label(t, "estimated rows");
         (void)fprintf(t->out, "%.0f\n", p->estimated_rows);
-        label(t, "plan");
-        (void)fputc('\n', t->out);
+        heading(t, "plan");
         text_write_indented(t->out, bytes_of_string(p->plan), INDENT);
     }
     line(t, "no prediction", p->unavailable);
