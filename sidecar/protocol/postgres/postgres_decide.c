@@ -233,6 +233,11 @@ static void word_denial(struct postgres *p, const struct protocol_verdict *verdi
     }
 }
 
+static const struct pg_refusal unknown_type = {
+    .sqlstate = PG_SQLSTATE_INSUFFICIENT_PRIVILEGE,
+    .message = "a parameter is of a type whose casts run code that is not PostgreSQL's own",
+    .hint = "Leave the parameter's type to the server, or cast it where it is used."};
+
 static enum pg_decision wait(struct postgres *p)
 {
     postgres_meaning_finish(&p->meaning);
@@ -273,6 +278,9 @@ enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *
     if (refused.message == NULL) {
         postgres_understand(p, op, &m, &refused, &p->meaning);
         add_declared(p, op->text, &m);
+    }
+    if (refused.message == NULL && !postgres_masking_knows_types(p, op->types, op->type_count)) {
+        refused = unknown_type;
     }
     if (refused.message == NULL && postgres_masking_looks_again(p)) {
         return wait(p);

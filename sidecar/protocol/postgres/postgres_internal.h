@@ -265,6 +265,9 @@ struct pg_plan *postgres_masking_plan(struct postgres *p, struct bytes text,
 bool postgres_masking_looks_again(struct postgres *p);
 /* The same for a text that is only parsed now: what comes behind it cannot wait any more. */
 bool postgres_masking_looks_ahead(struct postgres *p, struct bytes text);
+/* False: a value of one of these types runs code of somebody's own where it is cast, and what that
+ * reads is not known. */
+bool postgres_masking_knows_types(const struct postgres *p, const uint32_t *types, size_t count);
 bool postgres_masking_forbids_calls(struct postgres *p, struct pg_refusal *refused);
 
 /* postgres_inquiry.c */

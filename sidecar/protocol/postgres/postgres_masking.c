@@ -341,6 +341,21 @@ bool postgres_masking_looks_ahead(struct postgres *p, struct bytes text)
     return waits;
 }
 
+bool postgres_masking_knows_types(const struct postgres *p, const uint32_t *types, size_t count)
+{
+    const struct pg_masking *m = &p->masking;
+    if (m->masks == NULL || m->marks == NULL || !postgres_masking_is_by_column(p) ||
+        m->masks->unknown_origin == POLICY_UNKNOWN_ALLOW) {
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (types[i] != 0 && !lineage_marks_know_type(m->marks, types[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool postgres_masking_forbids_calls(struct postgres *p, struct pg_refusal *refused)
 {
     struct pg_masking *m = &p->masking;
