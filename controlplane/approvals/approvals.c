@@ -171,33 +171,52 @@ enum err approvals_expire(struct approvals *a, struct approvals_held *held, int6
     return err == OK ? ERR_CLOSED : err;
 }
 
-enum { DUE_AT_ONCE = 64, ARENA_BLOCK = 64 << 10, TIMER_ARENA_CAP = 1 << 30 };
+enum {
+    DUE_AT_ONCE = 32,
+    ARENA_BLOCK = 64 << 10,
+    DUE_ARENA_CAP = DUE_AT_ONCE * STORE_HELD_SIZE_MAX + (1 << 20),
+};
+
+/* The timer's own: what is due, and one of it at a time. */
+struct timer {
+    struct approvals *a;
+    struct arena *list, *one;
+};
+
+static bool expire_one(const struct timer *t, const struct store_approval *due, int64_t now)
+{
+    struct approvals_held held;
+    arena_reset(t->one);
+    enum err err = approvals_of_stored(due, t->one, &held);
+    if (err == OK) {
+        err = approvals_expire(t->a, &held, now, t->one);
+    }
+    if (err == ERR_CLOSED || err == ERR_EXISTS) { /* it, or somebody was faster */
+        return true;
+    }
+    log_event(t->a->with.log, LOG_ERROR, "approval_not_expired", log_text("id", due->id),
+              log_text("error", err_name(err)));
+    return false;
+}
 
 /* False: more may be due. */
-static bool expire_some(struct approvals *a, struct arena *arena)
+static bool expire_some(const struct timer *t)
 {
     struct store_approval *due = NULL;
     size_t count = 0, ended = 0;
-    int64_t now = approvals_now(a);
-    arena_reset(arena);
-    enum err err = store_approval_list_due(a->with.store, now, DUE_AT_ONCE, arena, &due, &count);
-    for (size_t i = 0; err == OK && i < count; i++) {
-        struct approvals_held held;
-        enum err e = approvals_of_stored(&due[i], arena, &held);
-        if (e == OK) {
-            e = approvals_expire(a, &held, now, arena);
-        }
-        ended += e == ERR_CLOSED || e == ERR_EXISTS;
-        if (e != ERR_CLOSED && e != ERR_EXISTS) {
-            log_event(a->with.log, LOG_ERROR, "approval_not_expired", log_text("id", due[i].id),
-                      log_text("error", err_name(e)));
-        }
-    }
+    int64_t now = approvals_now(t->a);
+    arena_reset(t->list);
+    enum err err =
+        store_approval_list_due(t->a->with.store, now, DUE_AT_ONCE, t->list, &due, &count);
     if (err != OK) {
-        log_event(a->with.log, LOG_ERROR, "store_failed", log_text("at", "approvals_due"),
+        log_event(t->a->with.log, LOG_ERROR, "store_failed", log_text("at", "approvals_due"),
                   log_text("error", err_name(err)));
+        return true;
     }
-    return err != OK || count < DUE_AT_ONCE || ended == 0;
+    for (size_t i = 0; i < count; i++) {
+        ended += expire_one(t, &due[i], now);
+    }
+    return count < DUE_AT_ONCE || ended == 0;
 }
 
 /* With the mutex held. Until something may be due, but not longer than a second: the wall clock may
@@ -226,15 +245,14 @@ static void await_due(struct approvals *a)
     }
 }
 
-static void *timer_main(void *context)
+static void timer_run(const struct timer *t)
 {
-    struct approvals *a = context;
-    struct arena *arena = arena_create(ARENA_BLOCK, TIMER_ARENA_CAP);
+    struct approvals *a = t->a;
     (void)pthread_mutex_lock(&a->mutex);
     while (!a->closing) {
         a->is_changed = false;
         (void)pthread_mutex_unlock(&a->mutex);
-        while (arena != NULL && !expire_some(a, arena)) {
+        while (!expire_some(t)) {
         }
         (void)pthread_mutex_lock(&a->mutex);
         if (!a->closing) {
@@ -242,7 +260,13 @@ static void *timer_main(void *context)
         }
     }
     (void)pthread_mutex_unlock(&a->mutex);
-    arena_destroy(arena);
+}
+
+static void *timer_main(void *context)
+{
+    struct approvals *a = context;
+    const struct timer t = {.a = a, .list = a->due, .one = a->due_one};
+    timer_run(&t);
     return NULL;
 }
 
@@ -262,10 +286,13 @@ enum err approvals_create(const struct approvals_options *options, struct approv
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&a->wake, &attributes);
     (void)pthread_condattr_destroy(&attributes);
-    a->timer_runs = pthread_create(&a->timer, NULL, timer_main, a) == 0;
+    a->due = arena_create(ARENA_BLOCK, DUE_ARENA_CAP);
+    a->due_one = arena_create(ARENA_BLOCK, APPROVALS_ARENA_CAP);
+    a->timer_runs =
+        a->due != NULL && a->due_one != NULL && pthread_create(&a->timer, NULL, timer_main, a) == 0;
     if (!a->timer_runs) {
         approvals_destroy(a);
-        return ERR_UNAVAILABLE;
+        return ERR_NO_MEMORY;
     }
     *out = a;
     return OK;
@@ -283,6 +310,8 @@ void approvals_destroy(struct approvals *approvals)
         (void)pthread_mutex_unlock(&approvals->mutex);
         (void)pthread_join(approvals->timer, NULL);
     }
+    arena_destroy(approvals->due);
+    arena_destroy(approvals->due_one);
     (void)pthread_cond_destroy(&approvals->wake);
     (void)pthread_mutex_destroy(&approvals->mutex);
     (void)pthread_mutex_destroy(&approvals->requests);

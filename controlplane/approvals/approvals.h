@@ -65,7 +65,8 @@ enum err approvals_request(struct approvals *approvals, const char *sidecar,
                            struct arena *arena, Chaperone__V1__ApprovalDecided *out,
                            struct err_text *why) MUST_USE;
 /* The sidecar's own only. What has ended already in another way stays as it is, but a use of what
- * was not approved is ERR_CLOSED. */
+ * was not approved is ERR_CLOSED. One that is not known yet is WITHDRAWN as soon as it is asked
+ * for. */
 enum err approvals_end(struct approvals *approvals, const char *sidecar,
                        const Chaperone__V1__EndApprovalRequest *request,
                        struct err_text *why) MUST_USE;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "controlplane/approvals/approvals.h"
+#include "controlplane/approvals/early.h"
 #include "controlplane/approvals/terms.h"
 
 enum {
@@ -17,9 +18,11 @@ enum {
 struct approvals {
     struct approvals_options with;
     pthread_mutex_t requests; /* one at a time, so that the same operation twice is one ticket */
+    struct early early;       /* guarded by `requests` */
     pthread_t timer;
     bool timer_runs;
-    pthread_mutex_t mutex; /* guards the rest */
+    struct arena *due, *due_one; /* owned; the timer's */
+    pthread_mutex_t mutex;       /* guards the rest */
     pthread_cond_t wake;
     bool closing;
     bool is_changed; /* since the timer last looked, something may be due earlier */

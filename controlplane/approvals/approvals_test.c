@@ -300,6 +300,17 @@ static void test_a_retry_has_its_window(void **state)
     asks(t, &o, WAITS); /* nobody came within the window */
 }
 
+static void test_an_end_may_overtake_its_request(void **state)
+{
+    struct test *t = *state;
+    struct operation o;
+    operation_init(&o, ID);
+    assert_int_equal(end(t, ID, USED), ERR_NOT_FOUND);
+    assert_int_equal(end(t, ID, CHAPERONE__V1__APPROVAL_STATE__WITHDRAWN), OK);
+    asks(t, &o, CHAPERONE__V1__APPROVAL_STATE__WITHDRAWN);
+    assert_int_equal(say(t, ID, "ann", true, 0, 0), ERR_NOT_FOUND); /* nobody was asked */
+}
+
 /* ---- standing approvals -----------------------------------------------------------------------
  */
 
@@ -450,6 +461,7 @@ int main(void)
         CASE(test_what_is_approved_is_not_approved_for_ever),
         CASE(test_its_clock_goes_on_while_nobody_is_there),
         CASE(test_a_retry_has_its_window),
+        CASE(test_an_end_may_overtake_its_request),
         CASE(test_all_who_approve_must_want_it_standing),
         CASE(test_what_cannot_be_recorded_is_not_decided),
         cmocka_unit_test(test_who_asks_is_known_under_each_name),

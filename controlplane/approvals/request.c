@@ -227,6 +227,11 @@ static enum err add_new(const struct request *r)
     if (err != OK) {
         return err;
     }
+    if (early_take(&r->a->early, r->sidecar, held.message.id)) {
+        answer(r, &held);
+        r->out->state = CHAPERONE__V1__APPROVAL_STATE__WITHDRAWN;
+        return OK;
+    }
     if (held.message.terms->standing == NULL || held.message.shape[0] == '\0') {
         return add_waiting(r, &held);
     }
@@ -327,6 +332,18 @@ static enum err end_once(struct approvals *a, const char *sidecar,
     return OK; /* it has ended before */
 }
 
+static enum err end_tried(struct approvals *a, const char *sidecar,
+                          const Chaperone__V1__EndApprovalRequest *request, struct arena *arena,
+                          struct err_text *why)
+{
+    enum err err = ERR_EXISTS;
+    for (int i = 0; i < APPROVALS_TRIES && err == ERR_EXISTS; i++) {
+        arena_reset(arena);
+        err = end_once(a, sidecar, request, arena, why);
+    }
+    return err;
+}
+
 enum err approvals_end(struct approvals *approvals, const char *sidecar,
                        const Chaperone__V1__EndApprovalRequest *request, struct err_text *why)
 {
@@ -340,10 +357,16 @@ enum err approvals_end(struct approvals *approvals, const char *sidecar,
     if (arena == NULL) {
         return ERR_NO_MEMORY;
     }
-    enum err err = ERR_EXISTS;
-    for (int i = 0; i < APPROVALS_TRIES && err == ERR_EXISTS; i++) {
-        arena_reset(arena);
-        err = end_once(approvals, sidecar, request, arena, why);
+    enum err err = end_tried(approvals, sidecar, request, arena, why);
+    if (err == ERR_NOT_FOUND && request->state != CHAPERONE__V1__APPROVAL_STATE__USED) {
+        /* Its request may be under way: once more without one, and then it is kept for it. */
+        (void)pthread_mutex_lock(&approvals->requests);
+        err = end_tried(approvals, sidecar, request, arena, why);
+        if (err == ERR_NOT_FOUND) {
+            early_add(&approvals->early, sidecar, request->id);
+            err = OK;
+        }
+        (void)pthread_mutex_unlock(&approvals->requests);
     }
     arena_destroy(arena);
     return err;

@@ -45,10 +45,15 @@ void services_set_approval_status(const struct call *call, const char *at, enum 
 /* --- who sees what -----------------------------------------------------------------------------
  */
 
+static bool sees_all(unsigned roles)
+{
+    return (roles & (CONFIG_ADMIN | CONFIG_AUDITOR | CONFIG_BOT)) != 0;
+}
+
 bool services_may_see(unsigned roles, const char *const *groups, size_t group_count,
                       const Chaperone__V1__HeldOperation *held)
 {
-    if ((roles & (CONFIG_ADMIN | CONFIG_AUDITOR | CONFIG_BOT)) != 0) {
+    if (sees_all(roles)) {
         return true;
     }
     for (size_t i = 0; i < held->terms->n_groups; i++) {
@@ -79,7 +84,8 @@ static enum err list(const struct call *call, const Chaperone__V1__ListApprovals
     const struct store_approval_filter filter = {.include_ended = request->include_ended,
                                                  .resource = request->resource,
                                                  .identity = request->identity,
-                                                 .limit = LIST_MAX,
+                                                 .limit = sees_all(call->caller->roles) ? limit
+                                                                                        : LIST_MAX,
                                                  .max_bytes = LIST_BYTES_MAX};
     enum err e = store_approval_list(call->services->with.store, &filter, arena, &items, &count);
     if (e == OK) {

@@ -276,6 +276,8 @@ static void test_a_database_of_version_1_goes_on(void **state)
                                           .created_by = "ann",
                                           .message = "why"};
         assert_int_equal(store_policy_add(store, &next), OK);
+        const struct store_block block = {.id = "b", .everything = true, .created_ns = 1};
+        assert_int_equal(store_block_add(store, &block), OK);
         store_close(store);
         store_close(open_at(p->path, NULL));
         assert_int_equal(unlink(p->path), 0);
