@@ -172,6 +172,39 @@ static void ship_open_session(struct sidecar *s, struct records *r)
     fixture_ship(s, &opened, 1);
 }
 
+static struct listening *follow_actions(struct fixture *f)
+{
+    Chaperone__V1__SearchRequest request = CHAPERONE__V1__SEARCH_REQUEST__INIT;
+    char *kinds[] = {"action"}, *token = fixture_token(f, "eve", "auditors");
+    request.kinds = kinds;
+    request.n_kinds = 1;
+    struct listening *l = listen_to(f->channel, &chaperone__v1__audit__descriptor, "Tail", token);
+    listening_send(l, &request.base);
+    free(token);
+    return l;
+}
+
+/* The n-th action from the beginning on, in however many messages they come. */
+static void assert_recorded(struct listening *l, size_t n, const char *order, size_t sessions,
+                            bool is_done)
+{
+    const Chaperone__V1__SearchResponse *r = NULL;
+    for (size_t m = 0; r == NULL || n >= r->n_entries; m++) {
+        n -= r == NULL ? 0 : r->n_entries;
+        r = (const Chaperone__V1__SearchResponse *)listening_await(l, m);
+    }
+    Chaperone__V1__Record *record =
+        chaperone__v1__record__unpack(NULL, r->entries[n]->record.len, r->entries[n]->record.data);
+    assert_non_null(record);
+    assert_string_equal(record->action->action, "kill");
+    assert_string_equal(record->action->object, "identity bot");
+    assert_string_equal(record->action->by->subject, "root");
+    assert_string_equal(record->action->order, order);
+    assert_int_equal(record->action->n_sessions, sessions);
+    assert_int_equal(record->action->done_unix_ns != 0, is_done);
+    chaperone__v1__record__free_unpacked(record, NULL);
+}
+
 /* --- what a block does -------------------------------------------------------------------------
  */
 
@@ -357,7 +390,14 @@ static void a_sidecar_that_was_away_is_ordered_when_it_is_back(void **state)
     assert_string_equal(order->order, response->block->id);
     assert_string_equal(order->reason, "runs wild");
     assert_int_equal(order->ordered_unix_ns, response->block->created_unix_ns);
-    say_done(l, order->order, session, ""); /* nobody waits for it: no harm */
+    /* Nobody waits for it any more; what it has ended is recorded, and nothing else. */
+    say_done(l, "another order", session, "");
+    say_done(l, order->order, NULL, "");
+    say_done(l, order->order, session, "");
+    struct listening *tail = follow_actions(f);
+    assert_recorded(tail, 0, response->block->id, 0, false);
+    assert_recorded(tail, 1, response->block->id, 1, true);
+    listening_finish(tail);
     answer_finish(&a);
     assert_int_equal(lifted(lift(f, "", (struct what){.identity = "bot"})), 1);
     listening_finish(l);

@@ -11,10 +11,6 @@
 enum {
     ARENA_BLOCK = 64 << 10,
     ARENA_CAP = 256 << 20,
-    TEXT_MAX = 1024, /* of a reason, a subject, a resource's name */
-    OBJECT_SIZE = TEXT_MAX + 16,
-    RECORDED_MAX = 10000, /* sessions in an order's record, which has at most 1 MiB: the others'
-                             own records name the order */
 };
 
 /* What is blocked or lifted: exactly one of the three. */
@@ -48,19 +44,13 @@ static bool is_one(const struct meant *m)
 
 static bool fits(const struct meant *m, const char *reason)
 {
-    return strlen(m->identity) <= TEXT_MAX && strlen(m->resource) <= TEXT_MAX &&
-           strlen(reason) <= TEXT_MAX;
+    return strlen(m->identity) <= BLOCKS_TEXT_MAX && strlen(m->resource) <= BLOCKS_TEXT_MAX &&
+           strlen(reason) <= BLOCKS_TEXT_MAX;
 }
 
-static void describe(const struct meant *m, char out[OBJECT_SIZE])
+static void describe(const struct meant *m, char out[BLOCKS_OBJECT_SIZE])
 {
-    if (m->everything) {
-        (void)snprintf(out, OBJECT_SIZE, "everything");
-    } else if (m->identity[0] != '\0') {
-        (void)snprintf(out, OBJECT_SIZE, "identity %s", m->identity);
-    } else {
-        (void)snprintf(out, OBJECT_SIZE, "resource %s", m->resource);
-    }
+    blocks_describe(m->identity, m->resource, m->everything, out);
 }
 
 static void fail(const struct call *call, const char *at, enum err e, struct rpc_status *out_status)
@@ -204,7 +194,7 @@ static void join_lines(char *const *lines, size_t count, char *out, size_t size)
 
 static enum err record_block(const struct blocking *b)
 {
-    char object[OBJECT_SIZE], error[4096];
+    char object[BLOCKS_OBJECT_SIZE], error[4096];
     Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
     describe(&b->meant, object);
     join_lines(b->not_confirmed, b->not_confirmed_count, error, sizeof(error));
@@ -215,7 +205,8 @@ static enum err record_block(const struct blocking *b)
     action.ordered_unix_ns = b->ordered_ns;
     action.done_unix_ns = b->not_confirmed_count == 0 ? services_now(b->call->services) : 0;
     action.sessions = b->sessions;
-    action.n_sessions = b->session_count < RECORDED_MAX ? b->session_count : RECORDED_MAX;
+    action.n_sessions =
+        b->session_count < BLOCKS_RECORDED_MAX ? b->session_count : BLOCKS_RECORDED_MAX;
     action.error = error;
     return services_record_action(b->call, &action, NULL, NULL);
 }
@@ -279,7 +270,7 @@ void sessions_block(const struct call *call, const ProtobufCMessage *message,
                     ProtobufCMessage **out_reply, struct rpc_status *out_status)
 {
     struct blocking b = {.call = call, .request = (const Chaperone__V1__BlockRequest *)message};
-    char object[OBJECT_SIZE];
+    char object[BLOCKS_OBJECT_SIZE];
     b.meant = (struct meant){.identity = b.request->identity,
                              .resource = b.request->resource,
                              .everything = b.request->everything};
@@ -287,7 +278,7 @@ void sessions_block(const struct call *call, const ProtobufCMessage *message,
         rpc_status_set(out_status, RPC_INVALID_ARGUMENT,
                        "one of identity, resource and everything is needed, each text with at "
                        "most %d bytes",
-                       TEXT_MAX);
+                       BLOCKS_TEXT_MAX);
         return;
     }
     b.arena = arena_create(ARENA_BLOCK, ARENA_CAP);
@@ -332,7 +323,7 @@ static enum err record_lift(const struct call *call, const struct store_block *b
 {
     const struct meant meant = {
         .identity = block->identity, .resource = block->resource, .everything = block->everything};
-    char object[OBJECT_SIZE];
+    char object[BLOCKS_OBJECT_SIZE];
     Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
     describe(&meant, object);
     action.action = "lift";
@@ -380,13 +371,13 @@ void sessions_lift(const struct call *call, const ProtobufCMessage *message,
                                 .resource = request->resource,
                                 .everything = request->everything};
     bool has_none = meant.identity[0] == '\0' && meant.resource[0] == '\0' && !meant.everything;
-    char object[OBJECT_SIZE];
+    char object[BLOCKS_OBJECT_SIZE];
     if (!(request->id[0] == '\0' ? is_one(&meant) : has_none) || !fits(&meant, request->reason) ||
-        strlen(request->id) > TEXT_MAX) {
+        strlen(request->id) > BLOCKS_TEXT_MAX) {
         rpc_status_set(out_status, RPC_INVALID_ARGUMENT,
                        "one of id, identity, resource and everything is needed, each text with at "
                        "most %d bytes",
-                       TEXT_MAX);
+                       BLOCKS_TEXT_MAX);
         return;
     }
     struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);

@@ -1,4 +1,5 @@
 /* Open blocks: new sessions are refused by them, and sidecars that come back carry them out. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "controlplane/rpc/services_internal.h"
@@ -91,4 +92,67 @@ void blocks_repeat(struct services *services, struct watcher *watcher)
                   log_text("error", err_name(e)));
     }
     arena_destroy(arena);
+}
+
+void blocks_describe(const char *identity, const char *resource, bool everything,
+                     char out[BLOCKS_OBJECT_SIZE])
+{
+    if (everything) {
+        (void)snprintf(out, BLOCKS_OBJECT_SIZE, "everything");
+    } else if (identity[0] != '\0') {
+        (void)snprintf(out, BLOCKS_OBJECT_SIZE, "identity %s", identity);
+    } else {
+        (void)snprintf(out, BLOCKS_OBJECT_SIZE, "resource %s", resource);
+    }
+}
+
+static void record_late(struct services *services, const struct store_block *b, const char *sidecar,
+                        char (*ids)[UUID_TEXT_SIZE], size_t count)
+{
+    char object[BLOCKS_OBJECT_SIZE], from[CA_ID_SIZE + 16];
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    Chaperone__V1__Identity by = CHAPERONE__V1__IDENTITY__INIT;
+    char **sessions = calloc(count, sizeof(*sessions));
+    for (size_t i = 0; sessions != NULL && i < count; i++) {
+        sessions[i] = ids[i];
+    }
+    blocks_describe(b->identity, b->resource, b->everything, object);
+    (void)snprintf(from, sizeof(from), "sidecar %s", sidecar);
+    by.subject = (char *)(uintptr_t)b->created_by;
+    action.action = "kill";
+    action.object = object;
+    action.by = &by;
+    action.reason = (char *)(uintptr_t)b->reason;
+    action.from = from;
+    action.order = (char *)(uintptr_t)b->id;
+    action.ordered_unix_ns = b->created_ns;
+    action.done_unix_ns = services_now(services);
+    action.sessions = sessions;
+    action.n_sessions = sessions == NULL ? 0 : count;
+    const struct journal_entry entry = {.action = &action};
+    enum err e = journal_append(services->journal, &entry, NULL);
+    if (e != OK) {
+        log_event(services->with.log, LOG_ERROR, "action_not_recorded", log_text("action", "kill"),
+                  log_text("object", object), log_text("error", err_name(e)));
+    }
+    free(sessions);
+}
+
+void blocks_record_late(struct services *services, const char *sidecar,
+                        const Chaperone__V1__OrderDone *done)
+{
+    struct arena *arena = NULL;
+    struct store_block *items = NULL;
+    size_t count = 0, ended = 0;
+    char(*ids)[UUID_TEXT_SIZE] = watchers_sessions_of(done, &ended);
+    if (ended > 0 && list_blocks(services, &arena, &items, &count) == OK) {
+        for (size_t i = 0; i < count; i++) {
+            if (strcmp(items[i].id, done->order) == 0) {
+                record_late(services, &items[i], sidecar, ids,
+                            ended < BLOCKS_RECORDED_MAX ? ended : BLOCKS_RECORDED_MAX);
+            }
+        }
+    }
+    arena_destroy(arena);
+    free(ids);
 }

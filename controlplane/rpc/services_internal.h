@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "api/sidecar.pb-c.h"
 #include "controlplane/approvals/approvals.h"
 #include "controlplane/audit/ingest.h"
 #include "controlplane/audit/journal.h"
@@ -85,6 +86,20 @@ enum err blocks_check(struct services *services, const struct identity *who, con
                       struct err_text *why) MUST_USE;
 /* Ends the sessions of a sidecar that was away when a block was set. */
 void blocks_repeat(struct services *services, struct watcher *watcher);
+/* Records what a sidecar has ended by a block's order after nobody waited for it any more: when it
+ * is back. */
+void blocks_record_late(struct services *services, const char *sidecar,
+                        const Chaperone__V1__OrderDone *done);
+/* "identity agent-7", "resource orders", "everything". */
+enum {
+    BLOCKS_TEXT_MAX = 1024, /* of a reason, a subject, a resource's name */
+    BLOCKS_OBJECT_SIZE = BLOCKS_TEXT_MAX + 16,
+    /* Sessions in an order's record, which has at most 1 MiB: the others' own records name the
+     * order. */
+    BLOCKS_RECORDED_MAX = 10000,
+};
+void blocks_describe(const char *identity, const char *resource, bool everything,
+                     char out[BLOCKS_OBJECT_SIZE]);
 
 /* What an error of approvals.h is to a caller; the store's errors are logged, as of `at`. */
 void services_set_approval_status(const struct call *call, const char *at, enum err e,

@@ -33,6 +33,13 @@ static void on_policy_ack(const struct watch *w, const Chaperone__V1__PolicyAck 
     }
 }
 
+static void on_order_done(const struct watch *w, const Chaperone__V1__OrderDone *done)
+{
+    if (!watchers_order_done(w->watcher, done)) {
+        blocks_record_late(w->services, w->sidecar, done);
+    }
+}
+
 /* What was never published cannot be in use. */
 static bool was_published(const struct watch *w, uint64_t revision)
 {
@@ -61,7 +68,7 @@ static void on_message(void *context, struct rpc_stream *stream, const ProtobufC
         news.policy_state = state;
     }
     if (request->done != NULL) {
-        watchers_order_done(w->watcher, request->done);
+        on_order_done(w, request->done);
     }
     news_add(w->services->news, &news);
 }

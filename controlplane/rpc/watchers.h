@@ -72,13 +72,18 @@ enum err watchers_order(struct watchers *watchers, const char *sidecar,
                         const struct watchers_order *order, int64_t timeout_ns,
                         struct watchers_answers *out) MUST_USE;
 void watchers_answers_finish(struct watchers_answers *answers);
+/* What of an answer is ids of sessions: a sidecar may say anything. Returns owned (free), NULL when
+ * there is none or memory is short. */
+char (*watchers_sessions_of(const Chaperone__V1__OrderDone *done,
+                            size_t *out_count))[UUID_TEXT_SIZE];
 
 /* Gives the order to one that has just connected; its answer is not waited for. */
 enum err watchers_repeat_order(struct watcher *watcher,
                                const struct watchers_order *order) MUST_USE;
 
-/* The answer to an order; one to an order that is not awaited from this sidecar is ignored. */
-void watchers_order_done(struct watcher *watcher, const Chaperone__V1__OrderDone *done);
+/* The answer to an order. False: it is not awaited (any more) from this sidecar, and changes
+ * nothing. */
+bool watchers_order_done(struct watcher *watcher, const Chaperone__V1__OrderDone *done);
 
 /* Tells the sidecar what was decided, where it is connected: at once, waiting for nothing. */
 void watchers_send_decided(struct watchers *watchers, const char *sidecar,

@@ -75,36 +75,43 @@ void watchers_lose_orders(struct watcher *watcher)
     (void)pthread_cond_broadcast(&watcher->all->answered);
 }
 
-/* What is no id of a session is left out: the list goes to terminals and into records. */
-static void keep_sessions(struct watchers_answer *answer, const Chaperone__V1__OrderDone *done)
+/* What is no id is left out: the list goes to terminals and into records. */
+char (*watchers_sessions_of(const Chaperone__V1__OrderDone *done,
+                            size_t *out_count))[UUID_TEXT_SIZE]
 {
-    if (done->n_sessions == 0 || done->n_sessions > SESSIONS_MAX) {
-        return;
+    char(*ids)[UUID_TEXT_SIZE] = NULL;
+    size_t count = 0;
+    if (done->n_sessions > 0 && done->n_sessions <= SESSIONS_MAX) {
+        ids = calloc(done->n_sessions, sizeof(*ids));
     }
-    answer->sessions = calloc(done->n_sessions, sizeof(*answer->sessions));
-    for (size_t i = 0; answer->sessions != NULL && i < done->n_sessions; i++) {
+    for (size_t i = 0; ids != NULL && i < done->n_sessions; i++) {
         const char *id = done->sessions[i];
         if (strlen(id) == UUID_TEXT_SIZE - 1 &&
             strspn(id, "0123456789abcdef-") == UUID_TEXT_SIZE - 1) {
-            memcpy(answer->sessions[answer->session_count++], id, UUID_TEXT_SIZE);
+            memcpy(ids[count++], id, UUID_TEXT_SIZE);
         }
     }
+    *out_count = count;
+    return ids;
 }
 
-void watchers_order_done(struct watcher *watcher, const Chaperone__V1__OrderDone *done)
+bool watchers_order_done(struct watcher *watcher, const Chaperone__V1__OrderDone *done)
 {
     struct watchers *all = watcher->all;
     char why[400];
+    bool is_awaited = false;
     (void)snprintf(why, sizeof(why), "%s", done->error);
     (void)pthread_mutex_lock(&all->mutex);
     for (struct awaited *a = all->awaited; a != NULL; a = a->next) {
         if (a->watcher == watcher && !a->ended && strcmp(a->order, done->order) == 0) {
-            keep_sessions(a->answer, done);
+            a->answer->sessions = watchers_sessions_of(done, &a->answer->session_count);
             end_wait(a, why[0] == '\0' ? OK : ERR_INVALID, why);
+            is_awaited = true;
         }
     }
     (void)pthread_cond_broadcast(&all->answered);
     (void)pthread_mutex_unlock(&all->mutex);
+    return is_awaited;
 }
 
 /* --- waiting -----------------------------------------------------------------------------------
