@@ -250,6 +250,9 @@ def test_a_sidecar_that_does_not_answer_is_named(fleet, sidecar, provider, postg
         sidecar.part.signal(signal.SIGCONT)
     assert "ended by admin" in running.was_terminated()
     wait_until(lambda: runs(postgres, "stuck") == 0, "the target goes on with it")
+    late = fleet.wait_for(lambda r: r["kind"] == "action" and "done" in r)
+    assert late["order"] == action["order"] and len(late["sessions"]) == 1
+    assert seconds_between(late["ordered"], late["done"]) >= 1
 
 
 class Storm(threading.Thread):
