@@ -6,7 +6,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=deploy/common.sh
 . "$root/deploy/common.sh"
 
-sections=(unit interop e2e quickstart asan-unit asan-interop asan-e2e)
+sections=(unit interop chatops e2e quickstart asan-unit asan-interop asan-e2e)
 
 usage() {
     cat <<END
@@ -18,10 +18,12 @@ nothing failed. Sections:
 
   unit          bazel test //...: each case of each unit test, and the replay of each fuzz corpus
   interop       stock gRPC clients (@grpc/grpc-js) against base/rpc
+  chatops       the bots against a local Slack, OpenID provider and Approvals service
   e2e           real clients, a real PostgreSQL and a real OpenID provider (pytest)
   quickstart    deploy/quickstart.sh, whose story checks itself
   asan-unit, asan-interop, asan-e2e
-                the same under AddressSanitizer and UndefinedBehaviorSanitizer
+                the same under AddressSanitizer and UndefinedBehaviorSanitizer, without the two
+                thousand runs of the adversarial corpus (their parsers are in asan-unit)
 
   --quick           without the asan sections
   --only SECTION    only this one; may be given more than once
@@ -37,7 +39,7 @@ misuse() {
 chosen=()
 while [ $# -gt 0 ]; do
     case "$1" in
-    --quick) chosen=(unit interop e2e quickstart) ;;
+    --quick) chosen=(unit interop chatops e2e quickstart) ;;
     --only)
         case " ${sections[*]} " in
         *" ${2:-?} "*) chosen+=("$2") ;;
@@ -141,11 +143,22 @@ run_interop() {
     count tap "$work/$section.tap"
 }
 
+run_chatops() {
+    (cd "$root/e2e/chatops" && timeout 300 npm test --silent) >"$work/$section.tap" 2>"$work/$section.log" || true
+    grep -q '^# tests' "$work/$section.tap" || tail -n 30 "$work/$section.log"
+    count tap "$work/$section.tap"
+}
+
 run_e2e() {
     build "$1" || return 0
-    if [ -n "$1" ]; then sanitize; fi
-    (cd "$root" && CHAPERONE_BIN=$bin timeout 1500 /usr/bin/python3 -B -m pytest -q --no-header -p no:cacheprovider \
-        --continue-on-collection-errors --timeout=300 --tb=short --durations=5 --junitxml="$work/$section.xml" e2e/tests) || true
+    local left_out=()
+    if [ -n "$1" ]; then
+        sanitize
+        left_out=(--ignore=e2e/tests/test_adversarial.py)
+    fi
+    (cd "$root" && CHAPERONE_BIN=$bin timeout 2400 /usr/bin/python3 -B -m pytest -q --no-header -p no:cacheprovider \
+        --continue-on-collection-errors --timeout=300 --tb=short --durations=5 --junitxml="$work/$section.xml" \
+        "${left_out[@]}" e2e/tests) || true
     if [ -n "$1" ]; then count_reports; fi
     if [ -s "$work/$section.xml" ]; then
         count junit "$work/$section.xml"
@@ -180,15 +193,15 @@ install() {
     printf '%s== packages%s\n' "$bold" "$plain"
     bash "$root/deploy/install-packages.sh" "$root/deploy/packages.txt" "$root/deploy/packages-test.txt"
     local folder
-    for folder in node grpc-js; do
+    for folder in e2e/node e2e/grpc-js e2e/chatops deploy/chatops; do
         # npm writes this file last.
-        if [ "$root/e2e/$folder/node_modules/.package-lock.json" -nt "$root/e2e/$folder/package-lock.json" ]; then
+        if [ "$root/$folder/node_modules/.package-lock.json" -nt "$root/$folder/package-lock.json" ]; then
             continue
         fi
-        note "npm ci in e2e/$folder"
-        (cd "$root/e2e/$folder" && npm ci --no-audit --no-fund --loglevel=error) >"$work/npm.log" 2>&1 || {
+        note "npm ci in $folder"
+        (cd "$root/$folder" && npm ci --no-audit --no-fund --loglevel=error) >"$work/npm.log" 2>&1 || {
             cat "$work/npm.log" >&2
-            section=packages count_one "npm ci in e2e/$folder" 1
+            section=packages count_one "npm ci in $folder" 1
         }
     done
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # How fast PostgreSQL is through Chaperone, PgBouncer and HAProxy, as a share of direct connections;
 # with --fleet as the first option: how fast a policy reaches a thousand sidecars; with --masking: what
-# masking costs.
-# The other options are those of bench.py and fleet.py: bash e2e/bench/run.sh [--fleet | --masking] --help
+# masking costs; with --approvals: how long after a decision the held statement goes.
+# The other options are those of each: bash e2e/bench/run.sh [--fleet | --masking | --approvals] --help
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -21,6 +21,9 @@ if [ "${1:-}" = --fleet ]; then
 elif [ "${1:-}" = --masking ]; then
     shift
     program=masking.py
+elif [ "${1:-}" = --approvals ]; then
+    shift
+    program=approvals.py
 fi
 
 case " $* " in
