@@ -101,6 +101,10 @@ bool watchers_order_done(struct watcher *watcher, const Chaperone__V1__OrderDone
     char why[400];
     bool is_awaited = false;
     (void)snprintf(why, sizeof(why), "%s", done->error);
+    for (char *c = why; *c != '\0'; c++) {
+        /* It goes into a record, which is to be valid text whatever a sidecar says. */
+        *c = *c >= ' ' && *c <= '~' ? *c : '?';
+    }
     (void)pthread_mutex_lock(&all->mutex);
     for (struct awaited *a = all->awaited; a != NULL; a = a->next) {
         if (a->watcher == watcher && !a->ended && strcmp(a->order, done->order) == 0) {
