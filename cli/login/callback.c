@@ -119,9 +119,6 @@ static bool take(struct login_callback *c, const struct returned *r)
                       r->description == NULL ? "" : r->description);
     }
     (void)pthread_mutex_unlock(&c->lock);
-    if (taken) {
-        signal_done(c);
-    }
     return taken;
 }
 
@@ -135,6 +132,9 @@ static bool is_own_name(const struct login_callback *c, struct MHD_Connection *c
     return host != NULL && strcmp(host, expected) == 0;
 }
 
+/* What a request's state points to. */
+static const char began, took;
+
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *data,
                               size_t *size, void **state)
@@ -144,7 +144,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     (void)version;
     (void)data;
     if (*state == NULL) {
-        *state = c; /* the headers are there: its body, if it has one, comes next */
+        *state = (void *)(uintptr_t)&began; /* the headers are there: its body, if it has one, comes
+                                               next */
         return MHD_YES;
     }
     if (*size > 0) {
@@ -155,8 +156,22 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         return answer(connection, MHD_HTTP_NOT_FOUND, page_nothing);
     }
     (void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, read_parameter, &r);
-    return take(c, &r) ? answer(connection, MHD_HTTP_OK, page_done)
-                       : answer(connection, MHD_HTTP_BAD_REQUEST, page_not_ours);
+    if (!take(c, &r)) {
+        return answer(connection, MHD_HTTP_BAD_REQUEST, page_not_ours);
+    }
+    *state = (void *)(uintptr_t)&took;
+    return answer(connection, MHD_HTTP_OK, page_done);
+}
+
+/* The login goes on when the browser has its page: after that the listener may be gone. */
+static void end(void *context, struct MHD_Connection *connection, void **state,
+                enum MHD_RequestTerminationCode code)
+{
+    (void)connection;
+    (void)code;
+    if (*state == &took) {
+        signal_done(context);
+    }
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -165,10 +180,11 @@ static enum err listen_on_loopback(struct login_callback *c, struct err_text *wh
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     errno = 0;
-    c->daemon = MHD_start_daemon(
-        MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, handle, c,
-        MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_END);
+    c->daemon =
+        MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, handle, c,
+                         MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, end, c,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         c->daemon == NULL ? NULL : MHD_get_daemon_info(c->daemon, MHD_DAEMON_INFO_BIND_PORT);
     if (info == NULL) {
