@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import signal
+import subprocess
 import threading
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 from support.manual import ControlPlane, postgres_resource, write
 from support.oidc import Provider
 from support.postgres import PASSWORD
+from support.stack import CHAPERONE
 from support.wire import Wire, fields, query
 
 AGENTS = [{"id": "agent-7", "groups": ["agents"]},
@@ -304,6 +306,26 @@ def test_no_session_slips_through_while_it_is_set(fleet, sidecar, provider, post
     assert [x for x in listed.splitlines() if '"open"' in x] == []
     for s in storm:
         s.stop()
+
+
+@pytest.mark.parametrize("answer, is_done", [("n\n", False), ("\n", False), ("yes please\n", False),
+                                             ("y\n", True), ("yes\n", True)])
+def test_on_a_terminal_it_asks_before_everything_ends(fleet, answer, is_done):
+    terminal, keyboard = os.openpty()
+    try:
+        with subprocess.Popen([CHAPERONE, "session", "kill", "--all", *fleet.operator()],
+                              stdin=keyboard, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as asking:
+            os.write(terminal, answer.encode())
+            said, errors = asking.communicate(timeout=60)
+        assert "End all sessions and refuse new ones? [y/N]" in errors
+        assert asking.returncode == (0 if is_done else 1), errors
+        assert ("0 sessions ended" in said) == is_done
+        assert ("nothing was done" in errors) == (not is_done)
+        assert fleet.chaperone("session", "blocks").stdout.count("\n") == is_done
+    finally:
+        os.close(terminal)
+        os.close(keyboard)
 
 
 def test_many_sessions_stop_at_once(fleet, sidecar, provider, postgres):
