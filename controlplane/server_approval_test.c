@@ -131,9 +131,34 @@ static void the_agent_itself_may_not_decide(void **state)
     const struct held_word word = {.who = "bot", .group = "dba", .number = 1};
     held_asks(&s, (struct held_asking){.number = 1, .issuer = issuer_url(f->issuer)}, WAITS, 1);
     assert_answer(held_say(f, word), RPC_PERMISSION_DENIED, "excludes");
-    /* Who has the same name elsewhere is somebody else. */
+    /* Nor with a login elsewhere. */
     held_asks(&s, (struct held_asking){.number = 2}, WAITS, 2);
-    held_says(f, (struct held_word){.who = "bot", .group = "dba", .number = 2}, APPROVED);
+    assert_answer(held_say(f, (struct held_word){.who = "bot", .group = "dba", .number = 2}),
+                  RPC_PERMISSION_DENIED, "excludes");
+    sidecar_finish(&s);
+}
+
+/* Its token has the groups of the one that it acts for. */
+static void who_acts_for_an_approver_is_none(void **state)
+{
+    struct fixture *f = *state;
+    struct sidecar s = fixture_sidecar(f);
+    const char *group = "dba", *chain[] = {"ann"};
+    const struct issuer_token delegated = {.subject = "agent-2",
+                                           .groups = &group,
+                                           .group_count = 1,
+                                           .on_behalf_of = chain,
+                                           .on_behalf_of_count = 1};
+    char id[37], *token = fixture_special_token(f, &delegated);
+    Chaperone__V1__DecideRequest request = CHAPERONE__V1__DECIDE_REQUEST__INIT;
+    held_asks(&s, (struct held_asking){.number = 1}, WAITS, 1);
+    request.id = text_of(held_id(1, id));
+    request.approve = true;
+    assert_answer(fixture_call(f->channel, &chaperone__v1__approvals__descriptor, "Decide",
+                               &request.base, token, 0),
+                  RPC_PERMISSION_DENIED, "a person's own token");
+    assert_int_equal(held_state(f, 1), WAITS);
+    free(token);
     sidecar_finish(&s);
 }
 
@@ -242,11 +267,11 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(what_is_approved_is_released_once),   CASE(one_no_ends_it),
-        CASE(one_person_under_two_groups_is_one),  CASE(who_may_not_decide_is_told_why),
-        CASE(the_agent_itself_may_not_decide),     CASE(a_sidecar_names_its_own_only),
-        CASE(what_cannot_be_decided_is_not_held),  CASE(of_decisions_at_once_one_wins),
-        CASE(the_same_key_gives_the_first_answer),
+        CASE(what_is_approved_is_released_once),  CASE(one_no_ends_it),
+        CASE(one_person_under_two_groups_is_one), CASE(who_may_not_decide_is_told_why),
+        CASE(the_agent_itself_may_not_decide),    CASE(who_acts_for_an_approver_is_none),
+        CASE(a_sidecar_names_its_own_only),       CASE(what_cannot_be_decided_is_not_held),
+        CASE(of_decisions_at_once_one_wins),      CASE(the_same_key_gives_the_first_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,34 +97,24 @@ static bool is_in_a_group(const Chaperone__V1__HoldTerms *terms,
     return false;
 }
 
-/* A declared name has no issuer that was checked: it counts whoever issued the person's token. */
-static bool is_principal(const char *issuer, const char *subject, bool is_verified,
-                         const struct approvals_person *person)
-{
-    return strcmp(subject, person->subject) == 0 &&
-           (!is_verified || issuer[0] == '\0' || strcmp(issuer, person->issuer) == 0);
-}
-
-static bool is_among(Chaperone__V1__Delegate *const *delegates, size_t count,
-                     const struct approvals_person *person)
+static bool is_among(Chaperone__V1__Delegate *const *delegates, size_t count, const char *subject)
 {
     for (size_t i = 0; i < count; i++) {
-        const Chaperone__V1__Delegate *d = delegates[i];
-        if (is_principal(d->issuer, d->subject, d->assurance == CHAPERONE__V1__ASSURANCE__VERIFIED,
-                         person)) {
+        if (strcmp(delegates[i]->subject, subject) == 0) {
             return true;
         }
     }
     return false;
 }
 
-/* The agent itself, and all for whom it acts: by its session, and by what the statement says. */
-static bool is_requester(const Chaperone__V1__HeldOperation *held,
-                         const struct approvals_person *person)
+/* The agent itself, and all for whom it acts: by its session, and by what the statement says. By
+ * their subjects alone: an agent's token and a person's login are often of different issuers, and
+ * who is excluded for having somebody else's name does no harm. */
+static bool is_requester(const Chaperone__V1__HeldOperation *held, const char *subject)
 {
-    return is_principal(held->identity->issuer, held->identity->subject, true, person) ||
-           is_among(held->on_behalf_of, held->n_on_behalf_of, person) ||
-           is_among(held->intent->on_behalf_of, held->intent->n_on_behalf_of, person);
+    return strcmp(held->identity->subject, subject) == 0 ||
+           is_among(held->on_behalf_of, held->n_on_behalf_of, subject) ||
+           is_among(held->intent->on_behalf_of, held->intent->n_on_behalf_of, subject);
 }
 
 static bool has_approved(const Chaperone__V1__HeldOperation *held,
@@ -157,7 +147,7 @@ enum err terms_check_person(const Chaperone__V1__HeldOperation *held,
                        held->intent->rule, terms->groups[0],
                        terms->n_groups > 1 ? " or another one that it names" : "", person->subject);
     }
-    if (terms->excludes_requester && is_requester(held, person)) {
+    if (terms->excludes_requester && is_requester(held, person->subject)) {
         return err_set(why, ERR_DENIED,
                        "the rule \"%.64s\" excludes who asks: \"%.100s\" is the agent itself, or "
                        "one that it acts for",
