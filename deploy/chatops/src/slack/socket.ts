@@ -33,6 +33,7 @@ export function libraryLog(log: Log): Logger {
 
 export class Socket {
   private is_open = false;
+  private readonly pending = new Set<Promise<void>>(); // what people did and were not answered yet
 
   constructor(private readonly app_token: () => string, private readonly api_url: string | undefined,
     private readonly listener: Listener, private readonly log: Log) {}
@@ -41,7 +42,7 @@ export class Socket {
     return this.is_open;
   }
 
-  // Returns when `signal` says so.
+  // Returns when `signal` says so, and everybody who clicked was answered.
   async run(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff(FIRST_MS, LONGEST_MS);
     while (!signal.aborted) {
@@ -53,6 +54,7 @@ export class Socket {
       this.is_open = false;
       if (!signal.aborted) await backoff.wait(signal);
     }
+    await Promise.all(this.pending);
   }
 
   private async once(signal: AbortSignal, backoff: Backoff): Promise<void> {
@@ -93,7 +95,10 @@ export class Socket {
 
   private listen(client: SocketModeClient): void {
     const handle = (work: (body: unknown, ack: Ack) => Promise<void>) => ({ body, ack }: Envelope): void => {
-      work(body, ack).catch((error: unknown) => this.log.error('slack_event_failed', { error: errorText(error) }));
+      const done = work(body, ack)
+        .catch((error: unknown) => this.log.error('slack_event_failed', { error: errorText(error) }))
+        .finally(() => this.pending.delete(done));
+      this.pending.add(done);
     };
     client.on('interactive', handle((body, ack) => this.listener.interactive(body, ack)));
     client.on('slash_commands', handle((body, ack) => this.listener.command(body, ack)));

@@ -116,11 +116,11 @@ export class Notifier implements Follower {
   }
 
   private bury(approval: HeldOperation, failure: Failure): void {
-    this.log.error('webhook_dead_letter', { receiver: this.receiver.name, approval: approval.id, error: failure.reason });
     const body = renderBody(approval, this.receiver);
     appendLine(join(this.state_dir, `dead-letters-${this.receiver.name}.jsonl`), JSON.stringify({
       time: new Date().toISOString(), id: `apr_${approval.id}_${approval.version}`, error: failure.reason,
       body: this.receiver.format === 'pagerduty' ? undefined : JSON.parse(body) as unknown, // its body has the key
     }));
+    this.log.error('webhook_dead_letter', { receiver: this.receiver.name, approval: approval.id, error: failure.reason });
   }
 }
