@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Chaperone on a fresh Debian 12: builds it, lets an agent work on a sample database through it, and
-# tells what the audit log knows of that.
+# Chaperone on a fresh Debian 12: builds it, lets an agent work on a sample database through it, lets a
+# person decide about what the policy holds, and tells what the audit log knows of all that.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,8 +12,9 @@ usage() {
 Usage: deploy/quickstart.sh [--keep]
 
 Installs what is missing (Debian packages, as root or through sudo), builds Chaperone, starts a
-PostgreSQL of its own with a sample shop, starts Chaperone before it, lets an agent work through
-an unmodified psql, and tells as a story what the agent did and what the audit log says about it.
+PostgreSQL of its own with a sample shop, starts Chaperone before it, and lets an agent work through
+an unmodified psql: it reads what is masked for it, is refused a DROP, and waits with a DELETE until
+a person agrees. Then it tells as a story what the agent did and what the audit log says about it.
 All of it lives in a temporary directory and is gone afterwards.
 
   --keep     stay up after the story, with commands to try; Ctrl-C ends it
@@ -40,6 +41,8 @@ done
 
 work=''
 dev_pid=''
+watch_pid=''
+agent_pid=''
 postgres_runs=no
 stopped_with=130
 
@@ -54,10 +57,12 @@ as_postgres() {
 cleanup() {
     local code=$?
     trap '' INT TERM HUP
-    if [ -n "$dev_pid" ]; then
-        kill -TERM "$dev_pid" 2>/dev/null || true
-        wait "$dev_pid" 2>/dev/null || true
-    fi
+    local pid
+    # Who connects goes first, so that nothing is said about a connection that was lost.
+    for pid in $watch_pid $agent_pid $dev_pid; do
+        kill -TERM "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
     if [ "$postgres_runs" = yes ]; then
         as_postgres "$pg_bin/pg_ctl" -D "$work/pg/data" -m fast -w -s stop >/dev/null 2>&1 || true
     fi
@@ -73,14 +78,14 @@ cleanup() {
 keep_logs() {
     local logs
     logs=$(mktemp -d /tmp/chaperone-quickstart-logs.XXXXXX)
-    cp "$work"/*.log "$work"/pg/log "$work"/chaperone/*.log "$logs" 2>/dev/null || true
+    cp "$work"/*.log "$work"/agent-saw "$work"/pg/log "$work"/chaperone/*.log "$logs" 2>/dev/null || true
     echo "The logs are in $logs: $(cd "$logs" && echo *)" >&2
 }
 
 step_number=0
 step() {
     step_number=$((step_number + 1))
-    printf '%s%d/6%s  %s%s%s\n' "$bold" "$step_number" "$plain" "$bold" "$*" "$plain"
+    printf '%s%d/7%s  %s%s%s\n' "$bold" "$step_number" "$plain" "$bold" "$*" "$plain"
 }
 
 free_port() {
@@ -138,15 +143,19 @@ listen_addresses = '127.0.0.1'
 unix_socket_directories = '$pg'
 log_statement = 'all'
 log_line_prefix = '%m [%p] %u@%d '
+log_timezone = 'UTC'
 END
     postgres_runs=yes
     as_postgres "$pg_bin/pg_ctl" -D "$pg/data" -l "$pg/log" -w -s start >"$work/pg_ctl.log" 2>&1 ||
         die "PostgreSQL did not start; see the file log"
-    local psql=(env "PGPASSWORD=$admin" PGOPTIONS='-c log_statement=none' psql -Xq -v ON_ERROR_STOP=1
+    admin_psql=(env "PGPASSWORD=$admin" PGOPTIONS='-c log_statement=none' psql -Xq -v ON_ERROR_STOP=1
         -h 127.0.0.1 -p "$pg_port" -U postgres)
-    "${psql[@]}" -d postgres -c 'CREATE DATABASE shop' || die "the database shop could not be made"
-    "${psql[@]}" -d shop -f "$root/deploy/sample/shop.sql" || die "the sample shop could not be loaded"
-    "${psql[@]}" -d shop <<<"ALTER ROLE shop PASSWORD '$shop_password'" || die "no password could be set"
+    "${admin_psql[@]}" -d postgres -c 'CREATE DATABASE shop' || die "the database shop could not be made"
+    "${admin_psql[@]}" -d shop -f "$root/deploy/sample/shop.sql" || die "the sample shop could not be loaded"
+    "${admin_psql[@]}" -d shop <<<"ALTER ROLE shop PASSWORD '$shop_password'" || die "no password could be set"
+    # What the agent must not see: the story looks for it in everything that was recorded.
+    "${admin_psql[@]}" -d shop -At -f "$root/deploy/sample/secrets.sql" >"$work/secrets" ||
+        die "the shop's personal data could not be listed"
     note "127.0.0.1:$pg_port, database shop: 100 customers (names, e-mail addresses, social security"
     note "numbers) and 400 orders; it wants a password (SCRAM-SHA-256), which only Chaperone is given"
 }
@@ -157,6 +166,7 @@ start_chaperone() {
     mkfifo "$work/ready"
     "$bin/cli/chaperone" dev --dir "$work/chaperone" --listen "127.0.0.1:$(agent_port)" \
         --upstream "postgres://shop:$shop_password@127.0.0.1:$pg_port/shop" \
+        --policy "$root/deploy/sample/policy.yaml" \
         --identity 'sub=support-agent-7,groups=support+agents,on_behalf_of=maria@shop.example' \
         >"$work/ready" 2>"$work/dev.log" &
     dev_pid=$!
@@ -181,17 +191,66 @@ make_agent() {
         PGUSER=support-agent-7 PGDATABASE=shop PGAPPNAME=psql PGCONNECT_TIMEOUT=20)
 }
 
+# What the agent's psql prints, as it prints it: up to a line that begins with $1. 1: it has ended.
+follow_agent() {
+    local line ended=0
+    while true; do
+        IFS= read -r -t 60 line <&4 || ended=$?
+        if [ "$ended" -gt 128 ]; then die "psql says nothing for a minute; see agent-saw and sidecar.log"; fi
+        if [ "$ended" -ne 0 ]; then return 1; fi
+        printf '%s\n' "$line" >>"$work/agent-saw"
+        printf '%s\n' "${line:+      $line}"
+        case "$line" in "${1:-$'\n'}"*) return 0 ;; esac
+    done
+}
+
+approvals() { "$bin/cli/chaperone" approvals "$@" --dir "$work/chaperone"; }
+
 let_agent_work() {
     step "An agent works on the shop, through an unmodified psql"
     make_agent
     "${agent[@]}" env >"$work/agent-env"
     echo "      \$ env | grep PG"
     grep '^PG' "$work/agent-env" | sed 's/^/      /'
-    echo "      \$ psql <deploy/sample/agent.sql"
-    "${agent[@]}" psql -X -e <"$root/deploy/sample/agent.sql" >"$work/agent-saw" 2>&1 ||
-        die "psql could not connect: $(tail -n 1 "$work/agent-saw")"
-    sed 's/^/      /' "$work/agent-saw"
-    # The same psql with the same environment, but past Chaperone.
+    # A person looks out for what waits, before anything does.
+    mkfifo "$work/watch" "$work/agent-output"
+    approvals watch --json >"$work/watch" 2>"$work/watch.log" &
+    watch_pid=$!
+    exec 5<"$work/watch"
+    echo "      \$ psql -e <deploy/sample/agent.sql"
+    "${agent[@]}" psql -X -e <"$root/deploy/sample/agent.sql" >"$work/agent-output" 2>&1 &
+    agent_pid=$!
+    exec 4<"$work/agent-output"
+    follow_agent 'HINT:  Cancel it ' || die "the DELETE was not held: $(tail -n 1 "$work/agent-saw")"
+    note "... and there it waits"
+}
+
+decide() {
+    step "A person decides about what waits"
+    local event id reason='checked with the books: nothing older is owed'
+    IFS= read -r -t 60 event <&5 || die "nobody was told of what waits: $(cat "$work/watch.log")"
+    id=$(/usr/bin/python3 -c 'import json, sys; print(json.loads(sys.argv[1])["id"])' "$event")
+    kill -TERM "$watch_pid" 2>/dev/null || true
+    exec 5<&-
+    # The agent has a token of its own, but no say.
+    approvals approve "$id" --reason 'I agree with myself' --token-file "$work/chaperone/agent.token" \
+        >"$work/own-word" 2>&1 && die "the agent could approve its own statement"
+    echo "      \$ chaperone approvals show $id"
+    approvals show "$id" >"$work/shown" || die "what waits could not be shown"
+    sed 's/^/      /' "$work/shown"
+    echo
+    echo "      \$ chaperone approvals approve $id --reason '$reason'"
+    approvals approve "$id" --reason "$reason" >"$work/approved" 2>&1 ||
+        die "it could not be approved: $(cat "$work/approved")"
+    tail -n 1 "$work/approved" | sed 's/^/      /'
+    echo
+    note "and the agent's psql goes on:"
+    follow_agent || wait "$agent_pid" || die "psql could not connect: $(tail -n 1 "$work/agent-saw")"
+    agent_pid=''
+}
+
+# The same psql with the same environment, but past Chaperone.
+try_directly() {
     "${agent[@]}" PGPORT="$pg_port" PGUSER=shop psql -X -w -c 'SELECT 1' >"$work/direct" 2>&1 &&
         die "the database let the agent in without Chaperone"
     return 0
@@ -200,7 +259,8 @@ let_agent_work() {
 tell_story() {
     step "What the audit log says about it"
     /usr/bin/python3 "$root/deploy/story.py" --chaperone "$bin/cli/chaperone" --dir "$work/chaperone" \
-        --database-log "$work/pg/log" --environment "$work/agent-env" --direct "$work/direct"
+        --database-log "$work/pg/log" --environment "$work/agent-env" --direct "$work/direct" \
+        --secrets "$work/secrets" --plain 'Grace Costa' --agent-saw "$work/agent-saw" --shown "$work/shown" --own-word "$work/own-word"
 }
 
 stay() {
@@ -235,6 +295,8 @@ build
 start_postgres
 start_chaperone
 let_agent_work
+decide
+try_directly
 tell_story
 if [ "$keep" = yes ]; then stay; fi
 echo

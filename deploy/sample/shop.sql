@@ -1,5 +1,6 @@
 -- A small shop: the sample database of deploy/quickstart.sh. All people are invented; social
--- security numbers that begin with 9 were never given to anybody.
+-- security numbers that begin with 9 were never given to anybody, telephone numbers are among
+-- those that Ofcom keeps for films and examples.
 
 CREATE TABLE customers (
     id     int PRIMARY KEY,
@@ -15,7 +16,8 @@ CREATE TABLE orders (
     placed   date NOT NULL,
     item     text NOT NULL,
     status   text NOT NULL CHECK (status IN ('paid', 'shipped', 'delivered', 'refunded')),
-    total    numeric(10, 2) NOT NULL
+    total    numeric(10, 2) NOT NULL,
+    note     text
 );
 
 INSERT INTO customers
@@ -37,7 +39,11 @@ SELECT 1000 + i,
        date '2026-01-01' + i / 2,
        (ARRAY['kettle', 'desk lamp', 'backpack', 'headphones', 'notebook', 'rain jacket'])[1 + i % 6],
        (ARRAY['delivered', 'delivered', 'shipped', 'paid'])[1 + i % 4],
-       15 + i * 13 % 180 + 0.95
+       15 + i * 13 % 180 + 0.95,
+       CASE i % 4
+           WHEN 2 THEN format('Call +44 20 7946 %s before delivery', lpad((i % 1000)::text, 4, '0'))
+           WHEN 0 THEN format('Invoice to books%s@example.net, please', i)
+       END
 FROM generate_series(1, 400) AS i;
 
 -- What the agent's statements run as: not the owner, and it may not read everything.
