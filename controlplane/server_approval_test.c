@@ -156,7 +156,7 @@ static void who_acts_for_an_approver_is_none(void **state)
     request.approve = true;
     assert_answer(fixture_call(f->channel, &chaperone__v1__approvals__descriptor, "Decide",
                                &request.base, token, 0),
-                  RPC_PERMISSION_DENIED, "a person's own token");
+                  RPC_PERMISSION_DENIED, "a person's own login");
     assert_int_equal(held_state(f, 1), WAITS);
     free(token);
     sidecar_finish(&s);

@@ -80,7 +80,10 @@ struct approvals_person {
     const char *issuer, *subject, *name;
     const char *const *groups;
     size_t group_count;
-    bool is_linked;   /* through a linked chat account */
+    bool is_linked; /* through a linked chat account */
+    /* The token is one with which somebody acts for another party (RFC 8693), whose groups it has:
+     * an agent would be an approver with it. */
+    bool is_delegated;
     const char *from; /* "ipv4:10.0.0.7:55312" */
 };
 

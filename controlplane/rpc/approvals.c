@@ -178,6 +178,7 @@ static enum err find_person(const struct call *call, const Chaperone__V1__Decide
                                      .name = who->name,
                                      .groups = who->groups,
                                      .group_count = who->group_count,
+                                     .is_delegated = who->on_behalf_of_count > 0,
                                      .from = call->peer->address};
     return OK;
 }

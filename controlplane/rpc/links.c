@@ -158,8 +158,9 @@ static enum err confirm(const struct call *call, const char *code, struct arena 
                               .expires_ns = now + link_lifetime_ns};
     struct buffer groups;
     uint8_t hash[STORE_HASH_SIZE];
-    if ((call->caller->roles & CONFIG_BOT) != 0) {
-        return err_set(why, ERR_DENIED, "a bot cannot confirm: this is for the person");
+    if ((call->caller->roles & CONFIG_BOT) != 0 || who->on_behalf_of_count > 0) {
+        return err_set(why, ERR_DENIED,
+                       "a bot cannot confirm: this is for the person, with a login of their own");
     }
     if (!hash_code(code, hash)) {
         return err_set(why, ERR_NOT_FOUND, "this code is unknown");
