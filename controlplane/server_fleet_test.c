@@ -306,7 +306,7 @@ static void a_kill_of_what_is_not_there_says_so(void **state)
     struct records r;
     assert_answer(kill_session(f), RPC_NOT_FOUND, "no session");
     open_session(&s, &r);
-    assert_answer(kill_session(f), RPC_UNAVAILABLE, "is not connected");
+    assert_answer(kill_session(f), RPC_FAILED_PRECONDITION, "is not connected");
     ProtobufCBinaryData closed = records_closed(&r, session);
     fixture_ship(&s, &closed, 1);
     struct answer a = kill_session(f);
@@ -335,7 +335,7 @@ static void a_sidecar_that_does_not_answer_is_not_waited_for(void **state)
     (void)listening_await(l, 2);
     listening_half_close(l);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_answer(killing.answer, RPC_UNAVAILABLE, "went away");
+    assert_answer(killing.answer, RPC_FAILED_PRECONDITION, "went away");
     listening_finish(l);
     sidecar_finish(&s);
 }

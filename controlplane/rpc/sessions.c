@@ -57,8 +57,10 @@ static enum rpc_code kill_code(enum err e)
 {
     switch (e) {
     case ERR_TIMEOUT: return RPC_DEADLINE_EXCEEDED;
-    case ERR_INVALID: return RPC_FAILED_PRECONDITION;
-    default: return RPC_UNAVAILABLE;
+    case ERR_INVALID:
+    case ERR_CLOSED: /* not UNAVAILABLE: that is for us, who are there */
+    case ERR_UNAVAILABLE: return RPC_FAILED_PRECONDITION;
+    default: return RPC_INTERNAL;
     }
 }
 

@@ -328,6 +328,33 @@ def test_on_a_terminal_it_asks_before_everything_ends(fleet, answer, is_done):
         os.close(keyboard)
 
 
+def test_what_waits_for_people_ends_with_its_session(fleet, sidecar, provider, postgres):
+    postgres.psql("CREATE TABLE IF NOT EXISTS kept (a int); TRUNCATE kept;"
+                  " INSERT INTO kept VALUES (1)")
+    policy = write(os.path.join(fleet.dir, "policy.yaml"), {"version": 1, "rules": [
+        {"name": "reading", "effect": "allow"},
+        {"name": "deleting", "effect": "hold", "match": {"sql": {"commands": ["DELETE"]}},
+         "hold": {"approvers": {"groups": ["admins"]}}}]})
+    pushed = json.loads(fleet.chaperone("policy", "push", policy, "--json").stdout)
+
+    def is_active():
+        status = json.loads(fleet.chaperone("policy", "status", "--json").stdout)
+        return (status["revision"], status["state"]) == (pushed["revision"], "active")
+
+    wait_until(is_active, "it is active")
+    write(sidecar.token_file, provider.token("agent-7"))
+    w = Wire(sidecar.port, timeout=60).login(application_name="held")
+    w.send(query("DELETE FROM kept"))
+    held = fleet.wait_for(lambda r: r["kind"] == "approval" and r["status"] == "requested")
+    assert len(kill(fleet, "--identity", "agent-7")["sessions"]) == 1
+    ended = fleet.wait_for(lambda r: r["kind"] == "approval" and r["status"] != "requested")
+    assert (ended["status"], ended["approval"]) == ("withdrawn", held["approval"])
+    fleet.wait_for(lambda r: r["kind"] == "session_closed" and r["reason"] == "killed",
+                   "--session", held["session"])
+    assert postgres.psql("SELECT count(*) FROM kept") == "1"
+    w.socket.close()
+
+
 def test_many_sessions_stop_at_once(fleet, sidecar, provider, postgres):
     write(sidecar.token_file, provider.token("agent-7"))
     wires = [Wire(sidecar.port).login(application_name="many") for _ in range(80)]
