@@ -221,7 +221,7 @@ let_agent_work() {
     "${agent[@]}" psql -X -e <"$root/deploy/sample/agent.sql" >"$work/agent-output" 2>&1 &
     agent_pid=$!
     exec 4<"$work/agent-output"
-    follow_agent 'HINT:  Cancel it ' || die "the DELETE was not held: $(tail -n 1 "$work/agent-saw")"
+    follow_agent 'HINT:  Cancel it ' || die "psql came to its end and waited for nobody; see agent-saw"
     note "... and there it waits"
 }
 
@@ -231,6 +231,8 @@ decide() {
     IFS= read -r -t 60 event <&5 || die "nobody was told of what waits: $(cat "$work/watch.log")"
     id=$(/usr/bin/python3 -c 'import json, sys; print(json.loads(sys.argv[1])["id"])' "$event")
     kill -TERM "$watch_pid" 2>/dev/null || true
+    wait "$watch_pid" || true
+    watch_pid=''
     exec 5<&-
     # The agent has a token of its own, but no say.
     approvals approve "$id" --reason 'I agree with myself' --token-file "$work/chaperone/agent.token" \
@@ -245,7 +247,7 @@ decide() {
     tail -n 1 "$work/approved" | sed 's/^/      /'
     echo
     note "and the agent's psql goes on:"
-    follow_agent || wait "$agent_pid" || die "psql could not connect: $(tail -n 1 "$work/agent-saw")"
+    follow_agent || wait "$agent_pid" || die "psql lost its connection: $(tail -n 1 "$work/agent-saw")"
     agent_pid=''
 }
 
@@ -260,7 +262,8 @@ tell_story() {
     step "What the audit log says about it"
     /usr/bin/python3 "$root/deploy/story.py" --chaperone "$bin/cli/chaperone" --dir "$work/chaperone" \
         --database-log "$work/pg/log" --environment "$work/agent-env" --direct "$work/direct" \
-        --secrets "$work/secrets" --plain 'Grace Costa' --agent-saw "$work/agent-saw" --shown "$work/shown" --own-word "$work/own-word"
+        --secrets "$work/secrets" --plain 'Grace Costa' --agent-saw "$work/agent-saw" \
+        --shown "$work/shown" --own-word "$work/own-word"
 }
 
 stay() {
@@ -271,10 +274,14 @@ stay() {
 ${bold}It stays up. In another terminal:${plain}
   export PATH=$work/bin:\$PATH DIR=$work/chaperone
   $psql_command
+  $psql_command -c 'DELETE FROM orders WHERE id = 1398'   # waits
+  chaperone approvals list --dir \$DIR
+  chaperone approvals approve APPROVAL --reason WHY --dir \$DIR    # or: deny
   chaperone audit tail --dir \$DIR
   chaperone audit search --table customers --dir \$DIR
   chaperone session list --all --dir \$DIR
   chaperone audit show SESSION --dir \$DIR
+  chaperone policy explain --as sub=a,groups=support --dir \$DIR 'DROP TABLE orders'
   chaperone --help
 
 ${bold}To stop it and remove everything:${plain} Ctrl-C here, or \`kill $$\`.

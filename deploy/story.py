@@ -82,7 +82,7 @@ def pairs(records):
 def approval_of(intent, records):
     """What became of a held statement: its records by state, and the approval's id goes with all of them."""
     return {r["state"]: r for r in records
-            if r["kind"] == "approval" and r["approval"] == intent.get("approval")}
+            if r["kind"] == "approval" and r["approval"] == intent.get("approval", "none")}
 
 
 def who(opened, sessions):
@@ -198,8 +198,8 @@ def kept_files(directory):
         for path in (os.path.join(folder, name) for name in names):
             if os.path.isfile(path):
                 with open(path, "rb") as f:
-                    # A spool is as large as it may become, from the beginning on.
-                yield path, f.read().rstrip(b"\0")
+                    # A spool has its full size from the beginning on.
+                    yield os.path.relpath(path, directory), f.read().rstrip(b"\0")
 
 
 def lines_of(path):
@@ -217,7 +217,7 @@ class Claims:
         self.held = [i for i, _ in self.operations if i["verdict"] == "hold"]
         self.refused = [i for i, _ in self.operations if i["verdict"] == "deny"]
         self.passed_on = [i for i, o in self.operations
-                          if i["verdict"] == "allow" or i["verdict"] == "hold" and "approved" in approval_of(i, records)]
+                          if i["verdict"] == "allow" or "approved" in approval_of(i, records)]
         logged = database_saw(options.database_log, self.opened["target_user"])
         self.plans = [x for x in logged if is_question(x, "chaperone_prediction")]
         self.inquiries = [x for x in logged if is_question(x, "chaperone_inquiry")]
@@ -236,7 +236,7 @@ class Claims:
         return (stream == list(range(stream[0], stream[-1] + 1))
                 and all(r["kind"] == "approval" and r["state"] == "decided" for r in elsewhere),
                 f"Nothing is missing: the session's records are {stream[0]} to {stream[-1]} of that stream, without"
-                f" a gap. {plural(len(elsewhere), 'decision')} of people stands in the control plane's own.")
+                f" a gap. What a person decided ({plural(len(elsewhere), 'record')}) stands in the control plane's own.")
 
     def database_agrees(self):
         with open(self.options.database_log, encoding="utf-8") as f:
@@ -255,8 +255,8 @@ class Claims:
         asked = {"EXPLAIN " + i["text"] for i in self.held} | {"EXPLAIN (FORMAT JSON) " + i["text"] for i in self.held}
         return (all(re.match("SELECT|WITH", x.text) and not about_data.search(x.text) for x in self.inquiries)
                 and asked == {x.text for x in self.plans} and len(asked) == len(self.plans),
-                f"What else that log has, Chaperone asked under its own names: {plural(len(self.inquiries), 'question')}"
-                f" about the catalog, to know where columns come from (none names {listed(sorted(tables))}), and"
+                f"What else is in that log, Chaperone asked under names of its own:"
+                f" {plural(len(self.inquiries), 'question')} about the catalog, to know where columns come from (none names {listed(sorted(tables))}), and"
                 f" {len(self.plans)} times EXPLAIN of what was held, which plans it and does not run it.")
 
     def masked_stays_masked(self):
@@ -270,11 +270,12 @@ class Claims:
         leaks += [path for path, content in files.items() if any(s.encode() in content for s in secrets)]
         found = [path for path, content in files.items() if plain.encode() in content]
         receipts = sum(m["rows"] for _, o in self.operations if o for m in o.get("masked", []))
-        return (secrets and receipts and not leaks and found and plain in shown["the agent's psql"],
+        is_sound = all(any(part in path for path in found) for part in ("spool/", "controlplane.db"))
+        return (secrets and receipts and not leaks and is_sound and plain in shown["the agent's psql"],
                 f"What is masked was not recorded either: none of the {len(secrets)} e-mail addresses, social security"
                 f" and telephone numbers of this database is in what psql, `chaperone audit` or `approvals` print, nor"
                 f" in the {len(files)} files that Chaperone keeps (where the same search finds {plain}, whose name is"
-                f" not masked, in {len(found)})." + (f" FOUND IN {listed(leaks)}" if leaks else ""))
+                f" not masked, in {listed(sorted(found))})." + (f" FOUND IN {listed(leaks)}" if leaks else ""))
 
     def approved_first(self):
         """By three clocks that are one: the control plane's, the sidecar's and the database's."""
@@ -292,7 +293,7 @@ class Claims:
             meanwhile = [x for x in self.seen if moment(asked) < x.time < floor]
             good = (intent["sequence"] < asked["sequence"] < released["sequence"] < outcome["sequence"]
                     and asked["time"] < decided["time"] <= released["time"] and floor <= runs[0].time
-                    and not meanwhile and outcome["predicted_rows"] == asked["estimated_rows"])
+                    and not meanwhile and outcome.get("predicted_rows") == asked.get("estimated_rows"))
             sentences.append(f"held and asked for at {moment(asked):%H:%M:%S.%f}, approved at"
                              f" {moment(decided):%H:%M:%S.%f}, once in the database's log, at"
                              f" {runs[0].time.strftime('%H:%M:%S.%f')[:-3]}")
@@ -306,7 +307,7 @@ class Claims:
                 and by and self.opened["identity"] not in by and self.opened["identity"] in own,
                 f"The approval is for these bytes only: asked, decided and released stand under the same SHA-256"
                 f" ({listed(next(iter(d))[2:14] + '...' for d in digests if d)}). The word of {listed(sorted(by))}"
-                f" counted; the agent tried its own before: \"{own.removeprefix('chaperone: ')}\".")
+                f" counted; the agent's own did not: {own.removeprefix('chaperone: ')}.")
 
     def no_password(self):
         names = sorted(line.split("=")[0] for line in lines_of(self.options.environment) if line.startswith("PG"))
