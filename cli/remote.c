@@ -105,8 +105,8 @@ int remote_exit(const struct invocation *i, const struct remote *r, const struct
         return command_fail(i, EXIT_UNREACHABLE, "no answer in time from %s: %s",
                             r->settings.server, status->message);
     case RPC_UNAUTHENTICATED:
-        return command_fail(i, EXIT_NO, "the control plane does not accept the token: %s",
-                            status->message);
+        return command_fail(i, EXIT_NO, "the control plane does not accept the token of %s: %s",
+                            r->settings.origin, status->message);
     case RPC_PERMISSION_DENIED:
     case RPC_NOT_FOUND:
     case RPC_INVALID_ARGUMENT:

@@ -97,6 +97,8 @@ static bool set_options(const struct login_http *h, struct exchange *x)
 {
     CURL *c = x->curl;
     bool plain = url_is_plain(x->url);
+    /* Without CURLOPT_NOSIGNAL: a server that goes away in the middle of TLS must not end us with
+     * SIGPIPE. */
     bool ok =
         curl_easy_setopt(c, CURLOPT_URL, x->url) == CURLE_OK &&
         curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https") == CURLE_OK &&
@@ -104,7 +106,6 @@ static bool set_options(const struct login_http *h, struct exchange *x)
         curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
         curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)TIMEOUT_MS) == CURLE_OK &&
         curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS) == CURLE_OK &&
-        curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
         curl_easy_setopt(c, CURLOPT_ERRORBUFFER, x->error) == CURLE_OK &&
         curl_easy_setopt(c, CURLOPT_USERAGENT, "chaperone") == CURLE_OK &&
         curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->headers) == CURLE_OK &&

@@ -4,8 +4,10 @@ import http.cookiejar
 import json
 import os
 import re
+import socket
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -149,3 +151,53 @@ class Login:
         self.wait()
         assert self.code == 0, self.said
         return self
+
+
+class LossyRelay:
+    """Between the command and the control plane: answers take a while, so that they can be lost."""
+
+    DELAY = 0.3
+
+    def __init__(self, port):
+        self.target = port
+        self.muted = False
+        self.connections = []
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.server.accept()
+            except OSError:
+                return
+            target = socket.create_connection(("127.0.0.1", self.target))
+            self.connections.append((client, target))
+            for pair in ((client, target, False), (target, client, True)):
+                threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source, to, is_answer):
+        try:
+            while data := source.recv(65536):
+                if is_answer:
+                    time.sleep(self.DELAY)  # the network's, not the test's
+                if not (is_answer and self.muted):
+                    to.sendall(data)
+        except OSError:
+            pass
+
+    def lose_answers(self):
+        """From now on, on the connections that there are."""
+        self.muted = True
+
+    def cut(self):
+        """Ends those; new ones are as they should be."""
+        for pair in self.connections:
+            for end in pair:
+                end.shutdown(socket.SHUT_RDWR)
+        self.connections = []
+        self.muted = False
+
+    def close(self):
+        self.server.close()

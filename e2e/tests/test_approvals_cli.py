@@ -11,7 +11,7 @@ import time
 
 import psycopg
 import pytest
-from support.login import Browser, Home
+from support.login import Browser, Home, LossyRelay
 from support.manual import ControlPlane, postgres_resource, write
 from support.oidc import Provider
 from support.postgres import PASSWORD, free_port
@@ -290,6 +290,31 @@ def test_links(people):
     assert done.returncode == 1 and done.stdout == ""
     done = people["ann"].run("approvals", "unlink", "slack", "T0/U0")
     assert done.returncode == 1 and "was not linked" in done.stderr
+
+
+def test_a_decision_whose_answer_was_lost_counts_once(hold, people, postgres, controlplane):
+    fill(postgres)
+    held = hold("UPDATE held SET note = 'once'")
+    relay = LossyRelay(controlplane.server_port)
+    env = {**people["ann"].env, "CHAPERONE_TOKEN": people["ann"].stored()["token"]}
+    before = controlplane.part.mark()
+    with subprocess.Popen([CHAPERONE, "approvals", "approve", held.id, "--reason", "r", "--json",
+                           "--server", f"127.0.0.1:{relay.port}"], env=env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as approving:
+        assert approving.stderr.readline().startswith("approving ")
+        relay.lose_answers()
+        controlplane.part.wait_for("approval_decision", after=before, outcome="OK",
+                                   approval=held.id)
+        assert approving.poll() is None
+        relay.cut()
+        answer = json.loads(approving.stdout.read())
+        assert approving.wait(30) == 0
+    relay.close()
+    assert [d["by"] for d in answer["decisions"]] == ["ann"]
+    made = [e for e in controlplane.part.events() if e.get("approval") == held.id
+            and e["event"] == "approval_decision"]
+    assert [e["outcome"] for e in made] == ["OK", "OK"], "the call was not made again"
+    assert people["bob"].run("approvals", "deny", held.id, "--reason", "r").returncode == 0
 
 
 class Watch:

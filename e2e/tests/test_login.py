@@ -1,18 +1,22 @@
 """`chaperone login` against a certified OpenID provider: in the browser, with a device code, and what becomes of
 the tokens."""
 
+import http.server
 import json
 import os
 import signal
 import socket
+import ssl
 import stat
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
 import pytest
+from support.certificates import Authority
 from support.login import Browser, Home, NoRedirect
 from support.manual import ControlPlane
 from support.oidc import Provider
@@ -362,6 +366,47 @@ def test_an_issuer_that_may_not_be_used(home, provider, metadata, args, said):
     provider.order("metadata", set=metadata)
     done = home.run("login", *(args or ["--no-browser"]))
     assert done.returncode == 1 and said in done.stderr, done.stderr
+
+
+class Issuer(http.server.BaseHTTPRequestHandler):
+    """Has a certificate of its own authority, and nothing behind it."""
+
+    def do_GET(self):
+        answer = json.dumps({"issuer": f"https://localhost:{self.server.server_port}"}).encode()
+        self.send_response(302 if self.path.startswith("/moved") else 200)
+        self.send_header("Location", "https://elsewhere.test/")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
+
+
+def test_an_issuer_is_trusted_by_its_certificate(home, tmp_path):
+    authority = Authority(tmp_path, "ca")
+    certificate, key = authority.issue("issuer", "localhost", "DNS:localhost")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    issuer = f"https://localhost:{server.server_port}"
+    try:
+        done = home.run("login", "--issuer", issuer)
+        assert done.returncode == 3 and "certificate" in done.stderr, done.stderr
+        done = home.run("login", "--issuer", issuer, "--ca-file", authority.certificate)
+        assert done.returncode == 1 and "names no token_endpoint" in done.stderr, done.stderr
+        # Its certificate is for another name.
+        other = issuer.replace("localhost", "127.0.0.1")
+        done = home.run("login", "--issuer", other, "--ca-file", authority.certificate)
+        assert done.returncode == 3 and "certificate" in done.stderr, done.stderr
+        # It sends us elsewhere: not followed.
+        done = home.run("login", "--issuer", issuer + "/moved", "--ca-file", authority.certificate)
+        assert done.returncode == 1 and "HTTP status 302" in done.stderr, done.stderr
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_what_must_be_known(home):
