@@ -212,9 +212,10 @@ let_agent_work() {
     "${agent[@]}" env >"$work/agent-env"
     echo "      \$ env | grep PG"
     grep '^PG' "$work/agent-env" | sed 's/^/      /'
-    # A person looks out for what waits, before anything does.
+    # A person looks out for what waits, before anything does. (Not by the function: a signal to that one's
+    # shell would leave its child behind.)
     mkfifo "$work/watch" "$work/agent-output"
-    approvals watch --json >"$work/watch" 2>"$work/watch.log" &
+    "$bin/cli/chaperone" approvals watch --json --dir "$work/chaperone" >"$work/watch" 2>"$work/watch.log" &
     watch_pid=$!
     exec 5<"$work/watch"
     echo "      \$ psql -e <deploy/sample/agent.sql"
@@ -269,6 +270,7 @@ tell_story() {
 stay() {
     mkdir "$work/bin"
     ln -s "$bin/cli/chaperone" "$work/bin/chaperone"
+    stopped_with=0
     cat <<END
 
 ${bold}It stays up. In another terminal:${plain}
@@ -286,7 +288,6 @@ ${bold}It stays up. In another terminal:${plain}
 
 ${bold}To stop it and remove everything:${plain} Ctrl-C here, or \`kill $$\`.
 END
-    stopped_with=0
     wait "$dev_pid" || true
     dev_pid=''
     die "chaperone dev ended by itself; see dev.log, controlplane.log and sidecar.log"

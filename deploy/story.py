@@ -297,14 +297,15 @@ class Claims:
             sentences.append(f"held and asked for at {moment(asked):%H:%M:%S.%f}, approved at"
                              f" {moment(decided):%H:%M:%S.%f}, once in the database's log, at"
                              f" {runs[0].time.strftime('%H:%M:%S.%f')[:-3]}")
-        return good, f"The DELETE came to the database only after it was approved: {listed(sentences)}."
+        return good, f"The DELETE came to the database only after it was approved: {listed(sentences or ['it never was'])}."
 
     def bound(self):
-        digests = [{r.get("digest") for r in approval_of(i, self.records).values()} for i in self.held]
-        by = {r["decided_by"] for i in self.held for s, r in approval_of(i, self.records).items() if s == "decided"}
+        approvals = [approval_of(i, self.records) for i in self.held]
+        digests = [{r.get("digest") for r in steps.values()} for steps in approvals]
+        by = {steps["decided"]["decided_by"] for steps in approvals if "decided" in steps}
         own = lines_of(self.options.own_word)[-1]
         return (digests and all(len(d) == 1 and None not in d for d in digests)
-                and by and self.opened["identity"] not in by and self.opened["identity"] in own,
+                and all("approved" in steps for steps in approvals) and by and self.opened["identity"] not in by and self.opened["identity"] in own,
                 f"The approval is for these bytes only: asked, decided and released stand under the same SHA-256"
                 f" ({listed(next(iter(d))[2:14] + '...' for d in digests if d)}). The word of {listed(sorted(by))}"
                 f" counted; the agent's own did not: {own.removeprefix('chaperone: ')}.")
