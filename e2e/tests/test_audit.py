@@ -259,7 +259,8 @@ def test_the_prepared_text_is_behind_an_execute(stack):
     assert [i["parameters"] for i in (first, second)] == [[{"type": "int4", "value": "7"}],
                                                          [{"type": "int4", "value": "8"}]]
     assert [i["verb"] for i in recorded.intents] == ["execute", "execute", "query", "query"]
-    assert (prepared["command"], executed["command"]) == ("PREPARE", "EXECUTE")
+    # What EXECUTE runs is decided as if it stood there.
+    assert (prepared["command"], executed["command"]) == ("PREPARE", "SELECT")
     # Parse asked for nothing yet: it is no operation of its own.
     assert recorded.closed["operations"] == 4
 
