@@ -211,3 +211,16 @@ test('what is no click of ours is acknowledged, logged at most, and harms nothin
   await slack.ephemeral('U0BOB', 'recorded');
   assert.equal(approvals.decides.length, 1);
 });
+
+test('1,000 at once: each has its message, once, and follows it to its end', async (t) => {
+  const world = await World.make(t);
+  const { slack, approvals } = world;
+  await world.slackBot();
+  const ids = Array.from({ length: 1000 }, () => approvals.hold());
+  await slack.until(() => slack.messages.length === 1000, 'all are there', 120_000);
+  ids.forEach((id) => approvals.change(id, { state: 'EXPIRED' }));
+  await slack.until(() => slack.messages.every((m) => Slack.buttons(m).length === 0), 'all have ended', 120_000);
+  const shown = slack.messages.map((m) => /\*Id\*  `([^`]+)`/.exec(JSON.stringify(m.blocks))[1]);
+  assert.deepEqual(new Set(shown), new Set(ids));
+  assert.equal(shown.length, 1000);
+});

@@ -3,15 +3,13 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { Approvals } from './core/client.js';
+import type { Approvals } from './core/client.js';
 import { readCore, readDocument, type CoreConfig } from './core/config.js';
-import { Follow } from './core/follow.js';
 import { Health } from './core/health.js';
 import { errorText, Log } from './core/log.js';
-import { makeSlackBot, type Bot } from './slack/bot.js';
+import type { Bot } from './slack/bot.js';
 import { readSlack } from './slack/config.js';
 import { readWebhook, type Receiver } from './webhook/config.js';
-import { Notifier } from './webhook/notifier.js';
 
 const USAGE = `Usage: chaperone-chatops slack|webhook [--config FILE]
 
@@ -23,10 +21,13 @@ CHAPERONE_CHATOPS_SLACK_CHANNEL. docs/chatops.md has them all.
 `;
 const GRACE_MS = 10_000; // for what is on its way when it is told to stop
 
-type Make = (approvals: Approvals, core: CoreConfig, log: Log, signal: AbortSignal) => Bot;
+// The libraries of the one bot are loaded when its configuration is known to be good.
+type Make = (approvals: Approvals, core: CoreConfig, log: Log, signal: AbortSignal) => Promise<Bot>;
 
 function makeWebhookBot(receivers: Receiver[]): Make {
-  return (approvals, core, log, signal) => {
+  return async (approvals, core, log, signal) => {
+    const { Follow } = await import('./core/follow.js');
+    const { Notifier } = await import('./webhook/notifier.js');
     const follows = receivers.map((receiver) => new Follow(approvals, new Notifier(receiver, core.state_dir, log),
       join(core.state_dir, `webhook-cursor-${receiver.name}.json`), log));
     return {
@@ -42,7 +43,10 @@ function readConfig(kind: string, path: string | undefined): { core: CoreConfig;
   let make: Make;
   if (kind === 'slack') {
     const slack = readSlack(root.part('slack'));
-    make = (approvals, { state_dir }, log, signal) => makeSlackBot(slack, approvals, state_dir, log, signal);
+    make = async (approvals, { state_dir }, log, signal) => {
+      const { makeSlackBot } = await import('./slack/bot.js');
+      return makeSlackBot(slack, approvals, state_dir, log, signal);
+    };
     root.skip('webhook'); // of the other bot, which may share the file
   } else {
     make = makeWebhookBot(readWebhook(root.part('webhook')));
@@ -58,8 +62,9 @@ async function run(core: CoreConfig, make: Make): Promise<void> {
   process.removeAllListeners('warning');
   process.on('warning', (warning) => log.debug('node_warning', { text: warning.message }));
   const stop = new AbortController();
+  const { Approvals } = await import('./core/client.js');
   const approvals = new Approvals(core.endpoint, core.tokens);
-  const bot = make(approvals, core, log, stop.signal);
+  const bot = await make(approvals, core, log, stop.signal);
   const health = core.health && await Health.listen(core.health.host, core.health.port, bot.parts);
   const end = (signal: NodeJS.Signals): void => {
     log.info('stopping', { signal });

@@ -14,7 +14,7 @@ export class Changes extends EventEmitter {
   }
 
   // The first true value of `look`.
-  until(look, what = String(look)) {
+  until(look, what = String(look), patience_ms = PATIENCE_MS) {
     return new Promise((done, fail) => {
       const check = () => {
         let found;
@@ -36,7 +36,7 @@ export class Changes extends EventEmitter {
       const timer = setTimeout(() => {
         finish();
         fail(new Error(`it did not happen: ${what}`));
-      }, PATIENCE_MS);
+      }, patience_ms);
       this.on('change', check);
       check();
     });

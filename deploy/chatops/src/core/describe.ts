@@ -4,8 +4,10 @@ import type { Decision, Delegate, HeldOperation, Identity, Parameter, Stated } f
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 // What changes how the text around it is shown, or is not shown itself: writing direction (CVE-2021-42574), joiners,
 // tags, variation selectors, fillers, line separators. An approver must see what would run.
-const DECEPTIVE =
-  /[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\u{e0000}-\u{e0fff}]/gu;
+const DECEPTIVE = new RegExp(`[${[
+  '\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f',
+  '\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\uffff\\u{e0000}-\\u{e0fff}',
+].join('')}]`, 'gu');
 
 export function reveal(text: string): string {
   const show = (c: string): string => `\\u{${(c.codePointAt(0) as number).toString(16)}}`;
@@ -44,7 +46,7 @@ export function describeReasons(reasons: readonly Stated[]): string {
 
 export function describeTarget(approval: HeldOperation): string {
   const { resource, database, target_user } = approval;
-  return `${resource}${database === '' ? '' : `, database ${database}`}${target_user === '' ? '' : ` as ${target_user}`}`;
+  return resource + (database === '' ? '' : `, database ${database}`) + (target_user === '' ? '' : ` as ${target_user}`);
 }
 
 export function describeRows(approval: HeldOperation): string {

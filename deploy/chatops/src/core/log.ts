@@ -4,7 +4,11 @@ export type Level = 'debug' | 'info' | 'warn' | 'error';
 export type Fields = Record<string, string | number | boolean | undefined>;
 
 const ORDER: readonly Level[] = ['debug', 'info', 'warn', 'error'];
-const SECRETS = /\b(?:x(?:ox[a-z]|app)-[\w-]+|eyJ[\w-]+\.[\w.-]+|whsec_[\w+/=]+)|Bearer\s+\S+|(?<=[?&](?:ticket|code|token)=)[^&\s]+/g;
+const SECRETS = new RegExp([
+  String.raw`\b(?:x(?:ox[a-z]|app)-[\w-]+|eyJ[\w-]+\.[\w.-]+|whsec_[\w+/=]+)`,
+  String.raw`Bearer\s+\S+`,
+  String.raw`(?<=[?&](?:ticket|code|token)=)[^&\s]+`,
+].join('|'), 'g');
 const LONGEST = 500;
 
 export function redact(text: string): string {

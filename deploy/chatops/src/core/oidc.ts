@@ -92,7 +92,8 @@ async function discover(client: OidcClient, endpoint: string): Promise<string> {
 
 function form(client: OidcClient, fields: Record<string, string>): RequestInit {
   const secret = client.client_secret?.();
-  const body = new URLSearchParams({ ...fields, client_id: client.client_id, ...(secret ? { client_secret: secret } : {}) });
+  const body = new URLSearchParams({ ...fields, client_id: client.client_id });
+  if (secret) body.set('client_secret', secret);
   return { method: 'POST', body, headers: { accept: 'application/json' } };
 }
 

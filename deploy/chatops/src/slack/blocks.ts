@@ -3,7 +3,8 @@ import type { Button, KnownBlock } from '@slack/web-api';
 
 import type { HeldOperation } from '../core/api.js';
 import { decode, describeCommands, describeDecision, describeDelegates, describeIdentity, describeParameter,
-  describeReasons, describeRows, describeTarget, describeTerms, reveal, rfc3339, unixSeconds } from '../core/describe.js';
+  describeReasons, describeRows, describeTarget, describeTerms, reveal, rfc3339,
+  unixSeconds } from '../core/describe.js';
 import { askOf } from './ask.js';
 import { code, fit } from './escape.js';
 
@@ -15,6 +16,11 @@ export interface Look {
 export interface Message {
   text: string; // in notifications, and where blocks cannot be shown
   blocks: KnownBlock[];
+}
+
+interface Shown {
+  blocks: KnownBlock[];
+  is_whole: boolean;
 }
 
 const SECTION_ROOM = 2900;   // of Slack's 3000, less the fence
@@ -29,7 +35,7 @@ function section(text: string): KnownBlock {
 }
 
 // Each piece says what it is: a statement that looks like a plan, or like the parameters, is none.
-function fenced(name: string, raw: string, blocks: number, room = SECTION_ROOM): { blocks: KnownBlock[]; is_whole: boolean } {
+function fenced(name: string, raw: string, blocks: number, room = SECTION_ROOM): Shown {
   const made: KnownBlock[] = [];
   let rest = reveal(raw);
   while (rest !== '' && made.length < blocks) {
@@ -74,7 +80,7 @@ function facts(approval: HeldOperation): KnownBlock {
   return section(lines.map(([name, value]) => `*${name}*  ${value}`).join('\n'));
 }
 
-function statement(approval: HeldOperation): { blocks: KnownBlock[]; is_whole: boolean } {
+function statement(approval: HeldOperation): Shown {
   const intent = approval.intent;
   if (intent === null) return { blocks: [], is_whole: false };
   const { text, is_text } = decode(intent.text);

@@ -103,7 +103,8 @@ export class Board {
   }
 
   private async write(approval: HeldOperation, channel: string, ts: string): Promise<void> {
-    const send = (message: Message) => this.slack.chat.update({ channel, ts, ...message, parse: 'none', link_names: false });
+    const send = (message: Message) =>
+      this.slack.chat.update({ channel, ts, ...message, parse: 'none', link_names: false });
     try {
       await send(renderMessage(approval, this.look())).catch((error: unknown) => {
         if (!isOneOf(error, BAD_MESSAGE)) throw error;

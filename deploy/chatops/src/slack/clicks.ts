@@ -59,7 +59,8 @@ export class Clicks {
         'confirm one that you did not ask for.');
     } catch (error) {
       this.log.warn('link_code_failed', { error: errorText(error) });
-      return await say(`No code was made: ${code(isServiceError(error) ? error.details : 'the control plane is away')}`);
+      const why = isServiceError(error) ? error.details : 'the control plane is away';
+      return await say(`No code was made: ${code(why)}`);
     }
   }
 
@@ -124,8 +125,9 @@ export class Clicks {
   }
 
   private async explain(refused: Refused, dialog: Dialog, place: Place): Promise<void> {
+    const other = this.logins ? ', or *Decide with my own login*.' : '';
     const hint = refused.code === 'PERMISSION_DENIED' && !dialog.by_login
-      ? `\nIs your account linked? ${code('/chaperone link')}${this.logins ? ', or *Decide with my own login*.' : ''}` : '';
+      ? `\nIs your account linked? ${code('/chaperone link')}${other}` : '';
     await this.tell(place, `Not decided: ${code(refused.message, 1000)}${hint}`);
     if (!refused.is_over) return;
     // The buttons of this message have outlived what they are about.

@@ -1,10 +1,9 @@
 // "Decide with my own login": a device login (RFC 8628) for one person and one decision. The token is used for
 // that call and kept nowhere.
-import type { Log } from '../core/log.js';
+import type { HeldOperation } from '../core/api.js';
+import { errorText, type Log } from '../core/log.js';
 import { OidcError, startDeviceLogin, type DeviceLogin, type OidcClient } from '../core/oidc.js';
 import { Refused, type Decider, type Word } from './decider.js';
-import type { HeldOperation } from '../core/api.js';
-import { errorText } from '../core/log.js';
 
 const LOGINS_MAX = 100; // at once: each polls the provider
 
@@ -37,7 +36,8 @@ export class Logins {
     for (const [name, stop] of this.open) if (name.endsWith(` ${id}`)) stop.abort();
   }
 
-  private async login(word: Word, show: (login: DeviceLogin) => Promise<void>, stop: AbortSignal): Promise<HeldOperation> {
+  private async login(word: Word, show: (login: DeviceLogin) => Promise<void>,
+    stop: AbortSignal): Promise<HeldOperation> {
     let token;
     try {
       const login = await startDeviceLogin(this.client, stop);

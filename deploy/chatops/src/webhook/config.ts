@@ -24,7 +24,8 @@ export interface Receiver {
 function readUrl(section: Section): () => string {
   const plain = section.optional('url');
   const path = section.optional('url_file');
-  if ((plain === undefined) === (path === undefined)) throw section.wrong('url', 'or url_file is needed, and one of them');
+  if ((plain === undefined) === (path === undefined))
+    throw section.wrong('url', 'or url_file is needed, and one of them');
   const url = path === undefined ? (): string => plain ?? '' : (): string => readSecret(path);
   requireSecure(url());
   return url;

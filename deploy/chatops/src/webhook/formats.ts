@@ -2,7 +2,8 @@
 // it is, and PagerDuty's fields are plain.
 import { isEnded, type HeldOperation } from '../core/api.js';
 import { decode, describeCommands, describeDecision, describeDelegates, describeIdentity, describeParameter,
-  describePerson, describeReasons, describeRows, describeTarget, describeTerms, reveal, rfc3339 } from '../core/describe.js';
+  describePerson, describeReasons, describeRows, describeTarget, describeTerms, reveal,
+  rfc3339 } from '../core/describe.js';
 import type { Receiver } from './config.js';
 
 const TEAMS_ROOM = 4000;      // of a statement; a card may have 28 KB
@@ -63,7 +64,8 @@ function facts(approval: HeldOperation): [string, string][] {
   const all: [string, string][] = [
     ['Who', describeIdentity(approval.identity)], ['On behalf of', describeDelegates(approval.on_behalf_of)],
     ['Stated reason', describeReasons(approval.reasons)], ['Resource', describeTarget(approval)],
-    ['Rule', approval.intent?.rule ?? ''], ['To be decided by', describeTerms(approval)], ['Rows', describeRows(approval)],
+    ['Rule', approval.intent?.rule ?? ''], ['To be decided by', describeTerms(approval)],
+    ['Rows', describeRows(approval)],
     ['Held until', rfc3339(approval.expires_unix_ns)], ['Ended because', approval.end_reason],
     ...approval.decisions.map((d): [string, string] => ['Decision', describeDecision(d)]),
     ['Decide with', `chaperone approvals show ${approval.id}`],
@@ -85,7 +87,9 @@ function teams(approval: HeldOperation, receiver: Receiver): object {
     type: 'message',
     attachments: [{
       contentType: 'application/vnd.microsoft.card.adaptive', contentUrl: null,
-      content: { $schema: 'http://adaptivecards.io/schemas/adaptive-card.json', type: 'AdaptiveCard', version: '1.4', body },
+      content: {
+        $schema: 'http://adaptivecards.io/schemas/adaptive-card.json', type: 'AdaptiveCard', version: '1.4', body,
+      },
     }],
   };
 }

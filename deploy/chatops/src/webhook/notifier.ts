@@ -87,7 +87,9 @@ export class Notifier implements Follower {
       const body = renderBody(approval, this.receiver);
       const response = await fetch(this.receiver.url(), {
         method: 'POST', body, redirect: 'manual', signal: timeout.signal,
-        headers: { 'content-type': 'application/json', 'user-agent': 'chaperone-chatops', ...this.sign(approval, body) },
+        headers: {
+          'content-type': 'application/json', 'user-agent': 'chaperone-chatops', ...this.sign(approval, body),
+        },
       });
       await response.body?.cancel();
       return this.judge(response);
@@ -121,6 +123,8 @@ export class Notifier implements Follower {
       time: new Date().toISOString(), id: `apr_${approval.id}_${approval.version}`, error: failure.reason,
       body: this.receiver.format === 'pagerduty' ? undefined : JSON.parse(body) as unknown, // its body has the key
     }));
-    this.log.error('webhook_dead_letter', { receiver: this.receiver.name, approval: approval.id, error: failure.reason });
+    this.log.error('webhook_dead_letter', {
+      receiver: this.receiver.name, approval: approval.id, error: failure.reason,
+    });
   }
 }

@@ -8,7 +8,8 @@ const LONGEST = 64;
 export function keyOf(secret: string): Buffer {
   const encoded = secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : '';
   const key = Buffer.from(encoded, 'base64');
-  if (key.length < SHORTEST || key.length > LONGEST || key.toString('base64').replace(/=+$/, '') !== encoded.replace(/=+$/, ''))
+  const is_base64 = key.toString('base64').replace(/=+$/, '') === encoded.replace(/=+$/, '');
+  if (!is_base64 || key.length < SHORTEST || key.length > LONGEST)
     throw new Error(`a webhook's secret is ${PREFIX} and ${SHORTEST} to ${LONGEST} bytes in base64`);
   return key;
 }
