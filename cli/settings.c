@@ -2,14 +2,13 @@
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/conf/conf.h"
 #include "cli/login/current.h"
+#include "cli/settings_internal.h"
 #include "cli/text_file.h"
 
 /* Larger than any token that a header can carry. */
@@ -38,7 +37,7 @@ static bool is_token(struct bytes b)
     return b.size > 0;
 }
 
-static enum err copy(struct bytes value, char **out)
+enum err settings_copy(struct bytes value, char **out)
 {
     free(*out);
     *out = bytes_to_string(value);
@@ -58,7 +57,7 @@ enum err settings_read_token(const char *path, char **out, struct err_text *erro
     if (!is_token(token)) {
         e = err_set(error, ERR_INVALID, "%s: expected one line with a token", path);
     } else {
-        e = copy(token, &text);
+        e = settings_copy(token, &text);
     }
     buffer_wipe(&file);
     if (e == OK) {
@@ -67,14 +66,13 @@ enum err settings_read_token(const char *path, char **out, struct err_text *erro
     return e;
 }
 
-/* A path in a file is relative to the file's directory. */
-static enum err copy_path(const char *directory, const char *path, char **out)
+enum err settings_copy_path(const char *directory, const char *path, char **out)
 {
     char joined[PATH_MAX];
     int size = path[0] == '/' ? snprintf(joined, sizeof(joined), "%s", path)
                               : snprintf(joined, sizeof(joined), "%s/%s", directory, path);
     return size < 0 || (size_t)size >= sizeof(joined) ? ERR_LIMIT
-                                                      : copy(bytes_of_string(joined), out);
+                                                      : settings_copy(bytes_of_string(joined), out);
 }
 
 static enum err read_stack(const char *dir, const cJSON *stack, bool needs_token,
@@ -90,12 +88,12 @@ static enum err read_stack(const char *dir, const cJSON *stack, bool needs_token
                        "writes them",
                        dir);
     }
-    enum err e = copy(bytes_of_string(server), &out->server);
+    enum err e = settings_copy(bytes_of_string(server), &out->server);
     if (e == OK) {
-        e = copy_path(dir, ca, &out->ca_file);
+        e = settings_copy_path(dir, ca, &out->ca_file);
     }
     if (e == OK && needs_token) {
-        e = copy_path(dir, token, &token_file);
+        e = settings_copy_path(dir, token, &token_file);
     }
     if (e == OK && needs_token) {
         e = settings_read_token(token_file, &out->token, error);
@@ -123,14 +121,14 @@ static enum err find_stack(const struct options *options, const char *dir, struc
     cJSON *stack = cJSON_ParseWithLength((const char *)text.data, text.size);
     e = read_stack(dir, stack, options_value(options, "token-file") == NULL, out, error);
     if (e == OK) {
-        e = copy(bytes_of_string(hint), &out->hint);
+        e = settings_copy(bytes_of_string(hint), &out->hint);
     }
     cJSON_Delete(stack);
     buffer_finish(&file);
     return e;
 }
 
-static const char *environment(const char *name)
+const char *settings_environment(const char *name)
 {
     const char *value = getenv(name);
     return value == NULL || value[0] == '\0' ? NULL : value;
@@ -138,8 +136,8 @@ static const char *environment(const char *name)
 
 static bool find_user_file(char directory[PATH_MAX], char path[PATH_MAX])
 {
-    const char *config = environment("XDG_CONFIG_HOME");
-    const char *home = environment("HOME");
+    const char *config = settings_environment("XDG_CONFIG_HOME");
+    const char *home = settings_environment("HOME");
     int size = 0;
     if (config != NULL && config[0] == '/') {
         size = snprintf(directory, PATH_MAX, "%s/chaperone", config);
@@ -152,8 +150,8 @@ static bool find_user_file(char directory[PATH_MAX], char path[PATH_MAX])
     return size < PATH_MAX && whole < PATH_MAX;
 }
 
-static const char *const user_keys[] = {"server",    "ca",    "token_file", "issuer", "client_id",
-                                        "issuer_ca", "scope", "audience",   NULL};
+const char *const settings_user_keys[] = {"server",    "ca",    "token_file", "issuer", "client_id",
+                                          "issuer_ca", "scope", "audience",   NULL};
 
 /* What the user's file says. Fills only what `out` has not. */
 static enum err read_user_file(const char *directory, const struct conf_node *root,
@@ -163,18 +161,18 @@ static enum err read_user_file(const char *directory, const struct conf_node *ro
     const char *ca = NULL;
     const char *token = NULL;
     char *token_file = NULL;
-    enum err e = conf_check_keys(root, user_keys, error);
+    enum err e = conf_check_keys(root, settings_user_keys, error);
     e = e != OK ? e : conf_read_string(root, "server", &server, error);
     e = e != OK ? e : conf_read_string(root, "ca", &ca, error);
     e = e != OK ? e : conf_read_string(root, "token_file", &token, error);
     if (e == OK && out->server == NULL && server != NULL) {
-        e = copy(bytes_of_string(server), &out->server);
+        e = settings_copy(bytes_of_string(server), &out->server);
     }
     if (e == OK && out->ca_file == NULL && ca != NULL) {
-        e = copy_path(directory, ca, &out->ca_file);
+        e = settings_copy_path(directory, ca, &out->ca_file);
     }
     if (e == OK && out->token == NULL && token != NULL) {
-        e = copy_path(directory, token, &token_file);
+        e = settings_copy_path(directory, token, &token_file);
         e = e != OK ? e : settings_read_token(token_file, &out->token, error);
         out->origin = "token_file of config.yaml";
     }
@@ -182,8 +180,8 @@ static enum err read_user_file(const char *directory, const struct conf_node *ro
     return e;
 }
 
-/* `*out` is owned; NULL: there is no such file. */
-static enum err load_user_file(char directory[PATH_MAX], struct conf **out, struct err_text *error)
+enum err settings_load_user_file(char directory[PATH_MAX], struct conf **out,
+                                 struct err_text *error)
 {
     char path[PATH_MAX];
     *out = NULL;
@@ -195,7 +193,7 @@ static enum err find_in_user_file(struct settings *out, struct err_text *error)
 {
     char directory[PATH_MAX];
     struct conf *conf = NULL;
-    enum err e = load_user_file(directory, &conf, error);
+    enum err e = settings_load_user_file(directory, &conf, error);
     if (e == OK && conf != NULL) {
         e = read_user_file(directory, conf_root(conf), out, error);
     }
@@ -207,9 +205,9 @@ static enum err find_token(const struct options *options, struct settings *out,
                            struct err_text *error)
 {
     const char *file = options_value(options, "token-file");
-    const char *token = environment("CHAPERONE_TOKEN");
+    const char *token = settings_environment("CHAPERONE_TOKEN");
     if (file == NULL && token == NULL) {
-        file = environment("CHAPERONE_TOKEN_FILE");
+        file = settings_environment("CHAPERONE_TOKEN_FILE");
     }
     if (file != NULL) {
         out->origin =
@@ -224,23 +222,23 @@ static enum err find_token(const struct options *options, struct settings *out,
     if (!is_token(trimmed)) {
         return err_set(error, ERR_INVALID, "CHAPERONE_TOKEN: expected a token");
     }
-    return copy(trimmed, &out->token);
+    return settings_copy(trimmed, &out->token);
 }
 
 static enum err find_server(const struct options *options, struct settings *out)
 {
     const char *server = options_value(options, "server");
     const char *ca = options_value(options, "ca");
-    server = server != NULL ? server : environment("CHAPERONE_SERVER");
-    ca = ca != NULL ? ca : environment("CHAPERONE_CA");
-    enum err e = server == NULL ? OK : copy(bytes_of_string(server), &out->server);
+    server = server != NULL ? server : settings_environment("CHAPERONE_SERVER");
+    ca = ca != NULL ? ca : settings_environment("CHAPERONE_CA");
+    enum err e = server == NULL ? OK : settings_copy(bytes_of_string(server), &out->server);
     if (e == OK && ca != NULL) {
-        e = copy(bytes_of_string(ca), &out->ca_file);
+        e = settings_copy(bytes_of_string(ca), &out->ca_file);
     }
     return e;
 }
 
-static enum err check_server(const char *server, struct err_text *error)
+enum err settings_check_server(const char *server, struct err_text *error)
 {
     if (server == NULL) {
         return err_set(error, ERR_INVALID,
@@ -295,7 +293,7 @@ static enum err find(const struct options *options, const struct clock *clock, s
         e = e != OK ? e : find_token(options, out, error);
         e = e != OK ? e : find_in_user_file(out, error);
     }
-    e = e != OK ? e : check_server(out->server, error);
+    e = e != OK ? e : settings_check_server(out->server, error);
     return e != OK || out->token != NULL ? e : find_login(clock, out, error);
 }
 
@@ -322,97 +320,4 @@ void settings_finish(struct settings *s)
     free(s->token);
     free(s->hint);
     *s = (struct settings){0};
-}
-
-/* ---- logging in ------------------------------------------------------------------------- */
-
-/* An option, else (where `root` is not NULL) a key of the user's file. */
-static enum err find_text(const struct options *options, const char *option,
-                          const struct conf_node *root, const char *key, char **out,
-                          struct err_text *error)
-{
-    const char *value = options_value(options, option);
-    enum err e = value != NULL || root == NULL ? OK : conf_read_string(root, key, &value, error);
-    return e != OK || value == NULL ? e : copy(bytes_of_string(value), out);
-}
-
-static enum err find_issuer_ca(const struct options *options, const char *directory,
-                               const struct conf_node *root, struct settings_login *out,
-                               struct err_text *error)
-{
-    char here[PATH_MAX];
-    const char *given = options_value(options, "ca-file");
-    const char *value = NULL;
-    if (given != NULL) {
-        /* It is written down, and used from anywhere. */
-        return getcwd(here, sizeof(here)) == NULL
-                   ? err_set(error, ERR_IO, "the current directory: %s", strerror(errno))
-                   : copy_path(here, given, &out->ca_file);
-    }
-    enum err e = root == NULL ? OK : conf_read_string(root, "issuer_ca", &value, error);
-    return e != OK || value == NULL ? e : copy_path(directory, value, &out->ca_file);
-}
-
-static enum err find_for_login(const struct options *options, const char *directory,
-                               const struct conf_node *root, struct settings_login *s,
-                               struct err_text *error)
-{
-    enum err e = root == NULL ? OK : conf_check_keys(root, user_keys, error);
-    e = e != OK ? e : find_text(options, "server", root, "server", &s->server, error);
-    e = e != OK ? e : find_text(options, "issuer", root, "issuer", &s->issuer, error);
-    e = e != OK ? e : find_text(options, "client-id", root, "client_id", &s->client_id, error);
-    e = e != OK ? e : find_text(options, "scope", root, "scope", &s->scope, error);
-    e = e != OK ? e : find_text(options, "audience", root, "audience", &s->audience, error);
-    e = e != OK ? e : find_issuer_ca(options, directory, root, s, error);
-    if (e == OK && options_value(options, "server") == NULL &&
-        environment("CHAPERONE_SERVER") != NULL) {
-        e = copy(bytes_of_string(environment("CHAPERONE_SERVER")), &s->server);
-    }
-    return e != OK ? e : check_server(s->server, error);
-}
-
-static enum err check_issuer(const struct settings_login *s, struct err_text *error)
-{
-    if (s->issuer == NULL) {
-        return err_set(error, ERR_INVALID,
-                       "log in where? Give --issuer URL, or write `issuer: URL` into "
-                       "~/.config/chaperone/config.yaml");
-    }
-    if (s->client_id == NULL) {
-        return err_set(error, ERR_INVALID,
-                       "as which client of %s? Give --client-id ID, or write `client_id: ID` into "
-                       "~/.config/chaperone/config.yaml",
-                       s->issuer);
-    }
-    return OK;
-}
-
-enum err settings_find_login(const struct options *options, bool needs_issuer,
-                             struct settings_login *out, struct err_text *error)
-{
-    char directory[PATH_MAX];
-    struct conf *conf = NULL;
-    struct settings_login found = {0};
-    enum err e = load_user_file(directory, &conf, error);
-    const struct conf_node *root = conf == NULL ? NULL : conf_root(conf);
-    e = e != OK ? e : find_for_login(options, directory, root, &found, error);
-    e = e != OK || !needs_issuer ? e : check_issuer(&found, error);
-    conf_destroy(conf);
-    if (e != OK) {
-        settings_login_finish(&found);
-        return e;
-    }
-    *out = found;
-    return OK;
-}
-
-void settings_login_finish(struct settings_login *s)
-{
-    free(s->server);
-    free(s->issuer);
-    free(s->client_id);
-    free(s->ca_file);
-    free(s->scope);
-    free(s->audience);
-    *s = (struct settings_login){0};
 }

@@ -191,7 +191,7 @@ enum err login_flow_refresh(struct login_flow *f, const char *refresh_token, con
     struct login_tokens tokens = {0};
     struct login_refusal refusal;
     struct buffer form;
-    buffer_init(&form, LOGIN_FORM_MAX);
+    login_buffer_init(&form, LOGIN_FORM_MAX);
     enum err e = login_form_add(&form, "grant_type", "refresh_token");
     e = e != OK ? e : login_form_add(&form, "refresh_token", refresh_token);
     e = e != OK ? e : login_form_add(&form, "client_id", f->request.client_id);
@@ -214,7 +214,7 @@ enum err login_flow_revoke(struct login_flow *f, const char *refresh_token, stru
     if (f->server.revocation == NULL) {
         return err_set(why, ERR_NOT_FOUND, "the issuer offers no revocation");
     }
-    buffer_init(&form, LOGIN_FORM_MAX);
+    login_buffer_init(&form, LOGIN_FORM_MAX);
     login_http_answer_init(&answer);
     enum err e = login_form_add(&form, "token", refresh_token);
     e = e != OK ? e : login_form_add(&form, "token_type_hint", "refresh_token");

@@ -44,7 +44,7 @@ static enum err make_url(const struct login_flow *f, const struct attempt *a, co
 {
     char scope[LOGIN_SCOPE_SIZE];
     struct buffer query;
-    buffer_init(&query, URL_MAX);
+    login_buffer_init(&query, URL_MAX);
     enum err e = login_flow_scope(f, scope, why);
     e = e != OK ? e : login_form_add(&query, "response_type", "code");
     e = e != OK ? e : login_form_add(&query, "client_id", f->request.client_id);
@@ -88,7 +88,7 @@ static enum err redeem(struct login_flow *f, const struct attempt *a, const char
     struct login_tokens tokens = {0};
     struct login_refusal refusal;
     struct buffer form;
-    buffer_init(&form, LOGIN_FORM_MAX);
+    login_buffer_init(&form, LOGIN_FORM_MAX);
     enum err e = login_form_add(&form, "grant_type", "authorization_code");
     e = e != OK ? e : login_form_add(&form, "code", code);
     e = e != OK ? e : login_form_add(&form, "redirect_uri", redirect);
@@ -107,7 +107,7 @@ static enum err visit(struct login_flow *f, const struct attempt *a, struct logi
                       bool opens_browser, char **out_code, struct err_text *why)
 {
     struct buffer url;
-    buffer_init(&url, URL_MAX);
+    login_buffer_init(&url, URL_MAX);
     enum err e = make_url(f, a, login_callback_uri(back), &url, why);
     if (e == OK) {
         const char *text = (const char *)buffer_bytes(&url).data;

@@ -18,7 +18,7 @@ static enum err start(struct login_flow *f, struct login_device *out, struct err
         return err_set(why, ERR_INVALID,
                        "the issuer offers no login with a device code (RFC 8628)");
     }
-    buffer_init(&form, LOGIN_FORM_MAX);
+    login_buffer_init(&form, LOGIN_FORM_MAX);
     login_http_answer_init(&answer);
     enum err e = login_flow_scope(f, scope, why);
     e = e != OK ? e : login_form_add(&form, "client_id", f->request.client_id);
@@ -112,7 +112,7 @@ enum err login_flow_device(struct login_flow *f, struct login_result *out, struc
     struct login_device device = {0};
     struct login_tokens tokens = {0};
     struct buffer form;
-    buffer_init(&form, LOGIN_FORM_MAX);
+    login_buffer_init(&form, LOGIN_FORM_MAX);
     enum err e = start(f, &device, why);
     if (e == OK) {
         tell(f, &device);

@@ -61,10 +61,18 @@ void login_http_destroy(struct login_http *h)
     curl_global_cleanup();
 }
 
+void login_buffer_init(struct buffer *b, size_t cap)
+{
+    buffer_init(b, cap);
+    if (buffer_reserve(b, cap) == NULL) {
+        return; /* the first append says so */
+    }
+}
+
 void login_http_answer_init(struct login_http_answer *a)
 {
     *a = (struct login_http_answer){0};
-    buffer_init(&a->body, BODY_MAX);
+    login_buffer_init(&a->body, BODY_MAX);
 }
 
 void login_http_answer_finish(struct login_http_answer *a)

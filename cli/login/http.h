@@ -19,6 +19,9 @@ enum err login_http_create(const struct login_http_options *options, struct logi
                            struct err_text *why) MUST_USE;
 void login_http_destroy(struct login_http *h); /* takes NULL */
 
+/* A buffer that has all of its memory from the start: growing would leave secrets behind. */
+void login_buffer_init(struct buffer *b, size_t cap);
+
 struct login_http_answer {
     long status;
     struct buffer body; /* may hold tokens: login_http_answer_finish wipes it */

@@ -42,7 +42,7 @@ def provider():
 def controlplane(provider, postgres):
     resources, credentials = postgres_resource(postgres)
     running = ControlPlane({
-        "identity_providers": [{"name": "p", "issuer": provider.issuer,
+        "identity_providers": [{"name": "p", "issuer": provider.issuer, "leeway": "0s",
                                 "audience": ["chaperone-cli", provider.resource]}],
         "roles": {"admin": ["admins"], "approver": ["dba", "guests", "owners"]},
         "credentials": credentials, "resources": resources,
@@ -375,3 +375,23 @@ def test_watch_goes_on_when_the_control_plane_comes_back(hold, people, controlpl
     first.end()
     code, said = watch.close()
     assert code == 130 and said == "the connection was lost; trying again\n"
+
+
+def test_watch_goes_on_with_a_new_token(hold, people, controlplane, provider):
+    """The one that it began with has run out when the connection is lost."""
+    provider.order("lives", seconds=3)
+    try:
+        people["ann"].store(expires=int(time.time()) - 5)
+        watch = Watch(people["ann"])
+        first = hold("DELETE FROM held WHERE id = 93")
+        watch.until(first.id, "waiting")
+        began = people["ann"].stored()
+        wait_for(lambda: time.time() > began["expires"] + 1)
+    finally:
+        provider.order("lives", seconds=600)
+    controlplane.stop()
+    controlplane.start()
+    wait_for(lambda: people["bob"].run("approvals", "deny", first.id).returncode == 0)
+    watch.until(first.id, "denied")
+    assert watch.close() == (130, "the connection was lost; trying again\n")
+    assert people["ann"].stored()["token"] != began["token"]

@@ -243,6 +243,15 @@ def test_the_tokens_of_another_person_are_not_taken(home):
     assert done.returncode == 1 and "another person" in done.stderr
 
 
+def test_the_issuer_is_away_when_the_token_runs_out(home):
+    """The question was not asked: that is no "no"."""
+    log_in(home)
+    home.store(expires=int(time.time()) - 5, issuer=f"http://127.0.0.1:{free_port()}")
+    done = home.run("session", "list")
+    assert done.returncode == 3 and "cannot be refreshed" in done.stderr
+    assert home.stored()["refresh_token"]
+
+
 def test_two_commands_renew_once(home):
     log_in(home)
     home.store(expires=int(time.time()) - 5)
