@@ -87,6 +87,7 @@ static void take_bytes(struct session *s, enum protocol_side side, struct bytes 
     if (side == SIDE_AGENT) {
         s->bytes_from_agent += in.size;
         s->shared->metrics->bytes_from_agents += in.size;
+        s->hold.read_meanwhile += s->hold.state == HOLD_NONE ? 0 : in.size;
     }
     if (x->waiting) {
         keep(s, side, in);
@@ -115,7 +116,7 @@ static bool may_read(const struct session *s, enum protocol_side side)
     if (x->waiting) {
         /* An agent that goes away while people decide is to be noticed. */
         return side == SIDE_AGENT && s->hold.state != HOLD_NONE &&
-               buffer_size(&x->in) < HOLD_READ_MAX;
+               s->hold.read_meanwhile < HOLD_READ_MAX;
     }
     switch (side) {
     /* What it asks for may also be answered here: refusals. */
@@ -358,6 +359,15 @@ void session_set_state(struct session *s, enum session_state state)
     }
 }
 
+static void free_releases(struct session *s)
+{
+    while (s->released != NULL) {
+        struct session_release *release = s->released;
+        s->released = release->next;
+        free(release);
+    }
+}
+
 static void session_free(void *context)
 {
     struct session *s = context;
@@ -371,6 +381,7 @@ static void session_free(void *context)
         buffer_wipe(&s->sides[i].in);
     }
     buffer_wipe(&s->held);
+    free_releases(s);
     tls_context_destroy(s->target_tls);
     if (s->opened != NULL) {
         chaperone__v1__session_opened__free_unpacked(s->opened, NULL);

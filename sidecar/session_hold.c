@@ -65,6 +65,11 @@ static bool is_open(const struct session_hold *h)
     return h->state == HOLD_PREDICTING || h->state == HOLD_ASKING || h->state == HOLD_WAITING;
 }
 
+bool session_hold_is_open(const struct session *s)
+{
+    return is_open(&s->hold);
+}
+
 /* Nothing of it goes on; how it ended stays. */
 static void stop(struct session *s)
 {
@@ -91,6 +96,7 @@ static void clear(struct session *s)
     h->end = NULL;
     h->is_by_agent = false;
     h->why[0] = '\0';
+    h->read_meanwhile = 0;
     change(s, HOLD_NONE);
 }
 
@@ -203,7 +209,9 @@ static void forget(struct session *s)
     outcome.status = CHAPERONE__V1__STATUS__NOT_EXECUTED;
     outcome.error = h->why;
     outcome.approval = h->id;
-    (void)record(s, h->end, NULL);
+    if (strcmp(h->end, "waiting") != 0) { /* what the agent was sent away from waits on */
+        (void)record(s, h->end, NULL);
+    }
     (void)session_record_outcome(s, &outcome);
     if (is_told(h)) {
         tell_end(s, end_state(h));
@@ -235,9 +243,14 @@ bool session_hold_withdraw(struct session *s, const char *why, bool forgets)
         session_hold_abandon(s, why);
         return true;
     }
-    h->is_by_agent = true;
-    resolve(s, false, "withdrawn", why);
-    return h->state == HOLD_REFUSED;
+    if (h->state == HOLD_APPROVED) { /* it has not left yet */
+        change(s, HOLD_WAITING);
+    }
+    if (is_open(h)) {
+        h->is_by_agent = true;
+        resolve(s, false, "withdrawn", why);
+    }
+    return true;
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
@@ -343,8 +356,7 @@ void session_hold_start(struct session *s, Chaperone__V1__Intent *intent,
         return;
     }
     h->is_retry = terms->is_retry;
-    h->is_in_transaction = strcmp(intent->transaction, "idle") != 0;
-    h->policy_revision = policy_revision(s->shared->policy);
+    h->is_in_transaction = binding->may_hold_locks;
     say_who(terms, h->who);
     if (!session_record_intent(s, intent, policy, verdict, &level)) {
         clear(s);
@@ -558,16 +570,36 @@ static void fill_verdict(struct session *s, struct protocol_verdict *out)
     out->rule = s->rule;
 }
 
+/* For its outcome. */
+static struct session_release *make_release(const struct protocol_verdict *verdict)
+{
+    struct session_release *r = calloc(1, sizeof(*r));
+    if (r != NULL) {
+        r->operation = verdict->operation;
+        r->has_predicted_rows = verdict->has_predicted_rows;
+        r->predicted_rows = verdict->predicted_rows;
+        (void)snprintf(r->approval, sizeof(r->approval), "%s", verdict->approval);
+    }
+    return r;
+}
+
+static void withdraw_now(struct session_hold *h, const char *why)
+{
+    h->end = "withdrawn";
+    (void)snprintf(h->why, sizeof(h->why), "%s", why);
+}
+
 static bool release(struct session *s, const struct policy_verdict *policy,
                     struct protocol_verdict *verdict, uint64_t *out_sequence)
 {
     struct session_hold *h = &s->hold;
-    bool may = policy->effect != POLICY_DENY;
-    if (!may) {
-        h->end = "withdrawn";
-        (void)snprintf(h->why, sizeof(h->why), "the policy denies it now");
-    }
     fill_verdict(s, verdict);
+    struct session_release *released = make_release(verdict);
+    bool may = policy->effect != POLICY_DENY && released != NULL;
+    if (!may) {
+        withdraw_now(h, released == NULL ? "out of memory" : "the policy denies it now");
+        fill_verdict(s, verdict);
+    }
     bool recorded = record(s, h->end, out_sequence);
     tell_end(s, may && recorded ? CHAPERONE__V1__APPROVAL_STATE__USED
                                 : CHAPERONE__V1__APPROVAL_STATE__WITHDRAWN);
@@ -576,9 +608,12 @@ static bool release(struct session *s, const struct policy_verdict *policy,
             .rule = "recorder", .message = "the operation cannot be recorded, so it is not done"};
     }
     verdict->allowed = may && recorded;
-    s->released = verdict->allowed ? h->operation : 0;
-    s->has_predicted_rows = verdict->has_predicted_rows;
-    s->predicted_rows = verdict->predicted_rows;
+    if (verdict->allowed) {
+        released->next = s->released;
+        s->released = released;
+    } else {
+        free(released);
+    }
     clear(s);
     return verdict->allowed;
 }
@@ -605,7 +640,11 @@ bool session_hold_continue(struct session *s, const Chaperone__V1__Intent *inten
     (void)intent;
     *out_new = false;
     make_digest(s, h->operation_digest, digest);
-    if (h->state != HOLD_REFUSED && memcmp(digest, h->digest, sizeof(digest)) != 0) {
+    bool is_other = memcmp(digest, h->digest, sizeof(digest)) != 0;
+    /* A rule's hours may have begun: its approvers are other people. */
+    is_other = is_other ||
+               (policy->effect == POLICY_HOLD && strcmp(policy->rule, h->held->intent->rule) != 0);
+    if (h->state != HOLD_REFUSED && is_other) {
         session_hold_abandon(s, "the policy has changed");
         *out_new = true;
         return false;

@@ -47,7 +47,7 @@ struct session_hold {
     uint8_t operation_digest[32]; /* of the protocol */
     uint8_t digest[32];           /* what is approved: also who, where and by which policy */
     uint64_t operation, intent_sequence;
-    uint64_t policy_revision;
+    size_t read_meanwhile; /* bytes of the agent */
     bool is_retry, is_in_transaction;
     char who[HOLD_WHO_SIZE];
     struct protocol_hold view;
@@ -67,6 +67,8 @@ struct session_hold {
 void session_hold_init(struct session *s);
 /* Whether this is the operation that is held already. */
 bool session_hold_is_about(const struct session *s, const struct protocol_binding *binding);
+/* Nobody has decided about it, and it has not ended. */
+bool session_hold_is_open(const struct session *s);
 /* The policy holds it. `*verdict` says so, or why it cannot be held. */
 void session_hold_start(struct session *s, Chaperone__V1__Intent *intent,
                         const struct protocol_binding *binding, const struct policy_verdict *policy,

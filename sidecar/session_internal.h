@@ -35,6 +35,15 @@ struct side {
     struct bytes run;
 };
 
+/* An operation that people approved, for its outcome: several may be under way. */
+struct session_release {
+    struct session_release *next;
+    uint64_t operation;
+    char approval[UUID_TEXT_SIZE];
+    bool has_predicted_rows;
+    uint64_t predicted_rows;
+};
+
 struct session {
     struct protocol_link link; /* first: a link is its session */
     struct session_shared *shared;
@@ -52,10 +61,8 @@ struct session {
     struct buffer held; /* for the target, behind the gate */
 
     struct session_hold hold;
-    /* The operation that was released last, for its outcome. */
-    uint64_t released, predicted_rows;
-    bool has_predicted_rows;
-    /* What the last verdict points to; `approval` also of `released`. */
+    struct session_release *released; /* that have no outcome yet; owned */
+    /* What the last verdict points to. */
     char approval[UUID_TEXT_SIZE], refusal[HOLD_WHY_SIZE], rule[POLICY_NAME_SIZE_MAX + 1];
 
     /* The grant, without its credential. */

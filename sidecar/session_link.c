@@ -438,6 +438,10 @@ static bool link_decide(struct protocol_link *link, Chaperone__V1__Intent *inten
             arena_reset(s->shared->scratch);
             return allowed;
         }
+    } else if (intent->verdict != CHAPERONE__V1__VERDICT__ALLOW) {
+        /* Messages are decided in their order: the one that was held is not what it was. What the
+         * protocol itself allows (a cancel) comes beside them. */
+        session_hold_abandon(s, "it is another operation now");
     }
     if (policy.effect == POLICY_HOLD && binding != NULL) {
         session_hold_start(s, intent, binding, &policy, verdict);
@@ -468,6 +472,11 @@ static void link_ask(struct protocol_link *link, const Chaperone__V1__Prediction
 static bool link_withdraw(struct protocol_link *link, const char *why, bool forget)
 {
     return session_hold_withdraw(session_of(link), why, forget);
+}
+
+static bool link_is_held(struct protocol_link *link)
+{
+    return session_hold_is_open(session_of(link));
 }
 
 static const struct protocol_masks *link_masks(struct protocol_link *link)
@@ -546,6 +555,7 @@ const struct protocol_link_ops session_link_ops = {
     .decide = link_decide,
     .ask = link_ask,
     .withdraw = link_withdraw,
+    .is_held = link_is_held,
     .masks = link_masks,
     .outcome = link_outcome,
     .opened = link_opened,

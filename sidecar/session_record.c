@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "policies/policy.h"
 #include "sidecar/operation/question.h"
@@ -254,15 +255,32 @@ bool session_record_approval(struct session *s, Chaperone__V1__Approval *approva
     return write_record(s, &record, out_sequence);
 }
 
+/* Takes it out of the list; NULL: nobody was asked about that operation. */
+static struct session_release *take_release(struct session *s, uint64_t operation)
+{
+    struct session_release **at = &s->released;
+    while (*at != NULL && (*at)->operation != operation) {
+        at = &(*at)->next;
+    }
+    struct session_release *found = *at;
+    if (found != NULL) {
+        *at = found->next;
+    }
+    return found;
+}
+
 bool session_record_outcome(struct session *s, Chaperone__V1__Outcome *outcome)
 {
     Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
-    if (outcome->operation != 0 && outcome->operation == s->released) {
-        outcome->approval = s->approval;
-        outcome->has_predicted_rows = s->has_predicted_rows;
-        outcome->predicted_rows = s->predicted_rows;
+    struct session_release *release = take_release(s, outcome->operation);
+    if (release != NULL) {
+        outcome->approval = release->approval;
+        outcome->has_predicted_rows = release->has_predicted_rows;
+        outcome->predicted_rows = release->predicted_rows;
     }
     record.event_case = CHAPERONE__V1__RECORD__EVENT_OUTCOME;
     record.outcome = outcome;
-    return write_record(s, &record, NULL);
+    bool recorded = write_record(s, &record, NULL);
+    free(release);
+    return recorded;
 }

@@ -46,6 +46,9 @@ struct protocol_binding {
     /* SHA-256 of all that goes to the target for it: the text, the values and their types. */
     uint8_t digest[32];
     const char *shape; /* the same where only values differ; "": none */
+    /* Others may have to wait for what the session did before, as long as it waits: the shorter
+     * limit of an open transaction holds. */
+    bool may_hold_locks;
 };
 
 /* An operation that people are asked about. */
@@ -126,6 +129,9 @@ struct protocol_link_ops {
     /* The held operation is not to be done any more. Its refusal comes when it is decided again;
      * `forget`: it never will be. False: nothing is held. */
     bool (*withdraw)(struct protocol_link *link, const char *why, bool forget);
+    /* Whether the operation that was held last is still waited for: not decided, expired, or
+     * withdrawn. */
+    bool (*is_held)(struct protocol_link *link);
     /* What of the answers is to be masked, by the policy of this moment. Never NULL. */
     const struct protocol_masks *(*masks)(struct protocol_link *link);
     /* How it ended. Nothing of the answer's end may be given to to_agent before. False: it could
