@@ -117,7 +117,10 @@ enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, siz
         struct bytes rest = bytes_of(in.data + used, in.size - used);
         struct pg_header h;
         size_t n = 0;
-        if (p->from_agent.left > 0) {
+        if (p->agent_ended || postgres_prediction_blocks(p)) {
+            step =
+                PROTOCOL_WAIT; /* nothing follows a Terminate; it was sent for an agent that left */
+        } else if (p->from_agent.left > 0) {
             n = stream(p, rest);
         } else if (pg_queue_is_full(&p->queue)) {
             step = PROTOCOL_WAIT;

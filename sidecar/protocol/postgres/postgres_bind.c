@@ -234,6 +234,8 @@ enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struc
             .result_formats_size = b.result_formats_size,
             .types = b.statement->types,
             .type_count = b.statement->type_count,
+            .declared = b.statement->declared,
+            .declared_count = b.statement->declared_count,
             .cannot_wait = !b.is_complete,
         };
         struct protocol_verdict verdict;

@@ -26,10 +26,14 @@ void postgres_cancel(struct postgres *p)
     Chaperone__V1__Outcome outcome = CHAPERONE__V1__OUTCOME__INIT;
     outcome.operation = verdict.operation;
     outcome.intent_sequence = verdict.intent_sequence;
-    /* What waits for people's decision never reached the target. */
-    bool is_sent =
-        (p->is_held && p->link->ops->withdraw(p->link, "the agent cancelled it", false)) ||
-        p->link->ops->connect_second(p->link);
+    /* What waits for people's decision never reached the target; what we asked about it may have.
+     */
+    bool is_sent = p->is_held && p->link->ops->withdraw(p->link, "the agent cancelled it", false);
+    if (is_sent) {
+        postgres_prediction_cancel(p);
+    } else {
+        is_sent = p->link->ops->connect_second(p->link);
+    }
     outcome.status = is_sent ? CHAPERONE__V1__STATUS__SUCCESS : CHAPERONE__V1__STATUS__NOT_EXECUTED;
     (void)p->link->ops->outcome(p->link, &outcome);
 }

@@ -291,11 +291,11 @@ enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *
         m.rule = (char *)(refused.rule == NULL ? "understanding" : refused.rule);
         m.error = (char *)refused.message;
     }
-    bool can_wait = refused.message == NULL && !op->cannot_wait &&
-                    postgres_bind_approval(op, p->shared->scratch, &binding);
+    bool can_wait =
+        refused.message == NULL && !op->cannot_wait && postgres_bind_approval(p, op, &binding);
     bool is_allowed = p->link->ops->decide(p->link, &m, can_wait ? &binding : NULL, verdict);
     if (verdict->hold != NULL) {
-        postgres_hold(p, op, verdict->hold);
+        postgres_hold(p, op, can_wait && binding.may_hold_locks, verdict->hold);
         return wait(p);
     }
     p->is_held = false;

@@ -67,15 +67,66 @@ static size_t no_hash(struct protocol_link *link, enum protocol_side side, uint8
     return 0;
 }
 
+static bool begins_with(struct bytes text, const char *beginning)
+{
+    return beginning != NULL && text.size >= strlen(beginning) &&
+           memcmp(text.data, beginning, strlen(beginning)) == 0;
+}
+
+static void start_hold(struct fixture *f, const struct protocol_binding *binding,
+                       struct protocol_verdict *verdict)
+{
+    f->hold_count++;
+    f->held = FIXTURE_HELD;
+    f->held_operation = verdict->operation;
+    f->may_hold_locks = binding->may_hold_locks;
+    f->is_withdrawn = false;
+    memcpy(f->held_digest, binding->digest, sizeof(f->held_digest));
+    f->hold_view = (struct protocol_hold){.id = "approval-1",
+                                          .is_new = true,
+                                          .tells = f->hold_tells,
+                                          .who = "one of dba",
+                                          .lifetime_s = 60,
+                                          .explains = f->hold_explains,
+                                          .runs_dry = f->hold_runs_dry};
+    verdict->allowed = false;
+    verdict->hold = &f->hold_view;
+}
+
+static bool continue_hold(struct fixture *f, struct protocol_verdict *verdict)
+{
+    enum fixture_held held = f->held;
+    f->hold_view.is_new = false;
+    *verdict = (struct protocol_verdict){.allowed = held == FIXTURE_APPROVED,
+                                         .hold = held == FIXTURE_HELD ? &f->hold_view : NULL,
+                                         .is_withdrawn = f->is_withdrawn,
+                                         .approval = "approval-1",
+                                         .operation = f->held_operation,
+                                         .intent_sequence = 100 + f->held_operation,
+                                         .rule = "test-rule",
+                                         .message = "denied by somebody"};
+    if (held != FIXTURE_HELD) {
+        f->held = FIXTURE_NOT_HELD;
+    }
+    return verdict->allowed;
+}
+
 static bool decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
                    const struct protocol_binding *binding, struct protocol_verdict *verdict)
 {
-    (void)binding;
     struct fixture *f = fixture_of(link);
     struct bytes text = bytes_of(intent->text.data, intent->text.len);
-    bool denied = intent->verdict == CHAPERONE__V1__VERDICT__DENY ||
-                  (f->deny != NULL && text.size >= strlen(f->deny) &&
-                   memcmp(text.data, f->deny, strlen(f->deny)) == 0);
+    bool holds = intent->verdict != CHAPERONE__V1__VERDICT__DENY && begins_with(text, f->hold);
+    bool denied = intent->verdict == CHAPERONE__V1__VERDICT__DENY || begins_with(text, f->deny) ||
+                  (holds && binding == NULL);
+    if (f->held != FIXTURE_NOT_HELD && binding != NULL &&
+        memcmp(binding->digest, f->held_digest, sizeof(f->held_digest)) == 0) {
+        return continue_hold(f, verdict);
+    }
+    if (f->held != FIXTURE_NOT_HELD && intent->verdict != CHAPERONE__V1__VERDICT__ALLOW) {
+        f->others++;
+        f->held = FIXTURE_NOT_HELD;
+    }
     if (f->recorder_fails) {
         *verdict = (struct protocol_verdict){.rule = "recorder", .message = "cannot be recorded"};
         return false;
@@ -94,7 +145,46 @@ static bool decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
                                          .intent_sequence = 100 + f->intent_count,
                                          .rule = "test-rule",
                                          .message = denied ? "not this one" : NULL};
-    return !denied;
+    if (holds && !denied) {
+        start_hold(f, binding, verdict);
+    }
+    return verdict->allowed;
+}
+
+static void ask(struct protocol_link *link, const Chaperone__V1__Prediction *m, char *const *locks,
+                size_t lock_count)
+{
+    struct fixture *f = fixture_of(link);
+    if (f->ask_count < FIXTURE_ASKS_MAX && f->held == FIXTURE_HELD) {
+        struct fixture_ask *a = &f->asks[f->ask_count++];
+        *a = (struct fixture_ask){
+            .rows = m->estimated_rows, .has_exact = m->has_exact, .exact_rows = m->exact_rows};
+        (void)snprintf(a->plan, sizeof(a->plan), "%.200s", m->plan);
+        (void)snprintf(a->unavailable, sizeof(a->unavailable), "%s", m->unavailable);
+        for (size_t i = 0; i < lock_count; i++) {
+            size_t size = strlen(a->locks);
+            (void)snprintf(a->locks + size, sizeof(a->locks) - size, "%s%s", i == 0 ? "" : "; ",
+                           locks[i]);
+        }
+    }
+}
+
+static bool withdraw(struct protocol_link *link, const char *why, bool forget)
+{
+    struct fixture *f = fixture_of(link);
+    if (f->held == FIXTURE_NOT_HELD) {
+        return false;
+    }
+    (void)snprintf(f->why_withdrawn, sizeof(f->why_withdrawn), "%s", why);
+    f->is_withdrawn = true;
+    f->is_forgotten = forget;
+    f->held = forget ? FIXTURE_NOT_HELD : FIXTURE_REFUSED;
+    return true;
+}
+
+static bool is_held(struct protocol_link *link)
+{
+    return fixture_of(link)->held == FIXTURE_HELD;
 }
 
 static bool outcome(struct protocol_link *link, Chaperone__V1__Outcome *m)
@@ -163,6 +253,9 @@ static const struct protocol_link_ops ops = {
     .start_tls = no_tls,
     .end_point_hash = no_hash,
     .decide = decide,
+    .ask = ask,
+    .withdraw = withdraw,
+    .is_held = is_held,
     .masks = masks,
     .outcome = outcome,
     .opened = opened,
@@ -229,6 +322,14 @@ static void offer(struct fixture *f, struct buffer *in, bytes_fn *fn)
 void fixture_agent(struct fixture *f, struct bytes b)
 {
     put(&f->agent_in, b);
+    offer(f, &f->agent_in, protocol_postgres.on_agent_bytes);
+}
+
+void fixture_decide(struct fixture *f, enum fixture_held decision)
+{
+    if (f->held == FIXTURE_HELD) {
+        f->held = decision;
+    }
     offer(f, &f->agent_in, protocol_postgres.on_agent_bytes);
 }
 

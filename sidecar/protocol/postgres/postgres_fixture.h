@@ -20,7 +20,17 @@ struct fixture_intent {
     size_t parameter_count;
 };
 
-enum { FIXTURE_MAX = 64 };
+/* What people were asked. */
+struct fixture_ask {
+    char plan[256], unavailable[200], locks[256]; /* locks with "; " between */
+    double rows;
+    bool has_exact;
+    uint64_t exact_rows;
+};
+
+enum fixture_held { FIXTURE_NOT_HELD, FIXTURE_HELD, FIXTURE_APPROVED, FIXTURE_REFUSED };
+
+enum { FIXTURE_MAX = 64, FIXTURE_ASKS_MAX = 8 };
 
 struct fixture {
     struct protocol_link link; /* first */
@@ -32,6 +42,18 @@ struct fixture {
     size_t intent_count, outcome_count; /* may be above FIXTURE_MAX: the rest is only counted */
     struct protocol_masks masks;        /* none; change the version with them */
     const char *deny;                   /* texts that begin with it are denied; NULL: none */
+    /* Texts that begin with `hold` are held for people's decision; NULL: none. */
+    const char *hold;
+    bool hold_tells, hold_explains, hold_runs_dry;
+    enum fixture_held held;
+    uint8_t held_digest[32];
+    struct protocol_hold hold_view;
+    uint64_t held_operation;
+    struct fixture_ask asks[FIXTURE_ASKS_MAX];
+    size_t ask_count, hold_count;
+    size_t others; /* operations that were decided while another one was held */
+    bool may_hold_locks, is_withdrawn, is_forgotten;
+    char why_withdrawn[100];
     bool recorder_fails, identified, connected, opened, closed, second;
     int64_t now;
 };
@@ -42,6 +64,9 @@ void fixture_finish(struct fixture *f);
 /* Bytes of a side; what is not used is kept and offered again. */
 void fixture_agent(struct fixture *f, struct bytes b);
 void fixture_target(struct fixture *f, struct bytes b);
+/* People decide about the held operation (FIXTURE_APPROVED, FIXTURE_REFUSED), and the agent's
+ * message is offered again. */
+void fixture_decide(struct fixture *f, enum fixture_held decision);
 /* Startup, grant, a trusting target, ReadyForQuery; the buffers are empty afterwards. */
 void fixture_login(struct fixture *f);
 

@@ -1,7 +1,8 @@
 /* A conversation of two hostile peers: pieces of the input go to the agent's and the target's side
  * in turn. Nothing may crash, and the fixture aborts when more is used than was offered. The first
- * byte: whether the login is done already (1), whether masks hold (2). Each piece: side (1 bit),
- * size (15 bits), bytes. */
+ * byte: whether the login is done already (1), whether masks hold (2), whether UPDATE needs
+ * approval (4) with a dry run (8). Each piece: side (1 bit), size (15 bits), bytes. One of no bytes
+ * is people's decision: yes from the agent's side, no from the target's. */
 #include <stdlib.h>
 
 #include "policies/policy.h"
@@ -36,6 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                           .is_complete = true};
     }
     f.deny = "DROP";
+    f.hold = (data[0] & 4) != 0 ? "UPDATE" : NULL;
+    f.hold_tells = f.hold_explains = true;
+    f.hold_runs_dry = (data[0] & 8) != 0;
     if (data[0] & 1) {
         fixture_login(&f);
     }
@@ -46,7 +50,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         at += 2;
         n = n < size - at ? n : size - at;
         struct bytes piece = bytes_of(data + at, n);
-        if (is_agent) {
+        if (n == 0) {
+            fixture_decide(&f, is_agent ? FIXTURE_APPROVED : FIXTURE_REFUSED);
+        } else if (is_agent) {
             fixture_agent(&f, piece);
         } else {
             fixture_target(&f, piece);

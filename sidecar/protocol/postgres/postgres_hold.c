@@ -19,7 +19,20 @@ static void hash_text(struct crypto_sha256 *h, struct bytes text)
     crypto_sha256_update(h, text);
 }
 
-bool postgres_bind_approval(const struct pg_operation *op, struct arena *scratch,
+/* Not only what the last ReadyForQuery said: what was sent since then may have begun a transaction,
+ * and what a batch has run is not committed before its Sync. */
+static bool may_hold_locks(const struct postgres *p)
+{
+    bool may = p->transaction != 'I' || p->last_operation != 0;
+    for (size_t i = 0; !may && i < p->queue.count; i++) {
+        uint8_t type = pg_queue_at(&p->queue, i)->type;
+        may = type == PG_FRONTEND_QUERY || type == PG_FRONTEND_EXECUTE ||
+              type == PG_FRONTEND_FUNCTION_CALL;
+    }
+    return may;
+}
+
+bool postgres_bind_approval(const struct postgres *p, const struct pg_operation *op,
                             struct protocol_binding *out)
 {
     char shape[SQL_SHAPE_SIZE];
@@ -28,15 +41,57 @@ bool postgres_bind_approval(const struct pg_operation *op, struct arena *scratch
     hash_text(&h, bytes_of_string("chaperone postgres operation v1"));
     hash_text(&h, bytes_of_string(op->verb));
     hash_text(&h, op->text);
-    hash_number(&h, op->type_count);
-    for (size_t i = 0; i < op->type_count; i++) {
-        hash_number(&h, op->types[i]);
+    /* Not those that the target made known since: the same message is the same operation. */
+    hash_number(&h, op->declared_count);
+    for (size_t i = 0; i < op->declared_count; i++) {
+        hash_number(&h, op->declared[i]);
     }
     hash_text(&h, op->values);
     crypto_sha256_finish(&h, out->digest);
     sql_shape(op->text, shape);
-    out->shape = arena_copy_string(scratch, bytes_of_string(shape));
+    out->may_hold_locks = may_hold_locks(p);
+    out->shape = arena_copy_string(p->shared->scratch, bytes_of_string(shape));
     return out->shape != NULL;
+}
+
+/* ---- people's tools read UTF-8 -------------------------------------------------------------- */
+
+/* Bytes of the well-formed character at `at` (RFC 3629, section 4); 0: there is none. */
+static size_t character_size(const uint8_t *at, size_t left)
+{
+    uint8_t first = at[0];
+    uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    size_t size = first < 0x80                    ? 1
+                  : first >= 0xc2 && first < 0xe0 ? 2
+                  : first >= 0xe0 && first < 0xf0 ? 3
+                  : first >= 0xf0 && first < 0xf5 ? 4
+                                                  : 0;
+    if (size == 0 || size > left) {
+        return 0;
+    }
+    for (size_t i = 1; i < size; i++) {
+        if (at[i] < low || at[i] > high) {
+            return 0;
+        }
+        low = 0x80;
+        high = 0xbf;
+    }
+    return size;
+}
+
+void postgres_make_utf8(char *text)
+{
+    size_t left = strlen(text);
+    for (uint8_t *at = (uint8_t *)text; left > 0;) {
+        size_t n = character_size(at, left);
+        if (n == 0) {
+            *at = '?';
+            n = 1;
+        }
+        at += n;
+        left -= n;
+    }
 }
 
 /* ---- the agent is told ---------------------------------------------------------------------- */
@@ -59,13 +114,13 @@ static void tell(struct postgres *p, const struct protocol_hold *hold)
     (void)postgres_send(p, SIDE_AGENT, pg_write_notice(&p->out, &notice));
 }
 
-void postgres_hold(struct postgres *p, const struct pg_operation *op,
+void postgres_hold(struct postgres *p, const struct pg_operation *op, bool may_hold_locks,
                    const struct protocol_hold *hold)
 {
     if (hold->is_new) {
         p->is_held = true;
         p->notice_due = hold->tells;
-        postgres_prediction_start(p, op, hold);
+        postgres_prediction_start(p, op, may_hold_locks, hold);
     }
     tell(p, hold);
 }

@@ -169,7 +169,9 @@ struct pg_operation {
      * Parse declared them. */
     struct bytes values;
     size_t result_formats_size; /* at its end */
-    const uint32_t *types;
+    const uint32_t *declared;
+    size_t declared_count;
+    const uint32_t *types; /* as far as they are known by now */
     size_t type_count;
     bool cannot_wait; /* not all of it is here, or it is no statement of the conversation */
     /* Refused before the policy is asked; NULL message: not. */
@@ -195,19 +197,27 @@ enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struc
 
 /* postgres_hold.c: operations that people decide about. */
 /* What an approval of it covers. */
-bool postgres_bind_approval(const struct pg_operation *op, struct arena *scratch,
+bool postgres_bind_approval(const struct postgres *p, const struct pg_operation *op,
                             struct protocol_binding *out);
 /* It is held: the agent is told, the target is asked for a prediction, people are asked. */
-void postgres_hold(struct postgres *p, const struct pg_operation *op,
+void postgres_hold(struct postgres *p, const struct pg_operation *op, bool may_hold_locks,
                    const struct protocol_hold *hold);
+/* What is no UTF-8 becomes "?": the session's client_encoding may be another. */
+void postgres_make_utf8(char *text);
 /* It will never be decided. */
 void postgres_hold_forget(struct postgres *p, const char *why);
 
 /* postgres_prediction.c: ends with link->ops->ask, now or when the target has answered. */
 void postgres_prediction_start(struct postgres *p, const struct pg_operation *op,
-                               const struct protocol_hold *hold);
+                               bool may_hold_locks, const struct protocol_hold *hold);
 /* The answer that is coming in is to a question of ours. */
 bool postgres_prediction_is_running(const struct postgres *p);
+/* A question of ours is not answered yet: nothing of the agent's may be sent behind it, or it would
+ * become part of what is rolled back. Asks no more than is needed to tidy up, when the decision is
+ * there already. */
+bool postgres_prediction_blocks(struct postgres *p);
+/* The agent does not want it any more: what the target is asked for is cancelled. */
+void postgres_prediction_cancel(struct postgres *p);
 enum protocol_step postgres_prediction_answer(struct postgres *p, uint8_t type,
                                               struct bytes message, struct bytes body);
 void postgres_prediction_finish(struct postgres *p);

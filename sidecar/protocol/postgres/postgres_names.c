@@ -15,12 +15,14 @@ struct pg_statement *pg_statement_create(struct bytes text, const struct pg_oids
     s->text_size = text.size;
     s->type_count = pg_oids_count(types);
     s->types = calloc(s->type_count + 1, sizeof(*s->types));
-    if (s->text == NULL || s->types == NULL) {
+    s->declared_count = s->type_count;
+    s->declared = calloc(s->type_count + 1, sizeof(*s->declared));
+    if (s->text == NULL || s->types == NULL || s->declared == NULL) {
         pg_statement_unref(s);
         return NULL;
     }
     for (size_t i = 0; i < s->type_count; i++) {
-        s->types[i] = pg_oids_get(types, i);
+        s->types[i] = s->declared[i] = pg_oids_get(types, i);
     }
     return s;
 }
@@ -38,6 +40,7 @@ void pg_statement_unref(struct pg_statement *s)
     if (s != NULL && --s->references == 0) {
         free(s->text);
         free(s->types);
+        free(s->declared);
         pg_plan_unref(s->plan);
         free(s);
     }

@@ -24,6 +24,8 @@ struct pg_statement {
     size_t text_size;
     uint32_t *types; /* of the parameters, 0: not known */
     size_t type_count;
+    uint32_t *declared; /* the same as its Parse had them: what was sent stays what it was */
+    size_t declared_count;
     struct pg_plan *plan; /* as last asked for by an EXECUTE; owned reference */
 };
 

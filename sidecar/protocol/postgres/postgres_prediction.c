@@ -114,9 +114,11 @@ static void tell_people(struct postgres *p)
     char *locks[PG_PREDICTION_LOCKS_MAX];
     for (size_t i = 0; i < x->lock_count; i++) {
         locks[i] = x->locks[i];
+        postgres_make_utf8(locks[i]);
     }
     char *plan = bytes_to_string(buffer_bytes(&x->plan));
     if (plan != NULL) {
+        postgres_make_utf8(plan);
         m.plan = plan;
     }
     if (buffer_size(&x->json) > 0 &&
@@ -162,7 +164,8 @@ static bool has_plan(struct postgres *p, struct bytes text)
     return false;
 }
 
-static void choose(struct postgres *p, bool has, const struct protocol_hold *hold)
+static void choose(struct postgres *p, bool has, bool may_hold_locks,
+                   const struct protocol_hold *hold)
 {
     struct pg_prediction *x = &p->prediction;
     bool is_open = p->transaction == 'T';
@@ -170,7 +173,7 @@ static void choose(struct postgres *p, bool has, const struct protocol_hold *hol
     if (needs_savepoint) {
         add(x, PG_ASK_SAVEPOINT);
     }
-    if (is_open) {
+    if (is_open || may_hold_locks) {
         add(x, PG_ASK_LOCKS);
     }
     if (has && (hold->explains || hold->runs_dry)) {
@@ -178,7 +181,7 @@ static void choose(struct postgres *p, bool has, const struct protocol_hold *hol
         add(x, PG_ASK_PLAN_JSON);
     }
     if (has && hold->runs_dry) {
-        if (is_open || x->in_batch) {
+        if (is_open || may_hold_locks || x->in_batch) {
             say_unavailable(x, "no dry run within a transaction or a batch of the agent's");
         } else {
             add(x, PG_ASK_BEGIN);
@@ -199,20 +202,20 @@ static bool keep_statement(struct pg_prediction *x, const struct pg_operation *o
     buffer_init(&x->values, PG_OUTPUT_MAX);
     buffer_init(&x->plan, PG_PREDICTION_PLAN_MAX);
     buffer_init(&x->json, PG_PREDICTION_JSON_MAX);
-    x->types = calloc(op->type_count + 1, sizeof(*x->types));
+    x->types = calloc(op->declared_count + 1, sizeof(*x->types));
     if (x->types == NULL || buffer_append(&x->text, op->text) != OK ||
         buffer_append(&x->values, bytes_of(op->values.data, values)) != OK) {
         return false;
     }
-    for (size_t i = 0; i < op->type_count; i++) {
-        x->types[i] = op->types[i];
+    for (size_t i = 0; i < op->declared_count; i++) {
+        x->types[i] = op->declared[i];
     }
-    x->type_count = op->type_count;
+    x->type_count = op->declared_count;
     return true;
 }
 
 void postgres_prediction_start(struct postgres *p, const struct pg_operation *op,
-                               const struct protocol_hold *hold)
+                               bool may_hold_locks, const struct protocol_hold *hold)
 {
     struct pg_prediction *x = &p->prediction;
     postgres_prediction_finish(p);
@@ -220,6 +223,7 @@ void postgres_prediction_start(struct postgres *p, const struct pg_operation *op
     x->has_exact = false;
     x->unavailable[0] = '\0';
     x->in_batch = p->batch_open;
+    x->is_unwanted = false;
     bool is_quiet = p->batch_open || p->queue.count == 0;
     bool has = op->function == NULL && has_plan(p, op->text);
     if (!keep_statement(x, op)) {
@@ -230,7 +234,7 @@ void postgres_prediction_start(struct postgres *p, const struct pg_operation *op
         if (!has) {
             say_unavailable(x, "a statement of this kind has no plan");
         }
-        choose(p, has, hold);
+        choose(p, has, may_hold_locks, hold);
     }
     x->is_running = x->count > 0;
     if (!x->is_running) {
@@ -245,6 +249,36 @@ bool postgres_prediction_is_running(const struct postgres *p)
 {
     const struct pg_sent *head = pg_queue_head(&p->queue);
     return head != NULL && head->type == PG_QUEUE_OWN;
+}
+
+/* Nothing is sent behind a question of ours, so it is the last one. */
+static bool is_asking(const struct postgres *p)
+{
+    size_t count = p->queue.count;
+    return count > 0 && pg_queue_at(&p->queue, count - 1)->type == PG_QUEUE_OWN;
+}
+
+bool postgres_prediction_blocks(struct postgres *p)
+{
+    struct pg_prediction *x = &p->prediction;
+    if (!is_asking(p)) {
+        return false;
+    }
+    if (x->is_running && !x->is_unwanted && !p->link->ops->is_held(p->link)) {
+        x->is_unwanted = true;
+        if (!x->in_batch) { /* there the error would be the batch's, in place of the refusal */
+            (void)p->link->ops->connect_second(p->link);
+        }
+    }
+    return true;
+}
+
+void postgres_prediction_cancel(struct postgres *p)
+{
+    if (is_asking(p) && !p->prediction.is_unwanted) {
+        p->prediction.is_unwanted = true;
+        (void)p->link->ops->connect_second(p->link);
+    }
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -298,6 +332,7 @@ static void note_error(struct pg_prediction *x, struct bytes body)
         struct bytes code = pg_fields_find(&fields, 'C');
         (void)snprintf(text, sizeof(text), "the target says no to it (SQLSTATE %.*s)",
                        (int)code.size, code.data);
+        postgres_make_utf8(text);
         say_unavailable(x, text);
     }
 }
@@ -311,13 +346,13 @@ static bool is_cleanup(enum pg_question q)
 static enum protocol_step next(struct postgres *p)
 {
     struct pg_prediction *x = &p->prediction;
-    bool failed = x->has_failed;
+    bool tidies = x->has_failed || x->is_unwanted;
     pg_queue_pop(&p->queue);
-    if (!x->is_running) {
-        return PROTOCOL_MORE; /* it is not wanted any more */
+    if (!x->is_running || p->agent_ended) {
+        return PROTOCOL_MORE; /* Terminate was sent: the server rolls back what is open */
     }
     x->at++;
-    while (failed && x->at < x->count && !is_cleanup(x->questions[x->at])) {
+    while (tidies && x->at < x->count && !is_cleanup(x->questions[x->at])) {
         x->at++;
     }
     if (x->at < x->count) {
@@ -330,12 +365,10 @@ static enum protocol_step next(struct postgres *p)
 /* In the agent's own batch the error is the statement's: the server skips the rest of the batch. */
 static enum protocol_step fail_batch(struct postgres *p, struct bytes message, struct bytes body)
 {
-    struct bytes words = postgres_result_words(p, NULL, message, body);
     postgres_hold_forget(p, "the target refuses the statement");
     pg_queue_pop(&p->queue);
     p->skipping = true;
-    p->link->ops->to_agent(p->link, words);
-    return PROTOCOL_MORE;
+    return postgres_on_error(p, message, body);
 }
 
 enum protocol_step postgres_prediction_answer(struct postgres *p, uint8_t type,

@@ -35,7 +35,8 @@ enum pg_question {
 struct pg_prediction {
     bool is_running;
     bool in_batch;
-    bool has_failed; /* the question that is being answered */
+    bool is_unwanted; /* it is decided already: only what tidies up is asked */
+    bool has_failed;  /* the question that is being answered */
     enum pg_question questions[PG_PREDICTION_QUESTIONS_MAX];
     size_t count, at; /* the one that is being answered */
     unsigned closed;  /* CloseComplete of it: the second one ends it in a batch */

@@ -356,10 +356,12 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
     return step;
 }
 
-static bool is_asynchronous(uint8_t type)
+/* Whether it is for the agent whatever is being answered. A notice belongs to what is answered: of
+ * a dry run it would tell what the statement does before anybody has allowed it. */
+static bool is_asynchronous(const struct postgres *p, uint8_t type)
 {
-    return type == PG_BACKEND_NOTICE || type == PG_BACKEND_NOTIFICATION ||
-           type == PG_BACKEND_PARAMETER_STATUS;
+    return type == PG_BACKEND_NOTIFICATION || type == PG_BACKEND_PARAMETER_STATUS ||
+           (type == PG_BACKEND_NOTICE && !postgres_prediction_is_running(p));
 }
 
 /* One message of what we asked ourselves. A FATAL error is the session's end, as always. */
@@ -397,7 +399,7 @@ enum protocol_step postgres_target_bytes(struct postgres *p, struct bytes in, si
             if (r == WIRE_MALFORMED || pg_wire_backend_kind(h.type) == NULL) {
                 step = garbage(p, "bytes that are no message");
             } else if ((postgres_inquiry_is_running(p) || postgres_prediction_is_running(p)) &&
-                       !is_asynchronous(h.type)) {
+                       !is_asynchronous(p, h.type)) {
                 step = answer_inquiry(p, &h, rest, &n);
             } else if (is_data(h.type)) {
                 if (!expects_data(p, h.type)) {
