@@ -33,6 +33,8 @@ enum {
     APPROVALS_LIFETIME_MAX_S = 30 * 86400,
     /* An approved operation is released at once: this long its sidecar may take to say so. */
     APPROVALS_RELEASE_S = 60,
+    /* A request may overtake the Hello that was written before it. */
+    APPROVALS_FORSAKEN_S = 5,
     APPROVALS_ARENA_CAP = 64 << 20,
 };
 
@@ -70,6 +72,11 @@ enum err approvals_request(struct approvals *approvals, const char *sidecar,
 enum err approvals_end(struct approvals *approvals, const char *sidecar,
                        const Chaperone__V1__EndApprovalRequest *request,
                        struct err_text *why) MUST_USE;
+/* The sidecar has connected and says what it waits for. What else it has asked for (it died and
+ * came again) is WITHDRAWN, so that nobody decides for nothing; not in retry mode, where no sidecar
+ * waits. */
+enum err approvals_forsake(struct approvals *approvals, const char *sidecar, char *const *waits_for,
+                           size_t count) MUST_USE;
 /* What a sidecar is told of an operation. Borrows from it. */
 Chaperone__V1__ApprovalDecided approvals_tell(const Chaperone__V1__HeldOperation *held);
 

@@ -311,6 +311,31 @@ static void test_an_end_may_overtake_its_request(void **state)
     assert_int_equal(say(t, ID, "ann", true, 0, 0), ERR_NOT_FOUND); /* nobody was asked */
 }
 
+static void test_what_no_sidecar_waits_for_is_withdrawn(void **state)
+{
+    struct test *t = *state;
+    struct operation o;
+    char *named[] = {text_of(ID)};
+    operation_init(&o, ID);
+    asks(t, &o, WAITS);
+    o.held.id = text_of("0199e9a2-0000-7000-8000-000000000002");
+    o.digest[0] = 1;
+    asks(t, &o, WAITS);
+    o.held.id = text_of("0199e9a2-0000-7000-8000-000000000003");
+    o.digest[0] = 2;
+    o.terms.is_retry = true;
+    asks(t, &o, WAITS);
+    /* So new a request may have overtaken the Hello. */
+    assert_int_equal(approvals_forsake(t->approvals, "s1", named, 1), OK);
+    assert_int_equal(say(t, "0199e9a2-0000-7000-8000-000000000002", "ann", true, 0, 0), OK);
+    set_clock(t, 1010 * second);
+    assert_int_equal(approvals_forsake(t->approvals, "s2", NULL, 0), OK); /* another one's */
+    assert_int_equal(approvals_forsake(t->approvals, "s1", named, 1), OK);
+    assert_int_equal(end(t, "0199e9a2-0000-7000-8000-000000000002", USED), ERR_CLOSED);
+    assert_int_equal(say(t, ID, "ann", true, 0, 0), OK);
+    assert_int_equal(say(t, o.held.id, "ann", true, 0, 0), OK);
+}
+
 /* ---- standing approvals -----------------------------------------------------------------------
  */
 
@@ -461,6 +486,7 @@ int main(void)
         CASE(test_its_clock_goes_on_while_nobody_is_there),
         CASE(test_a_retry_has_its_window),
         CASE(test_an_end_may_overtake_its_request),
+        CASE(test_what_no_sidecar_waits_for_is_withdrawn),
         CASE(test_all_who_approve_must_want_it_standing),
         CASE(test_what_cannot_be_recorded_is_not_decided),
         cmocka_unit_test(test_who_asks_is_known_under_each_name),

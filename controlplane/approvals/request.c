@@ -371,3 +371,49 @@ enum err approvals_end(struct approvals *approvals, const char *sidecar,
     arena_destroy(arena);
     return err;
 }
+
+static bool is_any_of(const char *id, char *const *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(id, ids[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nobody waits for it any more. */
+static bool is_forsaken(const struct approvals *approvals, const struct store_approval *stored,
+                        struct arena *arena, char *const *waits_for, size_t count)
+{
+    const Chaperone__V1__HeldOperation *held = NULL;
+    int64_t latest =
+        clock_wall(&approvals->with.clock) - APPROVALS_FORSAKEN_S * INT64_C(1000000000);
+    return stored->requested_ns < latest && !is_any_of(stored->id, waits_for, count) &&
+           approvals_unpack(stored, arena, &held) == OK && !held->terms->is_retry;
+}
+
+enum err approvals_forsake(struct approvals *approvals, const char *sidecar, char *const *waits_for,
+                           size_t count)
+{
+    const struct store_approval_filter filter = {
+        .sidecar = sidecar, .limit = APPROVALS_WAITING_MAX, .max_bytes = APPROVALS_ARENA_CAP / 4};
+    struct store_approval *items = NULL;
+    size_t found = 0;
+    struct arena *arena = arena_create(16 << 10, APPROVALS_ARENA_CAP);
+    enum err err = arena == NULL
+                       ? ERR_NO_MEMORY
+                       : store_approval_list(approvals->with.store, &filter, arena, &items, &found);
+    for (size_t i = 0; err == OK && i < found; i++) {
+        if (is_forsaken(approvals, &items[i], arena, waits_for, count)) {
+            Chaperone__V1__EndApprovalRequest end = CHAPERONE__V1__END_APPROVAL_REQUEST__INIT;
+            end.id = (char *)(uintptr_t)items[i].id;
+            end.state = CHAPERONE__V1__APPROVAL_STATE__WITHDRAWN;
+            end.reason = (char *)"its sidecar has started anew";
+            err = approvals_end(approvals, sidecar, &end, NULL);
+            err = err == ERR_CLOSED || err == ERR_EXISTS ? OK : err; /* somebody was faster */
+        }
+    }
+    arena_destroy(arena);
+    return err;
+}

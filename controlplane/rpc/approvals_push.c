@@ -50,6 +50,7 @@ void approvals_push_again(struct services *services, struct watcher *watcher, co
         arena_reset(arena);
         e = tell_again(services, watcher, sidecar, ids[i], arena);
     }
+    e = e == OK ? approvals_forsake(services->approvals, sidecar, ids, count) : e;
     if (e != OK) {
         log_event(services->with.log, LOG_ERROR, "store_failed", log_text("at", "approvals_held"),
                   log_text("error", err_name(e)));

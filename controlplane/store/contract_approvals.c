@@ -176,6 +176,12 @@ static void test_held_operations_are_found(void **state)
     filter.resource = "orders";
     assert_int_equal(store_approval_list(t->store, &filter, t->arena, &items, &count), OK);
     assert_int_equal(count, 1);
+    filter.sidecar = a.sidecar;
+    assert_int_equal(store_approval_list(t->store, &filter, t->arena, &items, &count), OK);
+    assert_int_equal(count, 1);
+    filter.sidecar = "another";
+    assert_int_equal(store_approval_list(t->store, &filter, t->arena, &items, &count), OK);
+    assert_int_equal(count, 0);
     assert_int_equal(store_approval_next_due(t->store, &due), OK);
     assert_int_equal(due, 50);
     assert_int_equal(store_approval_list_due(t->store, 49, 10, t->arena, &items, &count), OK);

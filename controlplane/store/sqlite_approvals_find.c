@@ -174,6 +174,7 @@ enum err sqlite_approval_list(struct store *store, const struct store_approval_f
 {
 #define MATCHES                                                                                    \
     " (?1 = '' OR a.resource = ?1) AND (?2 = '' OR a.identity = ?2)"                               \
+    " AND (?4 = '' OR a.sidecar = ?4)"                                                             \
     " ORDER BY a.requested_ns DESC, a.id DESC LIMIT ?3"
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = sqlite_read_begin(s);
@@ -189,6 +190,7 @@ enum err sqlite_approval_list(struct store *store, const struct store_approval_f
         db_bind_string(list, 1, filter->resource);
         db_bind_string(list, 2, filter->identity);
         db_bind_number(list, 3, (int64_t)filter->limit);
+        db_bind_string(list, 4, filter->sidecar);
         err =
             approvals_read(db, list, filter->limit, filter->max_bytes, arena, out_items, out_count);
     }

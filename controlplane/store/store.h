@@ -419,7 +419,7 @@ enum err store_approval_answer(struct store *store, const char *approval,
 
 struct store_approval_filter {
     bool include_ended;
-    const char *resource, *identity; /* NULL or "": any */
+    const char *resource, *identity, *sidecar; /* NULL or "": any */
     size_t limit;
     size_t max_bytes; /* of `held` in all: no more after so many */
 };
