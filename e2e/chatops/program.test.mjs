@@ -1,8 +1,9 @@
 // The program around the bots: configuration, secrets, health, its end.
 import assert from 'node:assert/strict';
-import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import { BOT } from './support/approvals.mjs';
 import { APP_TOKEN, BOT_TOKEN } from './support/slack.mjs';
@@ -46,6 +47,25 @@ test('mistakes of the configuration are named, and it does not start', async (t)
     assert.ok(!bot.text.includes(APP_TOKEN) && !bot.text.includes('    at '), bot.text);
   }
   assert.equal(world.slack.calls.length, 0);
+});
+
+test('the examples are good configurations', async (t) => {
+  const world = await World.make(t);
+  const bots = resolve(fileURLToPath(import.meta.url), '../../../deploy/chatops');
+  const { readDocument, readCore } = await import(join(bots, 'dist/core/config.js'));
+  const { readSlack } = await import(join(bots, 'dist/slack/config.js'));
+  const { readWebhook } = await import(join(bots, 'dist/webhook/config.js'));
+  const secrets = { 'slack-app-token': APP_TOKEN, 'slack-bot-token': BOT_TOKEN, 'chatops-client-secret': 'x',
+    'chatops-token': 'x', 'teams-url': 'https://teams.test/x', 'pagerduty-key': 'x',
+    'tickets-secret': `whsec_${Buffer.alloc(24).toString('base64')}` };
+  for (const [name, secret] of Object.entries(secrets)) world.write(name, secret);
+  for (const [kind, read] of [['slack', readSlack], ['webhook', readWebhook]]) {
+    const text = readFileSync(join(bots, `${kind}.example.yaml`), 'utf8');
+    const root = readDocument(world.write(`${kind}.yaml`, text.replaceAll('/run/credentials', world.dir)), {});
+    assert.equal(readCore(root).endpoint.address, 'chaperone.example:7443');
+    read(root.part(kind));
+    root.finish();
+  }
 });
 
 test('values and secrets from the environment', async (t) => {

@@ -144,13 +144,11 @@ export class ApprovalsServer extends Changes {
     this.changed();
   }
 
-  // Only the last has a cursor to go on from, whatever its state.
+  // Only the last has a cursor to go on from.
   #listWaiting(call) {
-    const all = [...this.held.values()];
-    all.forEach((approval, i) => {
-      const is_last = i === all.length - 1;
-      if (approval.state === 'WAITING' || is_last) call.write({ cursor: is_last ? String(this.log.length) : '0', approval });
-    });
+    const all = [...this.held.values()].filter((approval) => approval.state === 'WAITING');
+    all.forEach((approval, i) =>
+      call.write({ cursor: i === all.length - 1 ? String(this.log.length) : '0', approval }));
   }
 
   #decide(request, token) {

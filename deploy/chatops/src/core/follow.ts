@@ -93,9 +93,7 @@ export class Follow {
     const request = after === undefined ? { only_waiting: true } : { after };
     for await (const { cursor, approval } of this.approvals.watch(request, signal, opened)) {
       opened();
-      // What ended before the first start is no news; the list of what waits may close with such a one.
-      const is_old = this.cursor.get() === undefined && approval?.state !== 'WAITING';
-      if (approval !== null && !is_old) await this.follower.handle(approval, signal);
+      if (approval !== null) await this.follower.handle(approval, signal);
       if (signal.aborted) return;
       this.cursor.advance(cursor);
     }
