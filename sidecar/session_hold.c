@@ -336,13 +336,14 @@ static void start_clock(struct session *s, const struct policy_hold *terms)
 }
 
 void session_hold_start(struct session *s, Chaperone__V1__Intent *intent,
-                        const struct protocol_binding *binding, const struct policy_verdict *policy,
+                        struct protocol_binding *binding, const struct policy_verdict *policy,
                         struct protocol_verdict *verdict)
 {
     struct session_hold *h = &s->hold;
     const struct policy_hold *terms = policy->hold;
     enum durability level = DURABILITY_HOST;
-    if (h->state != HOLD_NONE || uuid_make_v7(s->shared->clock, h->id) != OK) {
+    if (h->state != HOLD_NONE || uuid_make_v7(s->shared->clock, h->id) != OK ||
+        !binding->make(binding)) {
         cannot_be_held(verdict, "the operation cannot be held for approval now");
         return;
     }
@@ -544,9 +545,9 @@ static void send_request(struct session *s)
 
 /* ---- decided again -------------------------------------------------------------------------- */
 
-bool session_hold_is_about(const struct session *s, const struct protocol_binding *binding)
+bool session_hold_is_about(const struct session *s, struct protocol_binding *binding)
 {
-    return s->hold.state != HOLD_NONE && binding != NULL &&
+    return s->hold.state != HOLD_NONE && binding != NULL && binding->make(binding) &&
            memcmp(binding->digest, s->hold.operation_digest, sizeof(binding->digest)) == 0;
 }
 

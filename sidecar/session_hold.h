@@ -66,12 +66,12 @@ struct session_hold {
 
 void session_hold_init(struct session *s);
 /* Whether this is the operation that is held already. */
-bool session_hold_is_about(const struct session *s, const struct protocol_binding *binding);
+bool session_hold_is_about(const struct session *s, struct protocol_binding *binding);
 /* Nobody has decided about it, and it has not ended. */
 bool session_hold_is_open(const struct session *s);
 /* The policy holds it. `*verdict` says so, or why it cannot be held. */
 void session_hold_start(struct session *s, Chaperone__V1__Intent *intent,
-                        const struct protocol_binding *binding, const struct policy_verdict *policy,
+                        struct protocol_binding *binding, const struct policy_verdict *policy,
                         struct protocol_verdict *verdict);
 /* The protocol decides it again. True: it may go, with `*policy` as its obligations; false: not
  * yet, or not at all (`*verdict`). `*out_new`: the policy is another one now, it is decided as if

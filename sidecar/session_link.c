@@ -425,7 +425,7 @@ static bool decide_held(struct session *s, Chaperone__V1__Intent *intent,
 }
 
 static bool link_decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
-                        const struct protocol_binding *binding, struct protocol_verdict *verdict)
+                        struct protocol_binding *binding, struct protocol_verdict *verdict)
 {
     struct session *s = session_of(link);
     enum durability level = DURABILITY_PROCESS;

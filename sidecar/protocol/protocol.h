@@ -43,6 +43,9 @@ struct protocol_request {
 
 /* What the approval of a held operation is bound to. */
 struct protocol_binding {
+    /* Fills in what follows, which costs something: called only where something is held. False: no
+     * memory. */
+    bool (*make)(struct protocol_binding *binding);
     /* SHA-256 of all that goes to the target for it: the text, the values and their types. */
     uint8_t digest[32];
     const char *shape; /* the same where only values differ; "": none */
@@ -121,7 +124,7 @@ struct protocol_link_ops {
      * the agent's declared reasons may be empty. `binding` NULL: it cannot be held, and is refused
      * where it would be. */
     bool (*decide)(struct protocol_link *link, Chaperone__V1__Intent *intent,
-                   const struct protocol_binding *binding, struct protocol_verdict *verdict);
+                   struct protocol_binding *binding, struct protocol_verdict *verdict);
     /* Asks people about the operation that was just held, with what the target predicts. Locks:
      * those that its open transaction holds. All is borrowed. */
     void (*ask)(struct protocol_link *link, const Chaperone__V1__Prediction *prediction,

@@ -266,7 +266,7 @@ enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *
 {
     Chaperone__V1__Intent m = CHAPERONE__V1__INTENT__INIT;
     struct pg_refusal refused = op->refused;
-    struct protocol_binding binding;
+    struct pg_binding binding;
     m.verb = (char *)op->verb;
     m.transaction = (char *)transaction_name(p);
     m.statement_name = name_of(p, op->statement_name);
@@ -291,11 +291,11 @@ enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *
         m.rule = (char *)(refused.rule == NULL ? "understanding" : refused.rule);
         m.error = (char *)refused.message;
     }
-    bool can_wait =
-        refused.message == NULL && !op->cannot_wait && postgres_bind_approval(p, op, &binding);
-    bool is_allowed = p->link->ops->decide(p->link, &m, can_wait ? &binding : NULL, verdict);
+    bool can_wait = refused.message == NULL && !op->cannot_wait;
+    postgres_bind_approval(p, op, &binding);
+    bool is_allowed = p->link->ops->decide(p->link, &m, can_wait ? &binding.base : NULL, verdict);
     if (verdict->hold != NULL) {
-        postgres_hold(p, op, can_wait && binding.may_hold_locks, verdict->hold);
+        postgres_hold(p, op, can_wait && binding.base.may_hold_locks, verdict->hold);
         return wait(p);
     }
     p->is_held = false;

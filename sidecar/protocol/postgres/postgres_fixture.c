@@ -112,9 +112,12 @@ static bool continue_hold(struct fixture *f, struct protocol_verdict *verdict)
 }
 
 static bool decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
-                   const struct protocol_binding *binding, struct protocol_verdict *verdict)
+                   struct protocol_binding *binding, struct protocol_verdict *verdict)
 {
     struct fixture *f = fixture_of(link);
+    if (binding != NULL && !binding->make(binding)) {
+        abort();
+    }
     struct bytes text = bytes_of(intent->text.data, intent->text.len);
     bool holds = intent->verdict != CHAPERONE__V1__VERDICT__DENY && begins_with(text, f->hold);
     bool denied = intent->verdict == CHAPERONE__V1__VERDICT__DENY || begins_with(text, f->deny) ||

@@ -32,9 +32,11 @@ static bool may_hold_locks(const struct postgres *p)
     return may;
 }
 
-bool postgres_bind_approval(const struct postgres *p, const struct pg_operation *op,
-                            struct protocol_binding *out)
+static bool make_binding(struct protocol_binding *out)
 {
+    const struct pg_binding *b = (const struct pg_binding *)out;
+    const struct postgres *p = b->p;
+    const struct pg_operation *op = b->op;
     char shape[SQL_SHAPE_SIZE];
     struct crypto_sha256 h;
     crypto_sha256_init(&h);
@@ -52,6 +54,12 @@ bool postgres_bind_approval(const struct postgres *p, const struct pg_operation 
     out->may_hold_locks = may_hold_locks(p);
     out->shape = arena_copy_string(p->shared->scratch, bytes_of_string(shape));
     return out->shape != NULL;
+}
+
+void postgres_bind_approval(struct postgres *p, const struct pg_operation *op,
+                            struct pg_binding *out)
+{
+    *out = (struct pg_binding){.base.make = make_binding, .p = p, .op = op};
 }
 
 /* ---- people's tools read UTF-8 -------------------------------------------------------------- */

@@ -197,8 +197,13 @@ enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struc
 
 /* postgres_hold.c: operations that people decide about. */
 /* What an approval of it covers. */
-bool postgres_bind_approval(const struct postgres *p, const struct pg_operation *op,
-                            struct protocol_binding *out);
+struct pg_binding {
+    struct protocol_binding base; /* first */
+    struct postgres *p;
+    const struct pg_operation *op;
+};
+void postgres_bind_approval(struct postgres *p, const struct pg_operation *op,
+                            struct pg_binding *out);
 /* It is held: the agent is told, the target is asked for a prediction, people are asked. */
 void postgres_hold(struct postgres *p, const struct pg_operation *op, bool may_hold_locks,
                    const struct protocol_hold *hold);
