@@ -79,7 +79,8 @@ keep_logs() {
     local logs
     logs=$(mktemp -d /tmp/chaperone-quickstart-logs.XXXXXX)
     cp "$work"/*.log "$work"/agent-saw "$work"/pg/log "$work"/chaperone/*.log "$logs" 2>/dev/null || true
-    echo "The logs are in $logs: $(cd "$logs" && echo *)" >&2
+    # None: it did not come so far.
+    rmdir "$logs" 2>/dev/null || echo "The logs are in $logs: $(cd "$logs" && echo *)" >&2
 }
 
 step_number=0
@@ -106,9 +107,14 @@ install_packages() {
 }
 
 build() {
+    local program programs=(cli/chaperone cli/issuer/chaperone-dev-issuer sidecar/chaperone-sidecar
+        controlplane/chaperone-controlplane)
     step "Building Chaperone with Bazel, from the system's libraries only"
     if [ -n "${CHAPERONE_BIN:-}" ]; then
-        bin=$CHAPERONE_BIN
+        bin=$(cd "$CHAPERONE_BIN" 2>/dev/null && pwd) || die "CHAPERONE_BIN: there is no directory $CHAPERONE_BIN"
+        for program in "${programs[@]}"; do
+            [ -x "$bin/$program" ] || die "CHAPERONE_BIN: $program is missing in $bin; build it, or do without CHAPERONE_BIN"
+        done
         note "taken from $bin"
         return
     fi
