@@ -15,7 +15,7 @@ from support.login import Browser, Home, LossyRelay
 from support.manual import ControlPlane, postgres_resource, write
 from support.oidc import Provider
 from support.postgres import PASSWORD, free_port
-from support.stack import CHAPERONE
+from support.stack import CHAPERONE, ROOT
 
 PEOPLE = {"ann": {"groups": ["dba"]}, "bob": {"groups": ["dba"]}, "eve": {"groups": ["guests"]},
           "olga": {"groups": ["owners"]}}
@@ -33,6 +33,7 @@ RULES = {"version": 1, "rules": [
 @pytest.fixture(scope="module")
 def provider():
     running = Provider([{"id": "agent-7", "groups": ["agents"]},
+                        {"id": "bot", "groups": ["bots"]},
                         {"id": "admin", "groups": ["admins"]}], PEOPLE)
     yield running
     running.close()
@@ -44,7 +45,8 @@ def controlplane(provider, postgres):
     running = ControlPlane({
         "identity_providers": [{"name": "p", "issuer": provider.issuer, "leeway": "0s",
                                 "audience": ["chaperone-cli", provider.resource]}],
-        "roles": {"admin": ["admins"], "approver": ["dba", "guests", "owners"]},
+        "roles": {"admin": ["admins"], "bot": ["bots"],
+                  "approver": ["dba", "guests", "owners"]},
         "credentials": credentials, "resources": resources,
         "grants": [{"name": "agents", "resources": ["db"], "groups": ["agents"]}],
     }, operator_token=provider.token("admin"), env={"TARGET_PASSWORD": PASSWORD})
@@ -285,7 +287,58 @@ def test_the_control_plane_is_away(people):
         assert done.returncode == 3, command
 
 
-def test_links(people):
+# What a chat bot asks of the control plane, as a stock gRPC client.
+BOT = """
+import { readFileSync } from 'node:fs';
+import grpc from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+const [server, ca, token, method, request] = process.argv.slice(1);
+const api = grpc.loadPackageDefinition(loadSync('api/approvals.proto',
+  { includeDirs: ['../..'], keepCase: true, longs: String, enums: String })).chaperone.v1;
+const client = new api.Approvals(server, grpc.credentials.createSsl(readFileSync(ca)));
+const metadata = new grpc.Metadata();
+metadata.set('authorization', `Bearer ${token}`);
+client[method](JSON.parse(request), metadata, (error, answer) => {
+  console.log(JSON.stringify(error ? { code: error.code, error: error.details } : answer));
+  client.close();
+});
+"""
+
+
+def bot(controlplane, provider, method, **request):
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", BOT, f"127.0.0.1:{controlplane.server_port}",
+         controlplane.ca, provider.token("bot"), method, json.dumps(request)],
+        cwd=os.path.join(ROOT, "e2e", "grpc-js"), capture_output=True, text=True, check=True,
+        timeout=60)
+    return json.loads(done.stdout)
+
+
+def test_a_linked_account_decides_until_it_is_unlinked(hold, people, controlplane, provider):
+    account = {"provider": "slack", "account": "T0123/U0456"}
+    code = bot(controlplane, provider, "CreateLinkCode", account=account)["code"]
+    done = people["bob"].run("approvals", "link", code, "--json")
+    assert done.returncode == 0, done.stderr
+    linked = json.loads(done.stdout)
+    assert (linked["provider"], linked["account"]) == ("slack", "T0123/U0456")
+    # Once.
+    assert people["eve"].run("approvals", "link", code).returncode == 1
+    held = hold("DELETE FROM held WHERE id = 92")
+    word = {"id": held.id, "approve": False, "account": account}
+    answer = bot(controlplane, provider, "Decide", **word)
+    assert answer["approval"]["decisions"][0]["by"]["subject"] == "bob"
+    said = people["ann"].run("approvals", "show", held.id).stdout
+    assert re.search("^denied by +bob.*through a linked chat account", said, re.M), said
+    # Nobody else takes it away.
+    assert people["ann"].run("approvals", "unlink", "slack", "T0123/U0456").returncode == 1
+    done = people["bob"].run("approvals", "unlink", "slack", "T0123/U0456")
+    assert (done.returncode, done.stdout) == (0, "unlinked slack T0123/U0456\n")
+    word["id"] = hold("DELETE FROM held WHERE id = 91").id
+    assert "error" in bot(controlplane, provider, "Decide", **word)
+    assert people["ann"].run("approvals", "deny", word["id"]).returncode == 0
+
+
+def test_links_that_are_none(people):
     done = people["ann"].run("approvals", "link", "AAAA-BBBB")
     assert done.returncode == 1 and done.stdout == ""
     done = people["ann"].run("approvals", "unlink", "slack", "T0/U0")
