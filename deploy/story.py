@@ -236,7 +236,8 @@ class Claims:
         return (stream == list(range(stream[0], stream[-1] + 1))
                 and all(r["kind"] == "approval" and r["state"] == "decided" for r in elsewhere),
                 f"Nothing is missing: the session's records are {stream[0]} to {stream[-1]} of that stream, without"
-                f" a gap. What a person decided ({plural(len(elsewhere), 'record')}) stands in the control plane's own.")
+                f" a gap. What a person decided ({plural(len(elsewhere), 'record')}) stands in the control"
+                " plane's own.")
 
     def database_agrees(self):
         with open(self.options.database_log, encoding="utf-8") as f:
@@ -256,7 +257,8 @@ class Claims:
         return (all(re.match("SELECT|WITH", x.text) and not about_data.search(x.text) for x in self.inquiries)
                 and asked == {x.text for x in self.plans} and len(asked) == len(self.plans),
                 f"What else is in that log, Chaperone asked under names of its own:"
-                f" {plural(len(self.inquiries), 'question')} about the catalog, to know where columns come from (none names {listed(sorted(tables))}), and"
+                f" {plural(len(self.inquiries), 'question')} about the catalog, to know where columns come"
+                f" from (none names {listed(sorted(tables))}), and"
                 f" {len(self.plans)} times EXPLAIN of what was held, which plans it and does not run it.")
 
     def masked_stays_masked(self):
@@ -297,18 +299,23 @@ class Claims:
             sentences.append(f"held and asked for at {moment(asked):%H:%M:%S.%f}, approved at"
                              f" {moment(decided):%H:%M:%S.%f}, once in the database's log, at"
                              f" {runs[0].time.strftime('%H:%M:%S.%f')[:-3]}")
-        return good, f"The DELETE came to the database only after it was approved: {listed(sentences or ['it never was'])}."
+        return (good, "The DELETE came to the database only after it was approved:"
+                      f" {listed(sentences or ['it never was'])}.")
 
     def bound(self):
         approvals = [approval_of(i, self.records) for i in self.held]
         digests = [{r.get("digest") for r in steps.values()} for steps in approvals]
         by = {steps["decided"]["decided_by"] for steps in approvals if "decided" in steps}
-        own = lines_of(self.options.own_word)[-1]
+        agent, own = self.opened["identity"], lines_of(self.options.own_word)[-1]
+        shown = "\n".join(lines_of(self.options.shown))
         return (digests and all(len(d) == 1 and None not in d for d in digests)
-                and all("approved" in steps for steps in approvals) and by and self.opened["identity"] not in by and self.opened["identity"] in own,
-                f"The approval is for these bytes only: asked, decided and released stand under the same SHA-256"
-                f" ({listed(next(iter(d))[2:14] + '...' for d in digests if d)}). The word of {listed(sorted(by))}"
-                f" counted; the agent's own did not: {own.removeprefix('chaperone: ')}.")
+                and all(d.removeprefix("\\x") in shown for d in set().union(*digests))
+                and all(i["text"] in shown for i in self.held)
+                and all("approved" in steps for steps in approvals)
+                and by and agent not in by and agent in own,
+                f"The approval is for these bytes only: what was asked, shown, decided and released has the same"
+                f" SHA-256 ({listed(next(iter(d))[2:14] + '...' for d in digests if d)}). The word of"
+                f" {listed(sorted(by))} counted; the agent's own did not: {own.removeprefix('chaperone: ')}.")
 
     def no_password(self):
         names = sorted(line.split("=")[0] for line in lines_of(self.options.environment) if line.startswith("PG"))
