@@ -113,7 +113,7 @@ build() {
     if [ -n "${CHAPERONE_BIN:-}" ]; then
         bin=$(cd "$CHAPERONE_BIN" 2>/dev/null && pwd) || die "CHAPERONE_BIN: there is no directory $CHAPERONE_BIN"
         for program in "${programs[@]}"; do
-            [ -x "$bin/$program" ] || die "CHAPERONE_BIN: $program is missing in $bin; build it, or leave CHAPERONE_BIN out"
+            [ -x "$bin/$program" ] || die "CHAPERONE_BIN: $program is missing in $bin; build it, or unset CHAPERONE_BIN"
         done
         note "taken from $bin"
         return
