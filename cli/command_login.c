@@ -82,12 +82,24 @@ static enum err keep(const struct settings_login *from, bool is_access, struct l
     return e;
 }
 
+/* Whether it can be kept is found out before somebody looks for their second factor. */
+static enum err check_store(struct err_text *error)
+{
+    int lock = -1;
+    enum err e = login_store_lock(&lock, error);
+    if (e == OK) {
+        (void)close(lock);
+    }
+    return e;
+}
+
 static enum err run_flow(const struct invocation *i, struct login_flow *f, struct login_result *out,
                          struct err_text *error)
 {
     bool opens = !options_flag(&i->options, "no-browser") && login_browser_is_there();
     bool device = options_flag(&i->options, "device");
     enum err e = login_flow_discover(f, error);
+    e = e != OK ? e : check_store(error);
     if (e != OK) {
         return e;
     }

@@ -77,6 +77,12 @@ static void test_misuse(void **state)
     expect_misuse(ARGV("session", "lift"), "expected: chaperone session lift BLOCK, or one of");
     expect_misuse(ARGV("session", "lift", "B", "--all"), "or one of --identity");
     expect_misuse(ARGV("join-token", "create", "--lifetime", "soon"), "15m");
+    expect_misuse(ARGV("approvals", "aprove", "x"), "did you mean \"approvals approve\"?");
+    expect_misuse(ARGV("approvals", "approve", "x", "--standing-uses", "2"), "--standing-for");
+    expect_misuse(ARGV("approvals", "unlink", "slack"), "PROVIDER ACCOUNT");
+    expect_misuse(ARGV("approvals", "watch", "--after", "x"), "expected a cursor");
+    expect_misuse(ARGV("login", "--device", "--no-browser"), "opens no browser");
+    expect_misuse(ARGV("login", "--token", "refresh"), "expected one of id, access");
     expect_misuse(ARGV("dev"), "--dir DIR is needed");
     expect_misuse(ARGV("run", "--config", "x"), "expected: chaperone run");
     expect_misuse(ARGV("run", "--", "true"), "--config FILE is needed");
@@ -106,6 +112,7 @@ static void test_completion_knows_what_there_is(void **state)
         expect_output(ARGV("completion", shell), "sidecar-log");
         expect_output(ARGV("completion", shell), "allow deny hold");
         expect_output(ARGV("completion", shell), "join-token");
+        expect_output(ARGV("completion", shell), "standing-for");
     }
 }
 

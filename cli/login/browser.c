@@ -35,8 +35,8 @@ bool login_browser_is_there(void)
     return (is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")) && is_in_path("xdg-open");
 }
 
-/* In a session of its own, so that Ctrl-C here does not close it; without our signal mask and
- * output. */
+/* In a session of its own, so that Ctrl-C here does not close it; without our signal mask,
+ * output and connections. */
 static bool prepare(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *files)
 {
     sigset_t none;
@@ -45,7 +45,8 @@ static bool prepare(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *f
            posix_spawnattr_setsigmask(attributes, &none) == 0 &&
            posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDWR, 0) == 0 &&
            posix_spawn_file_actions_adddup2(files, STDIN_FILENO, STDOUT_FILENO) == 0 &&
-           posix_spawn_file_actions_adddup2(files, STDIN_FILENO, STDERR_FILENO) == 0;
+           posix_spawn_file_actions_adddup2(files, STDIN_FILENO, STDERR_FILENO) == 0 &&
+           posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1) == 0;
 }
 
 bool login_browser_open(const char *url)

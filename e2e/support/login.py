@@ -92,7 +92,8 @@ class Home:
 
     def files(self):
         directory = os.path.join(self.state, "logins")
-        return [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
+        names = sorted(os.listdir(directory)) if os.path.exists(directory) else []
+        return [os.path.join(directory, name) for name in names]
 
     def stored(self):
         (file,) = self.files()

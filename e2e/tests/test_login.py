@@ -127,7 +127,7 @@ def test_without_a_display_it_is_a_device_code(home):
     assert "enter the code" in login.read_until("enter the code")
     login.process.send_signal(signal.SIGINT)
     assert login.wait().code == 130
-    assert not os.path.exists(home.state)
+    assert home.files() == []
 
 
 def test_a_device_code_refused_in_the_browser(home):
@@ -137,7 +137,7 @@ def test_a_device_code_refused_in_the_browser(home):
     browser.open(said.split(" ")[0], user_code=said.rsplit(" ", 1)[1], abort="yes")
     login.wait()
     assert login.code == 1 and "refused in the browser" in login.said
-    assert not os.path.exists(home.state)
+    assert home.files() == []
 
 
 def test_an_access_token_for_the_control_plane(home, provider):
@@ -312,7 +312,7 @@ def test_a_code_of_another_login_is_refused_by_the_issuer(home):
     assert first.code == 1 and "invalid_grant" in first.said
     second.process.send_signal(signal.SIGTERM)
     assert second.wait().code == 143
-    assert not os.path.exists(home.state)
+    assert home.files() == []
 
 
 def test_another_nonce_is_refused(home):
@@ -321,7 +321,7 @@ def test_another_nonce_is_refused(home):
     Browser("ann").open(url.replace(query(url)["nonce"], "x" * 43))
     login.wait()
     assert login.code == 1 and "its nonce is another" in login.said
-    assert not os.path.exists(home.state)
+    assert home.files() == []
 
 
 def test_the_page_is_for_its_own_name_only(home):
@@ -416,6 +416,14 @@ def test_an_issuer_is_trusted_by_its_certificate(home, tmp_path):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_where_nothing_can_be_kept_nobody_is_asked(home, tmp_path):
+    (tmp_path / "file").write_text("")
+    for state in (str(tmp_path / "file"), "/proc/nowhere"):
+        done = home.run("login", "--no-browser", XDG_STATE_HOME=state)
+        assert done.returncode == 1 and "Open this" not in done.stderr, done.stderr
+        assert state in done.stderr
 
 
 def test_what_must_be_known(home):
