@@ -351,6 +351,9 @@ void session_hold_start(struct session *s, Chaperone__V1__Intent *intent,
     make_digest(s, h->operation_digest, h->digest);
     intent->approval = h->id;
     intent->rule = (char *)policy->rule;
+    intent->verdict = CHAPERONE__V1__VERDICT__HOLD;
+    intent->policy_hash = (char *)policy_hash(s->shared->policy);
+    intent->policy_revision = policy_revision(s->shared->policy);
     h->held = describe(s, intent, binding, terms);
     if (h->held == NULL) {
         cannot_be_held(verdict, "out of memory");
