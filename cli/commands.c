@@ -314,8 +314,8 @@ const struct command commands[] = {
         .arguments = "SQL",
         .summary = "Say which rule decides about a statement, and why",
         .details = "Decides as a sidecar does, for each command and each object alone and for the "
-                   "text as a whole.\n"
-                   "Exit code 1: it is refused.",
+                   "text as a whole. With --catalog also which columns of its result are masked.\n"
+                   "Exit code 1: it is refused, or held for approval.",
         .examples =
             EXAMPLES("chaperone policy explain --as sub=ann,groups=analysts 'SELECT * FROM orders'",
                      "chaperone policy explain --as sub=bot --file new.yaml --resource shop 'DROP "
