@@ -27,6 +27,8 @@ static void answer_target(struct fixture *f, size_t *answered)
     while (f->target.fd >= 0 && end != NULL) {
         if (strncmp(line, "do ", 3) == 0) {
             (void)send(f->target.fd, "ok\n", 3, MSG_NOSIGNAL);
+        } else if (strncmp(line, "end\n", 4) == 0) {
+            (void)send(f->target.fd, "done\n", 5, MSG_NOSIGNAL);
         }
         line = end + 1;
         end = strchr(line, '\n');
@@ -99,6 +101,23 @@ static void test_a_durable_operation(void **state)
     assert_true(check(f, "before\ndo host 1\nbehind\n", "ok\n") >= 7);
 }
 
+/* Refused or released: what is behind it goes on. */
+static void test_a_held_operation(void **state)
+{
+    struct fixture *f = *state;
+    f->hold.terms.lifetime_s = 5;
+    f->hold.answer = CHAPERONE__V1__APPROVAL_STATE__APPROVED;
+    assert_true(check(f, "do hold 1\nend\n", "done\n") >= 15);
+}
+
+static void test_a_held_operation_that_is_denied(void **state)
+{
+    struct fixture *f = *state;
+    f->hold.terms.lifetime_s = 5;
+    f->hold.answer = CHAPERONE__V1__APPROVAL_STATE__DENIED;
+    assert_true(check(f, "do hold 1\ndo hold 2\nend\n", "done\n") >= 15);
+}
+
 static void test_a_refusal(void **state)
 {
     struct fixture *f = *state;
@@ -144,6 +163,8 @@ int main(void)
         CASE(test_an_operation),
         CASE(test_pieces_and_pauses),
         CASE(test_a_durable_operation),
+        CASE(test_a_held_operation),
+        CASE(test_a_held_operation_that_is_denied),
         CASE(test_a_refusal),
         CASE(test_a_queue_that_cannot_grow),
     };

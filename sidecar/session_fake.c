@@ -9,11 +9,17 @@
 
 #include "sidecar/session_fixture.h"
 
+enum { HOLD_WORDS = 512 };
+
+enum { PENDING_MAX = 4096 };
+
 struct fake {
     struct protocol_link *link;
-    size_t pending; /* operations without an answer */
-    uint64_t operation, sequence;
-    bool logging_in, opened, paused, held, closed;
+    /* Operations without an answer, a ring; of each its number and that of its intent. */
+    size_t first, pending;
+    uint64_t operations[PENDING_MAX], sequences[PENDING_MAX];
+    bool waits_for_people, waits_for_plan;
+    bool logging_in, opened, paused, held, ended, closed;
     bool in_callback, in_link;
 };
 
@@ -56,17 +62,87 @@ static void to_target(struct fake *p, struct bytes b)
 static void write_outcome(struct fake *p, Chaperone__V1__Status status)
 {
     Chaperone__V1__Outcome m = CHAPERONE__V1__OUTCOME__INIT;
-    m.operation = p->operation;
-    m.intent_sequence = p->sequence;
+    m.operation = p->operations[p->first];
+    m.intent_sequence = p->sequences[p->first];
     m.status = status;
+    p->first = (p->first + 1) % PENDING_MAX;
+    p->pending--;
     p->in_link = true;
     (void)p->link->ops->outcome(p->link, &m);
     p->in_link = false;
 }
 
-/* "do LEVEL TEXT\n" */
-static void do_operation(struct fake *p, struct bytes line)
+static bool has_word(struct bytes line, const char *word)
 {
+    return memmem(line.data, line.size, word, strlen(word)) != NULL;
+}
+
+static void ask(struct fake *p)
+{
+    Chaperone__V1__Prediction m = CHAPERONE__V1__PREDICTION__INIT;
+    m.estimated_rows = 3;
+    p->waits_for_plan = false;
+    p->in_link = true;
+    p->link->ops->ask(p->link, &m, NULL, 0);
+    p->in_link = false;
+}
+
+struct binding {
+    struct protocol_binding base; /* first */
+    struct bytes line;
+};
+
+static bool make_binding(struct protocol_binding *binding)
+{
+    const struct binding *b = (const struct binding *)binding;
+    size_t max = sizeof(binding->digest) - 1;
+    memset(binding->digest, 0, sizeof(binding->digest));
+    memcpy(binding->digest, b->line.data, b->line.size < max ? b->line.size : max);
+    binding->digest[max] = has_word(b->line, "shift") ? fixture->hold.shift : 0;
+    binding->shape = "shape";
+    binding->may_hold_locks = has_word(b->line, "locks");
+    return true;
+}
+
+static void hear_of_hold(struct fake *p, struct bytes line, const struct protocol_hold *hold)
+{
+    p->waits_for_people = true;
+    if (!hold->is_new) {
+        return;
+    }
+    if (hold->tells) {
+        to_agent(p, bytes_of_string("held\n"));
+    }
+    p->waits_for_plan = has_word(line, "plan");
+    if (!p->waits_for_plan) {
+        ask(p);
+    }
+}
+
+static void hear_of_refusal(struct fake *p, const struct protocol_verdict *verdict)
+{
+    char text[HOLD_WORDS];
+    if (verdict->approval == NULL) {
+        to_agent(p, bytes_of_string("refused\n"));
+        return;
+    }
+    Chaperone__V1__Outcome m = CHAPERONE__V1__OUTCOME__INIT;
+    m.operation = verdict->operation;
+    m.intent_sequence = verdict->intent_sequence;
+    m.status = CHAPERONE__V1__STATUS__REFUSED;
+    m.approval = (char *)verdict->approval;
+    (void)snprintf(text, sizeof(text), "refused: %s%s\n",
+                   verdict->is_withdrawn ? "cancelled, " : "", verdict->message);
+    p->in_link = true;
+    (void)p->link->ops->outcome(p->link, &m);
+    p->in_link = false;
+    to_agent(p, bytes_of_string(text));
+}
+
+/* "do LEVEL TEXT\n". False: it waits for people. */
+static bool do_operation(struct fake *p, struct bytes line)
+{
+    struct binding binding = {.base.make = make_binding, .line = line};
     Chaperone__V1__Intent m = CHAPERONE__V1__INTENT__INIT;
     struct protocol_verdict verdict;
     char level[16] = "";
@@ -79,18 +155,28 @@ static void do_operation(struct fake *p, struct bytes line)
     m.text.len = line.size - 1;
     m.commands = commands;
     m.n_commands = 1;
+    bool can_wait = strcmp(level, "hold") == 0 && !has_word(line, "big");
     p->in_link = true;
-    bool allowed = p->link->ops->decide(p->link, &m, NULL, &verdict);
+    bool allowed = p->link->ops->decide(p->link, &m, can_wait ? &binding.base : NULL, &verdict);
     p->in_link = false;
     assert_int_equal(allowed, verdict.allowed);
+    if (verdict.hold != NULL) {
+        assert_false(allowed);
+        hear_of_hold(p, line, verdict.hold);
+        return false;
+    }
+    p->waits_for_people = false;
+    p->waits_for_plan = false;
     if (allowed) {
-        p->pending++;
-        p->operation = verdict.operation;
-        p->sequence = verdict.intent_sequence;
+        assert_true(p->pending < PENDING_MAX);
+        size_t at = (p->first + p->pending++) % PENDING_MAX;
+        p->operations[at] = verdict.operation;
+        p->sequences[at] = verdict.intent_sequence;
         to_target(p, line);
     } else {
-        to_agent(p, bytes_of_string("refused\n"));
+        hear_of_refusal(p, &verdict);
     }
+    return true;
 }
 
 static void identify(struct fake *p, struct bytes token)
@@ -123,7 +209,7 @@ static bool starts_with(struct bytes line, const char *text)
 /* True: it was used. */
 static bool agent_line(struct fake *p, struct bytes line, enum protocol_step *step)
 {
-    if (p->logging_in || p->paused) {
+    if (p->logging_in || p->paused || p->ended) {
         *step = PROTOCOL_WAIT;
         return false;
     }
@@ -132,7 +218,10 @@ static bool agent_line(struct fake *p, struct bytes line, enum protocol_step *st
     } else if (starts_with(line, "login\n")) {
         identify(p, (struct bytes){0});
     } else if (starts_with(line, "do ")) {
-        do_operation(p, line);
+        if (!do_operation(p, line)) {
+            *step = PROTOCOL_WAIT;
+            return false;
+        }
     } else if (starts_with(line, "pause\n")) {
         p->paused = true;
     } else if (starts_with(line, "second\n")) {
@@ -157,8 +246,10 @@ static bool target_line(struct fake *p, struct bytes line, enum protocol_step *s
         return false;
     }
     if (starts_with(line, "ok\n") && p->pending > 0) {
-        p->pending--;
         write_outcome(p, CHAPERONE__V1__STATUS__SUCCESS);
+    } else if (starts_with(line, "planned\n") && p->waits_for_plan) {
+        ask(p);
+        return true;
     } else if (starts_with(line, "close\n")) {
         *step = PROTOCOL_CLOSE;
     }
@@ -272,6 +363,7 @@ static enum protocol_step on_end(void *context, enum protocol_side side)
 {
     struct fake *p = context;
     enter(p, false);
+    p->ended = p->ended || side == SIDE_AGENT;
     bool answers_come = side == SIDE_AGENT && p->pending > 0;
     return leave(p, CALL_END, answers_come ? PROTOCOL_MORE : PROTOCOL_CLOSE);
 }
@@ -282,7 +374,9 @@ static void on_signal(void *context)
     struct fake *p = context;
     assert_false(p->closed);
     p->in_link = true;
-    p->link->ops->to_agent(p->link, bytes_of_string("signalled\n"));
+    if (!p->waits_for_people || !p->link->ops->withdraw(p->link, "the agent cancelled it", false)) {
+        p->link->ops->to_agent(p->link, bytes_of_string("signalled\n"));
+    }
     p->in_link = false;
 }
 
@@ -316,7 +410,7 @@ static void on_close(void *context)
      */
     assert_false(p->in_link);
     assert_false(p->closed);
-    for (; p->pending > 0; p->pending--) {
+    while (p->pending > 0) {
         write_outcome(p, CHAPERONE__V1__STATUS__UNKNOWN);
     }
     p->closed = true;
@@ -329,6 +423,7 @@ static void *create(struct protocol_link *link, const struct protocol_shared *sh
     if (p != NULL) {
         p->link = link;
         fixture->created++;
+        fixture->protocol = p;
     }
     return p;
 }

@@ -27,11 +27,12 @@ struct policy {
 };
 
 static const struct policy only_policy;
+static struct fixture *only_fixture;
 
 const char *policy_hash(const struct policy *policy)
 {
     (void)policy;
-    return "hash";
+    return only_fixture->hold.hash;
 }
 
 uint64_t policy_revision(const struct policy *policy)
@@ -45,6 +46,14 @@ void policy_evaluate(const struct policy *policy, const struct policy_request *r
 {
     (void)policy;
     const char *level = request->command_count == 0 ? "" : request->commands[0];
+    if (strcmp(level, "hold") == 0) {
+        const struct fixture_hold *h = &only_fixture->hold;
+        *out = (struct policy_verdict){.effect = h->effect,
+                                       .rule = h->rule,
+                                       .message = "it is held",
+                                       .hold = h->effect == POLICY_HOLD ? &h->terms : NULL};
+        return;
+    }
     *out = (struct policy_verdict){
         .effect = strcmp(level, "deny") == 0 ? POLICY_DENY : POLICY_ALLOW,
         .rule = "test",
@@ -65,12 +74,13 @@ struct control {
 struct control_call {
     struct control *control;
     control_open_fn *on_reply;
+    control_approval_fn *on_approval;
     void *context;
     struct loop_deferred later;
 };
 
 static struct control only_control;
-static struct control_call only_call;
+static struct control_call only_call, only_approval_call;
 
 static void reply(void *context)
 {
@@ -123,6 +133,96 @@ void control_call_cancel(struct control_call *call)
         call->control->fixture->control.cancelled++;
         loop_cancel_deferred(call->control->fixture->loop, &call->later);
     }
+}
+
+static void fill_decision(const struct fixture_hold *h, Chaperone__V1__ApprovalState state,
+                          Chaperone__V1__ApprovalDecided *out)
+{
+    static const uint8_t another[32] = {1, 2, 3};
+    const uint8_t *digest = h->has_another_digest || h->is_standing ? another : h->digest;
+    chaperone__v1__approval_decided__init(out);
+    out->id = (char *)(h->answer_id == NULL ? h->id : h->answer_id);
+    out->state = state;
+    out->digest = (ProtobufCBinaryData){sizeof(another), (uint8_t *)(uintptr_t)digest};
+    out->standing = (char *)(h->is_standing ? "standing-1" : "");
+}
+
+static void reply_approval(void *context)
+{
+    struct control_call *call = context;
+    const struct fixture_hold *h = &call->control->fixture->hold;
+    struct rpc_status status = {.code = h->code};
+    Chaperone__V1__ApprovalDecided decided;
+    fill_decision(h, h->answer, &decided);
+    (void)snprintf(status.message, sizeof(status.message), "%s",
+                   status.code == RPC_OK ? "" : "nobody there");
+    call->on_approval(call->context, &status, status.code == RPC_OK ? &decided : NULL);
+}
+
+enum err control_request_approval(struct control *control,
+                                  const Chaperone__V1__RequestApprovalRequest *request,
+                                  control_approval_fn *on_reply, void *context,
+                                  struct control_call **out)
+{
+    struct fixture_hold *h = &control->fixture->hold;
+    h->asked++;
+    if (h->start != OK) {
+        return h->start;
+    }
+    (void)snprintf(h->id, sizeof(h->id), "%s", request->held->id);
+    (void)snprintf(h->shape, sizeof(h->shape), "%s", request->held->shape);
+    assert_int_equal(request->held->digest.len, sizeof(h->digest));
+    memcpy(h->digest, request->held->digest.data, sizeof(h->digest));
+    h->lifetime_ms = request->lifetime_ms;
+    h->rows = request->held->prediction->estimated_rows;
+    only_approval_call =
+        (struct control_call){.control = control,
+                              .on_approval = on_reply,
+                              .context = context,
+                              .later = {.fn = reply_approval, .context = &only_approval_call}};
+    if (!h->silent) {
+        loop_defer(control->fixture->loop, &only_approval_call.later);
+    }
+    *out = &only_approval_call;
+    return OK;
+}
+
+void control_end_approval(struct control *control, const char *approval,
+                          Chaperone__V1__ApprovalState state, const char *reason)
+{
+    struct fixture_hold *h = &control->fixture->hold;
+    size_t size = strlen(h->ends);
+    assert_string_not_equal(approval, "");
+    (void)snprintf(h->ends + size, sizeof(h->ends) - size, "%s%s%s%s%s", size == 0 ? "" : "; ",
+                   state == CHAPERONE__V1__APPROVAL_STATE__USED      ? "used"
+                   : state == CHAPERONE__V1__APPROVAL_STATE__EXPIRED ? "expired"
+                                                                     : "withdrawn",
+                   reason[0] == '\0' ? "" : " (", reason, reason[0] == '\0' ? "" : ")");
+}
+
+static void keep_session(void *context, struct session *session)
+{
+    *(struct session **)context = session;
+}
+
+struct session *fixture_session(struct fixture *f)
+{
+    struct session *found = NULL;
+    directory_each(f->shared->directory, keep_session, &found);
+    assert_non_null(found);
+    return found;
+}
+
+void *fixture_protocol(struct fixture *f)
+{
+    return f->protocol;
+}
+
+void fixture_push_decision(struct fixture *f, Chaperone__V1__ApprovalState state)
+{
+    Chaperone__V1__ApprovalDecided decided;
+    fill_decision(&f->hold, state, &decided);
+    session_take_decision(fixture_session(f), &decided);
 }
 
 /* ---- a disk ------------------------------------------------------------------------------- */
@@ -180,6 +280,7 @@ static void use_end(struct fixture_end *end, int fd)
     assert_true(fd >= 0);
     end->fd = fd;
     end->size = 0;
+    end->got[0] = '\0'; /* of the one before */
     end->closed = false;
 }
 
@@ -273,7 +374,39 @@ void fixture_open_session(struct fixture *f)
 
 /* ---- records ------------------------------------------------------------------------------ */
 
-static void describe(const Chaperone__V1__Record *r, char *out, size_t size)
+static const char *status_name(Chaperone__V1__Status status)
+{
+    return status == CHAPERONE__V1__STATUS__SUCCESS        ? "success"
+           : status == CHAPERONE__V1__STATUS__REFUSED      ? "refused"
+           : status == CHAPERONE__V1__STATUS__NOT_EXECUTED ? "not executed"
+                                                           : "unknown";
+}
+
+/* Ids are random: they are numbered as they come. */
+struct approval_ids {
+    char ids[FIXTURE_RECORDS][UUID_TEXT_SIZE];
+    size_t count;
+};
+
+static void add_approval(struct approval_ids *known, const char *id, char *out, size_t size)
+{
+    size_t i = 0;
+    if (id[0] == '\0') {
+        return;
+    }
+    while (i < known->count && strcmp(known->ids[i], id) != 0) {
+        i++;
+    }
+    if (i == known->count) {
+        assert_true(known->count < FIXTURE_RECORDS);
+        (void)snprintf(known->ids[known->count++], UUID_TEXT_SIZE, "%s", id);
+    }
+    size_t length = strlen(out);
+    (void)snprintf(out + length, size - length, " #%zu", i + 1);
+}
+
+static void describe(const Chaperone__V1__Record *r, struct approval_ids *known, char *out,
+                     size_t size)
 {
     switch (r->event_case) {
     case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED:
@@ -286,11 +419,15 @@ static void describe(const Chaperone__V1__Record *r, char *out, size_t size)
     case CHAPERONE__V1__RECORD__EVENT_INTENT:
         (void)snprintf(out, size, "intent %.*s", (int)r->intent->text.len,
                        (const char *)r->intent->text.data);
+        add_approval(known, r->intent->approval, out, size);
+        break;
+    case CHAPERONE__V1__RECORD__EVENT_APPROVAL:
+        (void)snprintf(out, size, "approval %s", r->approval->state);
+        add_approval(known, r->approval->id, out, size);
         break;
     case CHAPERONE__V1__RECORD__EVENT_OUTCOME:
-        (void)snprintf(out, size, "outcome %s",
-                       r->outcome->status == CHAPERONE__V1__STATUS__SUCCESS ? "success"
-                                                                            : "unknown");
+        (void)snprintf(out, size, "outcome %s", status_name(r->outcome->status));
+        add_approval(known, r->outcome->approval, out, size);
         break;
     case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED:
         (void)snprintf(out, size, "closed %s%s%s", r->session_closed->reason,
@@ -306,6 +443,7 @@ const char *const *fixture_records(struct fixture *f)
     static char texts[FIXTURE_RECORDS][128];
     static const char *all[FIXTURE_RECORDS + 1];
     size_t count = 0;
+    struct approval_ids known = {.count = 0};
     struct recorder_reader *reader = NULL;
     struct recorder_batch batch;
     assert_int_equal(recorder_reader_create(f->recorder, 0, &reader), OK);
@@ -314,7 +452,7 @@ const char *const *fixture_records(struct fixture *f)
             Chaperone__V1__Record *r =
                 chaperone__v1__record__unpack(NULL, batch.records[i].size, batch.records[i].data);
             assert_non_null(r);
-            describe(r, texts[count], sizeof(texts[count]));
+            describe(r, &known, texts[count], sizeof(texts[count]));
             all[count] = texts[count];
             count++;
             chaperone__v1__record__free_unpacked(r, NULL);
@@ -364,6 +502,8 @@ static void on_empty(void *context)
     f->empties++;
 }
 
+static const char *const hold_groups[] = {"dba"};
+
 static void open_recorder(struct fixture *f)
 {
     struct err_text why = {0};
@@ -399,6 +539,16 @@ int fixture_setup(void **state)
     open_recorder(f);
     listen_for_target(f);
     only_control = (struct control){.fixture = f};
+    only_fixture = f;
+    f->hold = (struct fixture_hold){.hash = "hash",
+                                    .rule = "careful",
+                                    .effect = POLICY_HOLD,
+                                    .terms = {.groups = hold_groups,
+                                              .group_count = 1,
+                                              .people = 1,
+                                              .lifetime_s = 60,
+                                              .in_transaction_s = 1},
+                                    .answer = CHAPERONE__V1__APPROVAL_STATE__WAITING};
     f->shared = calloc(1, sizeof(*f->shared));
     assert_non_null(f->shared);
     f->shared->loop = f->loop;

@@ -9,9 +9,14 @@
  *   login            identify, wait until it is open; then "ready" comes back
  *   do LEVEL TEXT    an operation that the policy allows at that level (process, host, fleet) or
  *                    denies (deny); the target gets the line, or "refused" comes back
+ *   do hold TEXT     one that people are asked about; "held" comes back at once, where the agent is
+ *                    to be told. With "plan" in TEXT they are asked when the target has said
+ *                    "planned"; with "locks" it may hold locks; with "shift" it is another
+ *                    operation when f->hold.shift is another; with "big" it cannot wait
  *   pause            wait until the target has said "resume"
  *   second           another connection to the target
- *   key K, signal K  publish a key; use another session's
+ *   key K, signal K  publish a key; use another session's: it hears "signalled", or what it waits
+ *                    for is withdrawn
  *   close            the protocol ends the session
  * The target's:
  *   ok               the answer to one operation
@@ -27,6 +32,8 @@
 
 #include "base/arena.h"
 #include "base/rpc/rpc.h"
+#include "base/uuid.h"
+#include "policies/policy.h"
 #include "sidecar/audit/recorder.h"
 #include "sidecar/audit/spool.h"
 #include "sidecar/session.h"
@@ -70,6 +77,29 @@ struct fixture_control {
     int asked, cancelled;
 };
 
+/* What the policy says of "do hold", and what the control plane answers and hears. */
+struct fixture_hold {
+    const char *hash; /* the policy's */
+    const char *rule; /* that holds */
+    enum policy_effect effect;
+    struct policy_hold terms;
+    enum rpc_code code; /* of RequestApproval */
+    enum err start;     /* of control_request_approval itself */
+    bool silent;        /* no answer */
+    Chaperone__V1__ApprovalState answer;
+    const char *answer_id;   /* NULL: as it was asked for */
+    bool is_standing;        /* the answer is by a standing approval */
+    bool has_another_digest; /* the answer is about another operation */
+    uint8_t shift;
+    int asked;
+    char id[UUID_TEXT_SIZE]; /* of the last request */
+    uint8_t digest[32];
+    char shape[16];
+    int64_t lifetime_ms;
+    double rows;
+    char ends[512]; /* "used; withdrawn (why)" */
+};
+
 struct fixture {
     struct loop *loop;
     struct log log;
@@ -78,6 +108,7 @@ struct fixture {
     struct session_shared *shared;
     struct session_origin origin;
     struct fixture_control control;
+    struct fixture_hold hold;
     struct recorder *recorder;
     struct recorder_options recorder_options;
     char dir[64];
@@ -96,6 +127,7 @@ struct fixture {
     /* Of the protocol. */
     int close_in; /* callbacks that return PROTOCOL_CLOSE */
     size_t created, destroyed;
+    void *protocol; /* the last one; borrows */
     size_t terminated;
     enum err terminate_code;
     enum err failed_code; /* of on_failed */
@@ -145,8 +177,16 @@ void fixture_settle(struct fixture *f);
 void fixture_block_disk(struct fixture *f, bool blocked);
 void fixture_fail_disk(struct fixture *f, int error);
 
+/* The only session, and the protocol of the one that began last. */
+struct session *fixture_session(struct fixture *f);
+void *fixture_protocol(struct fixture *f);
+/* The control plane's word on the last request, by its answer settings in f->hold. */
+void fixture_push_decision(struct fixture *f, Chaperone__V1__ApprovalState state);
+
 /* What was recorded, oldest first: "opened allow", "opened deny CODE", "intent TEXT", "outcome
- * success", "outcome unknown", "closed REASON". NULL at the end. Valid until the next call. */
+ * success" (unknown, refused, not executed), "approval STATE", "closed REASON"; with " #1" for the
+ * first approval that is named, " #2" for the second. NULL at the end. Valid until the next call.
+ */
 const char *const *fixture_records(struct fixture *f);
 /* Joined with "; ". */
 void fixture_expect_records(struct fixture *f, const char *expected);
