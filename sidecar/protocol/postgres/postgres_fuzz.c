@@ -1,8 +1,9 @@
 /* A conversation of two hostile peers: pieces of the input go to the agent's and the target's side
- * in turn. Nothing may crash, and the fixture aborts when more is used than was offered. The first
- * byte: whether the login is done already (1), whether masks hold (2), whether UPDATE needs
- * approval (4) with a dry run (8). Each piece: side (1 bit), size (15 bits), bytes. One of no bytes
- * is people's decision: yes from the agent's side, no from the target's. */
+ * in turn. Nothing may crash; the fixture aborts when more is used than was offered, and when
+ * anything of the agent's leaves while people think. The first byte: whether the login is done
+ * already (1), whether masks hold (2), whether UPDATE needs approval (4) with a dry run (8). Each
+ * piece: side (1 bit), size (15 bits), bytes. One of no bytes is people's decision: yes from the
+ * agent's side, no from the target's; where none is awaited, the agent cancels. */
 #include <stdlib.h>
 
 #include "policies/policy.h"
@@ -13,6 +14,14 @@ static const char document[] =
     "{\"columns\":[\"*.people.ssn\"],\"with\":{\"partial\":{\"keep_last\":2}},"
     "\"computed\":\"null\",\"predicates\":\"allow\",\"unknown_origin\":\"null\"},"
     "{\"detect\":[\"email\"],\"with\":{\"fixed\":\"x\"}}]}}]}";
+
+static void no_bytes(struct fixture *f, bool is_agent)
+{
+    if (f->held != FIXTURE_HELD && f->opened) {
+        protocol_postgres.on_signal(f->protocol);
+    }
+    fixture_decide(f, is_agent ? FIXTURE_APPROVED : FIXTURE_REFUSED);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -51,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         n = n < size - at ? n : size - at;
         struct bytes piece = bytes_of(data + at, n);
         if (n == 0) {
-            fixture_decide(&f, is_agent ? FIXTURE_APPROVED : FIXTURE_REFUSED);
+            no_bytes(&f, is_agent);
         } else if (is_agent) {
             fixture_agent(&f, piece);
         } else {
