@@ -3,6 +3,7 @@
 
 #include "sidecar/sql/sql_hash.h"
 #include "sidecar/sql/sql_parse.h"
+#include "sidecar/sql/sql_skeleton.h"
 #include "sidecar/sql/sql_walk.h"
 
 enum {
@@ -13,6 +14,12 @@ enum {
     ENTRY_SHARE = 8,
     SEEN_COUNT = 4096, /* 16 KiB: half of a first-level cache */
 };
+
+/* What an entry's text is. */
+enum form { FORM_EXACT, FORM_NORMAL, FORM_SKELETON };
+
+/* Of a skeleton: nothing is answered by it before it is proved. */
+enum proof { UNPROVED, PROVED, REFUTED };
 
 /* One analysis, found by several texts. */
 struct shared {
@@ -27,7 +34,8 @@ struct entry {
     struct shared *shared;
     uint64_t hash;
     size_t size;
-    bool is_normalised;
+    enum form form;
+    enum proof proof;
     uint8_t text[];
 };
 
@@ -42,6 +50,7 @@ struct sql_cache {
     char *copy; /* the text, NUL-terminated; grows to the largest one seen */
     size_t copy_capacity;
     struct shared *last; /* what was handed out, kept until the next call */
+    uint8_t skeleton[NORMALISE_SIZE_MAX];
 };
 
 struct sql_cache *sql_cache_create(const struct sql_cache_options *options)
@@ -128,24 +137,39 @@ static void entry_drop(struct sql_cache *c, struct entry *e)
     free(e);
 }
 
-static struct entry *entry_find(const struct sql_cache *c, struct bytes text, uint64_t hash,
-                                bool is_normalised)
+/* A text that is asked for, in one of its forms. */
+struct key {
+    struct bytes text;
+    uint64_t hash;
+    enum form form;
+};
+
+static struct entry *entry_find(const struct sql_cache *c, struct key key)
 {
-    struct entry *e = c->buckets[hash & c->bucket_mask];
+    struct entry *e = c->buckets[key.hash & c->bucket_mask];
     for (; e != NULL; e = e->next_in_bucket) {
-        if (e->hash == hash && e->is_normalised == is_normalised &&
-            bytes_equal(bytes_of(e->text, e->size), text)) {
+        if (e->hash == key.hash && e->form == key.form &&
+            bytes_equal(bytes_of(e->text, e->size), key.text)) {
             return e;
         }
     }
     return NULL;
 }
 
-/* A cache that cannot keep is only slower: no error. */
-static void entry_add(struct sql_cache *c, struct bytes text, uint64_t hash, bool is_normalised,
-                      struct shared *shared)
+static void entries_evict(struct sql_cache *c, const struct entry *keep)
 {
-    size_t size = sizeof(struct entry) + text.size;
+    for (struct entry *old = c->oldest, *newer = NULL;
+         c->statistics.bytes > c->options.max_bytes && old != keep; old = newer) {
+        newer = old->newer;
+        entry_drop(c, old);
+        c->statistics.evictions++;
+    }
+}
+
+/* A cache that cannot keep is only slower: no error. */
+static void entry_add(struct sql_cache *c, struct key key, enum proof proof, struct shared *shared)
+{
+    size_t size = sizeof(struct entry) + key.text.size;
     if (size + shared->size > c->options.max_bytes / ENTRY_SHARE) {
         return;
     }
@@ -153,23 +177,21 @@ static void entry_add(struct sql_cache *c, struct bytes text, uint64_t hash, boo
     if (e == NULL) {
         return;
     }
-    *e = (struct entry){
-        .hash = hash, .size = text.size, .is_normalised = is_normalised, .shared = shared};
-    if (text.size > 0) {
-        memcpy(e->text, text.data, text.size);
+    *e = (struct entry){.hash = key.hash,
+                        .size = key.text.size,
+                        .form = key.form,
+                        .proof = proof,
+                        .shared = shared};
+    if (key.text.size > 0) {
+        memcpy(e->text, key.text.data, key.text.size);
     }
     shared->references++;
-    e->next_in_bucket = c->buckets[hash & c->bucket_mask];
-    c->buckets[hash & c->bucket_mask] = e;
+    e->next_in_bucket = c->buckets[key.hash & c->bucket_mask];
+    c->buckets[key.hash & c->bucket_mask] = e;
     list_add(c, e);
     c->statistics.bytes += size;
     c->statistics.entries++;
-    for (struct entry *old = c->oldest, *newer = NULL;
-         c->statistics.bytes > c->options.max_bytes && old != e; old = newer) {
-        newer = old->newer;
-        entry_drop(c, old);
-        c->statistics.evictions++;
-    }
+    entries_evict(c, e);
 }
 
 void sql_cache_destroy(struct sql_cache *c)
@@ -189,7 +211,7 @@ void sql_cache_destroy(struct sql_cache *c)
     free(c);
 }
 
-/* --- the three paths ------------------------------------------------------------------- */
+/* --- the paths ------------------------------------------------------------------- */
 
 /* Hands out `s`, which stays until the next call whatever is evicted. */
 static const struct sql_analysis *hand_out(struct sql_cache *c, struct shared *s)
@@ -247,27 +269,37 @@ static struct shared *shared_create(struct sql_cache *c, struct sql_analysis *ta
     return s;
 }
 
-static enum err analyse_full(struct sql_cache *c, struct bytes text, uint64_t hash,
-                             const char *normal, uint64_t normal_hash,
-                             const struct sql_analysis **out, struct sql_error *out_error)
+static struct key key_of(const struct sql_cache *c, enum form form, struct bytes text)
 {
-    struct sql_analysis *made = NULL;
-    enum err e = analyse_text(c->copy, text.size, c->scratch, &made, out_error);
-    if (e != OK) {
-        c->statistics.errors++;
-        return e;
+    return (struct key){.text = text, .hash = sql_hash(c->options.seed, text), .form = form};
+}
+
+/* One text on its way through the paths. */
+struct question {
+    struct key exact, skeleton, normal; /* the last two: no text where there is no such form */
+    struct skeleton made;
+    char *normal_text; /* owned */
+    struct entry *by_skeleton;
+};
+
+static bool question_normalise(struct sql_cache *c, struct question *q)
+{
+    q->normal_text = text_normalise(c, q->exact.text);
+    if (q->normal_text == NULL) {
+        return false;
     }
-    struct shared *s = shared_create(c, made);
-    if (s == NULL) {
-        return analyse_fail(out_error, ERR_NO_MEMORY, "53200", "out of memory");
-    }
-    c->statistics.misses++;
-    *out = hand_out(c, s);
-    entry_add(c, text, hash, false, s);
-    if (normal != NULL && analysis_is_shareable(made)) {
-        entry_add(c, bytes_of_string(normal), normal_hash, true, s);
-    }
-    return OK;
+    q->normal = key_of(c, FORM_NORMAL, bytes_of_string(q->normal_text));
+    return true;
+}
+
+static bool has_skeleton(const struct question *q)
+{
+    return q->skeleton.text.size > 0;
+}
+
+static bool question_is_proved(const struct question *q)
+{
+    return q->normal_text != NULL && skeleton_is_proved(&q->made, q->normal_text);
 }
 
 /* A text whose constants differ each time would only drive others out: it is kept when it comes a
@@ -281,11 +313,99 @@ static bool is_seen_again(struct sql_cache *c, uint64_t hash)
     return again;
 }
 
+static void answer(struct sql_cache *c, const struct question *q, struct entry *found,
+                   const struct sql_analysis **out)
+{
+    c->statistics.normalised_hits++;
+    entry_touch(c, found);
+    *out = hand_out(c, found->shared);
+    if (is_seen_again(c, q->exact.hash)) {
+        entry_add(c, q->exact, UNPROVED, c->last);
+    }
+}
+
+/* The text must be copied before: the first text that meets an entry of its skeleton is normalised
+ * to prove it. */
+static bool answer_by_skeleton(struct sql_cache *c, struct question *q,
+                               const struct sql_analysis **out)
+{
+    struct entry *found = q->by_skeleton;
+    if (found == NULL) {
+        return false;
+    }
+    if (found->proof == UNPROVED) {
+        (void)question_normalise(c, q);
+        found->proof = question_is_proved(q) ? PROVED : REFUTED;
+    }
+    if (found->proof != PROVED) {
+        return false;
+    }
+    answer(c, q, found, out);
+    return true;
+}
+
+/* Normalising costs a parse. A text of a new skeleton rarely has a normal form that is known. */
+static bool answer_by_normal_form(struct sql_cache *c, struct question *q,
+                                  const struct sql_analysis **out)
+{
+    bool is_worth_it = !has_skeleton(q) || q->by_skeleton != NULL || q->made.has_named_constants;
+    if (q->normal_text == NULL && (!is_worth_it || !question_normalise(c, q))) {
+        return false;
+    }
+    struct entry *found = entry_find(c, q->normal);
+    if (found == NULL) {
+        return false;
+    }
+    answer(c, q, found, out);
+    if (has_skeleton(q) && q->by_skeleton == NULL && question_is_proved(q) &&
+        is_seen_again(c, q->skeleton.hash)) {
+        entry_add(c, q->skeleton, PROVED, c->last);
+    }
+    return true;
+}
+
+static enum err analyse_full(struct sql_cache *c, const struct question *q,
+                             const struct sql_analysis **out, struct sql_error *out_error)
+{
+    struct sql_analysis *made = NULL;
+    enum err e = analyse_text(c->copy, q->exact.text.size, c->scratch, &made, out_error);
+    if (e != OK) {
+        c->statistics.errors++;
+        return e;
+    }
+    struct shared *s = shared_create(c, made);
+    if (s == NULL) {
+        return analyse_fail(out_error, ERR_NO_MEMORY, "53200", "out of memory");
+    }
+    c->statistics.misses++;
+    *out = hand_out(c, s);
+    entry_add(c, q->exact, UNPROVED, s);
+    if (!analysis_is_shareable(made)) {
+        return OK;
+    }
+    if (q->normal_text != NULL) {
+        entry_add(c, q->normal, UNPROVED, s);
+    }
+    if (has_skeleton(q) && q->by_skeleton == NULL) {
+        entry_add(c, q->skeleton, UNPROVED, s);
+    }
+    return OK;
+}
+
+static void question_read(struct sql_cache *c, struct question *q)
+{
+    if (q->exact.text.size <= sizeof(c->skeleton) &&
+        skeleton_make(q->exact.text, c->skeleton, &q->made)) {
+        q->skeleton = key_of(c, FORM_SKELETON, bytes_of(c->skeleton, q->made.size));
+        q->by_skeleton = entry_find(c, q->skeleton);
+    }
+}
+
 enum err sql_cache_analyse(struct sql_cache *c, struct bytes text, const struct sql_analysis **out,
                            struct sql_error *out_error)
 {
-    uint64_t hash = sql_hash(c->options.seed, text);
-    struct entry *found = entry_find(c, text, hash, false);
+    struct question q = {.exact = key_of(c, FORM_EXACT, text)};
+    struct entry *found = entry_find(c, q.exact);
     if (found != NULL) {
         c->statistics.exact_hits++;
         entry_touch(c, found);
@@ -293,27 +413,21 @@ enum err sql_cache_analyse(struct sql_cache *c, struct bytes text, const struct 
         return OK;
     }
     enum err e = analyse_check(text, c->options.max_text_size, out_error);
+    if (e == OK) {
+        question_read(c, &q);
+    }
+    if (q.by_skeleton != NULL && q.by_skeleton->proof == PROVED) {
+        answer(c, &q, q.by_skeleton, out);
+        return OK;
+    }
     if (e != OK || text_copy(c, text) != OK) {
         c->statistics.errors++;
         return e != OK ? e : analyse_fail(out_error, ERR_NO_MEMORY, "53200", "out of memory");
     }
-    char *normal = text_normalise(c, text);
-    uint64_t normal_hash = 0;
-    if (normal != NULL) {
-        normal_hash = sql_hash(c->options.seed, bytes_of_string(normal));
-        found = entry_find(c, bytes_of_string(normal), normal_hash, true);
+    if (!answer_by_skeleton(c, &q, out) && !answer_by_normal_form(c, &q, out)) {
+        e = analyse_full(c, &q, out, out_error);
     }
-    if (found != NULL) {
-        c->statistics.normalised_hits++;
-        entry_touch(c, found);
-        *out = hand_out(c, found->shared);
-        if (is_seen_again(c, hash)) {
-            entry_add(c, text, hash, false, found->shared);
-        }
-    } else {
-        e = analyse_full(c, text, hash, normal, normal_hash, out, out_error);
-    }
-    free(normal);
+    free(q.normal_text);
     return e;
 }
 
