@@ -180,8 +180,10 @@ static void answer(struct test *t, const char *text, const char *value, const ch
                    char status)
 {
     assert_true(holds(&t->f.to_target, text));
-    assert_string_equal(types(&t->f.to_target), status == 0 ? "PBECCH" : "PBECCS");
+    assert_string_equal(types(&t->f.to_target), status == 0 ? "CCPBECCH" : "CCPBECCS");
     buffer_clear(&t->f.to_target);
+    ok(pg_write_empty(&t->b, '3'));
+    ok(pg_write_empty(&t->b, '3'));
     ok(pg_write_empty(&t->b, '1'));
     ok(pg_write_empty(&t->b, '2'));
     if (value != NULL) {
@@ -360,9 +362,11 @@ static void test_a_batch_waits_in_its_middle(void **state)
     struct buffer rest;
     batch(&t->b, statement);
     agent(t);
-    assert_string_equal(types(&t->f.to_target), "PPBECCH");
+    assert_string_equal(types(&t->f.to_target), "PCCPBECCH");
     buffer_clear(&t->f.to_target);
     ok(pg_write_empty(&t->b, '1')); /* the agent's own */
+    ok(pg_write_empty(&t->b, '3'));
+    ok(pg_write_empty(&t->b, '3'));
     ok(pg_write_empty(&t->b, '1'));
     ok(pg_write_empty(&t->b, '2'));
     row(&t->b, "Delete on orders");
@@ -392,6 +396,8 @@ static void answers_of_batch(struct buffer *b)
 {
     ok(pg_write_empty(b, '1'));
     for (int i = 0; i < 2; i++) {
+        ok(pg_write_empty(b, '3'));
+        ok(pg_write_empty(b, '3'));
         ok(pg_write_empty(b, '1'));
         ok(pg_write_empty(b, '2'));
         row(b, i == 0 ? "Delete on orders" : json);
@@ -423,9 +429,9 @@ static void test_a_batch_in_any_two_pieces(void **state)
         feed(t, buffer_bytes(&answers), at, fixture_target);
         assert_int_equal(t->f.ask_count, 1);
         assert_string_equal(t->f.asks[0].plan, "Delete on orders");
-        assert_string_equal(types(&t->f.to_target), "PPBECCHPBECCH");
+        assert_string_equal(types(&t->f.to_target), "PCCPBECCHCCPBECCH");
         approve(t);
-        assert_string_equal(types(&t->f.to_target), "PPBECCHPBECCHBDES");
+        assert_string_equal(types(&t->f.to_target), "PCCPBECCHCCPBECCHBDES");
         answer_batch(t);
         assert_string_equal(types(&t->f.to_agent), "N12nCZ");
         assert_int_equal(t->f.outcome_count, 1);
@@ -513,6 +519,8 @@ static void test_types_that_become_known_while_it_waits(void **state)
     ok(pg_write_body(&t->b, 't', bytes_of(one_parameter, sizeof(one_parameter))));
     ok(pg_write_empty(&t->b, 'n'));
     for (int i = 0; i < 2; i++) {
+        ok(pg_write_empty(&t->b, '3'));
+        ok(pg_write_empty(&t->b, '3'));
         ok(pg_write_empty(&t->b, '1'));
         ok(pg_write_empty(&t->b, '2'));
         row(&t->b, i == 0 ? "Delete on orders" : json);
@@ -699,7 +707,7 @@ static void start_dry_run(struct test *t)
     agent(t);
     answer_plan(t, 'I');
     answer(t, "BEGIN", NULL, "BEGIN", 'T');
-    assert_string_equal(types(&t->f.to_target), "PBECCS");
+    assert_string_equal(types(&t->f.to_target), "CCPBECCS");
     assert_true(holds(&t->f.to_target, "DELETE"));
 }
 
@@ -732,7 +740,7 @@ static void end_in_dry_run(struct test *t, enum fixture_held decision)
     server_error(&t->b, "57014");
     ok(pg_write_ready(&t->b, 'E'));
     target(t);
-    assert_string_equal(types(&t->f.to_target), "PBECCS");
+    assert_string_equal(types(&t->f.to_target), "CCPBECCS");
     assert_true(holds(&t->f.to_target, "ROLLBACK"));
     assert_string_equal(types(&t->f.to_agent), "N");
     buffer_clear(&t->f.to_target);

@@ -9,6 +9,8 @@
 
 static const char own_name[] = "chaperone_prediction";
 
+enum { CLOSES = 4 }; /* of one question */
+
 /* ---- asking --------------------------------------------------------------------------------- */
 
 /* The values of the agent's own Bind, for a portal of ours; all results as text. */
@@ -59,6 +61,15 @@ static bool has_statement(enum pg_question q)
     return q == PG_ASK_PLAN || q == PG_ASK_PLAN_JSON || q == PG_ASK_RUN;
 }
 
+static enum err write_closes(struct postgres *p)
+{
+    struct bytes name = bytes_of_string(own_name);
+    enum err e = pg_write_target(&p->out, PG_FRONTEND_CLOSE, 'P', name);
+    return e == OK ? pg_write_target(&p->out, PG_FRONTEND_CLOSE, 'S', name) : e;
+}
+
+/* Closed at its beginning, too: one that failed was not closed at its end, and its name would be
+ * taken for the question that tidies up. */
 static enum err write_question(struct postgres *p, enum pg_question q)
 {
     struct pg_prediction *x = &p->prediction;
@@ -69,11 +80,11 @@ static enum err write_question(struct postgres *p, enum pg_question q)
     buffer_init(&text, PG_OUTPUT_MAX);
     enum err e = buffer_append_string(&text, prefix_of(q));
     e = e == OK && has_statement(q) ? buffer_append(&text, buffer_bytes(&x->text)) : e;
+    e = e == OK ? write_closes(p) : e;
     e = e == OK ? pg_write_parse(&p->out, name, buffer_bytes(&text), x->types, (uint16_t)types) : e;
     e = e == OK ? write_bind(&p->out, values) : e;
     e = e == OK ? pg_write_execute(&p->out, name, 0) : e;
-    e = e == OK ? pg_write_target(&p->out, PG_FRONTEND_CLOSE, 'P', name) : e;
-    e = e == OK ? pg_write_target(&p->out, PG_FRONTEND_CLOSE, 'S', name) : e;
+    e = e == OK ? write_closes(p) : e;
     e = e == OK ? pg_write_empty(&p->out, x->in_batch ? PG_FRONTEND_FLUSH : PG_FRONTEND_SYNC) : e;
     buffer_finish(&text);
     return e;
@@ -395,7 +406,7 @@ enum protocol_step postgres_prediction_answer(struct postgres *p, uint8_t type,
         return PROTOCOL_MORE;
     case PG_BACKEND_CLOSE_COMPLETE:
         x->closed++;
-        return x->in_batch && x->closed == 2 ? next(p) : PROTOCOL_MORE;
+        return x->in_batch && x->closed == CLOSES ? next(p) : PROTOCOL_MORE;
     case PG_BACKEND_READY:
         if (pg_wire_read_ready(body, &status) != WIRE_OK) {
             return PROTOCOL_CLOSE;

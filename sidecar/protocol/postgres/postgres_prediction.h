@@ -39,7 +39,7 @@ struct pg_prediction {
     bool has_failed;  /* the question that is being answered */
     enum pg_question questions[PG_PREDICTION_QUESTIONS_MAX];
     size_t count, at; /* the one that is being answered */
-    unsigned closed;  /* CloseComplete of it: the second one ends it in a batch */
+    unsigned closed;  /* CloseComplete of it: the last one ends it in a batch */
     /* The statement; owned copies. */
     struct buffer text, values;
     uint32_t *types;
