@@ -49,8 +49,18 @@ static bool make_binding(struct protocol_binding *out)
         hash_number(&h, op->declared[i]);
     }
     hash_text(&h, op->values);
+    bool has_followed = op->function == NULL && p->has_followed;
+    if (has_followed) {
+        uint8_t texts[32];
+        struct crypto_sha256 followed = p->followed_texts;
+        crypto_sha256_finish(&followed, texts);
+        hash_text(&h, bytes_of(texts, sizeof(texts)));
+    }
     crypto_sha256_finish(&h, out->digest);
     sql_shape(op->text, shape);
+    if (has_followed) {
+        shape[0] = '\0'; /* another one may have the name next time */
+    }
     out->may_hold_locks = may_hold_locks(p);
     out->shape = arena_copy_string(p->shared->scratch, bytes_of_string(shape));
     return out->shape != NULL;

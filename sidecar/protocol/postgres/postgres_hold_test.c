@@ -632,6 +632,60 @@ static void test_a_bind_that_is_streamed_is_refused(void **state)
     assert_true(buffer_size(&t->f.to_target) < 1000);
 }
 
+/* ---- names ---- */
+
+static void prepare(struct test *t, const char *text)
+{
+    query(&t->b, text);
+    agent(t);
+    complete(&t->b, "PREPARE");
+    ok(pg_write_ready(&t->b, 'I'));
+    target(t);
+    forget_sent(t);
+}
+
+static void digest_of_execute(const char *prepared, uint8_t out[32])
+{
+    void *state = NULL;
+    assert_int_equal(setup(&state), 0);
+    struct test *t = state;
+    t->f.hold = "EXECUTE";
+    prepare(t, prepared);
+    query(&t->b, "EXECUTE s");
+    agent(t);
+    assert_int_equal(t->f.hold_count, 1);
+    assert_true(holds(&t->f.to_target, "EXPLAIN EXECUTE s"));
+    memcpy(out, t->f.held_digest, 32);
+    (void)teardown(&state);
+}
+
+/* An agent that was sent away cannot give the name to something else meanwhile. */
+static void test_what_a_name_stands_for_is_approved(void **state)
+{
+    (void)state;
+    uint8_t first[32], again[32], other[32];
+    digest_of_execute("PREPARE s AS DELETE FROM orders WHERE id = 1", first);
+    digest_of_execute("PREPARE s AS DELETE FROM orders WHERE id = 1", again);
+    digest_of_execute("PREPARE s AS DELETE FROM orders", other);
+    assert_memory_equal(first, again, 32);
+    assert_memory_not_equal(first, other, 32);
+}
+
+static void test_a_name_is_not_run_dry(void **state)
+{
+    struct test *t = *state;
+    t->f.hold = "EXECUTE";
+    t->f.hold_runs_dry = true;
+    prepare(t, "PREPARE s AS DELETE FROM orders");
+    query(&t->b, "EXECUTE s");
+    agent(t);
+    answer(t, "EXPLAIN EXECUTE", "Delete on orders", "EXPLAIN", 'I');
+    answer(t, "EXPLAIN (FORMAT JSON) EXECUTE", json, "EXPLAIN", 'I');
+    assert_int_equal(t->f.ask_count, 1);
+    assert_string_equal(t->f.asks[0].unavailable, "no dry run of what a name stands for");
+    assert_string_equal(t->f.asks[0].plan, "Delete on orders");
+}
+
 /* ---- it ends while the target is asked ---- */
 
 static void test_cancelled_while_people_think(void **state)
@@ -874,6 +928,8 @@ int main(void)
         TEST(test_the_values_are_asked_about_as_text_is_read),
         TEST(test_another_value_is_another_operation),
         TEST(test_a_bind_that_is_streamed_is_refused),
+        TEST(test_what_a_name_stands_for_is_approved),
+        TEST(test_a_name_is_not_run_dry),
         TEST(test_cancelled_while_people_think),
         TEST(test_cancelled_while_the_target_is_asked),
         TEST(test_cancelled_in_a_batch),

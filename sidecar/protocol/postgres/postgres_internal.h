@@ -107,6 +107,8 @@ struct postgres {
     struct pg_meaning meaning; /* of the operation that is being decided, until it is sent */
     struct sql_analysis *followed[PG_FOLLOWED_MAX]; /* of what names stand for; for one decision */
     size_t followed_count;
+    struct crypto_sha256 followed_texts; /* of all that names stand for, where has_followed */
+    bool has_followed;
     bool names_are_moving; /* within the text that is being decided */
 
     /* The answer that is coming in, if it is masked. */

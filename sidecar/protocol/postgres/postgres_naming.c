@@ -42,9 +42,25 @@ static bool keep_followed(struct postgres *p, struct sql_analysis *a)
 
 void postgres_forget_followed(struct postgres *p)
 {
+    p->has_followed = false;
     while (p->followed_count > 0) {
         sql_analysis_destroy(p->followed[--p->followed_count]);
     }
+}
+
+/* What is approved is what the name stands for, not the name. */
+static void hash_followed(struct postgres *p, struct bytes text)
+{
+    uint8_t size[8];
+    for (size_t i = 0; i < sizeof(size); i++) {
+        size[i] = (uint8_t)((uint64_t)text.size >> (8 * i));
+    }
+    if (!p->has_followed) {
+        p->has_followed = true;
+        crypto_sha256_init(&p->followed_texts);
+    }
+    crypto_sha256_update(&p->followed_texts, bytes_of(size, sizeof(size)));
+    crypto_sha256_update(&p->followed_texts, text);
 }
 
 /* What EXECUTE's own parameters call stays; that it runs something unknown goes. */
@@ -108,6 +124,7 @@ static bool follow(struct postgres *p, const struct sql_namings *n,
         }
         struct sql_statement *s = &statements[item->statement];
         struct bytes text = text_of_name(p, n, i);
+        hash_followed(p, text);
         struct sql_analysis *inner = NULL;
         bool is_plain = is_fetch || strcmp(s->command, "EXECUTE") == 0;
         if (text.size > 0 && is_plain &&

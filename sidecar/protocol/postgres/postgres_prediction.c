@@ -158,10 +158,11 @@ static void say_unavailable(struct pg_prediction *x, const char *why)
     }
 }
 
-/* EXPLAIN takes these; anything else has no plan. */
-static bool has_plan(struct postgres *p, struct bytes text)
+/* EXPLAIN takes these; anything else has no plan. `*out_runs`: the text shows what is run. */
+static bool has_plan(struct postgres *p, struct bytes text, bool *out_runs)
 {
-    static const char *const commands[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"};
+    static const char *const commands[] = {"SELECT", "INSERT", "UPDATE",
+                                           "DELETE", "MERGE",  "EXECUTE"};
     const struct sql_analysis *a = NULL;
     struct sql_error error;
     if (sql_cache_analyse(p->shared->sql, text, &a, &error) != OK || a->statement_count != 1) {
@@ -169,13 +170,14 @@ static bool has_plan(struct postgres *p, struct bytes text)
     }
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(a->statements[0].command, commands[i]) == 0) {
+            *out_runs = strcmp(commands[i], "EXECUTE") != 0;
             return true;
         }
     }
     return false;
 }
 
-static void choose(struct postgres *p, bool has, bool may_hold_locks,
+static void choose(struct postgres *p, bool has, bool runs, bool may_hold_locks,
                    const struct protocol_hold *hold)
 {
     struct pg_prediction *x = &p->prediction;
@@ -192,7 +194,9 @@ static void choose(struct postgres *p, bool has, bool may_hold_locks,
         add(x, PG_ASK_PLAN_JSON);
     }
     if (has && hold->runs_dry) {
-        if (is_open || may_hold_locks || x->in_batch) {
+        if (!runs) {
+            say_unavailable(x, "no dry run of what a name stands for");
+        } else if (is_open || may_hold_locks || x->in_batch) {
             say_unavailable(x, "no dry run within a transaction or a batch of the agent's");
         } else {
             add(x, PG_ASK_BEGIN);
@@ -236,7 +240,8 @@ void postgres_prediction_start(struct postgres *p, const struct pg_operation *op
     x->in_batch = p->batch_open;
     x->is_unwanted = false;
     bool is_quiet = p->batch_open || p->queue.count == 0;
-    bool has = op->function == NULL && has_plan(p, op->text);
+    bool runs = false;
+    bool has = op->function == NULL && has_plan(p, op->text, &runs);
     if (!keep_statement(x, op)) {
         say_unavailable(x, "out of memory");
     } else if (!is_quiet || p->transaction == 'E') {
@@ -245,7 +250,7 @@ void postgres_prediction_start(struct postgres *p, const struct pg_operation *op
         if (!has) {
             say_unavailable(x, "a statement of this kind has no plan");
         }
-        choose(p, has, may_hold_locks, hold);
+        choose(p, has, runs, may_hold_locks, hold);
     }
     x->is_running = x->count > 0;
     if (!x->is_running) {
