@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 
 import psycopg
 import pytest
@@ -23,6 +24,7 @@ HOLDS = {  # table: the terms of its rule
     "later": {"mode": "retry", "retry_window": "5m"},
     "often": {"standing": {"for": "1h", "uses": 2}},
     "locked": {"in_transaction": "10s"}, "wide": {"expires": "10m"},
+    "stuck": {"predict": "exact", "expires": "10s"},
 }
 
 
@@ -228,6 +230,63 @@ def test_the_exact_count_of_a_dry_run(fleet, postgres):
     outcome = fleet.wait_for(lambda r: r["kind"] == "outcome" and r.get("approval") == held["id"])
     assert (outcome["predicted_rows"], outcome["rows"]) == (10, 10)
     asking.goes_on()
+
+
+@pytest.fixture
+def lock(postgres):
+    """Somebody else's transaction, that has changed the first row of stuck."""
+    with psycopg.connect(postgres.url()) as c:
+        c.execute("UPDATE stuck SET note = note WHERE id = 1")
+        yield c
+        c.rollback()
+
+
+def waits_for_lock(postgres):
+    return int(postgres.psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                             " AND query LIKE '%DELETE FROM stuck%' AND pid <> pg_backend_pid()"))
+
+
+def test_a_dry_run_that_is_stuck_ends_with_its_time(fleet, postgres, lock):
+    asking = Asking(fleet, "DELETE FROM stuck WHERE id = 1 AND 1 = 1")
+    assert "nobody decided in time" in str(asking.done().error)
+    assert waits_for_lock(postgres) == 0
+    asking.goes_on()
+    lock.rollback()
+    assert count(postgres, "stuck") == 100
+
+
+def test_a_dry_run_that_is_stuck_is_cancelled(fleet, postgres, lock):
+    asking = Asking(fleet, "DELETE FROM stuck WHERE id = 1 AND 2 = 2")
+    end = time.monotonic() + 20
+    while waits_for_lock(postgres) == 0:
+        assert time.monotonic() < end and asking.is_alive(), asking.error
+        time.sleep(0.05)
+    asking.c.cancel()
+    assert isinstance(asking.done().error, psycopg.errors.QueryCanceled)
+    assert asking.c.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    asking.goes_on()
+    lock.rollback()
+    assert count(postgres, "stuck") == 100
+
+
+def test_several_in_one_pipeline(fleet, postgres):
+    """Each is decided by itself, and each outcome names its own approval."""
+    with psycopg.connect(fleet.agent.dsn(), autocommit=True) as c, c.pipeline():
+        first = c.execute("DELETE FROM wide WHERE id = 90")
+        second = c.execute("DELETE FROM wide WHERE id = 91")
+        reading = c.execute("SELECT 1")
+        ids = []
+        for text in ("id = 90", "id = 91"):
+            held = fleet.awaited(text)
+            fleet.decide("dba-1", "approve", held["id"])
+            ids.append(held["id"])
+        assert reading.fetchone() == (1,)
+        assert (first.rowcount, second.rowcount) == (1, 1)
+    for approval in ids:
+        outcome = fleet.wait_for(lambda r, a=approval: r["kind"] == "outcome" and r.get("approval") == a)
+        assert (outcome["status"], outcome["rows"]) == ("success", 1)
+    assert count(postgres, "wide", "id IN (90, 91)") == 0
+    postgres.psql("INSERT INTO wide VALUES (90, 'n90'), (91, 'n91')")
 
 
 def test_nobody_decides(fleet, postgres):
