@@ -97,6 +97,7 @@ static void clear(struct session *s)
     h->is_by_agent = false;
     h->why[0] = '\0';
     h->read_meanwhile = 0;
+    h->is_of_before = false;
     change(s, HOLD_NONE);
 }
 
@@ -185,6 +186,9 @@ static bool record(struct session *s, const char *state, uint64_t *out_sequence)
 
 static void tell_end(struct session *s, Chaperone__V1__ApprovalState state)
 {
+    if (s->hold.is_of_before) {
+        return; /* it was used up by asking for it */
+    }
     control_end_approval(s->shared->control, s->hold.id, state, s->hold.why);
 }
 
@@ -496,15 +500,21 @@ void session_take_decision(struct session *s, const Chaperone__V1__ApprovalDecid
     }
 }
 
+/* Decision, release and outcome are found under the id that people saw. */
+static void take_id(struct session_hold *h, const Chaperone__V1__ApprovalDecided *decided)
+{
+    if (decided->id[0] != '\0' && strcmp(decided->id, h->id) != 0) {
+        (void)snprintf(h->id, sizeof(h->id), "%s", decided->id);
+        h->is_of_before = true;
+    }
+}
+
 /* The agent is sent away: it comes again when it is approved. */
-static void send_away(struct session *s, const Chaperone__V1__ApprovalDecided *decided)
+static void send_away(struct session *s)
 {
     char why[HOLD_WHY_SIZE];
     (void)snprintf(why, sizeof(why), "it waits for approval by %.150s; run it again then",
                    s->hold.who);
-    if (decided->id[0] != '\0') {
-        (void)snprintf(s->hold.id, sizeof(s->hold.id), "%s", decided->id);
-    }
     resolve(s, false, "waiting", why);
 }
 
@@ -515,10 +525,13 @@ static void on_reply(void *context, const struct rpc_status *status,
     struct session_hold *h = &s->hold;
     char why[HOLD_WHY_SIZE];
     h->call = NULL;
+    if (status->code == RPC_OK && h->is_retry) {
+        take_id(h, decided);
+    }
     if (status->code == RPC_OK && decided->state != CHAPERONE__V1__APPROVAL_STATE__WAITING) {
         take_decision(s, decided);
     } else if (status->code == RPC_OK && h->is_retry) {
-        send_away(s, decided);
+        send_away(s);
     } else if (status->code == RPC_OK) {
         change(s, HOLD_WAITING);
     } else if (!h->is_retry &&

@@ -256,9 +256,18 @@ static void test_sent_away_and_back_again(void **state)
     approve(f); /* is not for a session that waits */
     fixture_settle(f);
     assert_string_equal(f->target.got, "");
+    char first[UUID_TEXT_SIZE];
+    memcpy(first, f->hold.id, sizeof(first));
     f->hold.answer = CHAPERONE__V1__APPROVAL_STATE__APPROVED;
+    f->hold.answer_id = first;
     fixture_say(&f->agent, "do hold 1\n");
     UNTIL(f, fixture_heard(&f->target, "do hold 1\n"));
+    fixture_say(&f->target, "ok\n");
+    UNTIL(f, fixture_heard(&f->agent, "ok\n"));
+    fixture_expect_records(f, "opened allow; intent do hold 1 #1; approval requested #1; "
+                              "outcome refused #1; intent do hold 1 #2; approval requested #2; "
+                              "approval approved #1; outcome success #1");
+    assert_string_equal(f->hold.ends, ""); /* that it came again has used it up */
 }
 
 static void test_sent_away_while_nobody_can_be_asked(void **state)
