@@ -27,7 +27,10 @@ static enum err write_bind(struct buffer *out, struct bytes name)
 static enum err write_query(struct buffer *out, enum catalog_query query)
 {
     struct bytes name = bytes_of_string(own_name);
-    enum err e = pg_write_parse(out, name, bytes_of_string(catalog_query_text(query)), NULL, 0);
+    /* One that failed was not closed at its end: its Close was skipped with the rest. */
+    enum err e = pg_write_target(out, PG_FRONTEND_CLOSE, 'S', name);
+    e = e == OK ? pg_write_parse(out, name, bytes_of_string(catalog_query_text(query)), NULL, 0)
+                : e;
     e = e == OK ? write_bind(out, name) : e;
     e = e == OK ? pg_write_execute(out, name, 0) : e;
     e = e == OK ? pg_write_target(out, PG_FRONTEND_CLOSE, 'P', name) : e;

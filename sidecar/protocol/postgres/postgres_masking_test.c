@@ -89,7 +89,7 @@ static size_t answer_inquiries(struct fixture *f, char transaction)
         struct buffer b;
         struct pg_header h;
         struct pg_parse parse;
-        if (in.size == 0 || in.data[0] != PG_FRONTEND_PARSE) {
+        if (in.size == 0 || (in.data[0] != PG_FRONTEND_CLOSE && in.data[0] != PG_FRONTEND_PARSE)) {
             return asked;
         }
         buffer_init(&b, 1 << 20);
