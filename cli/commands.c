@@ -38,6 +38,16 @@ static const char replay_details[] =
     "replayed:"
     "\nit depends on the target's catalog.";
 
+static const char audit_replay_details[] =
+    "Shows the conversation as `audit show` does, each record when it was its time. Keys on a "
+    "terminal:\n"
+    "space pauses and goes on, the arrows go to the next statement and the one before, / searches "
+    "and n\n"
+    "searches on, + and - change the speed, q ends. --export writes an asciicast v3 for "
+    "asciinema's "
+    "players,\n"
+    "with a marker at each statement.";
+
 #define EXAMPLES(...)                                                                              \
     (const char *const[])                                                                          \
     {                                                                                              \
@@ -226,6 +236,19 @@ const struct command commands[] = {
         .arguments_max = 1,
         .connects = true,
         .run = command_audit_show,
+    },
+    {
+        .name = "audit replay",
+        .arguments = "SESSION",
+        .summary = "Show a session again at its own pace, or export it",
+        .details = audit_replay_details,
+        .examples = EXAMPLES("chaperone audit replay SESSION --speed 4 --idle-limit 2",
+                             "chaperone audit replay SESSION --export session.cast"),
+        .options = command_audit_replay_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_audit_replay,
     },
     {
         .name = "audit tail",

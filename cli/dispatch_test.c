@@ -68,6 +68,9 @@ static void test_misuse(void **state)
     expect_misuse(ARGV("audit", "search", "--verdict", "no"), "expected one of allow, deny, hold");
     expect_misuse(ARGV("audit", "search", "--limit", "0"), "at least 1");
     expect_misuse(ARGV("audit", "show"), "expected: chaperone audit show [OPTION...] SESSION");
+    expect_misuse(ARGV("audit", "replay", "S", "--speed", "fast"), "0.1 to 100, or max");
+    expect_misuse(ARGV("audit", "replay", "S", "--idle-limit", "-1"), "--idle-limit: expected");
+    expect_misuse(ARGV("audit", "replay", "S", "--speed", "2", "--export", "x"), "--speed is for");
     expect_misuse(ARGV("session", "kill"), "expected: chaperone session kill SESSION, or one of");
     expect_misuse(ARGV("session", "kill", "S", "--all"), "or one of --identity");
     expect_misuse(ARGV("session", "kill", "--identity", "x", "--resource", "y"), "or one of");
