@@ -145,8 +145,10 @@ enum err sql_analyse(struct bytes text, size_t max_size, struct sql_analysis **o
 void sql_analysis_destroy(struct sql_analysis *a); /* takes NULL */
 
 /* --- the cache -----------------------------------------------------------------------
- * Three paths, each slower: the exact text; the text with its constants replaced, where the
- * analysis cannot depend on them (SELECT, INSERT, UPDATE, DELETE, MERGE); the full analysis.
+ * Four paths, each slower: the exact text; its skeleton, the text with its plain constants cut out
+ * by one pass over its bytes (sql_skeleton.h); the text with its constants replaced by the parser's
+ * own normalisation; the full analysis. The middle ones serve where the analysis cannot depend on
+ * constants (SELECT, INSERT, UPDATE, DELETE, MERGE).
  * The least recently used entry goes first. Errors are not kept. */
 
 struct sql_cache;

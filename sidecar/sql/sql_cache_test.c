@@ -176,6 +176,111 @@ static void test_errors_are_reported_each_time_and_not_kept(void **state)
     sql_cache_destroy(c);
 }
 
+static void expect_refused(struct sql_cache *c, struct bytes text, enum err expected,
+                           const char *message)
+{
+    const struct sql_analysis *a = NULL;
+    struct sql_error error = {0};
+    assert_int_equal(sql_cache_analyse(c, text, &a, &error), expected);
+    if (strncmp(error.message, message, strlen(message)) != 0) {
+        fail_msg("%.*s: %s, not %s", (int)text.size, (const char *)text.data, error.message,
+                 message);
+    }
+    assert_null(a);
+}
+
+/* Each after a good text of the same begin, and more than once: no path may answer it. */
+static void test_broken_texts_are_refused_on_every_path(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"SELECT a FROM t WHERE b = 'open", "unterminated quoted string"},
+        {"SELECT a FROM t WHERE b = 'open''", "unterminated quoted string"},
+        {"SELECT a FROM t WHERE b = E'open\\'", "unterminated quoted string"},
+        {"SELECT a FROM t WHERE b = 1 AND $$open", "unterminated dollar-quoted string"},
+        {"SELECT a FROM t WHERE b = 1 AND $a$open$b$", "unterminated dollar-quoted string"},
+        {"SELECT a FROM t WHERE b = 1 AND \"open", "unterminated quoted identifier"},
+        {"SELECT a FROM t WHERE b = 1 /* /* open */", "unterminated /* comment"},
+        {"SELECT a FROM t WHERE b = U&'\\zzzz'", "invalid Unicode escape"},
+        {"SELECT a FROM t WHERE b = U&'\\d800'", "invalid Unicode surrogate pair"},
+        {"SELECT a FROM t WHERE b = U&'\\0000'", "invalid Unicode escape value"},
+        {"SELECT a FROM t WHERE b = U&'a' UESCAPE '+'", "invalid Unicode escape character"},
+        {"SELECT U&\"\\+110000\" FROM t WHERE b = 1", "invalid Unicode escape value"},
+        {"SELECT a FROM t WHERE b = E'\\u00'", "invalid Unicode escape"},
+        {"SELECT a FROM t WHERE b = E'\\0'", "invalid byte sequence"},
+        {"SELECT a FROM t WHERE b = E'\\xff'", "invalid byte sequence"},
+        {"SELECT a FROM t WHERE b = 1a", "trailing junk after numeric literal"},
+        {"SELECT a FROM t WHERE b = $1a", "trailing junk after parameter"},
+        {"SELECT a FROM t WHERE b = 'a' 'b'", "syntax error"},
+        {"SELECT a FROM t WHERE b = 1.5.2.1", "syntax error"},
+    };
+    struct sql_cache *c = cache_of(1 << 20);
+    for (int round = 0; round < 3; round++) {
+        ask(c, round == 0 ? "SELECT a FROM t WHERE b = 1" : "SELECT a FROM t WHERE b = 2");
+        ask(c, round == 0 ? "SELECT a FROM t WHERE b = 'x'" : "SELECT a FROM t WHERE b = 'y'");
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+            expect_refused(c, bytes_of_string(cases[i].text), ERR_INVALID, cases[i].message);
+        }
+        expect_refused(c, bytes_of("SELECT a FROM t WHERE b = 3\0", 28), ERR_INVALID,
+                       "invalid byte sequence");
+        expect_refused(c, bytes_of("SELECT a FROM t WHERE b = '\0'", 29), ERR_INVALID,
+                       "invalid byte sequence");
+    }
+    sql_cache_destroy(c);
+}
+
+/* `before`, then `fill` up to `size` bytes. Returns owned. */
+static char *text_filled(size_t size, const char *before, char fill)
+{
+    char *text = malloc(size);
+    assert_non_null(text);
+    memset(text, fill, size);
+    memcpy(text, before, strlen(before));
+    return text;
+}
+
+static void test_large_and_deep_texts_are_refused_on_every_path(void **state)
+{
+    (void)state;
+    struct sql_cache *c = cache_of(1 << 20);
+    char *large = text_filled(10u << 20, "SELECT 1 FROM t WHERE a = '", 'x');
+    large[(10u << 20) - 1] = '\'';
+    char *deep = text_filled(20000, "SELECT 1, ", '(');
+    for (int round = 0; round < 3; round++) {
+        ask(c, round == 0 ? "SELECT 1 FROM t WHERE a = 'y'" : "SELECT 1 FROM t WHERE a = 'z'");
+        expect_refused(c, bytes_of(large, 10u << 20), ERR_LIMIT, "statement is too large");
+        expect_refused(c, bytes_of(deep, 10010), ERR_LIMIT, "statement is nested too deeply");
+        /* Below every limit on size, a constant of any length is one like another. */
+        large[500000] = '\'';
+        const struct sql_analysis *a = NULL;
+        assert_int_equal(sql_cache_analyse(c, bytes_of(large, 500001), &a, NULL), OK);
+        assert_string_equal(a->statements[0].objects[0].name, "t");
+        large[500000] = 'x';
+    }
+    free(large);
+    free(deep);
+    sql_cache_destroy(c);
+}
+
+static void test_a_cache_without_room_still_answers(void **state)
+{
+    (void)state;
+    /* From nothing kept at all to room for one entry or two: each may be dropped at any time. */
+    for (size_t room = 0; room < 48 << 10; room += 1 << 10) {
+        struct sql_cache *c = cache_of(room);
+        char text[128];
+        for (int i = 0; i < 40; i++) {
+            (void)snprintf(text, sizeof(text), "SELECT a FROM t_%d WHERE x = %d AND y = %s", i % 3,
+                           i / 2, i % 5 == 0 ? "NULL" : "'a'");
+            assert_memory_equal(ask(c, text)->statements[0].objects[0].name, text + 14, 3);
+            assert_true(sql_cache_statistics(c).bytes <= room + 8192);
+        }
+        sql_cache_destroy(c);
+    }
+}
+
 static void test_the_size_cap_of_a_text(void **state)
 {
     (void)state;
@@ -216,6 +321,9 @@ int main(void)
         cmocka_unit_test(test_an_answer_outlives_its_eviction_until_the_next_call),
         cmocka_unit_test(test_memory_stays_under_its_cap),
         cmocka_unit_test(test_errors_are_reported_each_time_and_not_kept),
+        cmocka_unit_test(test_broken_texts_are_refused_on_every_path),
+        cmocka_unit_test(test_large_and_deep_texts_are_refused_on_every_path),
+        cmocka_unit_test(test_a_cache_without_room_still_answers),
         cmocka_unit_test(test_the_size_cap_of_a_text),
         cmocka_unit_test(test_empty_texts),
     };
