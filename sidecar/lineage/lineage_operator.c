@@ -136,13 +136,12 @@ static bool cast_is_total(const PgQuery__TypeCast *c, const char *name)
     return false;
 }
 
-/* A string (and NULL) is read by the type's input function, which only a superuser can make (CREATE
- * TYPE). A number is cast, and a parameter is of any type that its message declares: that may be
- * anybody's function (CREATE CAST). */
-static bool is_read(const PgQuery__Node *n)
+/* A string is read by the type's input function, and that runs the CHECK of a domain within an
+ * array or a row, or the comparison of a range: already when the text is parsed. NULL is read by
+ * none. */
+static bool is_null(const PgQuery__Node *n)
 {
-    return n->node_case == PG_QUERY__NODE__NODE_A_CONST &&
-           (n->a_const->isnull || n->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL);
+    return n->node_case == PG_QUERY__NODE__NODE_A_CONST && n->a_const->isnull;
 }
 
 struct value cast_value(struct walk *w, const PgQuery__TypeCast *c)
@@ -154,7 +153,7 @@ struct value cast_value(struct walk *w, const PgQuery__TypeCast *c)
     const char *name = names_last(c->type_name->n_names, c->type_name->names, &schema);
     struct value v = value_computed(expr_value(w, c->arg));
     cast_check_type(w, c->type_name, &v);
-    if (!is_read(c->arg) && type_is_foreign(w, schema, name)) {
+    if (!is_null(c->arg) && type_is_foreign(w, schema, name)) {
         return value_mix(v, note_unknown(w, "the type %s is not PostgreSQL's own", name));
     }
     if (!cast_is_total(c, name)) {

@@ -204,11 +204,25 @@ static enum protocol_step send_operation(struct postgres *p, uint8_t type,
     return forward(p, message);
 }
 
+static const struct pg_refusal read_otherwise = {
+    .sqlstate = PG_SQLSTATE_FEATURE_NOT_SUPPORTED,
+    .message = "what is before it in the same batch may change how its bytes are read",
+    .hint = "Send COPY, and a text with a backslash or other characters than ASCII, in a batch of "
+            "its own."};
+
 static enum protocol_step on_query(struct postgres *p, struct bytes message, struct bytes body)
 {
     struct pg_operation op = {.verb = "query"};
+    bool waits = false;
     if (pg_wire_read_string(body, &op.text) != WIRE_OK) {
         return violation(p, "malformed Query");
+    }
+    if (postgres_reading_is_open(p, op.text, &waits)) {
+        op.refused = read_otherwise;
+    }
+    if (waits) {
+        p->offers_again = true;
+        return PROTOCOL_WAIT;
     }
     return send_operation(p, PG_FRONTEND_QUERY, &op, message);
 }
@@ -241,21 +255,32 @@ static enum protocol_step on_parse(struct postgres *p, struct bytes message, str
     if (pg_wire_read_parse(body, &m) != WIRE_OK) {
         return violation(p, "malformed Parse");
     }
-    if (!can_be_understood(p, &m, &refused)) {
+    bool waits = false;
+    if (postgres_reading_is_open(p, m.text, &waits)) {
+        return refuse_unparsed(p, &m, &read_otherwise);
+    }
+    if (!waits && !can_be_understood(p, &m, &refused)) {
         return refuse_unparsed(p, &m, &refused);
     }
-    if (postgres_masking_looks_ahead(p, m.text)) {
+    if (waits || postgres_masking_looks_ahead(p, m.text)) {
         p->offers_again = true;
         return PROTOCOL_WAIT;
+    }
+    /* Reading a constant already may run code: the CHECK of a domain within an array. */
+    struct pg_plan *plan = postgres_masking_parse(p, m.text, &refused);
+    if (refused.message != NULL) {
+        return refuse_unparsed(p, &m, &refused);
     }
     struct pg_statement *statement = pg_statement_create(m.text, &m.types);
     struct pg_sent *sent = statement == NULL ? NULL : push(p, PG_FRONTEND_PARSE, m.name);
     if (sent == NULL) {
         pg_statement_unref(statement);
+        pg_plan_unref(plan);
         return PROTOCOL_CLOSE;
     }
     void *previous = NULL;
     sent->statement = statement;
+    sent->plan = plan;
     if (pg_names_put(p->statements, m.name, statement, &previous) != OK) {
         p->queue.count--; /* it was the last one */
         pg_sent_finish(sent);
@@ -265,6 +290,7 @@ static enum protocol_step on_parse(struct postgres *p, struct bytes message, str
         return refuse_unparsed(p, &m, &refused);
     }
     sent->previous_statement = previous;
+    postgres_reading_parsed(p, m.text);
     return forward_in_batch(p, message);
 }
 
@@ -387,8 +413,10 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
                                        .intent_sequence = portal->intent_sequence};
     struct pg_refusal refusal;
     bool is_first = portal->operation != 0;
-    enum pg_decision decision =
-        is_first ? PG_ALLOWED : decide_again(p, portal, m.portal, &verdict, &refusal);
+    refusal = read_otherwise;
+    enum pg_decision decision = !postgres_reading_is_same(p, portal) ? PG_REFUSED
+                                : is_first                           ? PG_ALLOWED
+                                           : decide_again(p, portal, m.portal, &verdict, &refusal);
     if (decision != PG_ALLOWED) {
         return decision == PG_WAITS ? PROTOCOL_WAIT
                                     : postgres_refuse(p, PG_FRONTEND_EXECUTE, &refusal);
@@ -416,6 +444,7 @@ static enum protocol_step on_sync(struct postgres *p, struct bytes message)
 {
     p->skipping = false;
     p->batch_open = false;
+    p->reads_otherwise = false;
     if (pg_queue_push(&p->queue, PG_FRONTEND_SYNC) == NULL) {
         return PROTOCOL_CLOSE;
     }

@@ -188,6 +188,7 @@ static enum protocol_step send_bind(struct postgres *p, const struct bound *b,
     portal->effects = p->meaning.effects;
     p->meaning = (struct pg_meaning){0};
     p->batch_open = true;
+    postgres_reading_bound(p, portal);
     sent->portal = portal;
     sent->previous_portal = previous;
     sent->started_ns = portal->started_ns;

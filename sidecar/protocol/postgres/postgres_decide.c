@@ -10,29 +10,6 @@ static const char *transaction_name(const struct postgres *p)
     return p->transaction == 'T' ? "open" : p->transaction == 'E' ? "failed" : "idle";
 }
 
-static bool has_high_bytes(struct bytes text)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] >= 0x80) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What we would read differently from the server is not read at all. */
-static const char *why_ambiguous(const struct postgres *p, struct bytes text)
-{
-    if (!p->is_ascii_safe && has_high_bytes(text)) {
-        return "in this client_encoding Chaperone cannot tell a statement's quotes for sure; use "
-               "UTF8";
-    }
-    if (!p->standard_strings && text.size > 0 && memchr(text.data, '\\', text.size) != NULL) {
-        return "with standard_conforming_strings off Chaperone takes no backslash in a statement";
-    }
-    return NULL;
-}
-
 /* A function of the fast path is known by its number only. */
 static bool add_function(struct arena *scratch, const char *function, Chaperone__V1__Intent *m)
 {
@@ -105,7 +82,7 @@ void postgres_understand(struct postgres *p, const struct pg_operation *op,
         }
         return;
     }
-    const char *ambiguous = why_ambiguous(p, op->text);
+    const char *ambiguous = postgres_reading_ambiguous(p, op->text);
     if (ambiguous != NULL) {
         *refused = (struct pg_refusal){.sqlstate = PG_SQLSTATE_FEATURE_NOT_SUPPORTED,
                                        .message = ambiguous};

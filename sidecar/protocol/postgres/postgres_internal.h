@@ -97,6 +97,8 @@ struct postgres {
     bool agent_ended, fatal_sent, terminated;
     struct pg_stream from_agent, from_target;
     bool is_ascii_safe, standard_strings; /* the target's settings, for statement texts */
+    bool reads_otherwise; /* what was sent since the last Sync may have changed them */
+    uint64_t bound;       /* Binds of what may do so */
 
     bool offers_again; /* the message at hand waits for a decision: it is looked at again */
     bool is_held;      /* by people's decision */
@@ -229,6 +231,21 @@ enum protocol_step postgres_prediction_answer(struct postgres *p, uint8_t type,
                                               struct bytes message, struct bytes body);
 void postgres_prediction_finish(struct postgres *p);
 
+/* postgres_reading.c: the settings by which the target reads bytes. */
+/* Why a text could be read differently here and there; NULL: it could not. */
+const char *postgres_reading_ambiguous(const struct postgres *p, struct bytes text);
+/* Whether a text depends on settings that the batch it comes in may have changed. `*out_waits`:
+ * the answers that will tell are on their way. */
+bool postgres_reading_is_open(struct postgres *p, struct bytes text, bool *out_waits);
+/* A Parse, or a Bind, of what may change settings is sent. */
+void postgres_reading_parsed(struct postgres *p, struct bytes text);
+void postgres_reading_bound(struct postgres *p, struct pg_portal *portal);
+/* Why the bytes of a COPY in the plan could not be told apart; NULL: they can. */
+const char *postgres_reading_copy(const struct postgres *p, const struct sql_analysis *a,
+                                  const struct pg_plan *plan);
+/* Nothing that may change the encoding was sent since the portal of a COPY was bound. */
+bool postgres_reading_is_same(const struct postgres *p, const struct pg_portal *portal);
+
 /* postgres_refuse.c: puts a message that fails in the place of the refused one. */
 enum protocol_step postgres_refuse(struct postgres *p, uint8_t type,
                                    const struct pg_refusal *refusal);
@@ -282,6 +299,10 @@ struct pg_plan *postgres_masking_plan(struct postgres *p, struct bytes text,
 bool postgres_masking_looks_again(struct postgres *p);
 /* The same for a text that is only parsed now: what comes behind it cannot wait any more. */
 bool postgres_masking_looks_ahead(struct postgres *p, struct bytes text);
+/* To parse a text may be to run code: the masks' word about it, owned; NULL: they have none, or
+ * `*refused` says why not. */
+struct pg_plan *postgres_masking_parse(struct postgres *p, struct bytes text,
+                                       struct pg_refusal *refused) MUST_USE;
 /* False: a value of one of these types runs code of somebody's own where it is cast, and what that
  * reads is not known. */
 bool postgres_masking_knows_types(const struct postgres *p, const uint32_t *types, size_t count);
@@ -322,7 +343,7 @@ struct bytes postgres_result_words(struct postgres *p, const struct pg_sent *hea
                                    struct bytes message, struct bytes body);
 /* The same for a ParameterStatus. */
 struct bytes postgres_result_setting(struct postgres *p, const struct pg_setting *setting,
-                                     struct bytes message);
+                                     struct bytes message, bool *out_hides);
 void postgres_result_reset(struct postgres *p);
 /* Those by which the running answer is masked. Borrows; NULL: it is not. */
 struct pg_masks *postgres_answer_masks(const struct postgres *p);

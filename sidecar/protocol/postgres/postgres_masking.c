@@ -316,6 +316,31 @@ struct pg_plan *postgres_masking_plan(struct postgres *p, struct bytes text,
         pg_plan_unref(plan);
         plan = pg_plan_refused(m->masks, outdated);
     }
+    const char *copy =
+        plan == NULL || plan->refusal[0] != '\0' ? NULL : postgres_reading_copy(p, a, plan);
+    if (copy != NULL) {
+        pg_plan_unref(plan);
+        plan = pg_plan_refused(m->masks, copy);
+    }
+    if (plan != NULL && plan->refusal[0] != '\0') {
+        refuse_plan(p, plan, refused);
+        pg_plan_unref(plan);
+        return NULL;
+    }
+    return plan;
+}
+
+struct pg_plan *postgres_masking_parse(struct postgres *p, struct bytes text,
+                                       struct pg_refusal *refused)
+{
+    const struct sql_analysis *a = NULL;
+    struct sql_error error;
+    if (p->masking.masks == NULL || p->masking.broken[0] != '\0' ||
+        sql_cache_analyse(p->shared->sql, text, &a, &error) != OK || is_control(a) ||
+        sql_has_namings(a)) {
+        return NULL;
+    }
+    struct pg_plan *plan = find_plan(p, text, a, false);
     if (plan != NULL && plan->refusal[0] != '\0') {
         refuse_plan(p, plan, refused);
         pg_plan_unref(plan);

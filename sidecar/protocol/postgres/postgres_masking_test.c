@@ -279,6 +279,121 @@ static void test_masks_that_go_away_show_again(void **state)
     assert_true(agent_has(f, "more masks apply"));
 }
 
+static void batch(struct fixture *f, const char *first, const char *second)
+{
+    struct buffer b;
+    const struct bytes none = {0};
+    buffer_init(&b, 1 << 16);
+    ok(pg_write_parse(&b, none, bytes_of_string(first), NULL, 0));
+    ok(pg_write_parse(&b, none, bytes_of_string(second), NULL, 0));
+    fixture_agent(f, buffer_bytes(&b));
+    buffer_finish(&b);
+}
+
+static void test_what_may_be_read_otherwise_is_refused_in_a_batch(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    say(f, "SELECT name FROM people");
+    (void)answer_inquiries(f, 'I');
+    assert_true(gets(f, "Ann", "Ann", 1));
+    batch(f, "SET standard_conforming_strings = off", "SELECT '\\' || ', ssn FROM people -- '");
+    assert_true(target_has(f, "SET standard_conforming_strings"));
+    assert_false(target_has(f, "ssn FROM people"));
+}
+
+static void test_begin_changes_nothing_of_what_is_read(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    say(f, "SELECT name FROM people");
+    (void)answer_inquiries(f, 'I');
+    assert_true(gets(f, "Ann", "Ann", 1));
+    batch(f, "BEGIN", "SELECT '\xc3\xa9'");
+    assert_true(target_has(f, "SELECT '\xc3\xa9'"));
+}
+
+static void test_what_may_be_read_otherwise_waits_for_the_answer_before(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    say(f, "SELECT name FROM people");
+    (void)answer_inquiries(f, 'I');
+    say(f, "SELECT '\xc3\xa9'");
+    assert_false(target_has(f, "SELECT '\xc3\xa9'"));
+    buffer_clear(&f->to_agent);
+    struct buffer b;
+    buffer_init(&b, 1 << 16);
+    describe(&b, "c", 20000, 1);
+    ok(pg_write_command_complete(&b, bytes_of_string("SELECT 0")));
+    ok(pg_write_ready(&b, 'I'));
+    fixture_target(f, buffer_bytes(&b));
+    buffer_finish(&b);
+    assert_true(target_has(f, "SELECT '\xc3\xa9'"));
+}
+
+static void field(struct writer *w, char type, const char *value)
+{
+    writer_put_u8(w, (uint8_t)type);
+    writer_put_string(w, value);
+}
+
+/* An error with the parser's place; `where` NULL: nothing else ran. */
+static void fails(struct fixture *f, const char *words, const char *where)
+{
+    struct buffer b;
+    buffer_init(&b, 1 << 16);
+    struct writer w = writer_start(&b);
+    writer_put_u8(&w, PG_BACKEND_ERROR);
+    size_t length = writer_open_length(&w);
+    field(&w, 'S', "ERROR");
+    field(&w, 'C', "42601");
+    field(&w, 'M', words);
+    field(&w, 'P', "8");
+    if (where != NULL) {
+        field(&w, 'W', where);
+    }
+    writer_put_u8(&w, 0);
+    writer_close_length(&w, length);
+    ok(writer_finish(&w));
+    buffer_clear(&f->to_agent);
+    fixture_target(f, buffer_bytes(&b));
+    buffer_finish(&b);
+}
+
+static void test_the_parsers_place_in_the_words_of_a_function_shows_nothing(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    say(f, "SELECT name FROM people");
+    (void)answer_inquiries(f, 'I');
+    fails(f, "syntax error at or near", NULL);
+    assert_true(agent_has(f, "syntax error at or near"));
+    fails(f, "no: 123456", "PL/pgSQL function tells(text) line 1 at RAISE");
+    assert_true(agent_has(f, "withheld") && !agent_has(f, "123456"));
+}
+
+static void test_free_text_that_a_setting_reports_is_not_told(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    static const struct {
+        const char *name, *value;
+        bool is_told;
+    } settings[] = {{"application_name", "123456", false},
+                    {"TimeZone", "<123456>5", false},
+                    {"TimeZone", "qzxvk5", false},
+                    {"TimeZone", "America/Port-au-Prince", true},
+                    {"client_encoding", "LATIN1", true}};
+    say(f, "SELECT name FROM people");
+    (void)answer_inquiries(f, 'I');
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        struct buffer b;
+        buffer_init(&b, 1 << 16);
+        buffer_clear(&f->to_agent);
+        ok(pg_write_parameter_status(&b, bytes_of_string(settings[i].name),
+                                     bytes_of_string(settings[i].value)));
+        fixture_target(f, buffer_bytes(&b));
+        assert_int_equal(agent_has(f, settings[i].value), settings[i].is_told);
+        buffer_finish(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +405,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_target_that_does_not_tell_its_catalog_shows_nothing,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_masks_that_go_away_show_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_may_be_read_otherwise_is_refused_in_a_batch,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_begin_changes_nothing_of_what_is_read, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_what_may_be_read_otherwise_waits_for_the_answer_before,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_the_parsers_place_in_the_words_of_a_function_shows_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_free_text_that_a_setting_reports_is_not_told, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* What the agent gets of an answer: rows, COPY data and words as the policy's masks let them
  * through. */
+#include <ctype.h>
 #include <stdlib.h>
 
 #include "base/writer.h"
@@ -204,12 +205,21 @@ static bool is_plain_class(struct bytes code)
     return false;
 }
 
+/* While code runs that is not in the statement itself, the server says where ("W", or the query of
+ * a function, "q"). That may be in the midst of parsing: the input function of a constant's type
+ * runs a domain's CHECK or a range's comparison, and the parser adds its place to what they say. */
+static bool is_of_code(const struct pg_fields *fields)
+{
+    return pg_fields_find(fields, 'W').size > 0 || pg_fields_find(fields, 'q').size > 0;
+}
+
 /* The same codes are also given while a statement runs, with values in the words (a text that is
  * cast to regclass and is no name; RAISE). Only the parser tells a place in the statement
- * ("P", section 55.8): no function can. */
+ * ("P", section 55.8). */
 static bool is_of_parser(const struct pg_fields *fields)
 {
-    return pg_fields_find(fields, 'P').size > 0 && is_plain_class(pg_fields_find(fields, 'C'));
+    return pg_fields_find(fields, 'P').size > 0 && is_plain_class(pg_fields_find(fields, 'C')) &&
+           !is_of_code(fields);
 }
 
 static bool is_any_of(struct bytes text, const char *const *items, size_t count)
@@ -241,18 +251,25 @@ static bool is_of_language(const struct pg_fields *fields)
 
 /* Whether values of masked columns may be in what the target says now. What is not an answer to
  * something (a notice of another time, a deferred constraint at COMMIT) may speak of anything. */
-static bool may_show(const struct postgres *p, const struct pg_sent *head)
+static bool may_show(const struct postgres *p, const struct pg_sent *head, struct bytes body)
 {
+    struct pg_fields fields;
     if (!postgres_masking_is_by_column(p)) {
         const struct pg_plan *running = plan_of(head);
         if (running == NULL || !running->masks->by_column) {
             return false;
         }
     }
-    if (head != NULL && (head->type == PG_FRONTEND_PARSE || head->refusal != NULL)) {
-        return false; /* nothing was read yet */
+    if (head != NULL && head->refusal != NULL) {
+        return false; /* its error is replaced */
+    }
+    if (pg_wire_read_fields(body, &fields) != WIRE_OK || is_of_code(&fields)) {
+        return true;
     }
     const struct pg_plan *plan = plan_of(head);
+    if (plan == NULL && head != NULL && head->type == PG_FRONTEND_PARSE) {
+        return false; /* nothing was read yet */
+    }
     const struct pg_plan_rows *rows = plan == NULL ? NULL : rows_of(head, plan);
     return rows == NULL || rows->withholds || rows->masks;
 }
@@ -380,13 +397,33 @@ static struct bytes rewrite_notification(struct postgres *p, struct bytes messag
     return writer_finish(&w) == OK ? buffer_bytes(&p->masked) : (struct bytes){0};
 }
 
-/* A setting that the server reports: its value may be anything that set_config was given. */
+/* Of these a function may choose the text; the others are one of a few words. A zone of the time
+ * zone database has no digits but behind Etc/; anything else could be a zone of somebody's own. */
+static bool is_free_text(const struct pg_setting *setting)
+{
+    static const char *const names[] = {"application_name", "session_authorization", "search_path"};
+    struct bytes v = setting->value;
+    if (bytes_equal_string(setting->name, "TimeZone")) {
+        bool is_region = v.size > 0 && memchr(v.data, '/', v.size) != NULL;
+        for (size_t i = 0; is_region && i < v.size; i++) {
+            is_region = isalpha(v.data[i]) || strchr("/_-+", v.data[i]) != NULL;
+        }
+        return !is_region && !bytes_equal_string(v, "UTC") && !bytes_equal_string(v, "GMT");
+    }
+    return is_any_of(setting->name, names, sizeof(names) / sizeof(names[0]));
+}
+
+/* A setting that the server reports: its value may be anything that set_config was given. What is
+ * masked by column is not told by its looks: there the agent is not told. */
 struct bytes postgres_result_setting(struct postgres *p, const struct pg_setting *setting,
-                                     struct bytes message)
+                                     struct bytes message, bool *out_hides)
 {
     static const uint8_t end = 0;
     const struct pg_masks *masks = p->masking.masks;
-    if (masks == NULL || !masks->by_content) {
+    *out_hides = masks != NULL && postgres_masking_is_by_column(p) &&
+                 masks->unknown_origin != POLICY_UNKNOWN_ALLOW && is_free_text(setting);
+    p->withheld += *out_hides;
+    if (masks == NULL || !masks->by_content || *out_hides) {
         return message;
     }
     buffer_clear(&p->masked);
@@ -410,7 +447,7 @@ struct bytes postgres_result_words(struct postgres *p, const struct pg_sent *hea
     if (kind == PG_BACKEND_NOTIFICATION) {
         return rewrite_notification(p, message, body);
     }
-    bool withhold = may_show(p, head);
+    bool withhold = may_show(p, head, body);
     const struct pg_masks *masks = masks_of(p, head);
     bool looks = masks != NULL && masks->by_content;
     return withhold || looks ? rewrite_fields(p, kind, body, withhold) : message;

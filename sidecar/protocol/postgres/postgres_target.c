@@ -187,7 +187,11 @@ static enum protocol_step on_setting(struct postgres *p, struct bytes message, s
         return garbage(p, "a malformed ParameterStatus");
     }
     postgres_watch_setting(p, setting.name, setting.value);
-    struct bytes shown = postgres_result_setting(p, &setting, message);
+    bool hides = false;
+    struct bytes shown = postgres_result_setting(p, &setting, message, &hides);
+    if (hides) {
+        return PROTOCOL_MORE;
+    }
     return shown.size == 0 ? garbage(p, "a setting that cannot be masked") : pass(p, shown);
 }
 
