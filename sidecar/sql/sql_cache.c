@@ -338,6 +338,7 @@ static bool answer_by_skeleton(struct sql_cache *c, struct question *q,
         found->proof = question_is_proved(q) ? PROVED : REFUTED;
     }
     if (found->proof != PROVED) {
+        entry_touch(c, found); /* else it would have to be refuted again */
         return false;
     }
     answer(c, q, found, out);

@@ -42,6 +42,7 @@ struct maker {
     unsigned depth; /* what all tokens so far can add to depth_check's bound */
     size_t marks;
     bool has_named_constants;
+    bool names_columns; /* after BY, up to another word: 1 is a column, no constant */
 };
 
 static bool may_begin(const struct maker *m)
@@ -97,6 +98,9 @@ static bool take_word(struct maker *m)
     m->depth += first == 's' ? 3 : first == 'c' ? 2 : 1;
     m->has_named_constants =
         m->has_named_constants || ((size == 4 || size == 5) && is_named_constant(m->at, size));
+    m->names_columns = is_same_word(m->at, size, "by") ||
+                       (m->names_columns &&
+                        (is_same_word(m->at, size, "asc") || is_same_word(m->at, size, "desc")));
     keep_up_to(m, to);
     return true;
 }
@@ -124,7 +128,7 @@ static bool take_digits(struct maker *m)
     } else if (size > 10 && *m->at == '0') {
         mark = 0; /* leading zeros: it may be small */
     }
-    if (mark != 0 && may_begin(m) && may_end(m, to)) {
+    if (mark != 0 && !m->names_columns && may_begin(m) && may_end(m, to)) {
         mark_up_to(m, to, mark);
     } else {
         keep_up_to(m, to);
@@ -232,6 +236,7 @@ static bool take_sign(struct maker *m)
         return take_comment(m);
     }
     m->depth += *m->at != ',';
+    m->names_columns = m->names_columns && *m->at == ',';
     keep_up_to(m, m->at + 1);
     return true;
 }

@@ -67,6 +67,9 @@ static void test_what_is_not_plain_is_kept(void **state)
     (void)state;
     expect_skeleton("1, t1, 1e5, 1.5.2, 0x1f, 1a", "i, t1, 1e5, 1.5.2, 0x1f, 1a");
     expect_skeleton("1, .5, 5., a$1$2", "i, .5, 5., a$1$2");
+    expect_skeleton("a = 1 ORDER BY 1, 2 DESC, 3 LIMIT 4", "a = i ORDER BY 1, 2 DESC, 3 LIMIT i");
+    expect_skeleton("GROUP BY a, 1 HAVING 2", "GROUP BY a, i HAVING i");
+    expect_skeleton("(PARTITION BY 1) + 1", "(PARTITION BY 1) + i");
     expect_skeleton("1, 00000000001", "i, 00000000001");
 }
 
@@ -123,6 +126,7 @@ static void test_the_parser_proves_a_skeleton(void **state)
         "SELECT 1, 'a', 1.5 FROM t WHERE b = -5 AND c = - 7 AND d - 1 > 0 LIMIT 10;",
         "INSERT INTO t VALUES (1, NULL, true, 'x', FALSE) -- done",
         "SELECT a FROM t WHERE b = $1 AND c = 5 /* 'x' 7 */ AND d IS NULL",
+        "SELECT a, count(*) FROM t WHERE b = 5 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10",
         "SELECT interval '7 days', date '2026-01-01', 'x'::text, a[1:2] FROM \"t 1\"",
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -136,12 +140,12 @@ static void test_what_the_parser_sees_otherwise_is_not_proved(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "SELECT 'a'\n'b'",            /* one constant */
-        "SELECT 'a' -- x\n 'b'",      /* too */
-        "SELECT 1.5e-3",              /* the 3 is a part of it */
-        "SELECT a::varchar(10)",      /* no constant to normalisation */
-        "SELECT a FROM t ORDER BY 1", /* too: it names a column */
-        "SELECT FROM 1",              /* no SQL */
+        "SELECT 'a'\n'b'",                            /* one constant */
+        "SELECT 'a' -- x\n 'b'",                      /* too */
+        "SELECT 1.5e-3",                              /* the 3 is a part of it */
+        "SELECT a::varchar(10)",                      /* no constant to normalisation */
+        "SELECT a FROM t WHERE b = 1 ORDER BY 1 + 1", /* here it is one */
+        "SELECT FROM 1",                              /* no SQL */
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (is_proved(texts[i], texts[i])) {
