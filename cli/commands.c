@@ -48,6 +48,13 @@ static const char audit_replay_details[] =
     "players,\n"
     "with a marker at each statement.";
 
+static const char completeness_details[] =
+    "Reads every record and prints what is missing: numbers of a sidecar's stream, hashes and\n"
+    "signatures that do not fit, sidecars that were silent, operations without an outcome, "
+    "sessions\n"
+    "without an end, losses. Operations that were held and never released are not meant. Exit code "
+    "1:\nsomething is missing.";
+
 #define EXAMPLES(...)                                                                              \
     (const char *const[])                                                                          \
     {                                                                                              \
@@ -261,6 +268,17 @@ const struct command commands[] = {
         .options = command_audit_options,
         .connects = true,
         .run = command_audit_tail,
+    },
+    {
+        .name = "audit completeness",
+        .arguments = "",
+        .summary = "Say what is missing from the audit log",
+        .details = completeness_details,
+        .examples = EXAMPLES("chaperone audit completeness --since 7d",
+                             "chaperone audit completeness --json | jq -r .kind"),
+        .options = command_audit_completeness_options,
+        .connects = true,
+        .run = command_audit_completeness,
     },
     {
         .name = "session list",

@@ -1,0 +1,414 @@
+#include "cli/reconcile/completeness_internal.h"
+
+#include <inttypes.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/audit.pb-c.h"
+
+struct stream {
+    char *sidecar;      /* first: the tree's key */
+    struct fact *facts; /* that wait, in order of their numbers */
+    size_t count, capacity;
+    bool has_begun;
+    uint64_t next;
+    uint8_t hash[CRYPTO_SHA256_SIZE]; /* of the record before `next` */
+    bool has_hash;                    /* false behind a gap */
+    uint64_t expected_last;
+    int64_t seen_ns;  /* with sessions open: when the control plane last heard of it */
+    int64_t heard_ns; /* the last heartbeat, or the first record */
+    bool is_closed;   /* the last record is a heartbeat without open sessions */
+    bool has_key;
+    uint8_t key[CRYPTO_SHA256_SIZE];
+};
+
+/* The control plane's own stream ends where its store ends, and has no heartbeats. */
+static const char own_stream[] = "controlplane";
+
+const char *completeness_kind_name(enum completeness_kind kind)
+{
+    switch (kind) {
+    case COMPLETENESS_MALFORMED: return "malformed";
+    case COMPLETENESS_GAP: return "gap";
+    case COMPLETENESS_BEGINNING: return "beginning";
+    case COMPLETENESS_TAIL: return "tail";
+    case COMPLETENESS_REPEATED: return "repeated";
+    case COMPLETENESS_CHAIN: return "chain";
+    case COMPLETENESS_SIGNATURE: return "signature";
+    case COMPLETENESS_KEY: return "key";
+    case COMPLETENESS_SILENCE: return "silence";
+    case COMPLETENESS_LOSS: return "loss";
+    case COMPLETENESS_NO_OUTCOME: return "no_outcome";
+    case COMPLETENESS_NO_END: return "no_end";
+    }
+    return "unknown";
+}
+
+enum err completeness_report(struct completeness *c, const struct completeness_finding *finding)
+{
+    struct completeness_finding f = *finding;
+    f.sidecar = f.sidecar == NULL ? "" : f.sidecar;
+    f.session = f.session == NULL ? "" : f.session;
+    f.reason = f.reason == NULL ? "" : f.reason;
+    c->counts.findings++;
+    return c->options.on_finding(c->options.context, &f);
+}
+
+/* ---- streams -------------------------------------------------------------------------------- */
+
+static int compare_streams(const void *a, const void *b)
+{
+    return strcmp(((const struct stream *)a)->sidecar, ((const struct stream *)b)->sidecar);
+}
+
+static void stream_destroy(void *node)
+{
+    struct stream *s = node;
+    free(s->sidecar);
+    free(s->facts);
+    free(s);
+}
+
+static enum err stream_find(struct completeness *c, const char *sidecar, struct stream **out)
+{
+    struct stream key = {.sidecar = (char *)(uintptr_t)sidecar};
+    struct stream **found = tfind(&key, &c->streams, compare_streams);
+    if (found != NULL) {
+        *out = *found;
+        return OK;
+    }
+    if (c->counts.streams == COMPLETENESS_STREAMS_MAX) {
+        return ERR_LIMIT;
+    }
+    struct stream *s = calloc(1, sizeof(*s));
+    if (s != NULL) {
+        s->sidecar = strdup(sidecar);
+    }
+    if (s == NULL || s->sidecar == NULL || tsearch(s, &c->streams, compare_streams) == NULL) {
+        if (s != NULL) {
+            stream_destroy(s);
+        }
+        return ERR_NO_MEMORY;
+    }
+    c->counts.streams++;
+    *out = s;
+    return OK;
+}
+
+static enum err report_one(struct completeness *c, const struct stream *s,
+                           enum completeness_kind kind, uint64_t first, uint64_t last)
+{
+    return completeness_report(
+        c, &(struct completeness_finding){
+               .kind = kind, .sidecar = s->sidecar, .first = first, .last = last});
+}
+
+/* ---- heartbeats ----------------------------------------------------------------------------- */
+
+/* A stream that a heartbeat without sessions closed may rest as long as it likes. */
+static enum err check_silence(struct completeness *c, const struct stream *s, int64_t to_ns)
+{
+    bool is_silent = !s->is_closed && strcmp(s->sidecar, own_stream) != 0 && s->heard_ns != 0 &&
+                     to_ns - s->heard_ns > c->options.silence_ns;
+    return is_silent
+               ? completeness_report(c, &(struct completeness_finding){.kind = COMPLETENESS_SILENCE,
+                                                                       .sidecar = s->sidecar,
+                                                                       .from_ns = s->heard_ns,
+                                                                       .to_ns = to_ns})
+               : OK;
+}
+
+static enum err take_heartbeat(struct completeness *c, struct stream *s, const struct fact *f)
+{
+    c->counts.heartbeats++;
+    if (!f->is_signed) {
+        return report_one(c, s, COMPLETENESS_SIGNATURE, f->sequence, f->sequence);
+    }
+    bool is_other = s->has_key && memcmp(s->key, f->key, sizeof(s->key)) != 0;
+    enum err e = is_other ? report_one(c, s, COMPLETENESS_KEY, f->sequence, f->sequence) : OK;
+    e = e == OK ? check_silence(c, s, f->time_ns) : e;
+    memcpy(s->key, f->key, sizeof(s->key));
+    s->has_key = true;
+    s->heard_ns = f->time_ns;
+    s->is_closed = f->open_sessions == 0;
+    return e;
+}
+
+/* ---- the order of a stream ------------------------------------------------------------------ */
+
+static enum err check_place(struct completeness *c, struct stream *s, const struct fact *f)
+{
+    static const uint8_t zeros[CRYPTO_SHA256_SIZE] = {0};
+    enum err e = OK;
+    if (s->has_begun && f->sequence > s->next) {
+        e = report_one(c, s, COMPLETENESS_GAP, s->next, f->sequence - 1);
+        s->has_hash = false;
+    } else if (!s->has_begun && c->options.from_beginning && f->sequence > 1) {
+        e = report_one(c, s, COMPLETENESS_BEGINNING, 1, f->sequence - 1);
+    }
+    bool is_first = f->sequence == 1;
+    const uint8_t *expected = is_first ? zeros : s->hash;
+    if (e == OK && (is_first || s->has_hash) &&
+        memcmp(expected, f->previous, sizeof(f->previous)) != 0) {
+        e = report_one(c, s, COMPLETENESS_CHAIN, f->sequence, f->sequence);
+    }
+    return e;
+}
+
+/* The record whose turn it is. */
+static enum err take(struct completeness *c, struct stream *s, const struct fact *f)
+{
+    if (s->has_begun && f->sequence < s->next) {
+        return report_one(c, s, COMPLETENESS_REPEATED, f->sequence, f->sequence);
+    }
+    enum err e = check_place(c, s, f);
+    s->has_begun = true;
+    s->next = f->sequence + 1;
+    s->has_hash = true;
+    memcpy(s->hash, f->hash, sizeof(s->hash));
+    if (e == OK && f->kind == FACT_HEARTBEAT) {
+        return take_heartbeat(c, s, f);
+    }
+    if (s->is_closed || s->heard_ns == 0) {
+        s->heard_ns = f->time_ns; /* from here on a heartbeat is due */
+    }
+    s->is_closed = false;
+    if (e == OK && f->kind == FACT_LOSS) {
+        return report_one(c, s, COMPLETENESS_LOSS, f->lost_first, f->lost_last);
+    }
+    return e == OK ? completeness_sessions_take(c, s->sidecar, f) : e;
+}
+
+/* Takes what has its turn; with `is_end` all that is left. */
+static enum err advance(struct completeness *c, struct stream *s, bool is_end)
+{
+    enum err e = OK;
+    size_t done = 0;
+    while (e == OK && done < s->count) {
+        const struct fact *f = &s->facts[done];
+        bool has_turn = s->has_begun && f->sequence <= s->next;
+        if (!has_turn && !is_end && s->count - done < COMPLETENESS_WINDOW) {
+            break;
+        }
+        e = take(c, s, f);
+        done++;
+    }
+    s->count -= done;
+    if (done > 0) {
+        memmove(s->facts, s->facts + done, s->count * sizeof(*s->facts));
+    }
+    return e;
+}
+
+static enum err insert(struct stream *s, const struct fact *f)
+{
+    if (s->count == s->capacity) {
+        size_t capacity = s->capacity == 0 ? 4 : 2 * s->capacity;
+        struct fact *facts = reallocarray(s->facts, capacity, sizeof(*facts));
+        if (facts == NULL) {
+            return ERR_NO_MEMORY;
+        }
+        s->facts = facts;
+        s->capacity = capacity;
+    }
+    size_t at = s->count;
+    while (at > 0 && s->facts[at - 1].sequence > f->sequence) {
+        at--;
+    }
+    memmove(s->facts + at + 1, s->facts + at, (s->count - at) * sizeof(*s->facts));
+    s->facts[at] = *f;
+    s->count++;
+    return OK;
+}
+
+/* ---- reading a record ----------------------------------------------------------------------- */
+
+static void read_heartbeat(const Chaperone__V1__Record *r, struct fact *f)
+{
+    const Chaperone__V1__Heartbeat *h = r->heartbeat;
+    uint8_t key[CRYPTO_ED25519_PUBLIC_SIZE];
+    char head[128];
+    uint8_t message[sizeof(head) + CRYPTO_SHA256_SIZE];
+    int length = snprintf(head, sizeof(head), "chaperone heartbeat v1\n%s\n%" PRIu64 "\n",
+                          r->sidecar, r->sequence);
+    f->kind = FACT_HEARTBEAT;
+    f->open_sessions = h->open_sessions;
+    if (length < 0 || (size_t)length >= sizeof(head) ||
+        crypto_ed25519_public_from_der(bytes_of(h->public_key.data, h->public_key.len), key) !=
+            OK) {
+        return;
+    }
+    memcpy(message, head, (size_t)length);
+    memcpy(message + length, f->previous, sizeof(f->previous));
+    f->is_signed = crypto_ed25519_verify(bytes_of(key, sizeof(key)),
+                                         bytes_of(message, (size_t)length + sizeof(f->previous)),
+                                         bytes_of(h->signature.data, h->signature.len));
+    crypto_sha256_of(bytes_of(key, sizeof(key)), f->key);
+}
+
+static void read_event(const Chaperone__V1__Record *r, struct fact *f)
+{
+    switch (r->event_case) {
+    case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED:
+        f->kind = FACT_OPENED;
+        f->is_refused = r->session_opened->verdict == CHAPERONE__V1__VERDICT__DENY;
+        break;
+    case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED: f->kind = FACT_CLOSED; break;
+    case CHAPERONE__V1__RECORD__EVENT_INTENT:
+        f->kind = FACT_INTENT;
+        f->operation = r->intent->operation;
+        f->is_forwarded =
+            r->intent->verdict == CHAPERONE__V1__VERDICT__ALLOW || r->intent->approval[0] != '\0';
+        break;
+    case CHAPERONE__V1__RECORD__EVENT_APPROVAL:
+        f->kind = strcmp(r->approval->state, "approved") == 0 ? FACT_RELEASED : FACT_OTHER;
+        f->operation = r->approval->operation;
+        break;
+    case CHAPERONE__V1__RECORD__EVENT_OUTCOME:
+        f->kind = FACT_OUTCOME;
+        f->operation = r->outcome->operation;
+        break;
+    case CHAPERONE__V1__RECORD__EVENT_HEARTBEAT: read_heartbeat(r, f); break;
+    case CHAPERONE__V1__RECORD__EVENT_LOSS:
+        f->kind = FACT_LOSS;
+        f->lost_first = r->loss->first_sequence;
+        f->lost_last = r->loss->last_sequence;
+        break;
+    default: break;
+    }
+}
+
+static void hash_record(struct bytes record, uint8_t *out)
+{
+    static const uint8_t leaf = 0; /* RFC 6962 section 2.1 */
+    struct crypto_sha256 hash;
+    crypto_sha256_init(&hash);
+    crypto_sha256_update(&hash, bytes_of(&leaf, 1));
+    crypto_sha256_update(&hash, record);
+    crypto_sha256_finish(&hash, out);
+}
+
+static bool read_fact(const Chaperone__V1__Record *r, struct bytes record, struct fact *f)
+{
+    *f = (struct fact){.sequence = r->sequence, .time_ns = r->time_unix_ns};
+    if (r->sidecar[0] == '\0' || strlen(r->sidecar) >= COMPLETENESS_ID_SIZE || r->sequence == 0 ||
+        r->sequence == UINT64_MAX || r->previous.len != sizeof(f->previous) ||
+        strlen(r->session) >= sizeof(f->session)) {
+        return false;
+    }
+    memcpy(f->previous, r->previous.data, sizeof(f->previous));
+    (void)snprintf(f->session, sizeof(f->session), "%s", r->session);
+    hash_record(record, f->hash);
+    read_event(r, f);
+    return true;
+}
+
+enum err completeness_add(struct completeness *c, struct bytes record)
+{
+    struct fact f;
+    struct stream *s = NULL;
+    Chaperone__V1__Record *r = chaperone__v1__record__unpack(NULL, record.size, record.data);
+    c->counts.records++;
+    if (r == NULL || !read_fact(r, record, &f)) {
+        enum err e = completeness_report(
+            c, &(struct completeness_finding){.kind = COMPLETENESS_MALFORMED,
+                                              .sidecar = r == NULL ? "" : r->sidecar,
+                                              .first = r == NULL ? 0 : r->sequence});
+        chaperone__v1__record__free_unpacked(r, NULL);
+        return e;
+    }
+    enum err e = stream_find(c, r->sidecar, &s);
+    chaperone__v1__record__free_unpacked(r, NULL);
+    e = e == OK ? insert(s, &f) : e;
+    return e == OK ? advance(c, s, false) : e;
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+enum err completeness_expect_last(struct completeness *c, const char *sidecar, uint64_t sequence)
+{
+    struct stream *s = NULL;
+    enum err e = stream_find(c, sidecar, &s);
+    if (e == OK) {
+        s->expected_last = sequence;
+    }
+    return e;
+}
+
+enum err completeness_expect_open(struct completeness *c, const char *sidecar, const char *session,
+                                  int64_t seen_ns)
+{
+    struct stream *s = NULL;
+    enum err e = stream_find(c, sidecar, &s);
+    if (e == OK) {
+        s->seen_ns = seen_ns;
+        e = completeness_sessions_expect(c, sidecar, session);
+    }
+    return e;
+}
+
+struct ending {
+    struct completeness *c;
+    int64_t now_ns;
+    bool drains; /* first pass: what still waits for its turn */
+};
+
+/* Without any record in the time that was asked for, nothing is known of a stream's tail. */
+static enum err end_stream(struct completeness *c, struct stream *s, int64_t now_ns)
+{
+    enum err e = OK;
+    bool lacks = s->has_begun ? s->expected_last >= s->next
+                              : c->options.from_beginning && s->expected_last > 0;
+    if (lacks) {
+        e = report_one(c, s, COMPLETENESS_TAIL, s->has_begun ? s->next : 1, s->expected_last);
+    }
+    if (!s->has_begun) {
+        s->heard_ns = s->seen_ns;
+    }
+    return e == OK ? check_silence(c, s, now_ns) : e;
+}
+
+static void end_one(const void *node, VISIT visit, void *context)
+{
+    struct ending *ending = context;
+    struct stream *s = *(struct stream *const *)node;
+    struct completeness *c = ending->c;
+    if ((visit != postorder && visit != leaf) || c->failed != OK) {
+        return;
+    }
+    c->failed = ending->drains ? advance(c, s, true) : end_stream(c, s, ending->now_ns);
+}
+
+enum err completeness_end(struct completeness *c, int64_t began_ns, int64_t now_ns)
+{
+    struct ending ending = {.c = c, .now_ns = now_ns, .drains = true};
+    c->began_ns = began_ns;
+    twalk_r(c->streams, end_one, &ending);
+    ending.drains = false;
+    twalk_r(c->streams, end_one, &ending);
+    return c->failed == OK ? completeness_sessions_end(c) : c->failed;
+}
+
+struct completeness_counts completeness_counts(const struct completeness *c)
+{
+    return c->counts;
+}
+
+struct completeness *completeness_create(const struct completeness_options *options)
+{
+    struct completeness *c = calloc(1, sizeof(*c));
+    if (c != NULL) {
+        c->options = *options;
+    }
+    return c;
+}
+
+void completeness_destroy(struct completeness *c)
+{
+    if (c != NULL) {
+        completeness_sessions_destroy(c);
+        tdestroy(c->streams, stream_destroy);
+        free(c);
+    }
+}

@@ -1,0 +1,58 @@
+/* What the two halves of the check share: streams and sessions. */
+#ifndef CHAPERONE_CLI_RECONCILE_COMPLETENESS_INTERNAL_H
+#define CHAPERONE_CLI_RECONCILE_COMPLETENESS_INTERNAL_H
+
+#include "base/crypto/crypto.h"
+#include "cli/reconcile/completeness.h"
+
+enum fact_kind {
+    FACT_OTHER,
+    FACT_OPENED,
+    FACT_CLOSED,
+    FACT_INTENT,
+    FACT_RELEASED, /* people agreed to a held operation */
+    FACT_OUTCOME,
+    FACT_HEARTBEAT,
+    FACT_LOSS,
+};
+
+/* What is needed of a record that waits for its turn. */
+struct fact {
+    uint64_t sequence;
+    int64_t time_ns;
+    uint8_t previous[CRYPTO_SHA256_SIZE], hash[CRYPTO_SHA256_SIZE];
+    enum fact_kind kind;
+    char session[COMPLETENESS_ID_SIZE];
+    uint64_t operation;
+    bool is_forwarded;               /* of an intent: it went to the target at once */
+    bool is_refused;                 /* of an opening: there is no session */
+    bool is_signed;                  /* of a heartbeat: by `key` */
+    uint8_t key[CRYPTO_SHA256_SIZE]; /* its hash */
+    uint32_t open_sessions;
+    uint64_t lost_first, lost_last;
+};
+
+struct completeness {
+    struct completeness_options options;
+    struct completeness_counts counts;
+    void *streams;     /* tsearch: struct stream */
+    void *sessions;    /* tsearch: struct open_session */
+    void *operations;  /* tsearch: struct open_operation */
+    void *known_open;  /* tsearch: struct open_session */
+    size_t open_count; /* of the last three */
+    int64_t began_ns;  /* at the end */
+    enum err failed;   /* within a walk over a tree */
+};
+
+enum err completeness_report(struct completeness *c,
+                             const struct completeness_finding *finding) MUST_USE;
+
+/* The records of one stream come here in the order of their numbers. */
+enum err completeness_sessions_take(struct completeness *c, const char *sidecar,
+                                    const struct fact *fact) MUST_USE;
+enum err completeness_sessions_expect(struct completeness *c, const char *sidecar,
+                                      const char *session) MUST_USE;
+enum err completeness_sessions_end(struct completeness *c) MUST_USE;
+void completeness_sessions_destroy(struct completeness *c);
+
+#endif
