@@ -1,5 +1,7 @@
 #include "base/tlog/key.h"
 
+#include <stdio.h>
+
 #include "base/tlog/text.h"
 
 static uint32_t key_id(struct bytes name, uint8_t type, const uint8_t *public_key)
@@ -44,10 +46,10 @@ static bool take_part(struct bytes *rest, struct bytes *out)
 enum err tlog_verifier_parse(struct bytes text, struct tlog_verifier *out, struct err_text *why)
 {
     struct bytes rest = text, name = {0}, id = {0};
-    uint8_t key[1 + CRYPTO_ED25519_PUBLIC_SIZE], hash[4];
+    uint8_t key[1 + CRYPTO_ED25519_PUBLIC_SIZE];
     struct tlog_verifier verifier;
-    if (text.size > TLOG_VERIFIER_TEXT_MAX || !take_part(&rest, &name) || !take_part(&rest, &id) ||
-        crypto_hex_decode(id, hash, sizeof(hash)) != OK) {
+    char expected[16];
+    if (text.size > TLOG_VERIFIER_TEXT_MAX || !take_part(&rest, &name) || !take_part(&rest, &id)) {
         return err_set(why, ERR_INVALID,
                        "not a verifier key; expected name+8 hexadecimal digits+base64");
     }
@@ -65,12 +67,11 @@ enum err tlog_verifier_parse(struct bytes text, struct tlog_verifier *out, struc
                        "not allowed",
                        (int)TLOG_NAME_MAX);
     }
-    uint32_t said = (uint32_t)hash[0] << 24 | (uint32_t)hash[1] << 16 | (uint32_t)hash[2] << 8 |
-                    (uint32_t)hash[3];
-    if (said != verifier.id) {
+    (void)snprintf(expected, sizeof(expected), "%08x", (unsigned)verifier.id);
+    if (!bytes_equal_string(id, expected)) {
         return err_set(why, ERR_INVALID,
-                       "the key's hash is %08x but its name and key make %08x: a part was changed",
-                       (unsigned)said, (unsigned)verifier.id);
+                       "the key's hash is not %s, which its name and key make: a part was changed",
+                       expected);
     }
     *out = verifier;
     return OK;
