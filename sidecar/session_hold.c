@@ -366,6 +366,8 @@ void session_hold_start(struct session *s, Chaperone__V1__Intent *intent,
     h->is_retry = terms->is_retry;
     h->is_in_transaction = binding->may_hold_locks;
     say_who(terms, h->who);
+    (void)snprintf(h->message, sizeof(h->message), "%s",
+                   policy->message == NULL ? "" : policy->message);
     if (!session_record_intent(s, intent, policy, verdict, &level)) {
         clear(s);
         return;
@@ -377,6 +379,7 @@ void session_hold_start(struct session *s, Chaperone__V1__Intent *intent,
                                      .is_new = true,
                                      .tells = !terms->is_retry,
                                      .who = h->who,
+                                     .message = h->message,
                                      .explains = terms->explains,
                                      .runs_dry = terms->runs_dry};
     start_clock(s, terms);

@@ -50,7 +50,7 @@ struct session_hold {
     size_t read_meanwhile; /* bytes of the agent */
     bool is_retry, is_in_transaction;
     bool is_of_before; /* the id is that of the request by which the agent was sent away */
-    char who[HOLD_WHO_SIZE];
+    char who[HOLD_WHO_SIZE], message[HOLD_WHY_SIZE];
     struct protocol_hold view;
     Chaperone__V1__HeldOperation *held; /* owned */
     struct control_call *call;

@@ -289,6 +289,24 @@ def test_several_in_one_pipeline(fleet, postgres):
     postgres.psql("INSERT INTO wide VALUES (90, 'n90'), (91, 'n91')")
 
 
+@pytest.mark.parametrize("before", [[], ["BEGIN"]])
+def test_a_plan_changes_nothing(fleet, postgres, before):
+    """The planner calls functions that say that they are stable: they may do anything."""
+    postgres.psql("CREATE OR REPLACE FUNCTION wipes(n int) RETURNS int LANGUAGE plpgsql VOLATILE AS"
+                  " $$ BEGIN DELETE FROM wide WHERE id = n; RETURN n; END $$;"
+                  " CREATE OR REPLACE FUNCTION says_stable(n int) RETURNS int LANGUAGE plpgsql STABLE AS"
+                  " $$ BEGIN RETURN wipes(n); END $$")
+    asking = Asking(fleet, "DELETE FROM wide WHERE id = says_stable(45)", before=before)
+    held = fleet.awaited("says_stable")
+    assert count(postgres, "wide", "id = 45") == 1
+    fleet.decide("dba-1", "deny", held["id"])
+    assert asking.done().error is not None
+    if before:
+        asking.c.execute("ROLLBACK")
+    asking.goes_on()
+    assert count(postgres, "wide", "id = 45") == 1
+
+
 def test_nobody_decides(fleet, postgres):
     asking = Asking(fleet, "DELETE FROM soon WHERE id = 1")
     held = fleet.awaited("DELETE FROM soon")

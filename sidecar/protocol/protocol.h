@@ -56,10 +56,11 @@ struct protocol_binding {
 
 /* An operation that people are asked about. */
 struct protocol_hold {
-    const char *id;  /* of the approval */
-    bool is_new;     /* it was not held before this call: `ask` is awaited */
-    bool tells;      /* the agent waits, and is to be told so */
-    const char *who; /* "2 people of dba, security" */
+    const char *id;      /* of the approval */
+    bool is_new;         /* it was not held before this call: `ask` is awaited */
+    bool tells;          /* the agent waits, and is to be told so */
+    const char *who;     /* "2 people of dba, security" */
+    const char *message; /* of the rule, for the agent; "": none */
     int64_t lifetime_s;
     bool explains, runs_dry; /* which prediction is wanted */
 };

@@ -128,7 +128,9 @@ static void tell(struct postgres *p, const struct protocol_hold *hold)
                                       .sqlstate = PG_SQLSTATE_SUCCESS,
                                       .message = text,
                                       .detail = detail,
-                                      .hint = "Cancel it to stop waiting."};
+                                      .hint = hold->message == NULL || hold->message[0] == '\0'
+                                                  ? "Cancel it to stop waiting."
+                                                  : hold->message};
     (void)postgres_send(p, SIDE_AGENT, pg_write_notice(&p->out, &notice));
 }
 

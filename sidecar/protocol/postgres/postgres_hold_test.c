@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -198,10 +199,26 @@ static void answer(struct test *t, const char *text, const char *value, const ch
     target(t);
 }
 
+/* Outside of a transaction the plan has one of its own. */
+static void answer_plan_of(struct test *t, const char *verb, const char *plan, const char *as_json,
+                           char status)
+{
+    char text[80];
+    if (status == 'I') {
+        answer(t, "BEGIN READ ONLY", NULL, "BEGIN", 'T');
+    }
+    (void)snprintf(text, sizeof(text), "EXPLAIN %s", verb);
+    answer(t, text, plan, "EXPLAIN", 'T');
+    (void)snprintf(text, sizeof(text), "EXPLAIN (FORMAT JSON) %s", verb);
+    answer(t, text, as_json, "EXPLAIN", 'T');
+    if (status == 'I') {
+        answer(t, "ROLLBACK", NULL, "ROLLBACK", 'I');
+    }
+}
+
 static void answer_plan(struct test *t, char status)
 {
-    answer(t, "EXPLAIN DELETE", "Delete on orders", "EXPLAIN", status);
-    answer(t, "EXPLAIN (FORMAT JSON) DELETE", json, "EXPLAIN", status);
+    answer_plan_of(t, "DELETE", "Delete on orders", json, status);
 }
 
 /* ---- one Query ---- */
@@ -279,6 +296,7 @@ static void test_in_a_transaction_the_locks_are_shown(void **state)
     agent(t);
     assert_true(t->f.may_hold_locks);
     answer(t, "SAVEPOINT chaperone_prediction", NULL, "SAVEPOINT", 'T');
+    answer(t, "SET LOCAL transaction_read_only", NULL, "SET", 'T');
     answer(t, "pg_locks", "RowExclusiveLock on public.orders", "SELECT 1", 'T');
     answer_plan(t, 'T');
     answer(t, "ROLLBACK TO SAVEPOINT chaperone_prediction", NULL, "ROLLBACK", 'T');
@@ -304,6 +322,7 @@ static void test_a_plan_that_fails_leaves_the_transaction(void **state)
     query(&t->b, statement);
     agent(t);
     answer(t, "SAVEPOINT chaperone_prediction", NULL, "SAVEPOINT", 'T');
+    answer(t, "SET LOCAL transaction_read_only", NULL, "SET", 'T');
     answer(t, "pg_locks", NULL, "SELECT 0", 'T');
     buffer_clear(&t->f.to_target);
     server_error(&t->b, "42501");
@@ -654,6 +673,7 @@ static void digest_of_execute(const char *prepared, uint8_t out[32])
     query(&t->b, "EXECUTE s");
     agent(t);
     assert_int_equal(t->f.hold_count, 1);
+    answer(t, "BEGIN READ ONLY", NULL, "BEGIN", 'T');
     assert_true(holds(&t->f.to_target, "EXPLAIN EXECUTE s"));
     memcpy(out, t->f.held_digest, 32);
     (void)teardown(&state);
@@ -679,8 +699,7 @@ static void test_a_name_is_not_run_dry(void **state)
     prepare(t, "PREPARE s AS DELETE FROM orders");
     query(&t->b, "EXECUTE s");
     agent(t);
-    answer(t, "EXPLAIN EXECUTE", "Delete on orders", "EXPLAIN", 'I');
-    answer(t, "EXPLAIN (FORMAT JSON) EXECUTE", json, "EXPLAIN", 'I');
+    answer_plan_of(t, "EXECUTE", "Delete on orders", json, 'I');
     assert_int_equal(t->f.ask_count, 1);
     assert_string_equal(t->f.asks[0].unavailable, "no dry run of what a name stands for");
     assert_string_equal(t->f.asks[0].plan, "Delete on orders");
@@ -709,6 +728,7 @@ static void test_cancelled_while_the_target_is_asked(void **state)
     query(&t->b, "SELECT 1");
     agent(t);
     answer(t, "SAVEPOINT chaperone_prediction", NULL, "SAVEPOINT", 'T');
+    answer(t, "SET LOCAL transaction_read_only", NULL, "SET", 'T');
     cancel(t);
     assert_true(t->f.second);
     assert_string_equal(types(&t->f.to_agent), "N");
@@ -846,8 +866,7 @@ static void test_a_plan_that_cannot_be_read(void **state)
     struct test *t = *state;
     query(&t->b, statement);
     agent(t);
-    answer(t, "EXPLAIN DELETE", NULL, "EXPLAIN", 'I');
-    answer(t, "EXPLAIN (FORMAT JSON)", "[{\"Plan\": 7", "EXPLAIN", 'I');
+    answer_plan_of(t, "DELETE", NULL, "[{\"Plan\": 7", 'I');
     assert_int_equal(t->f.ask_count, 1);
     assert_string_equal(t->f.asks[0].plan, "");
     assert_true(t->f.asks[0].rows < 0);
@@ -860,12 +879,14 @@ static void test_a_plan_without_an_end(void **state)
     memset(line, 'x', sizeof(line) - 1);
     query(&t->b, statement);
     agent(t);
+    answer(t, "BEGIN READ ONLY", NULL, "BEGIN", 'T');
     for (int i = 0; i < 1000; i++) { /* 10 MB */
         row(&t->b, line);
         target(t);
     }
-    answer(t, "EXPLAIN DELETE", "the end", "EXPLAIN", 'I');
-    answer(t, "EXPLAIN (FORMAT JSON)", json, "EXPLAIN", 'I');
+    answer(t, "EXPLAIN DELETE", "the end", "EXPLAIN", 'T');
+    answer(t, "EXPLAIN (FORMAT JSON)", json, "EXPLAIN", 'T');
+    answer(t, "ROLLBACK", NULL, "ROLLBACK", 'I');
     assert_int_equal(t->f.ask_count, 1);
     assert_string_equal(t->f.asks[0].unavailable, "the plan is longer than is shown");
     assert_true(t->f.asks[0].plan[0] == 'x');
@@ -891,8 +912,7 @@ static void test_a_plan_in_another_encoding(void **state)
     struct test *t = *state;
     query(&t->b, statement);
     agent(t);
-    answer(t, "EXPLAIN DELETE", "Delete on b\374cher \303\274 \355\240\200 \303", "EXPLAIN", 'I');
-    answer(t, "EXPLAIN (FORMAT JSON)", json, "EXPLAIN", 'I');
+    answer_plan_of(t, "DELETE", "Delete on b\374cher \303\274 \355\240\200 \303", json, 'I');
     assert_string_equal(t->f.asks[0].plan, "Delete on b?cher \303\274 ??? ?");
 }
 

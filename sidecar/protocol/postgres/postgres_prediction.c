@@ -47,6 +47,9 @@ static const char *prefix_of(enum pg_question q)
                " AND c.relkind OPERATOR(pg_catalog.<>) 'i'::pg_catalog.\"char\" ORDER BY 1";
     case PG_ASK_PLAN: return "EXPLAIN ";
     case PG_ASK_PLAN_JSON: return "EXPLAIN (FORMAT JSON) ";
+    /* The planner calls functions that say they are stable, and they may do anything. */
+    case PG_ASK_READ_ONLY: return "SET LOCAL transaction_read_only TO on";
+    case PG_ASK_BEGIN_READ_ONLY: return "BEGIN READ ONLY";
     case PG_ASK_BEGIN: return "BEGIN";
     case PG_ASK_RUN: return "";
     case PG_ASK_ROLLBACK: return "ROLLBACK";
@@ -183,15 +186,24 @@ static void choose(struct postgres *p, bool has, bool runs, bool may_hold_locks,
     struct pg_prediction *x = &p->prediction;
     bool is_open = p->transaction == 'T';
     bool needs_savepoint = is_open && !x->in_batch;
+    bool asks = has && (hold->explains || hold->runs_dry);
+    bool needs_transaction = asks && !is_open && !x->in_batch;
     if (needs_savepoint) {
         add(x, PG_ASK_SAVEPOINT);
+        add(x, PG_ASK_READ_ONLY);
     }
     if (is_open || may_hold_locks) {
         add(x, PG_ASK_LOCKS);
     }
-    if (has && (hold->explains || hold->runs_dry)) {
+    if (needs_transaction) {
+        add(x, PG_ASK_BEGIN_READ_ONLY);
+    }
+    if (asks) {
         add(x, PG_ASK_PLAN);
         add(x, PG_ASK_PLAN_JSON);
+    }
+    if (needs_transaction) {
+        add(x, PG_ASK_ROLLBACK);
     }
     if (has && hold->runs_dry) {
         if (!runs) {
@@ -237,6 +249,7 @@ void postgres_prediction_start(struct postgres *p, const struct pg_operation *op
     x->lock_count = 0;
     x->has_exact = false;
     x->unavailable[0] = '\0';
+    x->gives_up = false;
     x->in_batch = p->batch_open;
     x->is_unwanted = false;
     bool is_quiet = p->batch_open || p->queue.count == 0;
@@ -353,22 +366,23 @@ static void note_error(struct pg_prediction *x, struct bytes body)
     }
 }
 
-static bool is_cleanup(enum pg_question q)
+static bool needs_cleanup(const struct postgres *p, enum pg_question q)
 {
-    return q == PG_ASK_ROLLBACK || q == PG_ASK_ROLLBACK_TO || q == PG_ASK_RELEASE;
+    return (q == PG_ASK_ROLLBACK && p->transaction != 'I') || q == PG_ASK_ROLLBACK_TO ||
+           q == PG_ASK_RELEASE;
 }
 
 /* A question was answered: the next one. After one that failed only what tidies up. */
 static enum protocol_step next(struct postgres *p)
 {
     struct pg_prediction *x = &p->prediction;
-    bool tidies = x->has_failed || x->is_unwanted;
+    x->gives_up = x->gives_up || x->has_failed || x->is_unwanted;
     pg_queue_pop(&p->queue);
     if (!x->is_running || p->agent_ended) {
         return PROTOCOL_MORE; /* Terminate was sent: the server rolls back what is open */
     }
     x->at++;
-    while (tidies && x->at < x->count && !is_cleanup(x->questions[x->at])) {
+    while (x->gives_up && x->at < x->count && !needs_cleanup(p, x->questions[x->at])) {
         x->at++;
     }
     if (x->at < x->count) {

@@ -22,9 +22,11 @@ enum {
 
 enum pg_question {
     PG_ASK_SAVEPOINT,
+    PG_ASK_READ_ONLY,
     PG_ASK_LOCKS,
     PG_ASK_PLAN,
     PG_ASK_PLAN_JSON,
+    PG_ASK_BEGIN_READ_ONLY,
     PG_ASK_BEGIN,
     PG_ASK_RUN,
     PG_ASK_ROLLBACK,
@@ -37,6 +39,7 @@ struct pg_prediction {
     bool in_batch;
     bool is_unwanted; /* it is decided already: only what tidies up is asked */
     bool has_failed;  /* the question that is being answered */
+    bool gives_up;    /* one of them has: only what tidies up is still asked */
     enum pg_question questions[PG_PREDICTION_QUESTIONS_MAX];
     size_t count, at; /* the one that is being answered */
     unsigned closed;  /* CloseComplete of it: the last one ends it in a batch */
