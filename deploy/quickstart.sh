@@ -228,7 +228,7 @@ let_agent_work() {
     "${agent[@]}" psql -X -e <"$root/deploy/sample/agent.sql" >"$work/agent-output" 2>&1 &
     agent_pid=$!
     exec 4<"$work/agent-output"
-    follow_agent 'HINT:  Cancel it ' || die "psql came to its end and waited for nobody; see agent-saw"
+    follow_agent 'HINT:  An operator ' || die "psql came to its end and waited for nobody; see agent-saw"
     note "... and there it waits"
 }
 
