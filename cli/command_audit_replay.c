@@ -1,11 +1,14 @@
 /* audit replay: a recorded session again, in the terminal or as an asciicast. */
+#include "cli/command_audit_replay.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
-#include "cli/remote.h"
+#include "cli/dev/upstream.h"
 #include "cli/replay/cast.h"
 #include "cli/replay/pace.h"
 #include "cli/replay/player.h"
@@ -19,6 +22,9 @@ const struct option_spec command_audit_replay_options[] = {
     {"idle-limit", 0, OPTION_TEXT, "SECONDS", "wait no longer than that between two records", NULL},
     {"rows", 0, OPTION_TEXT, "N", "rows shown of each answer (5)", NULL},
     {"export", 0, OPTION_FILE, "FILE", "write an asciicast v3 there instead", NULL},
+    {"into", 0, OPTION_TEXT, "URL", "execute it again in this database, and compare", NULL},
+    {"yes", 'y', OPTION_FLAG, NULL, "with --into: do not ask", NULL},
+    {"json", 0, OPTION_FLAG, NULL, "with --into: one JSON object a line", NULL},
     {0},
 };
 
@@ -28,6 +34,7 @@ struct replaying {
     int64_t idle_limit_ns;
     uint32_t rows;
     const char *export_file;
+    char *url; /* of --into; owned, a secret; NULL: not asked for */
 };
 
 /* --- the records -------------------------------------------------------------------------------
@@ -202,27 +209,53 @@ static enum err read_pace(struct replaying *p, struct err_text *error)
     return options_number(&p->i->options, "rows", SHOWN_ROWS, SHOWN_ROWS_MAX, &p->rows, error);
 }
 
+/* Every process of the machine can read the command line: the password does not stay there. */
+static char *take_url(const struct invocation *i)
+{
+    const char *url = options_value(&i->options, "into");
+    char *copy = url == NULL ? NULL : strdup(url);
+    if (copy != NULL) {
+        upstream_hide_password((char *)(uintptr_t)url);
+    }
+    return copy;
+}
+
+static int replay(const struct replaying *p, struct remote *remote, struct recording *recording)
+{
+    int code = load(p->i, remote, recording);
+    if (code != EXIT_YES) {
+        return code;
+    }
+    if (p->url != NULL) {
+        return replay_into(p->i, p->url, recording, remote->signal_fd);
+    }
+    return p->export_file != NULL ? export_cast(p, recording)
+                                  : play(p, recording, remote->signal_fd);
+}
+
 int command_audit_replay(struct invocation *i)
 {
     struct replaying p = {.i = i, .speed = 1, .export_file = options_value(&i->options, "export")};
     struct err_text error = {0};
     struct remote remote;
-    if (read_pace(&p, &error) != OK) {
+    if (read_pace(&p, &error) != OK || replay_into_check(i, &error) != OK) {
         return command_misuse(i, &error);
     }
     struct recording *recording = recording_create();
-    if (recording == NULL) {
+    p.url = take_url(i);
+    if (recording == NULL || (p.url == NULL && options_value(&i->options, "into") != NULL)) {
+        recording_destroy(recording);
         return command_fail(i, EXIT_NO, "out of memory");
     }
     int code = remote_open(i, &remote);
     if (code == EXIT_YES) {
-        code = load(i, &remote, recording);
-        if (code == EXIT_YES) {
-            code = p.export_file != NULL ? export_cast(&p, recording)
-                                         : play(&p, recording, remote.signal_fd);
-        }
+        code = replay(&p, &remote, recording);
         remote_close(&remote);
     }
+    if (p.url != NULL) {
+        bytes_wipe(p.url, strlen(p.url));
+    }
+    free(p.url);
     recording_destroy(recording);
     return code;
 }

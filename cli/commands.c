@@ -46,7 +46,11 @@ static const char audit_replay_details[] =
     "searches on, + and - change the speed, q ends. --export writes an asciicast v3 for "
     "asciinema's "
     "players,\n"
-    "with a marker at each statement.";
+    "with a marker at each statement. --into executes the recorded statements again, in a database "
+    "that is\n"
+    "there for it, and says of each whether its result is the recorded one. Exit code 1: one is "
+    "not, or it\n"
+    "cannot be told.";
 
 static const char completeness_details[] =
     "Reads every record and prints what is missing: numbers of a sidecar's stream, hashes and\n"
@@ -247,10 +251,12 @@ const struct command commands[] = {
     {
         .name = "audit replay",
         .arguments = "SESSION",
-        .summary = "Show a session again at its own pace, or export it",
+        .summary = "Show a session again at its own pace, export it, or execute it again",
         .details = audit_replay_details,
-        .examples = EXAMPLES("chaperone audit replay SESSION --speed 4 --idle-limit 2",
-                             "chaperone audit replay SESSION --export session.cast"),
+        .examples =
+            EXAMPLES("chaperone audit replay SESSION --speed 4 --idle-limit 2",
+                     "chaperone audit replay SESSION --export session.cast",
+                     "chaperone audit replay SESSION --into postgres://me@db.example/sandbox"),
         .options = command_audit_replay_options,
         .arguments_min = 1,
         .arguments_max = 1,

@@ -73,6 +73,11 @@ static void test_misuse(void **state)
     expect_misuse(ARGV("audit", "replay", "S", "--speed", "fast"), "0.1 to 100, or max");
     expect_misuse(ARGV("audit", "replay", "S", "--idle-limit", "-1"), "--idle-limit: expected");
     expect_misuse(ARGV("audit", "replay", "S", "--speed", "2", "--export", "x"), "--speed is for");
+    expect_misuse(ARGV("audit", "replay", "S", "--into", "postgres://h/d", "--speed", "2"),
+                  "--into cannot be together with --speed");
+    expect_misuse(ARGV("audit", "replay", "S", "--yes", "--into", "postgres://u:secret@/d"),
+                  "--into: expected one host");
+    expect_misuse(ARGV("audit", "replay", "S", "--yes"), "are for --into");
     expect_misuse(ARGV("session", "kill"), "expected: chaperone session kill SESSION, or one of");
     expect_misuse(ARGV("session", "kill", "S", "--all"), "or one of --identity");
     expect_misuse(ARGV("session", "kill", "--identity", "x", "--resource", "y"), "or one of");
