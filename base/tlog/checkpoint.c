@@ -156,9 +156,9 @@ enum err tlog_checkpoint_open(struct bytes note, const struct tlog_trust *trust,
                               struct tlog_checkpoint *out, struct tlog_checkpoint_seal *out_seal,
                               struct err_text *why)
 {
-    struct tlog_note parsed;
-    struct tlog_checkpoint checkpoint;
-    struct tlog_checkpoint_seal seal;
+    struct tlog_note parsed = {.count = 0};
+    struct tlog_checkpoint checkpoint = {.size = 0};
+    struct tlog_checkpoint_seal seal = {.witnesses = 0};
     enum err e = trust_check(trust, why);
     if (e == OK) {
         e = tlog_note_parse(note, &parsed, why);

@@ -165,7 +165,8 @@ static void tiles_that_are_missing_or_wrong(void **state)
     fixture_grow(store, 0, 300);
     edge_root(300, &root);
     tlog_hash_leaf(fixture_record(7, room), &leaf);
-    store->data[0][6 * TLOG_HASH_SIZE] ^= 1; /* the neighbour of leaf 7, in the first tile */
+    store->data[0][(size_t)6 * TLOG_HASH_SIZE] ^=
+        1; /* the neighbour of leaf 7, in the first tile */
     assert_int_equal(tlog_tile_reader_create(fixture_store_source(store), 300, &tiles), OK);
     reader = tlog_tile_reader_as_reader(tiles);
     assert_int_equal(tlog_tree_prove_inclusion(&reader, 300, 7, &proof), OK);

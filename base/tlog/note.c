@@ -47,13 +47,14 @@ static enum err line_parse(struct bytes line, struct buffer *decoded,
     }
     buffer_clear(decoded);
     enum err e = crypto_base64_decode(line, decoded);
-    if (e == OK && buffer_size(decoded) <= KEY_ID_SIZE) {
+    struct bytes value = buffer_bytes(decoded);
+    if (e == OK && (value.data == NULL || value.size <= KEY_ID_SIZE)) {
         e = ERR_INVALID;
     }
     if (e != OK) {
         return err_set(why, e, "a signature is not base64 of a key id and a signature");
     }
-    struct cursor c = cursor_of(buffer_bytes(decoded));
+    struct cursor c = cursor_of(value);
     out->name = name;
     out->id = cursor_read_u32(&c);
     out->size = c.remaining <= TLOG_SIGNATURE_VALUE_MAX ? c.remaining : 0;

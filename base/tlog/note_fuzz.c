@@ -10,6 +10,7 @@ static void same_again(struct bytes text, const struct tlog_checkpoint *checkpoi
     struct buffer b;
     buffer_init(&b, text.size);
     assert(tlog_checkpoint_format(checkpoint, &b) == OK);
+    assert(b.data != NULL);
     assert(bytes_equal(buffer_bytes(&b), text));
     buffer_finish(&b);
 }
@@ -35,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct buffer again;
         buffer_init(&again, size);
         assert(tlog_verifier_format(&verifier, &again) == OK);
+        assert(again.data != NULL);
         assert(bytes_equal(buffer_bytes(&again), input));
         buffer_finish(&again);
     }

@@ -133,8 +133,8 @@ enum err tlog_proof_file_check(struct bytes file, struct bytes record,
                                const struct tlog_trust *trust, uint64_t *out_index,
                                struct tlog_checkpoint *out_checkpoint, struct err_text *why)
 {
-    struct tlog_proof_file proof;
-    struct tlog_checkpoint checkpoint;
+    struct tlog_proof_file proof = {.index = 0};
+    struct tlog_checkpoint checkpoint = {.size = 0};
     struct tlog_hash leaf;
     enum err e = tlog_proof_file_parse(file, &proof, NULL, why);
     if (e == OK) {

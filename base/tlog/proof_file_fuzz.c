@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buffer_init(&again, TLOG_PROOF_FILE_MAX);
     if (tlog_proof_file_parse(bytes_of(data, size), &file, &extra, &why) == OK) {
         assert(tlog_proof_file_format(&file, buffer_bytes(&extra), &again) == OK);
+        assert(again.data != NULL);
         assert(bytes_equal(buffer_bytes(&again), bytes_of(data, size)));
         /* Any proof may be checked, for any size. */
         struct tlog_hash hash = {{0}};

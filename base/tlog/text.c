@@ -116,11 +116,12 @@ enum err text_to_bytes(struct bytes text, uint8_t *out, size_t size)
     struct buffer decoded;
     buffer_init(&decoded, size + 2); /* another padding than size needs: up to two bytes more */
     enum err e = crypto_base64_decode(text, &decoded);
-    if (e == OK && buffer_size(&decoded) != size) {
+    struct bytes value = buffer_bytes(&decoded);
+    if (e == OK && (value.data == NULL || value.size != size)) {
         e = ERR_INVALID;
     }
     if (e == OK) {
-        memcpy(out, buffer_bytes(&decoded).data, size);
+        memcpy(out, value.data, size);
     }
     buffer_finish(&decoded);
     return e;

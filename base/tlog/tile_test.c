@@ -94,7 +94,7 @@ static void new_tiles_of_a_size(void **state)
 {
     (void)state;
     struct listed l = {.text = ""};
-    assert_int_equal(tlog_tile_each_new(273 * 256, 70000, list_path, &l), OK);
+    assert_int_equal(tlog_tile_each_new(69888, 70000, list_path, &l), OK);
     assert_string_equal(l.text, "tile/0/273.p/112 ");
     l.text[0] = '\0';
     assert_int_equal(tlog_tile_each_new(69800, 70000, list_path, &l), OK);
@@ -120,7 +120,7 @@ static void hashes_of_a_tile(void **state)
     struct tlog_tile tile = {.level = 1, .index = 2, .width = 3};
     struct bytes all = bytes_of(data, sizeof(data));
     struct tlog_hash left, right, want, got;
-    uint64_t first = 2 * TLOG_TILE_WIDTH;
+    uint64_t first = UINT64_C(2) * TLOG_TILE_WIDTH;
     assert_int_equal(tlog_tile_read_hash(&tile, all, 8, first, &left), OK);
     assert_memory_equal(left.bytes, data, TLOG_HASH_SIZE);
     assert_int_equal(tlog_tile_read_hash(&tile, all, 8, first + 1, &right), OK);
@@ -176,12 +176,12 @@ static void bundles_fit_their_tile(void **state)
         assert_int_equal(tlog_bundle_check(bytes_of(all.data, i), tile, &at), ERR_INVALID);
     }
     assert_int_equal(at, ENTRIES - 1);
-    assert_int_equal(tlog_bundle_check(all, bytes_of(hashes, 4 * TLOG_HASH_SIZE), &at),
+    assert_int_equal(tlog_bundle_check(all, bytes_of(hashes, (size_t)4 * TLOG_HASH_SIZE), &at),
                      ERR_INVALID);
     assert_int_equal(at, 4);
     assert_int_equal(tlog_bundle_check(all, bytes_of(hashes, 0), &at), ERR_INVALID);
     assert_int_equal(tlog_bundle_check(all, bytes_of(hashes, 33), NULL), ERR_INVALID);
-    hashes[2 * TLOG_HASH_SIZE] ^= 1;
+    hashes[(size_t)2 * TLOG_HASH_SIZE] ^= 1;
     assert_int_equal(tlog_bundle_check(all, tile, &at), ERR_DENIED);
     assert_int_equal(at, 2);
 

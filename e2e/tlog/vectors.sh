@@ -4,7 +4,7 @@
 #     bash e2e/tlog/vectors.sh write base/tlog/testdata
 #     bash e2e/tlog/vectors.sh check base/tlog/testdata
 #
-# Needs Debian's golang-go and golang-golang-x-mod-dev; no network.
+# What ours.* are made with: bazel run //base/tlog:ours txt|note|proof. Needs Debian's golang-go and golang-golang-x-mod-dev; no network.
 set -euo pipefail
 [ $# -eq 2 ] || { sed -n '2,7p' "$0"; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
