@@ -136,12 +136,35 @@ static void the_form_of_a_note(void **state)
     for (size_t i = 0; i < strlen(good); i++) {
         assert_int_equal(tlog_note_parse(bytes_of(good, i), &note, NULL), ERR_INVALID);
     }
-    /* A signature of a kind that is unknown here, longer than ours: carried along. */
+    /* The last empty line is the one that counts. */
     assert_int_equal(
         tlog_note_parse(bytes_of_string("è sera\n\nlast\n\n" NEUMANN_LINE), &note, NULL), OK);
     assert_true(bytes_equal_string(note.text, "è sera\n\nlast\n"));
     assert_int_equal(note.count, 1);
     assert_int_equal(note.signatures[0].size, CRYPTO_ED25519_SIGNATURE_SIZE);
+}
+
+/* Signatures of other algorithms are longer: of strangers they are ignored, by the name and the id
+ * of a known key they are wrong. */
+static void a_signature_of_another_kind(void **state)
+{
+    (void)state;
+    struct tlog_verifier known = verifier_of(NEUMANN_KEY);
+    uint8_t value[4 + 2420] = {0xc7, 0x4f, 0x20, 0xa4};
+    struct tlog_note note;
+    for (int is_ours = 0; is_ours < 2; is_ours++) {
+        struct buffer b;
+        buffer_init(&b, 8192);
+        value[3] = is_ours ? 0xa3 : 0xa4;
+        assert_int_equal(buffer_append_string(&b, NEUMANN_TEXT "\n— PeterNeumann "), OK);
+        assert_int_equal(crypto_base64_encode(bytes_of(value, sizeof(value)), &b), OK);
+        assert_int_equal(buffer_append_string(&b, "\n" NEUMANN_LINE), OK);
+        assert_int_equal(tlog_note_parse(buffer_bytes(&b), &note, NULL), OK);
+        assert_int_equal(note.count, 2);
+        assert_int_equal(note.signatures[0].size, 0);
+        assert_int_equal(tlog_note_verify(&note, &known, 1, NULL, NULL), is_ours ? ERR_DENIED : OK);
+        buffer_finish(&b);
+    }
 }
 
 static void caps_of_a_note(void **state)
@@ -346,6 +369,7 @@ int main(void)
         cmocka_unit_test(a_published_note),
         cmocka_unit_test(a_wrong_signature_beside_a_right_one),
         cmocka_unit_test(the_form_of_a_note),
+        cmocka_unit_test(a_signature_of_another_kind),
         cmocka_unit_test(caps_of_a_note),
         cmocka_unit_test(verifier_keys),
         cmocka_unit_test(a_cosignature_has_a_time),
