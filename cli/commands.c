@@ -59,6 +59,16 @@ static const char completeness_details[] =
     "without an end, losses. Operations that were held and never released are not meant. Exit code "
     "1:\nsomething is missing.";
 
+static const char reconcile_details[] =
+    "Reads a csvlog or jsonlog (log_statement = all, or log_min_duration_statement = 0, or "
+    "pgaudit; "
+    "in\n"
+    "UTC) and prints what was executed that the audit does not have, which went around the "
+    "sidecar, and\n"
+    "what the audit has that the log does not. Matched by text, database user and database, in "
+    "order of\n"
+    "time. Exit code 1: the two do not agree.";
+
 #define EXAMPLES(...)                                                                              \
     (const char *const[])                                                                          \
     {                                                                                              \
@@ -285,6 +295,18 @@ const struct command commands[] = {
         .options = command_audit_completeness_options,
         .connects = true,
         .run = command_audit_completeness,
+    },
+    {
+        .name = "audit reconcile",
+        .arguments = "",
+        .summary = "Compare the audit log with what PostgreSQL says it executed",
+        .details = reconcile_details,
+        .examples = EXAMPLES("chaperone audit reconcile --postgres-log postgresql.csv --user app",
+                             "chaperone audit reconcile --postgres-log postgresql.json --resource "
+                             "shop --since 1d"),
+        .options = command_audit_reconcile_options,
+        .connects = true,
+        .run = command_audit_reconcile,
     },
     {
         .name = "session list",

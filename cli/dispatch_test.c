@@ -69,6 +69,9 @@ static void test_misuse(void **state)
     expect_misuse(ARGV("audit", "search", "--limit", "0"), "at least 1");
     expect_misuse(ARGV("audit", "completeness", "--since", "soon"), "--since: ");
     expect_misuse(ARGV("audit", "completeness", "--silence", "x"), "--silence: ");
+    expect_misuse(ARGV("audit", "reconcile"), "--postgres-log FILE is needed");
+    expect_misuse(ARGV("audit", "reconcile", "--postgres-log", "x", "--tolerance", "y"),
+                  "--tolerance: ");
     expect_misuse(ARGV("audit", "show"), "expected: chaperone audit show [OPTION...] SESSION");
     expect_misuse(ARGV("audit", "replay", "S", "--speed", "fast"), "0.1 to 100, or max");
     expect_misuse(ARGV("audit", "replay", "S", "--idle-limit", "-1"), "--idle-limit: expected");

@@ -258,8 +258,8 @@ static void read_event(const Chaperone__V1__Record *r, struct fact *f)
     case CHAPERONE__V1__RECORD__EVENT_INTENT:
         f->kind = FACT_INTENT;
         f->operation = r->intent->operation;
-        f->is_forwarded =
-            r->intent->verdict == CHAPERONE__V1__VERDICT__ALLOW || r->intent->approval[0] != '\0';
+        f->is_forwarded = r->intent->verdict != CHAPERONE__V1__VERDICT__DENY &&
+                          r->intent->verdict != CHAPERONE__V1__VERDICT__HOLD;
         break;
     case CHAPERONE__V1__RECORD__EVENT_APPROVAL:
         f->kind = strcmp(r->approval->state, "approved") == 0 ? FACT_RELEASED : FACT_OTHER;

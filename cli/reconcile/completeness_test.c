@@ -82,6 +82,9 @@ static void put_intent(struct stream *s, const char *session, uint64_t operation
     Chaperone__V1__Record r = CHAPERONE__V1__RECORD__INIT;
     intent.operation = operation;
     intent.verdict = verdict;
+    if (verdict == CHAPERONE__V1__VERDICT__HOLD) {
+        intent.approval = (char *)"0192"; /* that is asked for, not yet given */
+    }
     r.event_case = CHAPERONE__V1__RECORD__EVENT_INTENT;
     r.intent = &intent;
     put(s, &r, session);

@@ -1,4 +1,4 @@
-"""What is missing from the audit is told."""
+"""What is missing from the audit is told, and where it differs from the target's own log."""
 
 import json
 import os
@@ -7,6 +7,8 @@ import sqlite3
 import subprocess
 
 import psycopg
+import pytest
+from support.postgres import Postgres
 
 
 def lines_of(done):
@@ -87,3 +89,152 @@ def test_a_record_that_is_taken_out_is_missed(own_stack):
     done = stack.chaperone("audit", "completeness", check=False)
     assert f"record {outcome['sequence']} is missing" in done.stdout
     assert "not complete: " in done.stdout
+
+
+# ---- with the target's own log
+
+
+class Logged:
+    """A PostgreSQL that writes csvlog or jsonlog, and a stack on it."""
+
+    def __init__(self, kind, make, **options):
+        self.postgres = Postgres(settings=(
+            "logging_collector=on", f"log_destination='{kind}'", "log_filename='target.log'",
+            "log_timezone='UTC'"))
+        self.postgres.psql("CREATE TABLE t (a int, b text)")
+        self.path = os.path.join(self.postgres.data, "log", "target." +
+                                 {"csvlog": "csv", "jsonlog": "json"}[kind])
+        self.stack = make(postgres=self.postgres, **options)
+        settle(self.stack, "the first")
+        self.since = self.stack.wait_for(lambda r: r["kind"] == "session_opened")["time"]
+
+    def work(self, name):
+        """What clients do, by both protocols; returns when all of it has arrived."""
+        with psycopg.connect(self.stack.dsn(application_name=name), autocommit=True) as c:
+            plain = psycopg.ClientCursor(c)
+            plain.execute("SELECT 1, 'it''s \"quoted\"'\n  -- two lines, with a comma\n")
+            for n in range(5):
+                c.execute("INSERT INTO t VALUES (%s, %s)", (n, "x'y,\n z"))
+                c.execute("SELECT a FROM t WHERE a = %s", (n,), prepare=True)
+            for text in ("SELEC", "SELECT 1/0", "SELECT 1; SELECT 2", "SELECT * FROM nowhere"):
+                try:
+                    plain.execute(text)
+                except psycopg.Error:
+                    pass
+            for text in ("SELECT %s::int / (pg_backend_pid() * 0)", "SELECT nothing, %s::int"):
+                with pytest.raises(psycopg.Error):
+                    c.execute(text, (1,))
+            with c.transaction(), c.cursor("held") as cursor:
+                cursor.execute("SELECT generate_series(1, 10)")
+                cursor.fetchmany(3)
+            with c.cursor().copy("COPY t FROM STDIN") as copy:
+                copy.write_row((5, "five"))
+            with c.pipeline():
+                for n in range(3):
+                    c.execute("SELECT %s::text", (f"in a pipeline {n}",))
+        self.stack.conversation(name)
+
+    def reconcile(self, *args, path=None):
+        done = self.stack.chaperone("audit", "reconcile", "--json", "--postgres-log",
+                                    path or self.path, "--since", self.since, *args, check=False)
+        assert done.returncode in (0, 1), done.stderr
+        assert done.stdout, done.stderr
+        findings, summary = lines_of(done)
+        assert summary["agrees"] == (done.returncode == 0) == (not findings)
+        return findings, summary
+
+    def close(self):
+        self.stack.stop()
+        self.postgres.close()
+
+
+@pytest.fixture(params=["csvlog", "jsonlog"])
+def logged(request, own_stack):
+    made = Logged(request.param, own_stack)
+    yield made
+    made.close()
+
+
+def test_the_log_and_the_audit_agree_until_somebody_goes_around(logged, tmp_path):
+    logged.work("agrees")
+    findings, summary = logged.reconcile()
+    assert findings == []
+    assert summary["matched"] >= 20 and summary["unclear"] == 0
+    logged.postgres.psql("DELETE FROM t WHERE a = 4")
+    findings, _ = logged.reconcile("--user", "postgres")
+    assert [(f["kind"], f["text"], f["user"], f["application"]) for f in findings] == [
+        ("not_in_audit", "DELETE FROM t WHERE a = 4", "postgres", "psql")]
+    assert logged.reconcile("--user", "somebody")[0] == []
+    # A statement that an agent ran, too, is one too many.
+    logged.postgres.psql("SELECT 1; SELECT 2")
+    assert [f["text"] for f in logged.reconcile()[0]] == ["DELETE FROM t WHERE a = 4",
+                                                         "SELECT 1; SELECT 2"]
+    # The other way round: a line is taken out of the log.
+    settle(logged.stack, "the last")
+    path = tmp_path / "log"
+    with open(logged.path, encoding="utf-8") as f:
+        path.write_text("".join(l for l in f if "COPY t FROM STDIN" not in l))
+    findings, _ = logged.reconcile(path=path)
+    assert ("not_in_log", "COPY t FROM STDIN") in {(f["kind"], f["text"]) for f in findings}
+    done = logged.stack.chaperone("audit", "reconcile", "--postgres-log", path, "--since",
+                                  logged.since, check=False)
+    assert done.returncode == 1
+    assert done.stdout.count("not_in_audit\t") == 2 and done.stdout.count("not_in_log\t") == 1
+    assert "the two do not agree" in done.stdout
+
+
+QUESTIONS = """\
+version: 1
+rules:
+  - name: everything
+    effect: allow
+    obligations:
+      mask:
+        - {columns: [public.t.b], with: "null"}
+  - name: held
+    effect: hold
+    match: {sql: {commands: [DELETE]}}
+    hold: {approvers: {groups: [chaperone-operators]}, predict: exact}
+"""
+
+
+def test_what_the_sidecar_asks_itself_is_counted(own_stack, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(QUESTIONS)
+    logged = Logged("csvlog", own_stack, policy=str(policy))
+    stack = logged.stack
+    stack.psql("-c", "SELECT a, b FROM t", PGAPPNAME="masked")
+    stack.conversation("masked")
+    client = subprocess.Popen(["psql", "-X", "-c", "DELETE FROM t WHERE a < 9"],
+                              env=stack.env(PGAPPNAME="held"), stdout=subprocess.DEVNULL)
+    held = stack.wait_for(lambda r: r["kind"] == "approval")
+    waiting = []
+    while not waiting:
+        waiting = json.loads(stack.chaperone("approvals", "list", "--json").stdout or "[]")
+    stack.chaperone("approvals", "approve", waiting["id"])
+    assert client.wait(30) == 0
+    assert stack.conversation("held")[0]["session"] == held["session"]
+    findings, summary = logged.reconcile()
+    assert findings == []
+    assert summary["own_questions"] >= 5 and summary["operations"] >= 4
+    assert completeness(stack)[0] == 0
+    logged.close()
+
+
+def test_the_names_of_the_sidecar_are_no_hiding_place(logged):
+    for name in ("chaperone_inquiry", "chaperone_prediction"):
+        with psycopg.connect(logged.postgres.url(), autocommit=True) as c:
+            c.pgconn.prepare(name.encode(), b"SELECT b FROM t")
+            c.pgconn.exec_prepared(name.encode(), [])
+    settle(logged.stack, "the last")
+    findings, _ = logged.reconcile()
+    assert [(f["kind"], f["text"]) for f in findings] == [("not_in_audit", "SELECT b FROM t")] * 2
+
+
+def test_what_is_no_log_is_said(logged, tmp_path):
+    path = tmp_path / "log"
+    path.write_text("2026-11-21 16:46:02 UTC [1] LOG:  statement: SELECT 1\n")
+    done = logged.stack.chaperone("audit", "reconcile", "--postgres-log", path, check=False)
+    assert done.returncode == 1 and "csvlog or jsonlog" in done.stderr
+    done = logged.stack.chaperone("audit", "reconcile", "--postgres-log", "/nowhere", check=False)
+    assert done.returncode == 2
