@@ -220,11 +220,10 @@ static int report_summary(const struct rerun *r)
 /* --- the run -----------------------------------------------------------------------------------
  */
 
-/* A description of the columns, or rows, show the form; a simple query has but one. */
-static bool is_format_known(const struct operation *op)
+/* A simple query has but one form (or that of a cursor, which is made again). */
+static bool is_simple(const struct operation *op)
 {
-    return strcmp(op->intent->verb, "execute") != 0 || op->outcome->response.len > 0 ||
-           op->outcome->bytes == 0;
+    return strcmp(op->intent->verb, "execute") != 0 || op->outcome->bytes == 0;
 }
 
 static enum err run_one(struct rerun *r, struct sandbox *sandbox, const struct operation *op,
@@ -234,16 +233,18 @@ static enum err run_one(struct rerun *r, struct sandbox *sandbox, const struct o
     struct sandbox_end end;
     struct err_text why = {0};
     struct report one = {.why = why.text};
-    enum compare_format format = compare_find_format(op->outcome);
+    bool is_sure = false;
+    enum compare_format format = compare_find_format(op->outcome, &is_sure);
     if (c == NULL) {
         return ERR_NO_MEMORY;
     }
     enum err e = sandbox_run(sandbox, op->intent, format, c, &end, error);
     if (e == OK) {
         const struct compare_end how = {.tag = end.tag,
+                                        .was_startup = strcmp(op->intent->verb, "startup") == 0,
                                         .sqlstate = end.sqlstate[0] == '\0' ? NULL : end.sqlstate,
                                         .format = format,
-                                        .is_format_known = is_format_known(op)};
+                                        .is_format_known = is_sure || is_simple(op)};
         one.result = (int)compare_finish(c, &how, &why);
         if (one.result == COMPARE_DIFFERS) {
             one.row = compare_first_difference(c, &one.recorded, &one.now);

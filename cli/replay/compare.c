@@ -20,6 +20,7 @@ struct comparison {
     struct buffer message;
     uint64_t count, bytes;
     bool is_recording_over;
+    bool has_equal;     /* a message was the same, so the form of the values is */
     uint64_t different; /* the number of the first message that is */
     struct buffer shown_recorded, shown_now;
 };
@@ -45,11 +46,12 @@ static bool has_nul(const struct rows *r)
     return false;
 }
 
-enum compare_format compare_find_format(const Chaperone__V1__Outcome *recorded)
+enum compare_format compare_find_format(const Chaperone__V1__Outcome *recorded, bool *out_is_sure)
 {
     struct rows *r = malloc(sizeof(*r));
     bool has_text = false, has_binary = false;
     enum compare_format format = COMPARE_TEXT;
+    *out_is_sure = false;
     if (r == NULL || strcmp(recorded->response_encoding, "postgres") != 0) {
         free(r);
         return COMPARE_TEXT;
@@ -67,6 +69,7 @@ enum compare_format compare_find_format(const Chaperone__V1__Outcome *recorded)
         }
     }
     free(r);
+    *out_is_sure = has_binary || (has_text && format == COMPARE_TEXT);
     return has_binary && has_text ? COMPARE_MIXED : has_binary ? COMPARE_BINARY : format;
 }
 
@@ -168,7 +171,12 @@ static void take_message(struct comparison *c)
         return;
     }
     c->is_recording_over = !next_recorded(c, &recorded);
-    if (!c->is_recording_over && !bytes_equal(now, recorded)) {
+    if (c->is_recording_over) {
+        return;
+    }
+    if (bytes_equal(now, recorded)) {
+        c->has_equal = true;
+    } else {
         note_difference(c, recorded, now);
     }
 }
@@ -269,7 +277,7 @@ static enum compare_result compare_data(struct comparison *c, const struct compa
         return say(COMPARE_UNKNOWN, why,
                    "the values came partly as text and partly in binary form");
     }
-    if (!end->is_format_known) {
+    if (!end->is_format_known && !c->has_equal) {
         return say(COMPARE_UNKNOWN, why,
                    "the form in which the agent asked for the values is not recorded");
     }
@@ -283,7 +291,8 @@ enum compare_result compare_finish(struct comparison *c, const struct compare_en
 {
     const Chaperone__V1__Outcome *r = c->recorded;
     bool suspended = r->status == CHAPERONE__V1__STATUS__SUSPENDED;
-    bool has_tag = !suspended && (r->masking == NULL || r->masking->rows_cut == 0);
+    bool has_tag =
+        !suspended && !end->was_startup && (r->masking == NULL || r->masking->rows_cut == 0);
     if (end->sqlstate != NULL || r->status == CHAPERONE__V1__STATUS__FAILED) {
         return compare_errors(c, end, why);
     }

@@ -16,8 +16,9 @@ enum compare_format {
     COMPARE_MIXED, /* some columns so, some so: cannot be asked for again */
 };
 
-/* The form in which the recorded values came. */
-enum compare_format compare_find_format(const Chaperone__V1__Outcome *recorded);
+/* The form in which the recorded values came. `*out_is_sure`: a description of the columns says so;
+ * else it is the one that the values look like. */
+enum compare_format compare_find_format(const Chaperone__V1__Outcome *recorded, bool *out_is_sure);
 
 struct comparison;
 
@@ -45,9 +46,11 @@ enum compare_result {
 /* How the new run ended. */
 struct compare_end {
     const char *tag;      /* "SELECT 5"; of the last statement */
+    bool was_startup;     /* a setting of the startup packet, to which no tag was sent */
     const char *sqlstate; /* NULL: it succeeded */
     enum compare_format format;
-    bool is_format_known; /* else values that differ may only have another form */
+    /* Else values that differ may only have another form, unless a row was the same. */
+    bool is_format_known;
 };
 
 /* `why` gets a sentence, also where they agree ("5 rows"). */

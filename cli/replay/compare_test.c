@@ -132,6 +132,22 @@ static void test_what_was_masked_cannot_agree(void **state)
     assert_int_equal(run(&r, 2, "clear", &end, &different, now), COMPARE_MASKED);
 }
 
+static void test_a_setting_of_the_startup_packet_has_no_tag(void **state)
+{
+    (void)state;
+    struct recorded r;
+    uint64_t different = 0;
+    char now[64];
+    struct compare_end end = {.tag = "SET", .is_format_known = true};
+    record(&r, "");
+    r.outcome.bytes = r.outcome.response.len = r.outcome.digest.len = 0;
+    assert_int_equal(run(&r, 0, "", &end, &different, now), COMPARE_DIFFERS);
+    end.was_startup = true;
+    assert_int_equal(run(&r, 0, "", &end, &different, now), COMPARE_AGREES);
+    end.sqlstate = "42704"; /* the sandbox does not know it */
+    assert_int_equal(run(&r, 0, "", &end, &different, now), COMPARE_DIFFERS);
+}
+
 static void test_errors_are_compared(void **state)
 {
     (void)state;
@@ -170,13 +186,40 @@ static void test_the_form_of_the_values_is_found(void **state)
 {
     (void)state;
     struct recorded r;
+    bool is_sure = true;
     record(&r, "SELECT 2");
-    assert_int_equal(compare_find_format(&r.outcome), COMPARE_TEXT);
+    assert_int_equal(compare_find_format(&r.outcome, &is_sure), COMPARE_TEXT);
+    assert_false(is_sure);
     r.response[11] = 0; /* "a" of the first row: no text has a NUL */
-    assert_int_equal(compare_find_format(&r.outcome), COMPARE_BINARY);
+    assert_int_equal(compare_find_format(&r.outcome, &is_sure), COMPARE_BINARY);
+    assert_false(is_sure);
     memcpy(r.response, binary_column, sizeof(binary_column) - 1);
     r.outcome.response.len = sizeof(binary_column) - 1;
-    assert_int_equal(compare_find_format(&r.outcome), COMPARE_BINARY);
+    assert_int_equal(compare_find_format(&r.outcome, &is_sure), COMPARE_BINARY);
+    assert_true(is_sure);
+}
+
+/* Values in another form differ from the first row on; a row that is the same shows that they are
+ * not. */
+static void test_a_form_that_is_only_likely_proves_no_difference(void **state)
+{
+    (void)state;
+    struct recorded r;
+    uint64_t different = 0;
+    struct err_text why = {0};
+    struct bytes then, now_row;
+    char now[64];
+    const struct compare_end end = {.tag = "SELECT 2", .is_format_known = false};
+    record(&r, "SELECT 2");
+    assert_int_equal(run(&r, 2, "bd", &end, &different, now), COMPARE_DIFFERS);
+    assert_int_equal(different, 2);
+    struct comparison *c = compare_create(&r.outcome);
+    assert_non_null(c);
+    add(c, "x", NULL);
+    add(c, "y", "z");
+    assert_int_equal(compare_finish(c, &end, &why), COMPARE_UNKNOWN);
+    assert_int_equal(compare_first_difference(c, &then, &now_row), 1);
+    compare_destroy(c);
 }
 
 /* Whatever the recording holds, the comparison ends; cut anywhere, it never agrees wrongly. */
@@ -204,9 +247,11 @@ int main(void)
         cmocka_unit_test(test_the_same_rows_agree),
         cmocka_unit_test(test_the_row_that_differs_is_named),
         cmocka_unit_test(test_what_was_masked_cannot_agree),
+        cmocka_unit_test(test_a_setting_of_the_startup_packet_has_no_tag),
         cmocka_unit_test(test_errors_are_compared),
         cmocka_unit_test(test_of_a_portal_only_what_was_fetched_counts),
         cmocka_unit_test(test_the_form_of_the_values_is_found),
+        cmocka_unit_test(test_a_form_that_is_only_likely_proves_no_difference),
         cmocka_unit_test(test_a_recording_that_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,12 +46,16 @@ static enum err make_room(struct recording *r)
     return OK;
 }
 
-static Chaperone__V1__Entry *copy_entry(const Chaperone__V1__Entry *entry, size_t size)
+/* Without the record's bytes, which are unpacked beside it. */
+static Chaperone__V1__Entry *copy_entry(const Chaperone__V1__Entry *entry)
 {
+    Chaperone__V1__Entry bare = *entry;
+    bare.record = (ProtobufCBinaryData){0};
+    size_t size = chaperone__v1__entry__get_packed_size(&bare);
     uint8_t *packed = malloc(size == 0 ? 1 : size);
     Chaperone__V1__Entry *copy = NULL;
     if (packed != NULL) {
-        (void)chaperone__v1__entry__pack(entry, packed);
+        (void)chaperone__v1__entry__pack(&bare, packed);
         copy = chaperone__v1__entry__unpack(NULL, size, packed);
     }
     free(packed);
@@ -72,7 +76,7 @@ enum err recording_add(struct recording *r, const Chaperone__V1__Entry *entry)
     if (record == NULL) {
         return ERR_INVALID;
     }
-    Chaperone__V1__Entry *copy = copy_entry(entry, size);
+    Chaperone__V1__Entry *copy = copy_entry(entry);
     if (copy == NULL) {
         chaperone__v1__record__free_unpacked(record, NULL);
         return ERR_NO_MEMORY;

@@ -156,7 +156,9 @@ def sandbox(postgres):
 @pytest.fixture(scope="module")
 def worked(guarded):
     """A session with all that can happen to a statement."""
-    with psycopg.connect(guarded.dsn(application_name="worked"), autocommit=True) as c:
+    with psycopg.connect(guarded.dsn(application_name="worked", options="-c bytea_output=escape"),
+                         autocommit=True) as c:
+        c.execute("SELECT 'ab'::bytea")
         c.execute("SET datestyle TO 'German, DMY'")
         c.execute("SELECT date '2026-11-21'")
         c.execute("SELECT id, name FROM customers WHERE id BETWEEN %s AND %s ORDER BY id", (10, 14))
@@ -201,7 +203,7 @@ def test_an_unchanged_copy_agrees(guarded, worked, sandbox, postgres):
     assert "refused" in of["DELETE FROM customers WHERE id = 500"]["why"]
     assert of["COPY customers (id) FROM STDIN"]["result"] == "skipped"
     assert "error 22012" in of["SELECT 1/0"]["why"]
-    for text in ("SELECT date '2026-11-21'", "COMMIT", "SELECT name FROM customers WHERE id = $1",
+    for text in ("SELECT 'ab'::bytea", "SELECT date '2026-11-21'", "COMMIT", "SELECT name FROM customers WHERE id = $1",
                  "SELECT id, name, 2.5::float8 FROM customers WHERE id = $1",
                  "COPY (SELECT id, name FROM customers WHERE id < 20) TO STDOUT",
                  "SELECT name FROM customers WHERE id = 500 -- after"):
