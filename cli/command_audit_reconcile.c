@@ -173,7 +173,10 @@ static enum err look_ahead(struct reconciling *r)
 {
     enum err e = log_reader_next(r->log, &r->line, &r->statement, &r->why);
     r->has_next = e == OK;
-    r->is_log_end = e == ERR_NOT_FOUND;
+    if (e == ERR_NOT_FOUND) {
+        r->is_log_end = true;
+        matcher_end_entries(r->matcher, log_reader_time(r->log));
+    }
     return e == ERR_NOT_FOUND ? OK : e;
 }
 
@@ -315,7 +318,7 @@ static int read_both(struct reconciling *r, struct remote *remote)
         r->failed = read_log(r, INT64_MAX);
     }
     if (code == EXIT_YES && r->failed == OK) {
-        r->failed = matcher_end(r->matcher, log_reader_time(r->log));
+        r->failed = matcher_end(r->matcher);
     }
     return code == EXIT_YES && r->failed != OK
                ? command_fail(r->i, EXIT_NO, "%s",

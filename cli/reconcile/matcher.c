@@ -384,9 +384,13 @@ enum err matcher_advance(struct matcher *m, int64_t operations_ns, int64_t entri
     return advance(m, entries_ns - t, operations_ns - t, false);
 }
 
-enum err matcher_end(struct matcher *m, int64_t log_end_ns)
+void matcher_end_entries(struct matcher *m, int64_t log_end_ns)
 {
     m->log_end_ns = log_end_ns;
+}
+
+enum err matcher_end(struct matcher *m)
+{
     return advance(m, 0, 0, true);
 }
 

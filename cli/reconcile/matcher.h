@@ -85,8 +85,10 @@ enum err matcher_add_entry(struct matcher *m, const struct matcher_entry *e) MUS
 
 /* No operation, and no entry, comes any more from before this time. */
 enum err matcher_advance(struct matcher *m, int64_t operations_ns, int64_t entries_ns) MUST_USE;
-/* Nothing comes any more. Operations from `log_end_ns` on are not missed: the log ends before. */
-enum err matcher_end(struct matcher *m, int64_t log_end_ns) MUST_USE;
+/* No entry comes any more: operations from this time on are not missed in the log. */
+void matcher_end_entries(struct matcher *m, int64_t log_end_ns);
+/* Nothing comes any more. */
+enum err matcher_end(struct matcher *m) MUST_USE;
 
 struct matcher_counts matcher_counts(const struct matcher *m);
 

@@ -139,6 +139,8 @@ static const char *const predictions[] = {
     "ROLLBACK TO SAVEPOINT chaperone_prediction",
     "RELEASE SAVEPOINT chaperone_prediction",
     "BEGIN",
+    "BEGIN READ ONLY",
+    "SET LOCAL transaction_read_only TO on",
     "ROLLBACK",
     "SELECT DISTINCT l.mode OPERATOR(pg_catalog.||) ' on ' OPERATOR(pg_catalog.||) "
     "pg_catalog.quote_ident(n.nspname::pg_catalog.text) OPERATOR(pg_catalog.||) '.' "

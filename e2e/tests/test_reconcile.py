@@ -1,5 +1,6 @@
 """What is missing from the audit is told, and where it differs from the target's own log."""
 
+import itertools
 import json
 import os
 import signal
@@ -172,6 +173,10 @@ def test_the_log_and_the_audit_agree_until_somebody_goes_around(logged, tmp_path
     # The other way round: a line is taken out of the log.
     settle(logged.stack, "the last")
     path = tmp_path / "log"
+    # A log that ends before the audit: what came later is not missed in it.
+    with open(logged.path, encoding="utf-8") as f:
+        path.write_text("".join(itertools.takewhile(lambda l: "DELETE FROM t" not in l, f)))
+    assert logged.reconcile("--tolerance", "1s", path=path)[0] == []
     with open(logged.path, encoding="utf-8") as f:
         path.write_text("".join(l for l in f if "COPY t FROM STDIN" not in l))
     findings, _ = logged.reconcile(path=path)
@@ -214,6 +219,16 @@ def test_what_the_sidecar_asks_itself_is_counted(own_stack, tmp_path):
     stack.chaperone("approvals", "approve", waiting["id"])
     assert client.wait(30) == 0
     assert stack.conversation("held")[0]["session"] == held["session"]
+    # In a transaction of the agent's the questions are others; this one is denied.
+    client = subprocess.Popen(["psql", "-X", "-c", "BEGIN", "-c", "DELETE FROM t WHERE a < 8", "-c",
+                               "ROLLBACK"], env=stack.env(PGAPPNAME="denied"),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    waiting = []
+    while not waiting:
+        waiting = json.loads(stack.chaperone("approvals", "list", "--json").stdout or "[]")
+    stack.chaperone("approvals", "deny", waiting["id"])
+    client.wait(30)
+    stack.conversation("denied")
     findings, summary = logged.reconcile()
     assert findings == []
     assert summary["own_questions"] >= 5 and summary["operations"] >= 4
