@@ -19,7 +19,7 @@ CLIENTS = [{"id": "agent", "groups": ["agents", "dba"], "acts_for": "alice"},
            {"id": "outsider", "groups": ["sales"]}, {"id": "admin", "groups": ["admins"]}]
 
 HOLDS = {  # table: the terms of its rule
-    "orders": {}, "pairs": {"people": 2}, "exact": {"predict": "exact"},
+    "parcels": {}, "pairs": {"people": 2}, "exact": {"predict": "exact"},
     "reasons": {"reason": "required"}, "soon": {"expires": "10s"},
     "later": {"mode": "retry", "retry_window": "5m"},
     "often": {"standing": {"for": "1h", "uses": 2}},
@@ -144,55 +144,55 @@ def count(postgres, table, where="true"):
 
 
 def test_psql_waits_and_is_released(fleet, postgres):
-    psql = subprocess.Popen(["psql", "-X", "-c", "DELETE FROM orders WHERE id <= 3"],
-                            env=fleet.agent.env(PGAPPNAME="reason: old orders"), stdout=subprocess.PIPE,
+    psql = subprocess.Popen(["psql", "-X", "-c", "DELETE FROM parcels WHERE id <= 3"],
+                            env=fleet.agent.env(PGAPPNAME="reason: old parcels"), stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
     with psql:
         notice = psql.stderr.readline()
         assert notice.startswith("NOTICE:  the statement waits for approval by one of dba, security")
-        held = fleet.awaited("DELETE FROM orders WHERE id <= 3")
+        held = fleet.awaited("DELETE FROM parcels WHERE id <= 3")
         assert held["id"] in psql.stderr.readline()
-        assert count(postgres, "orders") == 100
+        assert count(postgres, "parcels") == 100
         shown = fleet.as_person("dba-1", "show", held["id"]).stdout
-        for part in ("DELETE FROM orders WHERE id <= 3", "agent", "alice", "hold-orders",
-                     "Delete on orders", "old orders"):
+        for part in ("DELETE FROM parcels WHERE id <= 3", "agent", "alice", "hold-parcels",
+                     "Delete on parcels", "old parcels"):
             assert part in shown, shown
         fleet.decide("dba-1", "approve", held["id"])
         assert psql.communicate(timeout=30)[0] == "DELETE 3\n"
-    assert count(postgres, "orders") == 97
+    assert count(postgres, "parcels") == 97
     fleet.became(held["id"], "approved")
     outcome = fleet.wait_for(lambda r: r["kind"] == "outcome" and r.get("approval") == held["id"])
     assert (outcome["status"], outcome["rows"]) == ("success", 3)
     session = fleet.chaperone("audit", "show", outcome["session"]).stdout
-    for part in ("hold by rule hold-orders", held["id"], "dba-1", "says dba-1", "DELETE 3"):
+    for part in ("hold by rule hold-parcels", held["id"], "dba-1", "says dba-1", "DELETE 3"):
         assert part in session, session
     again = fleet.as_person("dba-2", "approve", held["id"], "--reason", "me too")
     assert again.returncode != 0
 
 
 def test_denied_and_the_session_goes_on(fleet, postgres):
-    asking = Asking(fleet, "DELETE FROM orders WHERE id = 50")
+    asking = Asking(fleet, "DELETE FROM parcels WHERE id = 50")
     held = fleet.awaited("id = 50")
     fleet.decide("dba-2", "deny", held["id"])
     error = asking.done().error
     assert isinstance(error, psycopg.errors.InsufficientPrivilege)
     assert "denied by dba-2: says dba-2" in str(error) and held["id"] in error.diag.message_detail
     asking.goes_on()
-    assert count(postgres, "orders", "id = 50") == 1
+    assert count(postgres, "parcels", "id = 50") == 1
     fleet.became(held["id"], "denied")
 
 
 @pytest.mark.parametrize("options", [{}, {"prepare_threshold": 0}])
 def test_values_are_shown_and_part_of_what_is_approved(fleet, postgres, options):
-    asking = Asking(fleet, "UPDATE orders SET note = %s WHERE id = %s", ("brought", 60), **options)
-    held = fleet.awaited("UPDATE orders SET note")
+    asking = Asking(fleet, "UPDATE parcels SET note = %s WHERE id = %s", ("brought", 60), **options)
+    held = fleet.awaited("UPDATE parcels SET note")
     assert [p["value"] for p in held["parameters"]] == ["brought", "60"]
     assert held["prediction"]["estimated_rows"] == 1
     fleet.decide("dba-1", "approve", held["id"])
     assert asking.done().rows == 1, asking.error
     asking.goes_on()
-    assert count(postgres, "orders", "note = 'brought'") == 1
-    postgres.psql("UPDATE orders SET note = 'n60' WHERE id = 60")
+    assert count(postgres, "parcels", "note = 'brought'") == 1
+    postgres.psql("UPDATE parcels SET note = 'n60' WHERE id = 60")
 
 
 def test_who_may_decide(fleet, postgres):
@@ -344,24 +344,24 @@ def test_released_in_a_transaction(fleet, postgres):
 
 
 def test_cancelled(fleet, postgres):
-    asking = Asking(fleet, "DELETE FROM orders WHERE id = 70")
+    asking = Asking(fleet, "DELETE FROM parcels WHERE id = 70")
     held = fleet.awaited("id = 70")
     asking.c.cancel()
     assert isinstance(asking.done().error, psycopg.errors.QueryCanceled)
     asking.goes_on()
     fleet.became(held["id"], "withdrawn")
     assert fleet.as_person("dba-1", "approve", held["id"], "--reason", "x").returncode != 0
-    assert count(postgres, "orders", "id = 70") == 1
+    assert count(postgres, "parcels", "id = 70") == 1
 
 
 def test_the_agent_goes_away(fleet, postgres):
-    asking = Asking(fleet, "DELETE FROM orders WHERE id = 71")
+    asking = Asking(fleet, "DELETE FROM parcels WHERE id = 71")
     held = fleet.awaited("id = 71")
     asking.c.pgconn.finish()
     fleet.became(held["id"], "withdrawn")
     late = fleet.as_person("dba-1", "approve", held["id"], "--reason", "x")
     assert late.returncode != 0
-    assert count(postgres, "orders", "id = 71") == 1
+    assert count(postgres, "parcels", "id = 71") == 1
 
 
 def test_the_policy_denies_it_meanwhile(fleet, postgres):
@@ -446,9 +446,9 @@ def test_the_sidecar_dies_meanwhile(fleet, postgres):
 def test_what_cannot_wait_is_refused(fleet, postgres):
     with psycopg.connect(fleet.agent.dsn(), autocommit=True) as c:
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="cannot wait"):
-            c.execute("UPDATE orders SET note = %s WHERE id = 80", ("x" * 200000,))
+            c.execute("UPDATE parcels SET note = %s WHERE id = 80", ("x" * 200000,))
         assert c.execute("SELECT 1").fetchone() == (1,)
-    assert count(postgres, "orders", "length(note) > 1000") == 0
+    assert count(postgres, "parcels", "length(note) > 1000") == 0
 
 
 def test_many_wait_at_once(fleet, postgres):
