@@ -117,7 +117,7 @@ static enum err next_record(struct log_reader *r, struct bytes *out, bool *out_c
     for (;;) {
         struct bytes input = buffer_bytes(&r->input);
         size_t size = server_log_split(r->format, input, r->is_end);
-        if (size > 0) {
+        if (size > 0 && input.data != NULL) {
             r->taken = size;
             r->records++;
             *out = bytes_of(input.data, size);

@@ -371,9 +371,12 @@ static enum err advance(struct matcher *m, int64_t operations_before, int64_t en
             e = end_operation(m, o);
         }
     }
-    while (e == OK && m->entries.first != NULL &&
-           (is_end || m->entries.first->is_matched || m->entries.first->time_ns < entries_before)) {
-        e = end_entry(m, m->entries.first);
+    for (struct item *entry = m->entries.first; e == OK && entry != NULL; entry = next) {
+        next = entry->next_in_row;
+        if (!is_end && !entry->is_matched && entry->time_ns >= entries_before) {
+            break;
+        }
+        e = end_entry(m, entry);
     }
     return e;
 }

@@ -159,7 +159,7 @@ static enum err parse_json(struct server_log *l, struct bytes record, struct ser
 static bool read_digits(struct bytes *in, size_t count, int *out)
 {
     int value = 0;
-    if (in->size < count) {
+    if (in->data == NULL || in->size < count) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
@@ -233,8 +233,8 @@ static bool is_break(uint8_t c)
 enum err server_log_parse(struct server_log *l, struct bytes record, struct server_log_line *out,
                           struct err_text *why)
 {
-    struct server_log_line line;
-    struct bytes time;
+    struct server_log_line line = {0};
+    struct bytes time = {0};
     while (record.size > 0 && is_break(record.data[record.size - 1])) {
         record.size--;
     }
