@@ -1,6 +1,6 @@
 #include "cli/output/held_json.h"
 
-#include "cli/output/record.h"
+#include "cli/output/record_json.h"
 
 /* "" is what protobuf has for absent. */
 static void add_text(struct json *j, cJSON *to, const char *name, const char *text)
@@ -17,15 +17,6 @@ static void add_moment(struct json *j, cJSON *to, const char *name, int64_t mome
     }
 }
 
-static void add_strings(struct json *j, cJSON *to, const char *name, char *const *items,
-                        size_t count)
-{
-    cJSON *array = json_add_array(j, to, name);
-    for (size_t i = 0; i < count; i++) {
-        json_add_string(j, array, NULL, items[i]);
-    }
-}
-
 static void add_who(struct json *j, const Chaperone__V1__HeldOperation *h)
 {
     const Chaperone__V1__Identity *who = h->identity;
@@ -33,8 +24,8 @@ static void add_who(struct json *j, const Chaperone__V1__HeldOperation *h)
     json_add_string(j, j->root, "issuer", who == NULL ? NULL : who->issuer);
     json_add_string(j, j->root, "assurance",
                     who == NULL ? NULL : record_assurance_name(who->assurance));
-    add_strings(j, j->root, "groups", who == NULL ? NULL : who->groups,
-                who == NULL ? 0 : who->n_groups);
+    json_add_strings(j, j->root, "groups", who == NULL ? NULL : who->groups,
+                     who == NULL ? 0 : who->n_groups);
 }
 
 static void add_delegates(struct json *j, cJSON *list, Chaperone__V1__Delegate *const *items,
@@ -73,32 +64,15 @@ static void add_why(struct json *j, const Chaperone__V1__HeldOperation *h)
     }
 }
 
-static void add_parameter(struct json *j, cJSON *list, const Chaperone__V1__Parameter *p)
-{
-    cJSON *item = json_add_object(j, list, NULL);
-    add_text(j, item, "type", p->type);
-    if (p->is_null) {
-        json_add_null(j, item, "value");
-    } else if (p->raw) {
-        json_add_hex(j, item, "value", record_bytes(p->value));
-    } else {
-        json_add_text(j, item, "value", record_bytes(p->value));
-    }
-    if (p->truncated) {
-        json_add_bool(j, item, "truncated", true);
-        json_add_unsigned(j, item, "size", p->size);
-    }
-}
-
 static void add_intent(struct json *j, const Chaperone__V1__Intent *intent)
 {
     json_add_text(j, j->root, "text", record_bytes(intent->text));
     json_add_bool(j, j->root, "text_truncated", intent->text_truncated);
     cJSON *parameters = json_add_array(j, j->root, "parameters");
     for (size_t i = 0; i < intent->n_parameters; i++) {
-        add_parameter(j, parameters, intent->parameters[i]);
+        record_json_add_parameter(j, parameters, intent->parameters[i]);
     }
-    add_strings(j, j->root, "commands", intent->commands, intent->n_commands);
+    json_add_strings(j, j->root, "commands", intent->commands, intent->n_commands);
     cJSON *objects = json_add_array(j, j->root, "objects");
     for (size_t i = 0; i < intent->n_objects; i++) {
         cJSON *item = json_add_object(j, objects, NULL);
@@ -115,7 +89,7 @@ static void add_intent(struct json *j, const Chaperone__V1__Intent *intent)
 static void add_terms(struct json *j, const Chaperone__V1__HoldTerms *terms)
 {
     cJSON *to = json_add_object(j, j->root, "terms");
-    add_strings(j, to, "groups", terms->groups, terms->n_groups);
+    json_add_strings(j, to, "groups", terms->groups, terms->n_groups);
     json_add_unsigned(j, to, "people", terms->people);
     json_add_bool(j, to, "excludes_requester", terms->excludes_requester);
     json_add_bool(j, to, "needs_reason", terms->needs_reason);
@@ -185,7 +159,7 @@ void held_json_add(struct json *j, const Chaperone__V1__HeldOperation *h)
     if (h->prediction != NULL) {
         add_prediction(j, h->prediction);
     }
-    add_strings(j, j->root, "locks", h->locks, h->n_locks);
+    json_add_strings(j, j->root, "locks", h->locks, h->n_locks);
     json_add_hex(j, j->root, "digest", record_bytes(h->digest));
     add_text(j, j->root, "shape", h->shape);
     if (h->terms != NULL) {

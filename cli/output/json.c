@@ -109,6 +109,14 @@ cJSON *json_add_array(struct json *j, cJSON *to, const char *name)
     return attach(j, to, name, cJSON_CreateArray());
 }
 
+void json_add_strings(struct json *j, cJSON *to, const char *name, char *const *items, size_t count)
+{
+    cJSON *list = json_add_array(j, to, name);
+    for (size_t i = 0; i < count; i++) {
+        json_add_string(j, list, NULL, items[i]);
+    }
+}
+
 enum err json_write_line(struct json *j, FILE *out)
 {
     char *text = j->failed ? NULL : cJSON_PrintUnformatted(j->root);

@@ -34,6 +34,9 @@ void json_add_hex(struct json *j, cJSON *to, const char *name, struct bytes data
  * other functions take as `to` and do nothing. */
 cJSON *json_add_object(struct json *j, cJSON *to, const char *name);
 cJSON *json_add_array(struct json *j, cJSON *to, const char *name);
+/* An array of them. */
+void json_add_strings(struct json *j, cJSON *to, const char *name, char *const *items,
+                      size_t count);
 
 /* One line, safe for a terminal. ERR_NO_MEMORY when anything above failed: then nothing is written.
  */

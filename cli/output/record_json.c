@@ -50,7 +50,7 @@ static void add_command(struct json *j, const Chaperone__V1__Record *r)
     buffer_finish(&joined);
 }
 
-static void add_parameter(struct json *j, cJSON *list, const Chaperone__V1__Parameter *p)
+void record_json_add_parameter(struct json *j, cJSON *list, const Chaperone__V1__Parameter *p)
 {
     cJSON *item = json_add_object(j, list, NULL);
     json_add_string(j, item, "type", p->type[0] == '\0' ? NULL : p->type);
@@ -87,7 +87,7 @@ static void add_request(struct json *j, const Chaperone__V1__Record *r)
     json_add_text(j, j->root, "text", record_bytes(intent->text));
     cJSON *parameters = json_add_array(j, j->root, "parameters");
     for (size_t i = 0; i < intent->n_parameters; i++) {
-        add_parameter(j, parameters, intent->parameters[i]);
+        record_json_add_parameter(j, parameters, intent->parameters[i]);
     }
 }
 
@@ -143,10 +143,7 @@ static void add_identity(struct json *j, const Chaperone__V1__Identity *who)
 {
     add_present(j, j->root, "issuer", who->issuer);
     json_add_string(j, j->root, "assurance", record_assurance_name(who->assurance));
-    cJSON *groups = json_add_array(j, j->root, "groups");
-    for (size_t i = 0; i < who->n_groups; i++) {
-        json_add_string(j, groups, NULL, who->groups[i]);
-    }
+    json_add_strings(j, j->root, "groups", who->groups, who->n_groups);
     cJSON *claims = json_add_array(j, j->root, "claims");
     for (size_t i = 0; i < who->n_claims; i++) {
         cJSON *item = json_add_object(j, claims, NULL);
@@ -188,10 +185,7 @@ static void add_intent(struct json *j, const Chaperone__V1__Intent *e)
         json_add_unsigned(j, j->root, "text_size", e->text_size);
     }
     json_add_unsigned(j, j->root, "policy_revision", e->policy_revision);
-    cJSON *accesses = json_add_array(j, j->root, "accesses");
-    for (size_t i = 0; i < e->n_accesses; i++) {
-        json_add_string(j, accesses, NULL, e->accesses[i]);
-    }
+    json_add_strings(j, j->root, "accesses", e->accesses, e->n_accesses);
     if (e->without_where) {
         json_add_bool(j, j->root, "without_where", true);
     }
@@ -312,14 +306,6 @@ static void add_moment(struct json *j, const char *name, int64_t wall_ns)
     }
 }
 
-static void add_strings(struct json *j, const char *name, char *const *items, size_t count)
-{
-    cJSON *list = json_add_array(j, j->root, name);
-    for (size_t i = 0; i < count; i++) {
-        json_add_string(j, list, NULL, items[i]);
-    }
-}
-
 static void add_prediction(struct json *j, const Chaperone__V1__Approval *e)
 {
     add_present(j, j->root, "plan", e->plan);
@@ -330,7 +316,7 @@ static void add_prediction(struct json *j, const Chaperone__V1__Approval *e)
         json_add_unsigned(j, j->root, "exact_rows", e->exact_rows);
     }
     if (e->n_locks > 0) {
-        add_strings(j, "locks", e->locks, e->n_locks);
+        json_add_strings(j, j->root, "locks", e->locks, e->n_locks);
     }
 }
 
@@ -353,7 +339,7 @@ static void add_approval(struct json *j, const Chaperone__V1__Approval *e)
     }
     if (strcmp(e->state, "requested") == 0) {
         json_add_unsigned(j, j->root, "people", e->people);
-        add_strings(j, "groups", e->groups, e->n_groups);
+        json_add_strings(j, j->root, "groups", e->groups, e->n_groups);
         add_prediction(j, e);
     }
 }
@@ -368,7 +354,7 @@ static void add_action(struct json *j, const Chaperone__V1__Action *e)
     add_present(j, j->root, "order", e->order);
     add_moment(j, "ordered", e->ordered_unix_ns);
     add_moment(j, "done", e->done_unix_ns);
-    add_strings(j, "sessions", e->sessions, e->n_sessions);
+    json_add_strings(j, j->root, "sessions", e->sessions, e->n_sessions);
 }
 
 static void add_kind(struct json *j, const Chaperone__V1__Record *r, bool with_rows)

@@ -5,9 +5,12 @@
 
 #include <stdio.h>
 
+#include "cli/output/json.h"
 #include "cli/output/record.h"
 
 /* `with_rows`: also the rows that were recorded of an answer, decoded. */
 enum err record_json_write(FILE *out, const struct record_view *v, bool with_rows) MUST_USE;
+/* A parameter of a statement, as an item of `list`. */
+void record_json_add_parameter(struct json *j, cJSON *list, const Chaperone__V1__Parameter *p);
 
 #endif
