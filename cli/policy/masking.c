@@ -252,29 +252,6 @@ static const struct pg_plan_rows *follow(void *context, enum lineage_kind kind, 
     return NULL;
 }
 
-/* As the sidecar does: sidecar/protocol/postgres/postgres_masking.c. */
-static bool is_query(const struct sql_statement *s)
-{
-    static const char *const commands[] = {"SELECT",  "EXPLAIN", "COPY",   "DECLARE CURSOR",
-                                           "PREPARE", "FETCH",   "EXECUTE"};
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(s->command, commands[i]) == 0) {
-            return !s->is_write;
-        }
-    }
-    return false;
-}
-
-static bool is_control(const struct sql_analysis *a)
-{
-    for (size_t i = 0; i < a->statement_count; i++) {
-        if (!a->statements[i].is_transaction_control) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static enum err refuse(struct arena *arena, const char *rule, const char *why,
                        struct masking_result *out)
 {
@@ -314,7 +291,7 @@ static enum err plan_with(struct building *b, const struct lineage_marks *marks,
                                            "where its values come from cannot be known", out);
     }
     for (size_t i = 0; i < a->statement_count; i++) {
-        queries[i] = is_query(&a->statements[i]);
+        queries[i] = sql_is_query(&a->statements[i]);
     }
     struct pg_plan *plan =
         pg_plan_create(masks, l, masks->by_column && !lineage_marks_are_empty(marks), queries,
@@ -340,7 +317,7 @@ enum err masking_plan(struct masking *m, const struct policy *policy,
     if (!is_complete) {
         return refuse(arena, "default", "more masks apply than a session can hold", out);
     }
-    if (h.count == 0 || is_control(analysis)) {
+    if (h.count == 0 || sql_is_transaction_control(analysis)) {
         *out = (struct masking_result){0};
         return OK;
     }

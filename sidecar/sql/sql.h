@@ -144,6 +144,11 @@ enum err sql_analyse(struct bytes text, size_t max_size, struct sql_analysis **o
                      struct sql_error *out_error) MUST_USE;
 void sql_analysis_destroy(struct sql_analysis *a); /* takes NULL */
 
+/* Whether a statement gives rows and does nothing else, as far as its own kind says. */
+bool sql_is_query(const struct sql_statement *s);
+/* Whether all statements are BEGIN, COMMIT and the like; also of an empty text. */
+bool sql_is_transaction_control(const struct sql_analysis *a);
+
 /* --- the cache -----------------------------------------------------------------------
  * Four paths, each slower: the exact text; its skeleton, the text with its plain constants cut out
  * by one pass over its bytes (sql_skeleton.h); the text with its constants replaced by the parser's

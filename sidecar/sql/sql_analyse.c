@@ -373,3 +373,25 @@ const char *sql_kind_name(enum sql_kind kind)
     };
     return (size_t)kind < SQL_KIND_COUNT ? names[kind] : "other";
 }
+
+bool sql_is_query(const struct sql_statement *s)
+{
+    static const char *const commands[] = {"SELECT",  "EXPLAIN", "COPY",   "DECLARE CURSOR",
+                                           "PREPARE", "FETCH",   "EXECUTE"};
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(s->command, commands[i]) == 0) {
+            return !s->is_write;
+        }
+    }
+    return false;
+}
+
+bool sql_is_transaction_control(const struct sql_analysis *a)
+{
+    for (size_t i = 0; i < a->statement_count; i++) {
+        if (!a->statements[i].is_transaction_control) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -186,19 +186,6 @@ static const struct pg_plan_rows *follow(void *context, enum lineage_kind kind, 
     return plan != NULL && plan->refusal[0] == '\0' && plan->count == 1 ? &plan->rows[0] : NULL;
 }
 
-/* Whether a statement gives rows and does nothing else, as far as its own kind says. */
-static bool is_query(const struct sql_statement *s)
-{
-    static const char *const commands[] = {"SELECT",  "EXPLAIN", "COPY",   "DECLARE CURSOR",
-                                           "PREPARE", "FETCH",   "EXECUTE"};
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(s->command, commands[i]) == 0) {
-            return !s->is_write;
-        }
-    }
-    return false;
-}
-
 static struct pg_plan *make_plan(struct postgres *p, struct bytes text,
                                  const struct sql_analysis *a)
 {
@@ -209,23 +196,13 @@ static struct pg_plan *make_plan(struct postgres *p, struct bytes text,
         return pg_plan_refused(m->masks, "where its values come from cannot be known");
     }
     for (size_t i = 0; i < a->statement_count; i++) {
-        queries[i] = is_query(&a->statements[i]);
+        queries[i] = sql_is_query(&a->statements[i]);
     }
     bool by_column = m->masks->by_column && !lineage_marks_are_empty(m->marks);
     struct pg_plan *plan =
         pg_plan_create(m->masks, lineage, by_column, queries, a->statement_count, follow, p);
     lineage_destroy(lineage);
     return plan == NULL ? pg_plan_refused(m->masks, "out of memory") : plan;
-}
-
-static bool is_control(const struct sql_analysis *a)
-{
-    for (size_t i = 0; i < a->statement_count; i++) {
-        if (!a->statements[i].is_transaction_control) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* Nothing of this target's catalog is masked, and no content is looked for. */
@@ -307,7 +284,7 @@ struct pg_plan *postgres_masking_plan(struct postgres *p, struct bytes text,
                                        .message = m->broken};
         return NULL;
     }
-    if (m->masks == NULL || is_control(a)) {
+    if (m->masks == NULL || sql_is_transaction_control(a)) {
         return NULL;
     }
     struct pg_plan *plan = find_plan(p, text, a, has_names);
@@ -336,8 +313,8 @@ struct pg_plan *postgres_masking_parse(struct postgres *p, struct bytes text,
     const struct sql_analysis *a = NULL;
     struct sql_error error;
     if (p->masking.masks == NULL || p->masking.broken[0] != '\0' ||
-        sql_cache_analyse(p->shared->sql, text, &a, &error) != OK || is_control(a) ||
-        sql_has_namings(a)) {
+        sql_cache_analyse(p->shared->sql, text, &a, &error) != OK ||
+        sql_is_transaction_control(a) || sql_has_namings(a)) {
         return NULL;
     }
     struct pg_plan *plan = find_plan(p, text, a, false);
