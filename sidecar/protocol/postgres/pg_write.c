@@ -268,6 +268,17 @@ enum err pg_write_target(struct buffer *out, uint8_t type, uint8_t kind, struct 
     return message_finish(&m);
 }
 
+enum err pg_write_bind(struct buffer *out, struct bytes name, struct bytes values)
+{
+    static const uint8_t none[4] = {0}; /* no formats, no values */
+    struct message m = message_start(out, PG_FRONTEND_BIND);
+    put_text(&m, name);
+    put_text(&m, name);
+    writer_put_bytes(&m.w, values.size == 0 ? bytes_of(none, sizeof(none)) : values);
+    writer_put_u16(&m.w, 0); /* formats of results */
+    return message_finish(&m);
+}
+
 enum err pg_write_execute(struct buffer *out, struct bytes portal, int32_t max_rows)
 {
     struct message m = message_start(out, PG_FRONTEND_EXECUTE);

@@ -58,6 +58,9 @@ enum err pg_write_sasl_response(struct buffer *out, struct bytes data) MUST_USE;
 enum err pg_write_query(struct buffer *out, struct bytes text) MUST_USE;
 enum err pg_write_parse(struct buffer *out, struct bytes name, struct bytes text,
                         const uint32_t *types, uint16_t count) MUST_USE;
+/* Portal and statement have the same name; all results as text. `values`: as in a Bind behind the
+ * names, up to the result formats; empty: no values. */
+enum err pg_write_bind(struct buffer *out, struct bytes name, struct bytes values) MUST_USE;
 /* Close and Describe; `kind` is 'S' or 'P'. */
 enum err pg_write_target(struct buffer *out, uint8_t type, uint8_t kind,
                          struct bytes name) MUST_USE;

@@ -57,6 +57,8 @@ static enum err write_case(int which, struct buffer *out)
     case 22: return pg_write_copy_fail(out, "oops");
     case 23: return pg_write_body(out, PG_FRONTEND_COPY_DATA, BYTES("1\t2\n"));
     case 24: return pg_write_header(out, PG_BACKEND_DATA_ROW, PG_BODY_MAX);
+    case 25: return pg_write_bind(out, BYTES("q"), BYTES(""));
+    case 26: return pg_write_bind(out, BYTES("q"), BYTES("\0\0\0\1\0\0\0\1x"));
     default: fail(); return ERR_INTERNAL;
     }
 }
@@ -90,6 +92,8 @@ static const struct bytes expected[] = {
     INIT("d\0\0\0\x08"
          "1\t2\n"),
     INIT("D\x40\0\0\3"),
+    INIT("B\0\0\0\x0eq\0q\0\0\0\0\0\0\0"),
+    INIT("B\0\0\0\x13q\0q\0\0\0\0\1\0\0\0\1x\0\0"),
 };
 
 enum { CASES = sizeof(expected) / sizeof(expected[0]) };

@@ -2,27 +2,9 @@
  * and under names of our own: a simple Query would destroy the agent's unnamed statement. */
 #include <assert.h>
 
-#include "base/writer.h"
 #include "sidecar/protocol/postgres/postgres_internal.h"
 
 static const char own_name[] = "chaperone_inquiry";
-
-/* The frontend's Bind without parameters; all results as text. */
-static enum err write_bind(struct buffer *out, struct bytes name)
-{
-    struct writer w = writer_start(out);
-    writer_put_u8(&w, PG_FRONTEND_BIND);
-    size_t length = writer_open_length(&w);
-    writer_put_bytes(&w, name);
-    writer_put_u8(&w, 0);
-    writer_put_bytes(&w, name);
-    writer_put_u8(&w, 0);
-    writer_put_u16(&w, 0); /* formats of parameters */
-    writer_put_u16(&w, 0); /* parameters */
-    writer_put_u16(&w, 0); /* formats of results: all text */
-    writer_close_length(&w, length);
-    return writer_finish(&w);
-}
 
 static enum err write_query(struct buffer *out, enum catalog_query query)
 {
@@ -31,7 +13,7 @@ static enum err write_query(struct buffer *out, enum catalog_query query)
     enum err e = pg_write_target(out, PG_FRONTEND_CLOSE, 'S', name);
     e = e == OK ? pg_write_parse(out, name, bytes_of_string(catalog_query_text(query)), NULL, 0)
                 : e;
-    e = e == OK ? write_bind(out, name) : e;
+    e = e == OK ? pg_write_bind(out, name, (struct bytes){0}) : e;
     e = e == OK ? pg_write_execute(out, name, 0) : e;
     e = e == OK ? pg_write_target(out, PG_FRONTEND_CLOSE, 'P', name) : e;
     return e == OK ? pg_write_target(out, PG_FRONTEND_CLOSE, 'S', name) : e;

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/writer.h"
 #include "sidecar/operation/plan_rows.h"
 #include "sidecar/protocol/postgres/postgres_internal.h"
 
@@ -12,24 +11,6 @@ static const char own_name[] = "chaperone_prediction";
 enum { CLOSES = 4 }; /* of one question */
 
 /* ---- asking --------------------------------------------------------------------------------- */
-
-/* The values of the agent's own Bind, for a portal of ours; all results as text. */
-static enum err write_bind(struct buffer *out, struct bytes values)
-{
-    static const uint8_t none[4] = {0}; /* no formats, no values */
-    struct bytes name = bytes_of_string(own_name);
-    struct writer w = writer_start(out);
-    writer_put_u8(&w, PG_FRONTEND_BIND);
-    size_t length = writer_open_length(&w);
-    writer_put_bytes(&w, name);
-    writer_put_u8(&w, 0);
-    writer_put_bytes(&w, name);
-    writer_put_u8(&w, 0);
-    writer_put_bytes(&w, values.size == 0 ? bytes_of(none, sizeof(none)) : values);
-    writer_put_u16(&w, 0);
-    writer_close_length(&w, length);
-    return writer_finish(&w);
-}
 
 static const char *prefix_of(enum pg_question q)
 {
@@ -85,7 +66,8 @@ static enum err write_question(struct postgres *p, enum pg_question q)
     e = e == OK && has_statement(q) ? buffer_append(&text, buffer_bytes(&x->text)) : e;
     e = e == OK ? write_closes(p) : e;
     e = e == OK ? pg_write_parse(&p->out, name, buffer_bytes(&text), x->types, (uint16_t)types) : e;
-    e = e == OK ? write_bind(&p->out, values) : e;
+    /* The values of the agent's own Bind. */
+    e = e == OK ? pg_write_bind(&p->out, name, values) : e;
     e = e == OK ? pg_write_execute(&p->out, name, 0) : e;
     e = e == OK ? write_closes(p) : e;
     e = e == OK ? pg_write_empty(&p->out, x->in_batch ? PG_FRONTEND_FLUSH : PG_FRONTEND_SYNC) : e;
