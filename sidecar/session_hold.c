@@ -287,6 +287,21 @@ static void fill_terms(const struct policy_hold *terms, Chaperone__V1__HoldTerms
     }
 }
 
+/* Returns owned; NULL: no memory. */
+static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *packed = malloc(size + 1);
+    if (packed == NULL) {
+        return NULL;
+    }
+    (void)protobuf_c_message_pack(message, packed);
+    ProtobufCMessage *copy = protobuf_c_message_unpack(message->descriptor, NULL, size, packed);
+    bytes_wipe(packed, size); /* an agent's values may be in it */
+    free(packed);
+    return copy;
+}
+
 /* All that people are shown; a copy, because policy and message may be gone when it is sent. */
 static Chaperone__V1__HeldOperation *describe(struct session *s, Chaperone__V1__Intent *intent,
                                               const struct protocol_binding *binding,
@@ -313,16 +328,7 @@ static Chaperone__V1__HeldOperation *describe(struct session *s, Chaperone__V1__
     m.terms = &t;
     m.digest = (ProtobufCBinaryData){sizeof(s->hold.digest), s->hold.digest};
     m.shape = (char *)(uintptr_t)binding->shape;
-    size_t size = chaperone__v1__held_operation__get_packed_size(&m);
-    uint8_t *packed = malloc(size);
-    if (packed == NULL) {
-        return NULL;
-    }
-    (void)chaperone__v1__held_operation__pack(&m, packed);
-    Chaperone__V1__HeldOperation *copy = chaperone__v1__held_operation__unpack(NULL, size, packed);
-    bytes_wipe(packed, size);
-    free(packed);
-    return copy;
+    return (Chaperone__V1__HeldOperation *)copy_message(&m.base);
 }
 
 static void cannot_be_held(struct protocol_verdict *verdict, const char *why)
@@ -390,25 +396,13 @@ void session_hold_start(struct session *s, Chaperone__V1__Intent *intent,
               log_text("approval", h->id), log_text("rule", policy->rule));
 }
 
-static char *copy_text(const char *text)
-{
-    return bytes_to_string(bytes_of_string(text));
-}
-
 static bool add_prediction(Chaperone__V1__HeldOperation *held, const Chaperone__V1__Prediction *p,
                            char *const *locks, size_t lock_count)
 {
-    size_t size = chaperone__v1__prediction__get_packed_size(p);
-    uint8_t *packed = malloc(size + 1);
-    if (packed == NULL) {
-        return false;
-    }
-    (void)chaperone__v1__prediction__pack(p, packed);
-    held->prediction = chaperone__v1__prediction__unpack(NULL, size, packed);
-    free(packed);
+    held->prediction = (Chaperone__V1__Prediction *)copy_message(&p->base);
     held->locks = lock_count == 0 ? NULL : calloc(lock_count, sizeof(*held->locks));
     for (size_t i = 0; held->locks != NULL && i < lock_count; i++) {
-        char *lock = copy_text(locks[i]);
+        char *lock = bytes_to_string(bytes_of_string(locks[i]));
         if (lock == NULL) {
             return false;
         }
@@ -442,17 +436,6 @@ static const char *name_of(const Chaperone__V1__Decision *d)
     return d->by->name[0] != '\0' ? d->by->name : d->by->subject;
 }
 
-static void keep_decided(struct session_hold *h, const Chaperone__V1__ApprovalDecided *decided)
-{
-    size_t size = chaperone__v1__approval_decided__get_packed_size(decided);
-    uint8_t *packed = malloc(size + 1);
-    if (packed != NULL) {
-        (void)chaperone__v1__approval_decided__pack(decided, packed);
-        h->decided = chaperone__v1__approval_decided__unpack(NULL, size, packed);
-        free(packed);
-    }
-}
-
 /* What was approved before it was asked for (a standing approval) has the digest of another
  * operation; the control plane has compared shape, identity and target. */
 static bool covers(const struct session_hold *h, const Chaperone__V1__ApprovalDecided *decided)
@@ -476,7 +459,7 @@ static void take_decision(struct session *s, const Chaperone__V1__ApprovalDecide
     if (!is_open(h) || decided->state == CHAPERONE__V1__APPROVAL_STATE__WAITING) {
         return;
     }
-    keep_decided(h, decided);
+    h->decided = (Chaperone__V1__ApprovalDecided *)copy_message(&decided->base);
     switch (decided->state) {
     case CHAPERONE__V1__APPROVAL_STATE__APPROVED:
         if (h->decided == NULL || !covers(h, decided)) {
@@ -575,30 +558,28 @@ static void fill_verdict(struct session *s, struct protocol_verdict *out)
     const struct session_hold *h = &s->hold;
     (void)snprintf(s->approval, sizeof(s->approval), "%s", h->id);
     (void)snprintf(s->refusal, sizeof(s->refusal), "%s", h->why);
+    (void)snprintf(s->rule, sizeof(s->rule), "%s", h->held->intent->rule);
     *out = (struct protocol_verdict){.operation = h->operation,
                                      .intent_sequence = h->intent_sequence,
-                                     .rule = h->held->intent->rule,
+                                     .rule = s->rule,
                                      .message = s->refusal,
                                      .approval = s->approval,
                                      .is_withdrawn = h->is_by_agent};
-    const Chaperone__V1__Prediction *p = h->held->prediction;
-    if (p != NULL && (p->has_exact || p->estimated_rows > 0)) {
-        out->has_predicted_rows = true;
-        out->predicted_rows = p->has_exact ? p->exact_rows : (uint64_t)p->estimated_rows;
-    }
-    (void)snprintf(s->rule, sizeof(s->rule), "%s", h->held->intent->rule);
-    out->rule = s->rule;
 }
 
 /* For its outcome. */
-static struct session_release *make_release(const struct protocol_verdict *verdict)
+static struct session_release *make_release(const struct session_hold *h)
 {
+    const Chaperone__V1__Prediction *p = h->held->prediction;
     struct session_release *r = calloc(1, sizeof(*r));
-    if (r != NULL) {
-        r->operation = verdict->operation;
-        r->has_predicted_rows = verdict->has_predicted_rows;
-        r->predicted_rows = verdict->predicted_rows;
-        (void)snprintf(r->approval, sizeof(r->approval), "%s", verdict->approval);
+    if (r == NULL) {
+        return NULL;
+    }
+    r->operation = h->operation;
+    (void)snprintf(r->approval, sizeof(r->approval), "%s", h->id);
+    if (p != NULL && (p->has_exact || p->estimated_rows > 0)) {
+        r->has_predicted_rows = true;
+        r->predicted_rows = p->has_exact ? p->exact_rows : (uint64_t)p->estimated_rows;
     }
     return r;
 }
@@ -613,13 +594,12 @@ static bool release(struct session *s, const struct policy_verdict *policy,
                     struct protocol_verdict *verdict, uint64_t *out_sequence)
 {
     struct session_hold *h = &s->hold;
-    fill_verdict(s, verdict);
-    struct session_release *released = make_release(verdict);
+    struct session_release *released = make_release(h);
     bool may = policy->effect != POLICY_DENY && released != NULL;
     if (!may) {
         withdraw_now(h, released == NULL ? "out of memory" : "the policy denies it now");
-        fill_verdict(s, verdict);
     }
+    fill_verdict(s, verdict);
     bool recorded = record(s, h->end, out_sequence);
     tell_end(s, may && recorded ? CHAPERONE__V1__APPROVAL_STATE__USED
                                 : CHAPERONE__V1__APPROVAL_STATE__WITHDRAWN);
@@ -651,13 +631,11 @@ static void refuse(struct session *s, struct protocol_verdict *verdict)
     clear(s);
 }
 
-bool session_hold_continue(struct session *s, const Chaperone__V1__Intent *intent,
-                           const struct policy_verdict *policy, struct protocol_verdict *verdict,
-                           uint64_t *out_sequence, bool *out_new)
+bool session_hold_continue(struct session *s, const struct policy_verdict *policy,
+                           struct protocol_verdict *verdict, uint64_t *out_sequence, bool *out_new)
 {
     struct session_hold *h = &s->hold;
     uint8_t digest[32];
-    (void)intent;
     *out_new = false;
     make_digest(s, h->operation_digest, digest);
     bool is_other = memcmp(digest, h->digest, sizeof(digest)) != 0;

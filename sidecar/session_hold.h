@@ -77,9 +77,8 @@ void session_hold_start(struct session *s, Chaperone__V1__Intent *intent,
 /* The protocol decides it again. True: it may go, with `*policy` as its obligations; false: not
  * yet, or not at all (`*verdict`). `*out_new`: the policy is another one now, it is decided as if
  * it came just now. */
-bool session_hold_continue(struct session *s, const Chaperone__V1__Intent *intent,
-                           const struct policy_verdict *policy, struct protocol_verdict *verdict,
-                           uint64_t *out_sequence, bool *out_new);
+bool session_hold_continue(struct session *s, const struct policy_verdict *policy,
+                           struct protocol_verdict *verdict, uint64_t *out_sequence, bool *out_new);
 void session_hold_ask(struct session *s, const Chaperone__V1__Prediction *prediction,
                       char *const *locks, size_t lock_count);
 bool session_hold_withdraw(struct session *s, const char *why, bool forget);

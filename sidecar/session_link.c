@@ -412,7 +412,7 @@ static bool decide_held(struct session *s, Chaperone__V1__Intent *intent,
                         bool *out_new)
 {
     uint64_t sequence = 0;
-    bool allowed = session_hold_continue(s, intent, policy, verdict, &sequence, out_new);
+    bool allowed = session_hold_continue(s, policy, verdict, &sequence, out_new);
     if (allowed) {
         session_apply_obligations(intent, policy, verdict);
         enum durability level = (enum durability)policy->durability;

@@ -71,10 +71,8 @@ struct protocol_verdict {
      * without having used the message, and decides the same operation again when it is offered
      * again: after the decision, and maybe before. NULL: decided. */
     const struct protocol_hold *hold;
-    bool is_withdrawn;    /* refused because the agent itself cancelled it */
-    const char *approval; /* its id, where there was one; valid likewise. NULL: none */
-    bool has_predicted_rows;
-    uint64_t predicted_rows;  /* that the approvers saw */
+    bool is_withdrawn;        /* refused because the agent itself cancelled it */
+    const char *approval;     /* its id, where there was one; valid likewise. NULL: none */
     uint64_t operation;       /* its number within the session; for the outcome */
     uint64_t intent_sequence; /* for the outcome */
     const char *rule;         /* valid until the next call of decide */
