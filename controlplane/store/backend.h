@@ -69,6 +69,40 @@ struct store_backend {
                              size_t *out_count, uint64_t *out_position, bool *out_more,
                              struct err_text *why);
 
+    enum err (*audit_at)(struct store *store, uint64_t position, struct arena *arena,
+                         struct store_audit_entry *out);
+
+    enum err (*log_read)(struct store *store, uint64_t after, size_t max,
+                         uint8_t (*out)[STORE_HASH_SIZE], size_t *out_count);
+    enum err (*checkpoint_add)(struct store *store, const struct store_checkpoint *checkpoint);
+    enum err (*checkpoint_set_note)(struct store *store, uint64_t size, struct bytes note);
+    enum err (*checkpoint_from)(struct store *store, uint64_t size, struct arena *arena,
+                                struct store_checkpoint *out);
+    enum err (*checkpoint_latest)(struct store *store, struct arena *arena,
+                                  struct store_checkpoint *out);
+
+    enum err (*duty_hold)(struct store *store, enum store_duty duty, bool *out_has);
+    enum err (*news_listen)(struct store *store, store_news_fn *on_news, void *context);
+
+    enum err (*cursor_get)(struct store *store, const char *name, uint64_t *out);
+    enum err (*cursor_set)(struct store *store, const char *name, uint64_t position,
+                           int64_t now_ns);
+
+    enum err (*issuer_key_seen)(struct store *store, const char *issuer, const char *key_id,
+                                const char *jwk, int64_t now_ns);
+    enum err (*issuer_key_list)(struct store *store, struct arena *arena,
+                                struct store_issuer_key **out_items, size_t *out_count);
+
+    enum err (*legal_hold_add)(struct store *store, const struct store_legal_hold *hold);
+    enum err (*legal_hold_lift)(struct store *store, const char *id, const char *lifted_by,
+                                int64_t now_ns);
+    enum err (*legal_hold_list)(struct store *store, bool include_lifted, struct arena *arena,
+                                struct store_legal_hold **out_items, size_t *out_count);
+    enum err (*audit_erase)(struct store *store, const struct store_erase *what, int64_t now_ns,
+                            struct arena *arena, const char ***out_sessions, size_t *out_count);
+    enum err (*audit_resources)(struct store *store, struct arena *arena, const char ***out_names,
+                                size_t *out_count);
+
     enum err (*approval_add)(struct store *store, const struct store_approval *approval,
                              const struct store_approval_limits *limits, const char *standing,
                              const struct store_audit_write *audit, uint64_t *out_cursor);

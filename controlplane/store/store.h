@@ -39,6 +39,9 @@ enum {
 struct store_sqlite_options {
     int readers;            /* connections that read at the same time; 0: 4 */
     int64_t page_count_max; /* the file's size in pages of 4 KiB; 0: the disk is the limit */
+    /* 32 bytes that the keys of sessions are encrypted with, so that the database alone shows no
+     * content; copied. None: they are kept as they are. Always the same for one database. */
+    struct bytes content_master;
 };
 
 /* Opens or makes the file (mode 0600; also its -wal and -shm) and brings its schema up to date.
@@ -186,6 +189,7 @@ enum store_audit_kind {
     STORE_HEARTBEAT = 15,
     STORE_LOSS = 16,
     STORE_ACTION = 17,
+    STORE_FINDING = 18,
 };
 
 enum { STORE_KINDS_ALL = 0 }; /* in a filter: any */
@@ -293,7 +297,11 @@ struct store_audit_entry {
     int64_t received_ns;
     const char *sidecar;
     uint64_t sequence;
-    struct bytes canonical;
+    uint8_t hash[STORE_HASH_SIZE]; /* as it was appended; it outlives the content */
+    struct bytes canonical;        /* empty where `is_erased` */
+    bool is_erased;
+    enum store_audit_kind kind;
+    const char *session; /* "": of the stream itself */
     /* What its session says. */
     const char *identity, *on_behalf_of, *resource, *protocol;
 };
@@ -318,6 +326,134 @@ enum err store_audit_follow(struct store *store, const struct store_audit_filter
                             struct arena *arena, struct store_audit_entry **out_items,
                             size_t *out_count, uint64_t *out_position, bool *out_more,
                             struct err_text *why) MUST_USE;
+
+/* The record at this position. ERR_NOT_FOUND: there is none. */
+enum err store_audit_at(struct store *store, uint64_t position, struct arena *arena,
+                        struct store_audit_entry *out) MUST_USE;
+
+/* ---- the transparency log ---------------------------------------------------------------- */
+
+/* The hashes of the records at positions after + 1, after + 2, ...: at most `max` of them. Fewer:
+ * that is all there are now. */
+enum err store_log_read(struct store *store, uint64_t after, size_t max,
+                        uint8_t (*out)[STORE_HASH_SIZE], size_t *out_count) MUST_USE;
+
+/* A tree head that was signed: each that ever was, by size. */
+struct store_checkpoint {
+    uint64_t size; /* records in it: positions 1 to size */
+    uint8_t root[STORE_HASH_SIZE];
+    int64_t time_ns;
+    struct bytes note; /* the signed note, with the cosignatures that came so far */
+};
+
+/* ERR_EXISTS: one of this size or a greater one is there; nothing is changed, also not where it has
+ * the same root. ERR_DENIED: this store does not hold STORE_DUTY_LOG (any more). */
+enum err store_checkpoint_add(struct store *store,
+                              const struct store_checkpoint *checkpoint) MUST_USE;
+/* Another note for what was signed: cosignatures were added. ERR_NOT_FOUND: no such size. */
+enum err store_checkpoint_set_note(struct store *store, uint64_t size, struct bytes note) MUST_USE;
+/* The smallest one of at least `size` records; ERR_NOT_FOUND: none is that large yet. */
+enum err store_checkpoint_from(struct store *store, uint64_t size, struct arena *arena,
+                               struct store_checkpoint *out) MUST_USE;
+/* ERR_NOT_FOUND: none yet. */
+enum err store_checkpoint_latest(struct store *store, struct arena *arena,
+                                 struct store_checkpoint *out) MUST_USE;
+
+/* ---- several control planes on one store --------------------------------------------------- */
+
+/* What one of them does for all. */
+enum store_duty {
+    STORE_DUTY_LOG = 1,    /* signing the log */
+    STORE_DUTY_EXPORT = 2, /* export jobs */
+    STORE_DUTY_WATCH = 3,  /* looking for what is missing */
+    STORE_DUTY_ERASE = 4,  /* retention */
+};
+
+/* Takes the duty if nobody has it, keeps it if this store does: until it is closed, or its
+ * connection is lost. To be asked before each piece of the work. A store that no other process can
+ * share always has it. */
+enum err store_duty_hold(struct store *store, enum store_duty duty, bool *out_has) MUST_USE;
+
+/* What another control plane on the same store did. Bits: several may come as one. */
+enum store_news {
+    STORE_NEWS_RECORDS = 1 << 0,
+    STORE_NEWS_APPROVALS = 1 << 1,
+    STORE_NEWS_POLICY = 1 << 2,
+    STORE_NEWS_BLOCKS = 1 << 3,
+    STORE_NEWS_CHECKPOINT = 1 << 4,
+    STORE_NEWS_ALL = (1 << 5) - 1, /* also after a time without a connection */
+};
+
+/* Called on a thread of the store, one call at a time; must return soon and may not close the
+ * store. Never called by a store that no other process can share. */
+typedef void store_news_fn(void *context, unsigned news);
+/* Once, before the store is used by several threads; NULL ends it: no call is under way then. */
+enum err store_news_listen(struct store *store, store_news_fn *on_news, void *context) MUST_USE;
+
+/* ---- how far a job has come ---------------------------------------------------------------- */
+
+/* ERR_NOT_FOUND: it has not begun. */
+enum err store_cursor_get(struct store *store, const char *name, uint64_t *out) MUST_USE;
+enum err store_cursor_set(struct store *store, const char *name, uint64_t position,
+                          int64_t now_ns) MUST_USE;
+
+/* ---- the keys of issuers, as they were seen ---------------------------------------------------
+ */
+
+/* For whoever checks later what was believed: the public part, as the issuer published it. */
+struct store_issuer_key {
+    const char *issuer, *key_id;
+    const char *jwk; /* JSON */
+    int64_t first_seen_ns, last_seen_ns;
+};
+
+/* Known ones (issuer, key_id and jwk are the same) only move last_seen_ns. */
+enum err store_issuer_key_seen(struct store *store, const char *issuer, const char *key_id,
+                               const char *jwk, int64_t now_ns) MUST_USE;
+/* By issuer and first_seen_ns. */
+enum err store_issuer_key_list(struct store *store, struct arena *arena,
+                               struct store_issuer_key **out_items, size_t *out_count) MUST_USE;
+
+/* ---- retention --------------------------------------------------------------------------------
+ *
+ * The canonical bytes of a session's records are kept encrypted under a key of that session.
+ * Erasing deletes the key, and what was taken from the bytes to find them (words, tables); the
+ * hash, the place in the log, and who, where and when stay. Records of no session are not
+ * erased. */
+
+/* What is kept whatever the retention says: exactly one of the three is not "". */
+struct store_legal_hold {
+    const char *id; /* UUIDv7 */
+    const char *resource, *identity, *session;
+    const char *reason, *created_by;
+    int64_t created_ns;
+    int64_t lifted_ns; /* 0: in force */
+    const char *lifted_by;
+};
+
+/* ERR_EXISTS: the id is taken. */
+enum err store_legal_hold_add(struct store *store, const struct store_legal_hold *hold) MUST_USE;
+/* ERR_NOT_FOUND: no such id, or lifted before. */
+enum err store_legal_hold_lift(struct store *store, const char *id, const char *lifted_by,
+                               int64_t now_ns) MUST_USE;
+/* Oldest first. */
+enum err store_legal_hold_list(struct store *store, bool include_lifted, struct arena *arena,
+                               struct store_legal_hold **out_items, size_t *out_count) MUST_USE;
+
+struct store_erase {
+    const char *resource;     /* exact */
+    int64_t closed_before_ns; /* sessions that ended before; open ones never */
+    size_t max;               /* sessions at once */
+};
+/* Erases the content of sessions that no legal hold is about; their ids are in the arena. None
+ * left: OK, and none. What it deletes cannot be had back from the database's file or its journal.
+ */
+enum err store_audit_erase(struct store *store, const struct store_erase *what, int64_t now_ns,
+                           struct arena *arena, const char ***out_sessions,
+                           size_t *out_count) MUST_USE;
+/* Names of resources that sessions were on, for a retention given as a glob. */
+enum err store_audit_resources(struct store *store, struct arena *arena, const char ***out_names,
+                               size_t *out_count) MUST_USE;
 
 /* ---- held operations --------------------------------------------------------------------- */
 
