@@ -2,7 +2,7 @@
 
 #include <stdarg.h>
 
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 const struct option_spec command_connection_options[] = {
     {"dir", 0, OPTION_DIRECTORY, "DIR", "a development stack, made by `chaperone dev`", NULL},

@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 #include "cli/output/held_json.h"
 #include "cli/output/moment.h"
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 enum { LIMIT_MAX = 1000 };
 

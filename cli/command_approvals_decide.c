@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "cli/output/held_json.h"
 #include "cli/output/moment.h"
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 enum { TRIES = 6, TRY_MS = 15000, USES_MAX = 1000000000, SUMMARY_COLUMNS = 100 };
 

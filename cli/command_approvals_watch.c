@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 #include "cli/output/held_json.h"
 #include "cli/output/moment.h"
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 const struct option_spec command_approvals_watch_options[] = {
     {"after", 0, OPTION_TEXT, "CURSOR", "go on behind this event; 0: from the first one", NULL},

@@ -4,9 +4,9 @@
 #include "cli/commands.h"
 #include "cli/output/line.h"
 #include "cli/output/moment.h"
-#include "cli/output/record_json.h"
 #include "cli/output/transcript.h"
 #include "cli/remote.h"
+#include "formats/record_json.h"
 
 enum { LIMIT_MAX = 100000000, SHOWN_ROWS = 5, SHOWN_ROWS_MAX = 1000000 };
 

@@ -4,11 +4,11 @@
 
 #include "api/operator.pb-c.h"
 #include "cli/commands.h"
-#include "cli/output/json.h"
 #include "cli/output/moment.h"
-#include "cli/output/text.h"
 #include "cli/reconcile/completeness.h"
 #include "cli/remote.h"
+#include "formats/json.h"
+#include "formats/text.h"
 
 /* An idle sidecar writes a heartbeat each minute. */
 static const char default_silence[] = "3m";

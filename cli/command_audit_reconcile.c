@@ -4,13 +4,13 @@
 
 #include "api/operator.pb-c.h"
 #include "cli/commands.h"
-#include "cli/output/json.h"
 #include "cli/output/moment.h"
-#include "cli/output/text.h"
 #include "cli/reconcile/log_reader.h"
 #include "cli/reconcile/matcher.h"
 #include "cli/reconcile/sessions.h"
 #include "cli/remote.h"
+#include "formats/json.h"
+#include "formats/text.h"
 
 static const char default_tolerance[] = "5s";
 /* Sessions are looked for from this long before the first operation. */

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include "cli/command_audit_replay.h"
-#include "cli/output/json.h"
-#include "cli/output/text.h"
 #include "cli/replay/operations.h"
 #include "cli/replay/sandbox.h"
+#include "formats/json.h"
+#include "formats/text.h"
 
 enum { TEXT_COLUMNS = 100, SKIPPED = COMPARE_UNKNOWN + 1, RESULTS };
 

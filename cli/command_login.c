@@ -7,10 +7,10 @@
 #include "cli/commands.h"
 #include "cli/login/browser.h"
 #include "cli/login/current.h"
-#include "cli/output/json.h"
 #include "cli/output/moment.h"
-#include "cli/output/text.h"
 #include "cli/remote.h"
+#include "formats/json.h"
+#include "formats/text.h"
 
 static const char *const token_kinds[] = {"id", "access", NULL};
 

@@ -9,12 +9,12 @@
 #include "api/policy.pb-c.h"
 #include "base/conf/conf.h"
 #include "cli/commands.h"
-#include "cli/output/json.h"
 #include "cli/output/moment.h"
 #include "cli/output/table.h"
-#include "cli/output/text.h"
 #include "cli/remote.h"
 #include "cli/text_file.h"
+#include "formats/json.h"
+#include "formats/text.h"
 
 enum { LIMIT_MAX = 1000, DECIMAL = 10 };
 

@@ -11,9 +11,9 @@
 #include "api/policy.pb-c.h"
 #include "cli/command_policy.h"
 #include "cli/commands.h"
-#include "cli/output/json.h"
-#include "cli/output/text.h"
 #include "cli/remote.h"
+#include "formats/json.h"
+#include "formats/text.h"
 
 enum { DIFF_SIZE_MAX = 32 << 20, DIFF_CHUNK = 64 << 10, DIFF_DIFFERENT = 1 };
 

@@ -6,12 +6,12 @@
 #include "base/conf/conf.h"
 #include "cli/command_policy.h"
 #include "cli/commands.h"
-#include "cli/output/json.h"
-#include "cli/output/text.h"
 #include "cli/policy/decision.h"
 #include "cli/policy/masking.h"
 #include "cli/policy/tables.h"
 #include "cli/remote.h"
+#include "formats/json.h"
+#include "formats/text.h"
 
 const struct option_spec command_policy_explain_options[] = {
     {"as", 0, OPTION_TEXT, "sub=NAME,groups=A+B", "who asks; also on_behalf_of=C", NULL},

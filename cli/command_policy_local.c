@@ -4,10 +4,10 @@
 
 #include "base/conf/conf.h"
 #include "cli/commands.h"
-#include "cli/output/json.h"
-#include "cli/output/text.h"
 #include "cli/policy/golden.h"
 #include "cli/remote.h"
+#include "formats/json.h"
+#include "formats/text.h"
 #include "policies/policy.h"
 
 enum { PATTERN_SIZE = 4096 };

@@ -6,13 +6,13 @@
 #include "api/operator.pb-c.h"
 #include "cli/command_policy.h"
 #include "cli/commands.h"
-#include "cli/output/json.h"
 #include "cli/output/moment.h"
 #include "cli/output/table.h"
-#include "cli/output/text.h"
 #include "cli/policy/decision.h"
 #include "cli/policy/replay.h"
 #include "cli/remote.h"
+#include "formats/json.h"
+#include "formats/text.h"
 #include "policies/policy.h"
 
 static const char default_since[] = "7d";

@@ -3,10 +3,10 @@
 
 #include "api/operator.pb-c.h"
 #include "cli/commands.h"
-#include "cli/output/json.h"
 #include "cli/output/moment.h"
 #include "cli/output/table.h"
 #include "cli/remote.h"
+#include "formats/json.h"
 
 enum { LIMIT_MAX = 1000000 };
 

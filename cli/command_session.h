@@ -4,7 +4,7 @@
 
 #include "api/operator.pb-c.h"
 #include "cli/options.h"
-#include "cli/output/json.h"
+#include "formats/json.h"
 
 /* Exactly one of the four. Borrows from the options. */
 struct session_what {

@@ -3,11 +3,11 @@
 
 #include "api/operator.pb-c.h"
 #include "cli/commands.h"
-#include "cli/output/json.h"
 #include "cli/output/moment.h"
 #include "cli/output/table.h"
-#include "cli/output/text.h"
 #include "cli/remote.h"
+#include "formats/json.h"
+#include "formats/text.h"
 
 const struct option_spec command_join_token_options[] = {
     {"name", 0, OPTION_TEXT, "NAME", "what it is for; shown to people", NULL},

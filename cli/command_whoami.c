@@ -2,12 +2,12 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
-#include "cli/output/json.h"
 #include "cli/output/moment.h"
-#include "cli/output/text.h"
 #include "cli/remote.h"
 #include "controlplane/identity/strict_json.h"
 #include "controlplane/identity/token.h"
+#include "formats/json.h"
+#include "formats/text.h"
 
 static const int64_t SECOND = 1000000000;
 

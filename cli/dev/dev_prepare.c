@@ -6,8 +6,8 @@
 
 #include "cli/dev/dev_internal.h"
 #include "cli/dev/upstream.h"
-#include "cli/output/text.h"
 #include "cli/process/service.h"
+#include "formats/text.h"
 
 void dev_say(const struct dev *dev, const char *format, ...)
 {

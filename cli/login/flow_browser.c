@@ -6,7 +6,7 @@
 #include "cli/login/callback.h"
 #include "cli/login/flow_internal.h"
 #include "cli/login/secret.h"
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 /* A person may have to find a second factor. */
 enum { WAIT_MS = 10 * 60 * 1000, URL_MAX = 16 << 10 };

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/login/flow_internal.h"
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 enum { SLOWER_S = 5, MS = 1000, INTERVAL_MAX_S = 120 };
 

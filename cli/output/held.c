@@ -3,8 +3,8 @@
 #include <inttypes.h>
 
 #include "cli/output/moment.h"
-#include "cli/output/record.h"
-#include "cli/output/text.h"
+#include "formats/record.h"
+#include "formats/text.h"
 
 const char *const held_headings[] = {"APPROVAL", "STATE",     "EXPIRES",   "AGENT",
                                      "RESOURCE", "APPROVALS", "STATEMENT", NULL};

@@ -1,6 +1,6 @@
 #include "cli/output/held_json.h"
 
-#include "cli/output/record_json.h"
+#include "formats/record_json.h"
 
 /* "" is what protobuf has for absent. */
 static void add_text(struct json *j, cJSON *to, const char *name, const char *text)

@@ -3,7 +3,7 @@
 #define CHAPERONE_CLI_OUTPUT_HELD_JSON_H
 
 #include "cli/output/held.h"
-#include "cli/output/json.h"
+#include "formats/json.h"
 
 /* Adds its keys to the root. */
 void held_json_add(struct json *j, const Chaperone__V1__HeldOperation *h);

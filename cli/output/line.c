@@ -1,7 +1,7 @@
 #include "cli/output/line.h"
 
 #include "cli/output/moment.h"
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 /* More of a statement is for `audit show` and --json. */
 enum { DESCRIPTION_MAX = 1 << 20, KIND_COLUMNS = 14, STATE_COLUMNS = 10 };

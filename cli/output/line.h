@@ -6,8 +6,8 @@
 #define CHAPERONE_CLI_OUTPUT_LINE_H
 
 #include "base/uuid.h"
-#include "cli/output/record.h"
 #include "cli/output/terminal.h"
+#include "formats/record.h"
 
 enum { LINE_DAY_SIZE = sizeof("2026-11-21") };
 

@@ -6,8 +6,8 @@
 #include <cmocka.h>
 
 #include "cli/output/line.h"
-#include "cli/output/record_json.h"
 #include "cli/output/transcript.h"
+#include "formats/record_json.h"
 
 #include <cjson/cJSON.h>
 

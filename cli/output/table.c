@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 /* Far above what a person reads; a bound against a server that never ends. */
 enum { TABLE_BYTES_MAX = 256 << 20, TABLE_GAP = 2, TABLE_LAST_MIN = 16 };

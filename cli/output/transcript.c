@@ -5,7 +5,7 @@
 #include "cli/output/answer.h"
 #include "cli/output/line.h"
 #include "cli/output/moment.h"
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 enum { INDENT = 4, DESCRIPTION_MAX = 1 << 20 };
 

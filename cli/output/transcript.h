@@ -3,8 +3,8 @@
 #ifndef CHAPERONE_CLI_OUTPUT_TRANSCRIPT_H
 #define CHAPERONE_CLI_OUTPUT_TRANSCRIPT_H
 
-#include "cli/output/record.h"
 #include "cli/output/terminal.h"
+#include "formats/record.h"
 
 struct transcript;
 

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 enum { TAIL_BYTES = 8192, TAIL_LINES = 12, READY_TIMEOUT_MS = 2000 };
 

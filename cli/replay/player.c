@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "cli/output/text.h"
 #include "cli/replay/pace.h"
+#include "formats/text.h"
 
 enum { PATTERN_SIZE = 128, STATUS_COLUMNS_DEFAULT = 80 };
 

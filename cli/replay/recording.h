@@ -3,7 +3,7 @@
 #ifndef CHAPERONE_CLI_REPLAY_RECORDING_H
 #define CHAPERONE_CLI_REPLAY_RECORDING_H
 
-#include "cli/output/record.h"
+#include "formats/record.h"
 
 /* Of all records together; beyond it `audit show` still prints a session as it comes. */
 enum { RECORDING_SIZE_MAX = 256 << 20 };

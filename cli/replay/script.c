@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "cli/output/text.h"
 #include "cli/output/transcript.h"
 #include "cli/replay/pace.h"
+#include "formats/text.h"
 
 struct script {
     struct script_step *steps;

@@ -8,11 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/output/text.h"
 #include "cli/process/process.h"
 #include "cli/process/service.h"
 #include "cli/process/watch.h"
 #include "cli/run/run_environment.h"
+#include "formats/text.h"
 
 enum {
     READY_DEADLINE_MS = 60000,

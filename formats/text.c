@@ -1,4 +1,4 @@
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 #include <stdlib.h>
 #include <wchar.h>

@@ -1,12 +1,12 @@
 /* A record as one line of JSON: always the same keys, null where a kind has no such thing, then
  * what only its kind has. docs/cli.md lists them. */
-#ifndef CHAPERONE_CLI_OUTPUT_RECORD_JSON_H
-#define CHAPERONE_CLI_OUTPUT_RECORD_JSON_H
+#ifndef CHAPERONE_FORMATS_RECORD_JSON_H
+#define CHAPERONE_FORMATS_RECORD_JSON_H
 
 #include <stdio.h>
 
-#include "cli/output/json.h"
-#include "cli/output/record.h"
+#include "formats/json.h"
+#include "formats/record.h"
 
 /* `with_rows`: also the rows that were recorded of an answer, decoded. */
 enum err record_json_write(FILE *out, const struct record_view *v, bool with_rows) MUST_USE;

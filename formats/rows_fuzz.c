@@ -2,8 +2,8 @@
  * be readable to its last byte. */
 #include <stdlib.h>
 
-#include "cli/output/rows.h"
-#include "cli/output/text.h"
+#include "formats/rows.h"
+#include "formats/text.h"
 
 enum { FUZZ_TEXT_MAX = 1 << 20 };
 

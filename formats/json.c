@@ -1,9 +1,9 @@
-#include "cli/output/json.h"
+#include "formats/json.h"
 
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 void json_init(struct json *j)
 {

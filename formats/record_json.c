@@ -1,9 +1,9 @@
-#include "cli/output/record_json.h"
+#include "formats/record_json.h"
 
 #include <stdlib.h>
 
-#include "cli/output/answer.h"
-#include "cli/output/json.h"
+#include "formats/answer.h"
+#include "formats/json.h"
 
 /* A decoded answer is at most as large as its hex digits; the recorded part is limited by the
  * sidecar. */

@@ -1,4 +1,4 @@
-#include "cli/output/record.h"
+#include "formats/record.h"
 
 #include <ctype.h>
 

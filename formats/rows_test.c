@@ -5,7 +5,7 @@
 #include <cmocka.h>
 
 #include "base/writer.h"
-#include "cli/output/rows.h"
+#include "formats/rows.h"
 
 enum { INT4 = 23, TEXT = 25, JSONB = 3802, UUID = 2950, FLOAT8 = 701, BOOL = 16, BYTEA = 17 };
 

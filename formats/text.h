@@ -4,8 +4,8 @@
  * that reverse the reading direction, bytes that are no UTF-8. What is shown here is always
  * valid UTF-8 (RFC 3629) without control characters: they become `\n`, `\x1b`, `\u202e`; bytes that
  * are no UTF-8 become U+FFFD. Pure but for the writing. */
-#ifndef CHAPERONE_CLI_OUTPUT_TEXT_H
-#define CHAPERONE_CLI_OUTPUT_TEXT_H
+#ifndef CHAPERONE_FORMATS_TEXT_H
+#define CHAPERONE_FORMATS_TEXT_H
 
 #include <stdio.h>
 

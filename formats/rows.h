@@ -3,8 +3,8 @@
  *
  * Pure: no allocation; what is handed out borrows from the recording. Recorded bytes are an
  * outsider's: whatever they hold, the reader ends, with ROWS_CUT or ROWS_MALFORMED. */
-#ifndef CHAPERONE_CLI_OUTPUT_ROWS_H
-#define CHAPERONE_CLI_OUTPUT_ROWS_H
+#ifndef CHAPERONE_FORMATS_ROWS_H
+#define CHAPERONE_FORMATS_ROWS_H
 
 #include "base/bytes.h"
 #include "base/cursor.h"

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "cli/output/text.h"
+#include "formats/text.h"
 
 struct capture {
     FILE *out;

@@ -1,4 +1,4 @@
-#include "cli/output/rows.h"
+#include "formats/rows.h"
 
 #include <stdio.h>
 

@@ -2,8 +2,8 @@
  *
  * Every function adds one member to an object, or with a NULL name one item to an array. A failed
  * allocation is remembered, and `json_write_line` then writes nothing. */
-#ifndef CHAPERONE_CLI_OUTPUT_JSON_H
-#define CHAPERONE_CLI_OUTPUT_JSON_H
+#ifndef CHAPERONE_FORMATS_JSON_H
+#define CHAPERONE_FORMATS_JSON_H
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

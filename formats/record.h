@@ -1,8 +1,8 @@
 /* One audit record, flattened: what all of its kinds have in common, for lines and JSON.
  *
  * A view borrows from the entry and its unpacked record. Absent texts are NULL. */
-#ifndef CHAPERONE_CLI_OUTPUT_RECORD_H
-#define CHAPERONE_CLI_OUTPUT_RECORD_H
+#ifndef CHAPERONE_FORMATS_RECORD_H
+#define CHAPERONE_FORMATS_RECORD_H
 
 #include "api/audit.pb-c.h"
 #include "api/operator.pb-c.h"
