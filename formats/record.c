@@ -2,9 +2,9 @@
 
 #include <ctype.h>
 
-const char *const record_kinds[] = {"session_opened", "intent",         "approval",
-                                    "outcome",        "session_closed", "heartbeat",
-                                    "loss",           "action",         NULL};
+const char *const record_kinds[] = {"session_opened", "intent",    "approval", "outcome",
+                                    "session_closed", "heartbeat", "loss",     "action",
+                                    "finding",        NULL};
 
 static const char *const verdicts[] = {NULL, "allow", "deny", "hold"};
 static const char *const statuses[] = {NULL,           "success", "failed",   "refused",
@@ -143,6 +143,10 @@ static void view_event(struct record_view *v, const Chaperone__V1__Record *r)
     case CHAPERONE__V1__RECORD__EVENT_ACTION:
         v->kind = "action";
         v->error = present(r->action->error);
+        break;
+    case CHAPERONE__V1__RECORD__EVENT_FINDING:
+        v->kind = "finding";
+        v->status = present(r->finding->kind);
         break;
     default: break;
     }

@@ -357,6 +357,15 @@ static void add_action(struct json *j, const Chaperone__V1__Action *e)
     json_add_strings(j, j->root, "sessions", e->sessions, e->n_sessions);
 }
 
+static void add_finding(struct json *j, const Chaperone__V1__Finding *e)
+{
+    json_add_string(j, j->root, "finding", e->kind);
+    json_add_string(j, j->root, "of_sidecar", e->sidecar[0] == '\0' ? NULL : e->sidecar);
+    json_add_unsigned(j, j->root, "first_sequence", e->first_sequence);
+    json_add_unsigned(j, j->root, "last_sequence", e->last_sequence);
+    json_add_string(j, j->root, "detail", e->detail);
+}
+
 static void add_kind(struct json *j, const Chaperone__V1__Record *r, bool with_rows)
 {
     switch (r->event_case) {
@@ -380,6 +389,7 @@ static void add_kind(struct json *j, const Chaperone__V1__Record *r, bool with_r
         json_add_unsigned(j, j->root, "last_sequence", r->loss->last_sequence);
         break;
     case CHAPERONE__V1__RECORD__EVENT_ACTION: add_action(j, r->action); break;
+    case CHAPERONE__V1__RECORD__EVENT_FINDING: add_finding(j, r->finding); break;
     default: break;
     }
 }

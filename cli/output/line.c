@@ -20,7 +20,7 @@ enum style line_style(const struct record_view *v)
 {
     const char *state = state_of(v);
     if (strcmp(state, "deny") == 0 || strcmp(state, "refused") == 0 ||
-        strcmp(v->kind, "loss") == 0) {
+        strcmp(v->kind, "loss") == 0 || strcmp(v->kind, "finding") == 0) {
         return STYLE_BAD;
     }
     if (strcmp(state, "hold") == 0 || strcmp(state, "failed") == 0 ||
@@ -99,10 +99,21 @@ static enum err describe_closed(const Chaperone__V1__SessionClosed *e, struct bu
     return r;
 }
 
+/* Actions that end sessions: their error is about those that did not end. */
+static bool is_order(const Chaperone__V1__Action *e)
+{
+    return strcmp(e->action, "kill") == 0 || strcmp(e->action, "lift") == 0;
+}
+
+/* "search text=salary by ann (ipv4:10.0.0.7:5312): quarterly review" */
 static enum err describe_action(const Chaperone__V1__Action *e, struct buffer *out)
 {
-    enum err r = buffer_append_format(out, "%s %s by %s", e->action, e->object,
+    enum err r = buffer_append_format(out, "%s %s%sby %s", e->action, e->object,
+                                      e->object[0] == '\0' ? "" : " ",
                                       e->by == NULL ? "nobody" : e->by->subject);
+    if (r == OK && e->from[0] != '\0') {
+        r = buffer_append_format(out, " (%s)", e->from);
+    }
     if (r == OK && e->n_sessions > 0) {
         r = buffer_append_format(out, ", %zu session%s", e->n_sessions,
                                  e->n_sessions == 1 ? "" : "s");
@@ -116,9 +127,25 @@ static enum err describe_action(const Chaperone__V1__Action *e, struct buffer *o
         r = buffer_append_format(out, ": %s", e->reason);
     }
     if (r == OK && e->error[0] != '\0') {
-        r = buffer_append_format(out, "; not confirmed: %s", e->error);
+        r = buffer_append_format(out, "; %s%s", is_order(e) ? "not confirmed: " : "", e->error);
     }
     return r;
+}
+
+/* "gap, sidecar 0192..., record 7 to 9: ..." */
+static enum err describe_finding(const Chaperone__V1__Finding *e, struct buffer *out)
+{
+    enum err r = buffer_append_string(out, e->kind);
+    if (r == OK && e->sidecar[0] != '\0') {
+        r = buffer_append_format(out, ", sidecar %s", e->sidecar);
+    }
+    if (r == OK && e->first_sequence != 0) {
+        r = buffer_append_format(out, ", record %llu", (unsigned long long)e->first_sequence);
+    }
+    if (r == OK && e->last_sequence > e->first_sequence) {
+        r = buffer_append_format(out, " to %llu", (unsigned long long)e->last_sequence);
+    }
+    return r == OK && e->detail[0] != '\0' ? buffer_append_format(out, ": %s", e->detail) : r;
 }
 
 /* "0192...: requested of 2 people of dba, security", "0192...: denied by alice: not today" */
@@ -169,6 +196,7 @@ enum err line_describe(const struct record_view *v, struct buffer *out)
                                     (unsigned long long)r->loss->last_sequence, r->sidecar,
                                     r->loss->reason);
     case CHAPERONE__V1__RECORD__EVENT_ACTION: return describe_action(r->action, out);
+    case CHAPERONE__V1__RECORD__EVENT_FINDING: return describe_finding(r->finding, out);
     default: return buffer_append_string(out, "a kind of record that this command does not know");
     }
 }

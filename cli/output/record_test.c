@@ -191,6 +191,7 @@ static void test_json_of_every_kind_has_all_keys(void **state)
     Chaperone__V1__Heartbeat heartbeat = CHAPERONE__V1__HEARTBEAT__INIT;
     Chaperone__V1__Loss loss = CHAPERONE__V1__LOSS__INIT;
     Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    Chaperone__V1__Finding finding = CHAPERONE__V1__FINDING__INIT;
     struct sample s = {0};
     for (size_t i = 0; record_kinds[i] != NULL; i++) {
         sample_intent(&s, "", 0);
@@ -203,6 +204,7 @@ static void test_json_of_every_kind_has_all_keys(void **state)
                                       : i == 4 ? (void *)&closed
                                       : i == 5 ? (void *)&heartbeat
                                       : i == 6 ? (void *)&loss
+                                      : i == 8 ? (void *)&finding
                                                : (void *)&action;
         }
         cJSON *json = json_of(&s, true);
@@ -250,6 +252,63 @@ static void test_an_action_says_what_was_ordered_and_done(void **state)
                                    "kill identity agent-7 by alice, 1 session in"
                                    " 1.500 ms: runs wild"));
     buffer_finish(&line);
+}
+
+static void assert_described(const struct sample *s, const char *expected)
+{
+    struct buffer line;
+    struct record_view v;
+    buffer_init(&line, 4096);
+    record_view_init(&v, &s->entry, &s->record);
+    assert_int_equal(line_describe(&v, &line), OK);
+    char *text = bytes_to_string(buffer_bytes(&line));
+    assert_string_equal(text, expected);
+    free(text);
+    buffer_finish(&line);
+}
+
+static void test_what_people_did_is_told_with_who_and_from_where(void **state)
+{
+    (void)state;
+    struct sample s = {0};
+    Chaperone__V1__Identity by = CHAPERONE__V1__IDENTITY__INIT;
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    by.subject = (char *)(uintptr_t) "ann";
+    action.action = (char *)(uintptr_t) "search";
+    action.object = (char *)(uintptr_t) "text=salary";
+    action.by = &by;
+    action.from = (char *)(uintptr_t) "ipv4:10.0.0.7:5312";
+    sample_common(&s, 4);
+    s.record.event_case = CHAPERONE__V1__RECORD__EVENT_ACTION;
+    s.record.action = &action;
+    assert_described(&s, "search text=salary by ann (ipv4:10.0.0.7:5312)");
+    action.action = (char *)(uintptr_t) "refused";
+    action.object = (char *)(uintptr_t) "";
+    action.by = NULL;
+    action.error = (char *)(uintptr_t) "no token";
+    assert_described(&s, "refused by nobody (ipv4:10.0.0.7:5312); no token");
+}
+
+static void test_a_finding(void **state)
+{
+    (void)state;
+    struct sample s = {0};
+    Chaperone__V1__Finding finding = CHAPERONE__V1__FINDING__INIT;
+    finding.kind = (char *)(uintptr_t) "gap";
+    finding.sidecar = (char *)(uintptr_t) "s1";
+    finding.first_sequence = 7;
+    finding.last_sequence = 9;
+    finding.detail = (char *)(uintptr_t) "they never came";
+    sample_common(&s, 4);
+    s.record.event_case = CHAPERONE__V1__RECORD__EVENT_FINDING;
+    s.record.finding = &finding;
+    assert_described(&s, "gap, sidecar s1, record 7 to 9: they never came");
+    cJSON *json = json_of(&s, false);
+    assert_string_equal(string_at(json, "kind"), "finding");
+    assert_string_equal(string_at(json, "finding"), "gap");
+    assert_string_equal(string_at(json, "of_sidecar"), "s1");
+    assert_string_equal(string_at(json, "detail"), "they never came");
+    cJSON_Delete(json);
 }
 
 static void test_json_of_an_outcome(void **state)
@@ -473,6 +532,8 @@ int main(void)
         cmocka_unit_test(test_json_of_an_intent),
         cmocka_unit_test(test_json_of_every_kind_has_all_keys),
         cmocka_unit_test(test_an_action_says_what_was_ordered_and_done),
+        cmocka_unit_test(test_what_people_did_is_told_with_who_and_from_where),
+        cmocka_unit_test(test_a_finding),
         cmocka_unit_test(test_json_of_an_outcome),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_a_conversation),

@@ -59,11 +59,13 @@ static enum err chain_check(const struct chunk *c, const struct store_audit_reco
     return OK;
 }
 
-/* What people said is the control plane's own to record: a sidecar that says so makes it up. */
-static bool is_of_people(const Chaperone__V1__Record *record)
+/* What people said, and what is missing, is the control plane's own to record: a sidecar that says
+ * so makes it up. */
+static bool is_our_own(const Chaperone__V1__Record *record)
 {
     static const char *const states[] = {"decided", "standing", "standing_used"};
-    bool is = record->event_case == CHAPERONE__V1__RECORD__EVENT_ACTION;
+    bool is = record->event_case == CHAPERONE__V1__RECORD__EVENT_ACTION ||
+              record->event_case == CHAPERONE__V1__RECORD__EVENT_FINDING;
     if (record->event_case == CHAPERONE__V1__RECORD__EVENT_APPROVAL) {
         for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
             is = is || strcmp(record->approval->state, states[i]) == 0;
@@ -83,7 +85,7 @@ static enum err record_take(struct chunk *c, struct bytes canonical, struct err_
         return err_set(why, ERR_DENIED, "record %llu: it is of another sidecar than the one here",
                        (unsigned long long)record.stored.sequence);
     }
-    if (is_of_people(record.message)) {
+    if (is_our_own(record.message)) {
         return err_set(why, ERR_DENIED, "record %llu: only the control plane records this",
                        (unsigned long long)record.stored.sequence);
     }

@@ -2,10 +2,18 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/crypto/crypto.h"
 #include "controlplane/audit/record.h"
 
-enum { ARENA_BLOCK = 16 << 10, ARENA_CAP = 64 << 20 };
+enum {
+    ARENA_BLOCK = 16 << 10,
+    ARENA_CAP = 64 << 20,
+    /* Each try loses only to another control plane that wrote: a few of them come through. */
+    TRIES_MAX = 16,
+    JITTER_US = 2000, /* times the number of tries so far: about what an append takes */
+};
 
 struct journal {
     struct journal_options with;
@@ -57,6 +65,9 @@ static enum err pack(struct journal *j, const struct journal_entry *entry,
     if (entry->approval != NULL) {
         record.event_case = CHAPERONE__V1__RECORD__EVENT_APPROVAL;
         record.approval = (Chaperone__V1__Approval *)(uintptr_t)entry->approval;
+    } else if (entry->finding != NULL) {
+        record.event_case = CHAPERONE__V1__RECORD__EVENT_FINDING;
+        record.finding = (Chaperone__V1__Finding *)(uintptr_t)entry->finding;
     } else {
         record.event_case = CHAPERONE__V1__RECORD__EVENT_ACTION;
         record.action = (Chaperone__V1__Action *)(uintptr_t)entry->action;
@@ -78,8 +89,9 @@ static enum err prepare(struct journal *j, const struct journal_entry *entry,
     static const struct store_audit_opened nothing = {.refused = false};
     struct bytes canonical;
     struct audit_record record;
-    if ((entry->approval == NULL) == (entry->action == NULL)) {
-        return err_set(why, ERR_INVALID, "a record of the journal is an approval or an action");
+    if ((entry->approval != NULL) + (entry->action != NULL) + (entry->finding != NULL) != 1) {
+        return err_set(why, ERR_INVALID,
+                       "a record of the journal is an approval, an action or a finding");
     }
     enum err err = pack(j, entry, last, &canonical);
     if (err == OK) {
@@ -129,6 +141,45 @@ static enum err append(struct journal *j, const struct journal_entry *entries, s
     return err;
 }
 
+/* Whether somebody else has written the stream since its end was read. The store's word alone does
+ * not say it: the write may be refused for a reason of its own. */
+static bool has_moved(struct journal *j)
+{
+    struct store_audit_last now;
+    return store_audit_last(j->with.store, JOURNAL_STREAM, &now) == OK &&
+           (now.sequence != j->last.sequence ||
+            memcmp(now.hash, j->last.hash, STORE_HASH_SIZE) != 0);
+}
+
+/* Not in step with those who wait for the same. */
+static void wait_a_little(int tries)
+{
+    struct crypto_random random = crypto_random_system();
+    uint8_t byte = UINT8_MAX;
+    if (crypto_random_fill(&random, &byte, 1) != OK) {
+        byte = UINT8_MAX;
+    }
+    const struct timespec time = {.tv_nsec = (long)JITTER_US * 1000 * tries * byte / UINT8_MAX};
+    (void)nanosleep(&time, NULL);
+}
+
+static enum err append_again(struct journal *j, const struct journal_entry *entries, size_t count,
+                             journal_write_fn *write, void *context,
+                             struct store_audit_appended *out_done, struct err_text *why)
+{
+    for (int tries = 1;; tries++) {
+        enum err err = append(j, entries, count, write, context, out_done, why);
+        bool may_be_beaten = (err == ERR_EXISTS || err == ERR_INVALID) && !j->last_is_known;
+        if (!may_be_beaten || !has_moved(j)) {
+            return err;
+        }
+        if (tries == TRIES_MAX) {
+            return err_set(why, ERR_UNAVAILABLE, "other control planes write the journal");
+        }
+        wait_a_little(tries);
+    }
+}
+
 /* --- from outside ------------------------------------------------------------------------------
  */
 
@@ -142,7 +193,7 @@ enum err journal_append_with(struct journal *journal, const struct journal_entry
                        JOURNAL_ENTRIES_MAX);
     }
     (void)pthread_mutex_lock(&journal->mutex);
-    enum err err = append(journal, entries, count, write, context, &done, why);
+    enum err err = append_again(journal, entries, count, write, context, &done, why);
     (void)pthread_mutex_unlock(&journal->mutex);
     if (err == OK && done.added > 0 && journal->with.feed != NULL) {
         audit_feed_publish(journal->with.feed, done.last_position);

@@ -1,9 +1,10 @@
-/* The control plane's own audit stream: what people decide and order is recorded like what agents
- * do.
+/* The control plane's own audit stream: what people decide and order, and what is noticed of what
+ * is missing, is recorded like what agents do.
  *
  * A stream among the others, of the sidecar id "controlplane" (no sidecar's: those are UUIDs),
  * sequence 1, 2, 3, ..., each record with the hash of the one before it. A restart goes on with it.
- * It has no heartbeats: it ends where the store ends. Thread-safe. */
+ * It has no heartbeats: it ends where the store ends. Thread-safe; several control planes may write
+ * it on one store: who finds that another one was faster reads the stream's end and tries again. */
 #ifndef CHAPERONE_CONTROLPLANE_AUDIT_JOURNAL_H
 #define CHAPERONE_CONTROLPLANE_AUDIT_JOURNAL_H
 
@@ -33,21 +34,24 @@ struct journal_entry {
     /* What is known of that session (identity, resource, ...), so that the record is found by it;
      * may be NULL. */
     const struct store_audit_opened *about;
-    /* Exactly one of the two. */
+    /* Exactly one of the three. */
     const Chaperone__V1__Approval *approval;
     const Chaperone__V1__Action *action;
+    const Chaperone__V1__Finding *finding;
 };
 
-/* Durable when it returns OK. ERR_INVALID, ERR_LIMIT: no such record can be; others: the store's.
- * `why` may be NULL. */
+/* Durable when it returns OK. ERR_INVALID, ERR_LIMIT: no such record can be; ERR_UNAVAILABLE: other
+ * control planes write all the time; others: the store's. `why` may be NULL. */
 enum err journal_append(struct journal *journal, const struct journal_entry *entry,
                         struct err_text *why) MUST_USE;
 
 enum { JOURNAL_ENTRIES_MAX = 4 };
 
 /* The same for some records, in the transaction of something else, which happens exactly when it is
- * recorded: `write` is called once, on this thread, and gives the records on to the store; what it
- * returns is returned. It may not use the journal. */
+ * recorded: `write` is called on this thread, gives the records on to the store, and changes
+ * nothing unless it returns OK; what it returns is returned. It is called again, with other
+ * numbers, only where another control plane wrote the stream meanwhile. It may not use the journal.
+ */
 typedef enum err journal_write_fn(void *context, const struct store_audit_write *write);
 enum err journal_append_with(struct journal *journal, const struct journal_entry *entries,
                              size_t count, journal_write_fn *write, void *context,

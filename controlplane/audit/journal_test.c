@@ -154,6 +154,59 @@ static void test_what_was_not_written_leaves_no_gap(void **state)
     assert_int_equal(count_chained(t, &(struct store_audit_filter){.kinds = STORE_KINDS_ALL}), 1);
 }
 
+static enum err find(struct journal *j, const char *kind)
+{
+    Chaperone__V1__Finding finding = CHAPERONE__V1__FINDING__INIT;
+    const struct journal_entry entry = {.finding = &finding};
+    finding.kind = (char *)(uintptr_t)kind;
+    return journal_append(j, &entry, NULL);
+}
+
+static void test_findings_are_found_by_their_kind(void **state)
+{
+    struct test *t = *state;
+    struct journal *j = open_journal(t);
+    assert_int_equal(find(j, "gap"), OK);
+    assert_int_equal(order(j), OK);
+    journal_destroy(j);
+    assert_int_equal(
+        count_chained(t, &(struct store_audit_filter){.kinds = store_kind_bit(STORE_FINDING)}), 1);
+}
+
+/* Another control plane on the same store: its journal does not know what this one wrote. */
+static void test_two_journals_write_one_stream(void **state)
+{
+    struct test *t = *state;
+    struct journal *a = open_journal(t), *b = open_journal(t);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(order(a), OK);
+        assert_int_equal(decide(b, "A", "fine"), OK);
+        assert_int_equal(find(b, "gap"), OK);
+    }
+    journal_destroy(a);
+    journal_destroy(b);
+    assert_int_equal(count_chained(t, &(struct store_audit_filter){.kinds = STORE_KINDS_ALL}), 15);
+}
+
+static void test_two_journals_write_at_the_same_time(void **state)
+{
+    struct test *t = *state;
+    struct journal *j[THREADS];
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        j[i] = open_journal(t);
+        assert_int_equal(pthread_create(&threads[i], NULL, append_many, j[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        void *failed = NULL;
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+        journal_destroy(j[i]);
+    }
+    assert_int_equal(count_chained(t, &(struct store_audit_filter){.kinds = STORE_KINDS_ALL}),
+                     THREADS * EACH);
+}
+
 static void test_a_sidecar_may_not_write_what_people_said(void **state)
 {
     struct test *t = *state;
@@ -173,6 +226,19 @@ static void test_a_sidecar_may_not_write_what_people_said(void **state)
     assert_non_null(strstr(why.text, "only the control plane"));
 }
 
+static void test_a_sidecar_may_not_write_findings(void **state)
+{
+    struct test *t = *state;
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    Chaperone__V1__Finding finding = CHAPERONE__V1__FINDING__INIT;
+    struct err_text why = {.text = ""};
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_FINDING;
+    record.finding = &finding;
+    ProtobufCBinaryData forged = stream_maker_add(&t->maker, &record);
+    assert_int_equal(fixture_ship(t, &forged, 1, &why), ERR_DENIED);
+    assert_non_null(strstr(why.text, "only the control plane"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,7 +246,11 @@ int main(void)
         FIXTURE_TEST(test_it_is_found_with_the_session_that_it_is_about),
         FIXTURE_TEST(test_threads_take_turns),
         FIXTURE_TEST(test_what_was_not_written_leaves_no_gap),
+        FIXTURE_TEST(test_findings_are_found_by_their_kind),
+        FIXTURE_TEST(test_two_journals_write_one_stream),
+        FIXTURE_TEST(test_two_journals_write_at_the_same_time),
         FIXTURE_TEST(test_a_sidecar_may_not_write_what_people_said),
+        FIXTURE_TEST(test_a_sidecar_may_not_write_findings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

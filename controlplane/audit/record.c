@@ -14,7 +14,8 @@ _Static_assert((int)STORE_SESSION_OPENED == CHAPERONE__V1__RECORD__EVENT_SESSION
                    (int)STORE_SESSION_CLOSED == CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED &&
                    (int)STORE_HEARTBEAT == CHAPERONE__V1__RECORD__EVENT_HEARTBEAT &&
                    (int)STORE_LOSS == CHAPERONE__V1__RECORD__EVENT_LOSS &&
-                   (int)STORE_ACTION == CHAPERONE__V1__RECORD__EVENT_ACTION,
+                   (int)STORE_ACTION == CHAPERONE__V1__RECORD__EVENT_ACTION &&
+                   (int)STORE_FINDING == CHAPERONE__V1__RECORD__EVENT_FINDING,
                "a kind is the number of its field");
 
 /* ---- unpacking into an arena ---- */
@@ -287,6 +288,7 @@ enum err audit_kind_parse(const char *word, enum store_audit_kind *out)
         {"heartbeat", STORE_HEARTBEAT},
         {"loss", STORE_LOSS},
         {"action", STORE_ACTION},
+        {"finding", STORE_FINDING},
     };
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (strcmp(word, kinds[i].word) == 0) {

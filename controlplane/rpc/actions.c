@@ -17,23 +17,51 @@ static void fill_caller(const struct identity *who, Chaperone__V1__Identity *out
     out->assurance = CHAPERONE__V1__ASSURANCE__VERIFIED;
 }
 
+static enum err append(struct services *services, const struct journal_entry *entry)
+{
+    struct err_text why = {.text = ""};
+    enum err e = journal_append(services->journal, entry, &why);
+    if (e != OK) {
+        log_event(services->with.log, LOG_ERROR, "action_not_recorded",
+                  log_text("action", entry->action->action),
+                  log_text("object", entry->action->object), log_text("error", err_name(e)),
+                  log_text("why", why.text));
+    }
+    return e;
+}
+
 enum err services_record_action(const struct call *call, const Chaperone__V1__Action *what,
                                 const char *session, const struct store_audit_opened *about)
 {
     Chaperone__V1__Action action = *what;
     Chaperone__V1__Identity by = CHAPERONE__V1__IDENTITY__INIT;
-    struct err_text why = {.text = ""};
     fill_caller(call->caller->who, &by);
     action.by = &by;
     action.from = text_of(call->peer->address);
     const struct journal_entry entry = {.session = session, .about = about, .action = &action};
-    enum err e = journal_append(call->services->journal, &entry, &why);
-    if (e != OK) {
-        log_event(call->services->with.log, LOG_ERROR, "action_not_recorded",
-                  log_text("action", action.action), log_text("object", action.object),
-                  log_text("error", err_name(e)), log_text("why", why.text));
-    }
-    return e;
+    return append(call->services, &entry);
+}
+
+enum err services_record(const struct call *call, const char *action, const char *object,
+                         const char *reason)
+{
+    Chaperone__V1__Action what = CHAPERONE__V1__ACTION__INIT;
+    what.action = text_of(action);
+    what.object = text_of(object);
+    what.reason = text_of(reason);
+    return services_record_action(call, &what, NULL, NULL);
+}
+
+enum err services_record_own(struct services *services, const Chaperone__V1__Action *action)
+{
+    const struct journal_entry entry = {.action = action};
+    return append(services, &entry);
+}
+
+void services_set_unrecorded(struct rpc_status *out_status)
+{
+    rpc_status_set(out_status, RPC_UNAVAILABLE,
+                   "this cannot be recorded now, and is not done unrecorded; try again later");
 }
 
 int64_t services_order_timeout(const struct call *call)

@@ -24,6 +24,11 @@ void services_reply(const ProtobufCMessage *message, ProtobufCMessage **out_repl
     }
 }
 
+struct journal *services_journal(struct services *services)
+{
+    return services->journal;
+}
+
 void services_log_action(const struct call *call, const char *action, const char *object,
                          const char *outcome)
 {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/rpc/rpc.h"
 #include "controlplane/audit/feed.h"
+#include "controlplane/audit/journal.h"
 #include "controlplane/ca/ca.h"
 #include "controlplane/credentials/vault.h"
 #include "controlplane/policy/publisher.h"
@@ -34,6 +35,9 @@ struct services_options {
 enum err services_create(const struct services_options *options, struct snapshot *snapshot,
                          struct services **out) MUST_USE;
 void services_destroy(struct services *services); /* takes NULL */
+
+/* Borrowed: for what else is to be recorded as the control plane's own. */
+struct journal *services_journal(struct services *services);
 
 /* Before the server starts. */
 enum err services_add_to(struct services *services, struct rpc_server *server) MUST_USE;

@@ -76,6 +76,15 @@ void services_log_action(const struct call *call, const char *action, const char
 enum err services_record_action(const struct call *call, const Chaperone__V1__Action *action,
                                 const char *session,
                                 const struct store_audit_opened *about) MUST_USE;
+/* In short, for what is no order: "search", "text=salary". What may not happen unrecorded is
+ * refused where this fails. */
+enum err services_record(const struct call *call, const char *action, const char *object,
+                         const char *reason) MUST_USE;
+/* As the control plane's own, or of somebody who is not known: `by` may be absent. */
+enum err services_record_own(struct services *services,
+                             const Chaperone__V1__Action *action) MUST_USE;
+/* What is answered then. */
+void services_set_unrecorded(struct rpc_status *out_status);
 
 /* What is left of the time that an order may take, in ns. */
 int64_t services_order_timeout(const struct call *call);
