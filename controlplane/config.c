@@ -193,10 +193,23 @@ static enum err read_tls(struct config_reader *r, const struct conf_node *root)
 
 static enum err read_root(struct config_reader *r, const struct conf_node *root)
 {
-    static const char *const keys[] = {
-        "listen", "data",   "hostnames",   "log",       "ca",     "tls",       "identity_providers",
-        "roles",  "grants", "credentials", "resources", "policy", "enrolment", "session",
-        NULL};
+    static const char *const keys[] = {"listen",
+                                       "data",
+                                       "hostnames",
+                                       "log",
+                                       "ca",
+                                       "tls",
+                                       "identity_providers",
+                                       "roles",
+                                       "grants",
+                                       "credentials",
+                                       "resources",
+                                       "policy",
+                                       "enrolment",
+                                       "session",
+                                       "exports",
+                                       "metrics",
+                                       NULL};
     /* What is referred to comes before what refers to it. */
     static enum err (*const parts[])(struct config_reader *, const struct conf_node *) = {
         read_data,
@@ -213,6 +226,8 @@ static enum err read_root(struct config_reader *r, const struct conf_node *root)
         read_policy,
         read_enrolment,
         read_session,
+        config_read_exports,
+        config_read_metrics,
     };
     enum err e = conf_check_keys(root, keys, r->why);
     for (size_t i = 0; e == OK && i < sizeof(parts) / sizeof(parts[0]); i++) {

@@ -84,6 +84,61 @@ struct config_resource {
     const struct config_credential *credential;
 };
 
+/* Where audit records are sent to, as they arrive or at set times: controlplane/export. */
+enum config_export_kind { CONFIG_EXPORT_FILE, CONFIG_EXPORT_SYSLOG, CONFIG_EXPORT_KAFKA };
+enum config_export_format { CONFIG_EXPORT_JSON, CONFIG_EXPORT_OCSF };
+enum config_compression { CONFIG_COMPRESS_NONE, CONFIG_COMPRESS_GZIP, CONFIG_COMPRESS_ZSTD };
+
+struct config_export_option {
+    const char *name;
+    const char *value; /* NULL: `secret` */
+    struct config_secret secret;
+    const struct conf_node *node; /* for errors that are found later */
+};
+
+struct config_export {
+    const char *name; /* letters, digits, '.', '_', '-': it is part of file names */
+    enum config_export_kind kind;
+    enum config_export_format format;
+    bool rows;           /* JSON: also the recorded rows */
+    bool from_beginning; /* else from when the job first ran */
+    struct {
+        const char *resource, *identity; /* NULL: any */
+        struct config_strings kinds;     /* known words; none: any */
+        int verdict;                     /* as api/audit.proto; 0: any */
+    } filter;
+    struct {
+        /* Both 0: as they arrive. */
+        int64_t every_ns; /* at multiples of it since 1970 */
+        int64_t daily_ns; /* after midnight UTC, with every_ns a day */
+    } schedule;
+    struct {
+        const char *directory;
+        enum config_compression compress;
+        uint64_t rotate_size; /* bytes, as they are in the file */
+        int64_t rotate_every_ns;
+    } file;
+    struct {
+        const char *host;
+        uint16_t port;
+        bool tls;
+        const char *ca_file;                   /* NULL: the system's roots */
+        const char *server_name;               /* NULL: the host */
+        struct config_secret certificate, key; /* PEM; both or neither */
+        int facility;
+        const char *hostname; /* NULL: this machine's */
+        uint64_t message_max; /* bytes of one whole message */
+        int64_t timeout_ns;   /* of connecting, and of a receiver that takes nothing */
+    } syslog;
+    struct {
+        struct config_strings brokers;
+        const char *topic;
+        const struct config_export_option *options;
+        size_t option_count;
+        const struct conf_node *node;
+    } kafka;
+};
+
 /* Whom something is for: any of the subjects or of the groups (globs), and in any case only of the
  * providers that are named, where any are. */
 struct config_whom {
@@ -138,6 +193,14 @@ struct config {
     struct {
         int64_t kill_timeout_ns;
     } session;
+    struct {
+        const struct config_export *items;
+        size_t count;
+    } exports;
+    struct {
+        const char *host; /* NULL: none */
+        uint16_t port;    /* 0: any free one */
+    } metrics;
 };
 
 /* Returns owned, with one reference. Errors as in base/conf/conf.h: they name the line. */

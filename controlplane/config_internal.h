@@ -18,6 +18,8 @@ enum err config_read_roles(struct config_reader *r, const struct conf_node *root
 enum err config_read_credentials(struct config_reader *r, const struct conf_node *root);
 enum err config_read_resources(struct config_reader *r, const struct conf_node *root);
 enum err config_read_grants(struct config_reader *r, const struct conf_node *root);
+enum err config_read_exports(struct config_reader *r, const struct conf_node *root);
+enum err config_read_metrics(struct config_reader *r, const struct conf_node *root);
 
 /* A list of strings that are not empty, or one string alone. Missing: `*out` as it was. */
 enum err config_read_strings(struct config_reader *r, const struct conf_node *map, const char *key,
@@ -28,6 +30,9 @@ enum err config_read_path(struct config_reader *r, const struct conf_node *map, 
 /* As path; the file must be there now. */
 enum err config_read_file(struct config_reader *r, const struct conf_node *map, const char *key,
                           const char **out);
+/* {env: V}, {file: PATH} or {store: NAME}. Missing: `*out` as it was. */
+enum err config_read_secret(struct config_reader *r, const struct conf_node *map, const char *key,
+                            struct config_secret *out);
 /* subjects, groups, providers of `map`. */
 enum err config_read_whom(struct config_reader *r, const struct conf_node *map,
                           struct config_whom *out);

@@ -8,11 +8,11 @@ enum { POSTGRES_PORT = 5432 };
 
 /* --- credentials ----------------------------------------------------------------------------- */
 
-static enum err read_secret(struct config_reader *r, const struct conf_node *item, const char *key,
+enum err config_read_secret(struct config_reader *r, const struct conf_node *map, const char *key,
                             struct config_secret *out)
 {
     static const char *const keys[] = {"env", "file", "store", NULL};
-    const struct conf_node *n = conf_get(item, key);
+    const struct conf_node *n = conf_get(map, key);
     if (n == NULL) {
         return OK;
     }
@@ -50,13 +50,13 @@ static enum err read_credential(struct config_reader *r, const struct conf_node 
         e = conf_read_string(item, "user", &c->user, r->why);
     }
     if (e == OK) {
-        e = read_secret(r, item, "password", &c->password);
+        e = config_read_secret(r, item, "password", &c->password);
     }
     if (e == OK) {
-        e = read_secret(r, item, "certificate", &c->certificate);
+        e = config_read_secret(r, item, "certificate", &c->certificate);
     }
     if (e == OK) {
-        e = read_secret(r, item, "key", &c->key);
+        e = config_read_secret(r, item, "key", &c->key);
     }
     if (e == OK &&
         (c->certificate.source == CONFIG_SECRET_NONE) != (c->key.source == CONFIG_SECRET_NONE)) {
