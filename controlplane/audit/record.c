@@ -105,9 +105,9 @@ static enum err index_opened(const Chaperone__V1__SessionOpened *opened, struct 
 
 static bool is_table(const char *kind)
 {
-    static const char *const kinds[] = {"table", "view", "relation", "materialized_view"};
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (strcmp(kind, kinds[i]) == 0) {
+    static const char *const tables[] = {"table", "view", "relation", "materialized_view"};
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        if (strcmp(kind, tables[i]) == 0) {
             return true;
         }
     }
@@ -274,22 +274,23 @@ enum err audit_record_check_heartbeat(const Chaperone__V1__Record *record,
     return err;
 }
 
+static const struct {
+    const char *word;
+    enum store_audit_kind kind;
+} kinds[] = {
+    {"session_opened", STORE_SESSION_OPENED},
+    {"intent", STORE_INTENT},
+    {"approval", STORE_APPROVAL},
+    {"outcome", STORE_OUTCOME},
+    {"session_closed", STORE_SESSION_CLOSED},
+    {"heartbeat", STORE_HEARTBEAT},
+    {"loss", STORE_LOSS},
+    {"action", STORE_ACTION},
+    {"finding", STORE_FINDING},
+};
+
 enum err audit_kind_parse(const char *word, enum store_audit_kind *out)
 {
-    static const struct {
-        const char *word;
-        enum store_audit_kind kind;
-    } kinds[] = {
-        {"session_opened", STORE_SESSION_OPENED},
-        {"intent", STORE_INTENT},
-        {"approval", STORE_APPROVAL},
-        {"outcome", STORE_OUTCOME},
-        {"session_closed", STORE_SESSION_CLOSED},
-        {"heartbeat", STORE_HEARTBEAT},
-        {"loss", STORE_LOSS},
-        {"action", STORE_ACTION},
-        {"finding", STORE_FINDING},
-    };
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (strcmp(word, kinds[i].word) == 0) {
             *out = kinds[i].kind;
@@ -297,4 +298,14 @@ enum err audit_kind_parse(const char *word, enum store_audit_kind *out)
         }
     }
     return ERR_INVALID;
+}
+
+const char *audit_kind_word(enum store_audit_kind kind)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (kinds[i].kind == kind) {
+            return kinds[i].word;
+        }
+    }
+    return "";
 }

@@ -32,5 +32,7 @@ enum err audit_record_check_heartbeat(const Chaperone__V1__Record *record,
 
 /* "session_opened", "intent", ...; ERR_INVALID for any other word. */
 enum err audit_kind_parse(const char *word, enum store_audit_kind *out) MUST_USE;
+/* The other way round; "": none that is known here. */
+const char *audit_kind_word(enum store_audit_kind kind);
 
 #endif

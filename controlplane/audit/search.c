@@ -102,6 +102,16 @@ static enum err deliver(const struct store_audit_entry *items, size_t count, str
         e->resource = borrowed(items[i].resource);
         e->protocol = borrowed(items[i].protocol);
         e->received_unix_ns = items[i].received_ns;
+        e->position = items[i].position;
+        e->hash = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)items[i].hash,
+                                        .len = STORE_HASH_SIZE};
+        e->is_erased = items[i].is_erased;
+        e->erased_unix_ns = items[i].erased_ns;
+        e->sidecar = borrowed(items[i].sidecar);
+        e->sequence = items[i].sequence;
+        e->session = borrowed(items[i].session);
+        e->kind = borrowed(audit_kind_word(items[i].kind));
+        e->time_unix_ns = items[i].key;
         list[i] = e;
     }
     response.n_entries = count;

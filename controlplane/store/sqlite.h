@@ -79,6 +79,13 @@ enum err db_migrate(struct db *db, const struct db_migration *migrations, size_t
                     struct err_text *why) MUST_USE;
 enum err db_migrate_store(struct db *db, struct err_text *why) MUST_USE;
 
+/* audit_record.form: what `canonical` is. */
+enum sqlite_form {
+    SQLITE_FORM_PLAIN = 0,  /* the bytes */
+    SQLITE_FORM_SEALED = 1, /* encrypted, under the key of its session */
+    SQLITE_FORM_ERASED = 2, /* gone */
+};
+
 /* ---- the store (sqlite.c) ---------------------------------------------------------------- */
 
 /* What an append has to know of a session; so that it is looked up once and not per record. */
@@ -173,6 +180,35 @@ enum err sqlite_audit_follow(struct store *store, const struct store_audit_filte
                              struct arena *arena, struct store_audit_entry **out_items,
                              size_t *out_count, uint64_t *out_position, bool *out_more,
                              struct err_text *why);
+enum err sqlite_audit_at(struct store *store, uint64_t position, struct arena *arena,
+                         struct store_audit_entry *out);
+enum err sqlite_log_read(struct store *store, uint64_t after, size_t max,
+                         uint8_t (*out)[STORE_HASH_SIZE], size_t *out_count);
+enum err sqlite_checkpoint_add(struct store *store, const struct store_checkpoint *checkpoint);
+enum err sqlite_checkpoint_set_note(struct store *store, uint64_t size, struct bytes note);
+enum err sqlite_checkpoint_from(struct store *store, uint64_t size, struct arena *arena,
+                                struct store_checkpoint *out);
+enum err sqlite_checkpoint_latest(struct store *store, struct arena *arena,
+                                  struct store_checkpoint *out);
+enum err sqlite_duty_hold(struct store *store, enum store_duty duty, bool *out_has);
+enum err sqlite_news_listen(struct store *store, store_news_fn *on_news, void *context);
+enum err sqlite_cursor_get(struct store *store, const char *name, uint64_t *out);
+enum err sqlite_cursor_set(struct store *store, const char *name, uint64_t position,
+                           int64_t now_ns);
+enum err sqlite_issuer_key_seen(struct store *store, const char *issuer, const char *key_id,
+                                const char *jwk, int64_t now_ns);
+enum err sqlite_issuer_key_list(struct store *store, struct arena *arena,
+                                struct store_issuer_key **out_items, size_t *out_count);
+enum err sqlite_legal_hold_add(struct store *store, const struct store_legal_hold *hold);
+enum err sqlite_legal_hold_lift(struct store *store, const char *id, const char *lifted_by,
+                                int64_t now_ns);
+enum err sqlite_legal_hold_list(struct store *store, bool include_lifted, struct arena *arena,
+                                struct store_legal_hold **out_items, size_t *out_count);
+enum err sqlite_audit_erase(struct store *store, const struct store_erase *what, int64_t now_ns,
+                            struct arena *arena, const char ***out_sessions, size_t *out_count);
+enum err sqlite_audit_resources(struct store *store, struct arena *arena, const char ***out_names,
+                                size_t *out_count);
+
 enum err sqlite_approval_add(struct store *store, const struct store_approval *approval,
                              const struct store_approval_limits *limits, const char *standing,
                              const struct store_audit_write *audit, uint64_t *out_cursor);

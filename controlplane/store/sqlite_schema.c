@@ -133,11 +133,41 @@ static const char version_4[] =
     "  created_ns INTEGER NOT NULL, lifted_ns INTEGER NOT NULL, lifted_by TEXT NOT NULL) STRICT;"
     "CREATE INDEX block_open ON block (created_ns) WHERE lifted_ns = 0";
 
+/* The transparency log, and erasing. audit_record.form says what `canonical` is (sqlite_content.h):
+ * records of before are plain. A key stands in a table of its own, so that it can be deleted and
+ * what names the session stays. */
+static const char version_5[] =
+    "ALTER TABLE audit_record ADD COLUMN form INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE audit_session ADD COLUMN erased_ns INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX audit_session_erasable ON audit_session (resource, closed_ns)"
+    " WHERE erased_ns = 0 AND closed_ns <> 0 AND state <> 'about';"
+    "CREATE INDEX audit_session_resource ON audit_session (resource)"
+    " WHERE resource IS NOT NULL AND state <> 'about';"
+    "CREATE TABLE audit_content_key ("
+    "  session INTEGER PRIMARY KEY NOT NULL REFERENCES audit_session,"
+    "  wrapped BLOB NOT NULL) STRICT;"
+    /* Something was erased, and old pages may still hold it. */
+    "CREATE TABLE audit_scrub (since_ns INTEGER PRIMARY KEY NOT NULL) STRICT;"
+    "CREATE TABLE log_checkpoint ("
+    "  size INTEGER PRIMARY KEY NOT NULL, root BLOB NOT NULL, time_ns INTEGER NOT NULL,"
+    "  note BLOB NOT NULL) STRICT;"
+    "CREATE TABLE cursor ("
+    "  name TEXT PRIMARY KEY NOT NULL, position INTEGER NOT NULL,"
+    "  updated_ns INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE issuer_key ("
+    "  issuer TEXT NOT NULL, key_id TEXT NOT NULL, jwk TEXT NOT NULL,"
+    "  first_seen_ns INTEGER NOT NULL, last_seen_ns INTEGER NOT NULL,"
+    "  PRIMARY KEY (issuer, key_id, jwk)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE legal_hold ("
+    "  id TEXT PRIMARY KEY NOT NULL, resource TEXT NOT NULL, identity TEXT NOT NULL,"
+    "  session TEXT NOT NULL, reason TEXT NOT NULL, created_by TEXT NOT NULL,"
+    "  created_ns INTEGER NOT NULL, lifted_ns INTEGER NOT NULL, lifted_by TEXT NOT NULL) STRICT;"
+    "CREATE INDEX legal_hold_open ON legal_hold (created_ns) WHERE lifted_ns = 0";
+
 static const struct db_migration store_migrations[] = {
-    {.version = 1, .sql = version_1},
-    {.version = 2, .sql = version_2},
-    {.version = 3, .sql = version_3},
-    {.version = 4, .sql = version_4},
+    {.version = 1, .sql = version_1}, {.version = 2, .sql = version_2},
+    {.version = 3, .sql = version_3}, {.version = 4, .sql = version_4},
+    {.version = 5, .sql = version_5},
 };
 
 static enum err read_number(struct db *db, const char *sql, int64_t *out, struct err_text *why)

@@ -44,7 +44,9 @@ static const char entry_columns[] =
     " (SELECT name FROM audit_name WHERE id = r.identity),"
     " (SELECT name FROM audit_name WHERE id = r.resource),"
     " (SELECT on_behalf_of FROM audit_session WHERE id = r.session),"
-    " (SELECT protocol FROM audit_session WHERE id = r.session)";
+    " (SELECT protocol FROM audit_session WHERE id = r.session), r.hash, r.kind,"
+    " (SELECT session FROM audit_session WHERE id = r.session), r.form,"
+    " (SELECT erased_ns FROM audit_session WHERE id = r.session)";
 
 static bool entry_read(sqlite3_stmt *row, struct arena *arena, struct store_audit_entry *e)
 {
@@ -59,6 +61,11 @@ static bool entry_read(sqlite3_stmt *row, struct arena *arena, struct store_audi
     e->resource = db_column_string(row, 7, arena, &failed);
     e->on_behalf_of = db_column_string(row, 8, arena, &failed);
     e->protocol = db_column_string(row, 9, arena, &failed);
+    failed = !db_column_hash(row, 10, e->hash) || failed;
+    e->kind = (enum store_audit_kind)sqlite3_column_int(row, 11);
+    e->session = db_column_string(row, 12, arena, &failed);
+    e->is_erased = sqlite3_column_int(row, 13) == SQLITE_FORM_ERASED;
+    e->erased_ns = e->is_erased ? sqlite3_column_int64(row, 14) : 0;
     return !failed;
 }
 
@@ -188,4 +195,25 @@ enum err sqlite_audit_follow(struct store *store, const struct store_audit_filte
         *out_more = position < newest;
     }
     return err;
+}
+
+enum err sqlite_audit_at(struct store *store, uint64_t position, struct arena *arena,
+                         struct store_audit_entry *out)
+{
+    static const struct store_audit_filter all = {.kinds = STORE_KINDS_ALL};
+    const struct query_range here = {.order = QUERY_BY_ARRIVAL,
+                                     .key_from = INT64_MIN,
+                                     .key_to = INT64_MAX,
+                                     .position_from = (int64_t)position,
+                                     .position_to = (int64_t)position};
+    struct page page = {.max = 1, .max_bytes = SIZE_MAX};
+    struct sqlite_store *s = sqlite_of(store);
+    struct db *db = sqlite_read_begin(s);
+    enum err err = page_find(db, &all, &here, arena, &page, NULL);
+    sqlite_read_end(s, db);
+    if (err != OK || page.count == 0) {
+        return err == OK ? ERR_NOT_FOUND : err;
+    }
+    *out = page.items[0];
+    return OK;
 }

@@ -300,6 +300,7 @@ struct store_audit_entry {
     uint8_t hash[STORE_HASH_SIZE]; /* as it was appended; it outlives the content */
     struct bytes canonical;        /* empty where `is_erased` */
     bool is_erased;
+    int64_t erased_ns; /* of a record that `is_erased` */
     enum store_audit_kind kind;
     const char *session; /* "": of the stream itself */
     /* What its session says. */
@@ -444,10 +445,15 @@ struct store_erase {
     const char *resource;     /* exact */
     int64_t closed_before_ns; /* sessions that ended before; open ones never */
     size_t max;               /* sessions at once */
+    /* Nothing is erased: what would be. */
+    bool is_preview;
+    /* Only these: what a preview gave and was written down. NULL: any. */
+    const char *const *only;
+    size_t only_count;
 };
-/* Erases the content of sessions that no legal hold is about; their ids are in the arena. None
- * left: OK, and none. What it deletes cannot be had back from the database's file or its journal.
- */
+/* Erases the content of sessions that no legal hold is about, those first that ended first; their
+ * ids are in the arena. None left: OK, and none; after that call what was deleted cannot be had
+ * back from the database's file or its journal. */
 enum err store_audit_erase(struct store *store, const struct store_erase *what, int64_t now_ns,
                            struct arena *arena, const char ***out_sessions,
                            size_t *out_count) MUST_USE;
