@@ -425,7 +425,9 @@ enum err store_issuer_key_list(struct store *store, struct arena *arena,
 /* What is kept whatever the retention says: exactly one of the three is not "". */
 struct store_legal_hold {
     const char *id; /* UUIDv7 */
-    const char *resource, *identity, *session;
+    const char *resource;
+    const char *identity; /* the agent, or one on whose behalf it acts: a name in on_behalf_of */
+    const char *session;
     const char *reason, *created_by;
     int64_t created_ns;
     int64_t lifted_ns; /* 0: in force */
@@ -452,8 +454,11 @@ struct store_erase {
     size_t only_count;
 };
 /* Erases the content of sessions that no legal hold is about, those first that ended first; their
- * ids are in the arena. None left: OK, and none; after that call what was deleted cannot be had
- * back from the database's file or its journal. */
+ * ids are in the arena. Held operations of the session are reduced to who decided (redact.h); a
+ * session of which one has not ended is left for later. Records that the control plane itself
+ * wrote about a session (`about`) stay: they say what people did. A record that arrives later for
+ * a session that was erased makes it one that is not. None left: OK, and none; after that call what
+ * was deleted cannot be had back from the database's file or its journal. */
 enum err store_audit_erase(struct store *store, const struct store_erase *what, int64_t now_ns,
                            struct arena *arena, const char ***out_sessions,
                            size_t *out_count) MUST_USE;

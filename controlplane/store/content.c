@@ -1,0 +1,163 @@
+#include "controlplane/store/content.h"
+
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+
+enum { NONCE_SIZE = 12, TAG_SIZE = 16, SESSION_LABEL_MAX = STORE_SESSION_SIZE_MAX };
+_Static_assert(NONCE_SIZE + TAG_SIZE == CONTENT_OVERHEAD, "what is around the bytes");
+
+struct content {
+    EVP_CIPHER_CTX *seal, *open; /* the cipher is looked up once, not for each record */
+    uint8_t master[CONTENT_KEY_SIZE];
+};
+
+enum err content_create(struct bytes master, struct content **out)
+{
+    if (master.size != 0 && master.size != CONTENT_KEY_SIZE) {
+        return ERR_INVALID;
+    }
+    struct content *c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    c->seal = EVP_CIPHER_CTX_new();
+    c->open = EVP_CIPHER_CTX_new();
+    if (c->seal == NULL || c->open == NULL ||
+        EVP_EncryptInit_ex(c->seal, EVP_aes_256_gcm(), NULL, NULL, NULL) != 1 ||
+        EVP_DecryptInit_ex(c->open, EVP_aes_256_gcm(), NULL, NULL, NULL) != 1) {
+        content_destroy(c);
+        return ERR_NO_MEMORY;
+    }
+    /* Without a master it is zeros, which anybody knows: the key is bound to its place all the
+     * same, and there is one form only. */
+    if (master.size > 0) {
+        memcpy(c->master, master.data, CONTENT_KEY_SIZE);
+    }
+    *out = c;
+    return OK;
+}
+
+void content_destroy(struct content *content)
+{
+    if (content != NULL) {
+        EVP_CIPHER_CTX_free(content->seal);
+        EVP_CIPHER_CTX_free(content->open);
+        bytes_wipe(content->master, sizeof(content->master));
+        free(content);
+    }
+}
+
+/* nonce, what is encrypted, tag: plain.size + CONTENT_OVERHEAD bytes at `out`. */
+static enum err encrypt(EVP_CIPHER_CTX *c, const uint8_t *key, struct bytes label,
+                        struct bytes plain, uint8_t *out)
+{
+    uint8_t *text = out + NONCE_SIZE, *tag = text + plain.size;
+    int n = 0;
+    if (plain.size > INT32_MAX) {
+        return ERR_LIMIT;
+    }
+    bool done =
+        RAND_bytes(out, NONCE_SIZE) == 1 && EVP_EncryptInit_ex(c, NULL, NULL, key, out) == 1 &&
+        EVP_EncryptUpdate(c, NULL, &n, label.data, (int)label.size) == 1 &&
+        (plain.size == 0 || EVP_EncryptUpdate(c, text, &n, plain.data, (int)plain.size) == 1) &&
+        EVP_EncryptFinal_ex(c, tag, &n) == 1 &&
+        EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, TAG_SIZE, tag) == 1;
+    return done ? OK : ERR_INTERNAL;
+}
+
+/* sealed.size - CONTENT_OVERHEAD bytes at `out`, wiped where they are not what was sealed. */
+static enum err decrypt(EVP_CIPHER_CTX *c, const uint8_t *key, struct bytes label,
+                        struct bytes sealed, uint8_t *out)
+{
+    uint8_t tag[TAG_SIZE], nothing[1];
+    int n = 0;
+    if (sealed.size < CONTENT_OVERHEAD || sealed.size > INT32_MAX) {
+        return ERR_DENIED;
+    }
+    struct bytes text = bytes_of(sealed.data + NONCE_SIZE, sealed.size - CONTENT_OVERHEAD);
+    memcpy(tag, text.data + text.size, TAG_SIZE);
+    bool done = EVP_DecryptInit_ex(c, NULL, NULL, key, sealed.data) == 1 &&
+                EVP_DecryptUpdate(c, NULL, &n, label.data, (int)label.size) == 1 &&
+                (text.size == 0 || EVP_DecryptUpdate(c, out, &n, text.data, (int)text.size) == 1) &&
+                EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, TAG_SIZE, tag) == 1 &&
+                EVP_DecryptFinal_ex(c, nothing, &n) == 1;
+    if (!done) {
+        bytes_wipe(out, text.size);
+    }
+    return done ? OK : ERR_DENIED;
+}
+
+enum err content_key_make(struct content *content, struct bytes session,
+                          uint8_t out_key[CONTENT_KEY_SIZE],
+                          uint8_t out_wrapped[CONTENT_WRAPPED_SIZE])
+{
+    uint8_t key[CONTENT_KEY_SIZE];
+    if (session.size == 0 || session.size > SESSION_LABEL_MAX) {
+        return ERR_INVALID;
+    }
+    enum err err = RAND_bytes(key, sizeof(key)) == 1 ? OK : ERR_INTERNAL;
+    if (err == OK) {
+        err = encrypt(content->seal, content->master, session, bytes_of(key, sizeof(key)),
+                      out_wrapped);
+    }
+    if (err == OK) {
+        memcpy(out_key, key, sizeof(key));
+    }
+    bytes_wipe(key, sizeof(key));
+    return err;
+}
+
+enum err content_key_open(struct content *content, struct bytes session, struct bytes wrapped,
+                          uint8_t out_key[CONTENT_KEY_SIZE])
+{
+    uint8_t key[CONTENT_KEY_SIZE];
+    if (wrapped.size != CONTENT_WRAPPED_SIZE || session.size == 0 ||
+        session.size > SESSION_LABEL_MAX) {
+        return ERR_DENIED;
+    }
+    enum err err = decrypt(content->open, content->master, session, wrapped, key);
+    if (err == OK) {
+        memcpy(out_key, key, sizeof(key));
+    }
+    bytes_wipe(key, sizeof(key));
+    return err;
+}
+
+enum err content_seal(struct content *content, const uint8_t key[CONTENT_KEY_SIZE],
+                      const uint8_t hash[STORE_HASH_SIZE], struct bytes canonical,
+                      struct buffer *out)
+{
+    buffer_clear(out);
+    if (canonical.size > out->cap || out->cap - canonical.size < CONTENT_OVERHEAD) {
+        return ERR_LIMIT;
+    }
+    uint8_t *at = buffer_reserve(out, canonical.size + CONTENT_OVERHEAD);
+    if (at == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    enum err err = encrypt(content->seal, key, bytes_of(hash, STORE_HASH_SIZE), canonical, at);
+    if (err == OK) {
+        buffer_commit(out, canonical.size + CONTENT_OVERHEAD);
+    }
+    return err;
+}
+
+enum err content_open(struct content *content, const uint8_t key[CONTENT_KEY_SIZE],
+                      const uint8_t hash[STORE_HASH_SIZE], struct bytes sealed, struct arena *arena,
+                      struct bytes *out)
+{
+    if (sealed.size < CONTENT_OVERHEAD) {
+        return ERR_DENIED;
+    }
+    size_t size = sealed.size - CONTENT_OVERHEAD;
+    uint8_t *at = arena_alloc(arena, size + 1); /* of nothing, too, there is a place */
+    if (at == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    enum err err = decrypt(content->open, key, bytes_of(hash, STORE_HASH_SIZE), sealed, at);
+    if (err == OK) {
+        *out = bytes_of(at, size);
+    }
+    return err;
+}

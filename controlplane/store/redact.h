@@ -1,0 +1,16 @@
+/* What is in stored messages of a session that is to be erased. Pure. */
+#ifndef CHAPERONE_CONTROLPLANE_STORE_REDACT_H
+#define CHAPERONE_CONTROLPLANE_STORE_REDACT_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+
+/* A packed HeldOperation without the statement and all that tells of it: text, parameters, objects,
+ * plan, locks, reasons. Who, where and when stay, what was decided and by whom, and the digest.
+ * Replaces what is in `out`. Bytes that are no such message: nothing stays. */
+enum err redact_held(struct bytes held, struct buffer *out) MUST_USE;
+
+/* The statement's text in a record, in the arena: what is in the index of words. Empty: none. */
+enum err redact_find_text(struct bytes canonical, struct arena *arena, struct bytes *out) MUST_USE;
+
+#endif
