@@ -86,6 +86,17 @@ static const char session_kill_details[] =
     "have\n"
     "confirmed.";
 
+static const char witness_details[] =
+    "Signs checkpoints of other people's logs (C2SP tlog-witness), each only when it extends the "
+    "one that\n"
+    "it signed before: a log cannot show one history to one reader and another to the next. DIR "
+    "has its\n"
+    "key, made at the first start, and what it has signed: never copy it, never bring it back "
+    "from a\n"
+    "backup. It signs for the logs of --log and of the file DIR/logs, a line each: the log's "
+    "verifier key,\n"
+    "and behind a space its origin where that is not the key's name. SIGHUP reads the file again.";
+
 const struct command commands[] = {
     {
         .name = "dev",
@@ -496,6 +507,19 @@ const struct command commands[] = {
         .options = command_join_token_options,
         .connects = true,
         .run = command_join_token_create,
+    },
+    {
+        .name = "witness",
+        .arguments = "",
+        .summary = "Be a witness for other people's logs",
+        .details = witness_details,
+        .examples = EXAMPLES(
+            "chaperone witness --dir /var/lib/witness --name witness.example/w1 --show-key",
+            "chaperone witness --dir /var/lib/witness --listen 127.0.0.1:7460 "
+            "--log log.example/audit+8d3f...",
+            "chaperone witness --dir ./w --listen [::]:443 --tls-cert w.pem --tls-key w.key"),
+        .options = command_witness_options,
+        .run = command_witness,
     },
     {
         .name = "completion",

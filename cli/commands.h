@@ -54,6 +54,7 @@ int command_session_lift(struct invocation *i);
 int command_session_list(struct invocation *i);
 int command_status(struct invocation *i);
 int command_whoami(struct invocation *i);
+int command_witness(struct invocation *i);
 
 extern const struct option_spec command_approvals_approve_options[];
 extern const struct option_spec command_approvals_deny_options[];
@@ -77,5 +78,6 @@ extern const struct option_spec command_run_options[];
 extern const struct option_spec command_session_kill_options[];
 extern const struct option_spec command_session_lift_options[];
 extern const struct option_spec command_session_list_options[];
+extern const struct option_spec command_witness_options[];
 
 #endif

@@ -99,6 +99,12 @@ static void test_misuse(void **state)
     expect_misuse(ARGV("dev"), "--dir DIR is needed");
     expect_misuse(ARGV("run", "--config", "x"), "expected: chaperone run");
     expect_misuse(ARGV("run", "--", "true"), "--config FILE is needed");
+    expect_misuse(ARGV("witness"), "--dir DIR is needed");
+    expect_misuse(ARGV("witness", "--dir", "x"), "--listen ADDRESS:PORT is needed");
+    expect_misuse(ARGV("witness", "--dir", "x", "--listen", "here"), "expected ADDRESS:PORT");
+    expect_misuse(ARGV("witness", "--dir", "x", "--listen", "unix:/x/.s.PGSQL.1"), "not a unix");
+    expect_misuse(ARGV("witness", "--dir", "x", "--listen", "[::1]:0", "--tls-cert", "y"),
+                  "go together");
     expect_misuse(ARGV("completion", "tcsh"), "expected bash, zsh or fish");
 }
 
@@ -126,6 +132,7 @@ static void test_completion_knows_what_there_is(void **state)
         expect_output(ARGV("completion", shell), "allow deny hold");
         expect_output(ARGV("completion", shell), "join-token");
         expect_output(ARGV("completion", shell), "standing-for");
+        expect_output(ARGV("completion", shell), "show-key");
     }
 }
 

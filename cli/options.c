@@ -154,6 +154,10 @@ static enum err parse_option(struct options *o, char ***argv, struct err_text *e
         }
         (*argv)++;
     }
+    if (o->given_count == OPTIONS_GIVEN_MAX) {
+        return err_set(error, ERR_INVALID, "more than %d options", (int)OPTIONS_GIVEN_MAX);
+    }
+    o->given[o->given_count++] = (struct option_given){.spec = s, .value = value};
     o->values[index] = value;
     return check_choice(s, value, error);
 }
@@ -192,6 +196,16 @@ const char *options_value(const struct options *o, const char *name)
 {
     size_t index = 0;
     return find(o, bytes_of_string(name), "", &index) == NULL ? NULL : o->values[index];
+}
+
+const char *options_each(const struct options *o, const char *name, size_t n)
+{
+    for (size_t i = 0; i < o->given_count; i++) {
+        if (strcmp(o->given[i].spec->name, name) == 0 && n-- == 0) {
+            return o->given[i].value;
+        }
+    }
+    return NULL;
 }
 
 bool options_flag(const struct options *o, const char *name)

@@ -47,6 +47,29 @@ static void test_forms(void **state)
     assert_string_equal(options_value(&o, "identity"), "");
 }
 
+static void test_given_more_than_once(void **state)
+{
+    (void)state;
+    struct options o;
+    struct err_text error;
+    static char option[] = "-i", last[] = "--limit=1";
+    char *many[2 * OPTIONS_GIVEN_MAX + 2] = {0};
+    assert_int_equal(
+        parse(&o, false, &error, ARGV("--identity", "a", "-n", "1", "-ib", "--identity=c")), OK);
+    assert_string_equal(options_each(&o, "identity", 0), "a");
+    assert_string_equal(options_each(&o, "identity", 1), "b");
+    assert_string_equal(options_each(&o, "identity", 2), "c");
+    assert_null(options_each(&o, "identity", 3));
+    assert_null(options_each(&o, "verdict", 0));
+    assert_string_equal(options_value(&o, "identity"), "c");
+    for (size_t i = 0; i < 2 * OPTIONS_GIVEN_MAX; i++) {
+        many[i] = option;
+    }
+    assert_int_equal(parse(&o, false, &error, many), OK);
+    many[2 * OPTIONS_GIVEN_MAX] = last;
+    assert_int_equal(parse(&o, false, &error, many), ERR_INVALID);
+}
+
 static void test_the_rest_is_left_alone(void **state)
 {
     (void)state;
@@ -122,8 +145,11 @@ static void test_suggestions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),       cmocka_unit_test(test_the_rest_is_left_alone),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_given_more_than_once),
+        cmocka_unit_test(test_the_rest_is_left_alone),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_suggestions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
