@@ -24,18 +24,17 @@ void script_destroy(struct script *s)
 
 /* What an agent wrote is in the names of commands only as far as the parser knew them; they are
  * made safe all the same. */
-static void set_label(struct script_step *step, const Chaperone__V1__Intent *intent)
+void script_label(const Chaperone__V1__Intent *intent, char out[SCRIPT_LABEL_SIZE])
 {
     const char *what = intent->n_commands > 0 ? intent->commands[0] : intent->verb;
-    int size =
-        snprintf(step->label, sizeof(step->label), "#%llu ", (unsigned long long)intent->operation);
+    int size = snprintf(out, SCRIPT_LABEL_SIZE, "#%llu ", (unsigned long long)intent->operation);
     size_t used = size < 0 ? 0 : (size_t)size;
     struct bytes rest = bytes_of_string(what);
     struct text_unit unit;
-    while (text_next(&rest, TEXT_SQUEEZED, &unit) && unit.size < sizeof(step->label) - used) {
-        memcpy(step->label + used, unit.bytes, unit.size);
+    while (text_next(&rest, TEXT_SQUEEZED, &unit) && unit.size < SCRIPT_LABEL_SIZE - used) {
+        memcpy(out + used, unit.bytes, unit.size);
         used += unit.size;
-        step->label[used] = '\0';
+        out[used] = '\0';
     }
 }
 
@@ -53,7 +52,7 @@ static enum err write_steps(struct script *s, const struct recording *recording,
         step->text.size = (size_t)ftello(out);
         if (v.record->event_case == CHAPERONE__V1__RECORD__EVENT_INTENT) {
             step->is_statement = true;
-            set_label(step, v.record->intent);
+            script_label(v.record->intent, step->label);
         }
         e = transcript_add(transcript, &v);
     }

@@ -23,6 +23,9 @@ enum err script_create(const struct recording *recording, const struct terminal 
                        size_t max_rows, int64_t idle_limit_ns, struct script **out) MUST_USE;
 void script_destroy(struct script *s); /* takes NULL */
 
+/* "#3 SELECT": the name of an intent in the table of contents. */
+void script_label(const Chaperone__V1__Intent *intent, char out[SCRIPT_LABEL_SIZE]);
+
 size_t script_count(const struct script *s);
 const struct script_step *script_step(const struct script *s, size_t index); /* borrows */
 
