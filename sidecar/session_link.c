@@ -424,11 +424,44 @@ static bool decide_held(struct session *s, Chaperone__V1__Intent *intent,
     return allowed;
 }
 
+static bool record_decision(struct session *s, Chaperone__V1__Intent *intent,
+                            const struct policy_verdict *policy, struct protocol_verdict *verdict)
+{
+    enum durability level = DURABILITY_PROCESS;
+    bool recorded = session_record_intent(s, intent, policy, verdict, &level);
+    if (recorded && verdict->allowed) {
+        s->shared->metrics->operations_allowed++;
+        wait_for_record(s, verdict->intent_sequence, level);
+    } else {
+        s->shared->metrics->operations_refused++;
+    }
+    return recorded && verdict->allowed;
+}
+
+static bool link_prepare(struct protocol_link *link, Chaperone__V1__Intent *intent,
+                         struct protocol_verdict *verdict)
+{
+    struct session *s = session_of(link);
+    struct policy_verdict policy;
+    session_ask_policy(s, intent, &policy);
+    session_hold_abandon(s, "it is another operation now");
+    if (policy.effect == POLICY_HOLD) {
+        policy.effect = POLICY_ALLOW;
+    }
+    return record_decision(s, intent, &policy, verdict);
+}
+
+static bool link_denies(struct protocol_link *link, const Chaperone__V1__Intent *intent)
+{
+    struct policy_verdict policy;
+    session_ask_policy(session_of(link), intent, &policy);
+    return policy.effect == POLICY_DENY;
+}
+
 static bool link_decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
                         struct protocol_binding *binding, struct protocol_verdict *verdict)
 {
     struct session *s = session_of(link);
-    enum durability level = DURABILITY_PROCESS;
     struct policy_verdict policy;
     bool is_new = true;
     session_ask_policy(s, intent, &policy);
@@ -453,14 +486,7 @@ static bool link_decide(struct protocol_link *link, Chaperone__V1__Intent *inten
     if (policy.effect == POLICY_HOLD) {
         deny_hold(&policy);
     }
-    bool recorded = session_record_intent(s, intent, &policy, verdict, &level);
-    if (recorded && verdict->allowed) {
-        s->shared->metrics->operations_allowed++;
-        wait_for_record(s, verdict->intent_sequence, level);
-    } else {
-        s->shared->metrics->operations_refused++;
-    }
-    return recorded && verdict->allowed;
+    return record_decision(s, intent, &policy, verdict);
 }
 
 static void link_ask(struct protocol_link *link, const Chaperone__V1__Prediction *prediction,
@@ -553,6 +579,8 @@ const struct protocol_link_ops session_link_ops = {
     .start_tls = link_start_tls,
     .end_point_hash = link_end_point_hash,
     .decide = link_decide,
+    .prepare = link_prepare,
+    .denies = link_denies,
     .ask = link_ask,
     .withdraw = link_withdraw,
     .is_held = link_is_held,

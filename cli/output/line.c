@@ -57,7 +57,11 @@ static enum err describe_intent(const Chaperone__V1__Intent *e, struct buffer *o
     }
     /* The first part is all that a line can show. */
     size_t shown = text.size < DESCRIPTION_MAX / 2 ? text.size : DESCRIPTION_MAX / 2;
-    enum err r = buffer_append(out, bytes_of(text.data, shown));
+    bool prepares = strcmp(e->verb, "prepare") == 0;
+    enum err r = buffer_append_string(out, prepares && text.size > 0 ? "prepare: " : "");
+    if (r == OK) {
+        r = buffer_append(out, bytes_of(text.data, shown));
+    }
     if (r == OK && e->error[0] != '\0') {
         r = buffer_append_format(out, "  (%s)", e->error);
     }

@@ -274,6 +274,9 @@ static void show_intent(const struct transcript *t, const struct record_view *v)
     FILE *out = t->terminal.out;
     put_offset(t, v);
     (void)fprintf(out, "#%llu ", (unsigned long long)e->operation);
+    if (strcmp(e->verb, "prepare") == 0 && e->n_commands > 0) {
+        (void)fputs("prepare: ", out);
+    }
     for (size_t i = 0; i < e->n_commands; i++) {
         put(t, e->commands[i]);
         (void)fputs(i + 1 < e->n_commands ? "; " : "  ", out);

@@ -49,6 +49,9 @@ static const char *not_whole(const struct operation *op)
     if (op->outcome->bytes_in > 0) {
         return "what the agent sent for it is not recorded";
     }
+    if (strcmp(i->verb, "prepare") == 0) {
+        return "it was only prepared; what was run of it is an operation of its own";
+    }
     if (strcmp(i->verb, "query") != 0 && strcmp(i->verb, "execute") != 0 &&
         strcmp(i->verb, "startup") != 0) {
         return "it is no statement";

@@ -124,6 +124,13 @@ struct protocol_link_ops {
      * where it would be. */
     bool (*decide)(struct protocol_link *link, Chaperone__V1__Intent *intent,
                    struct protocol_binding *binding, struct protocol_verdict *verdict);
+    /* A statement is about to be prepared and not run, as far as anyone knows. As decide; what
+     * would be held may be prepared: it is held when it is to run. */
+    bool (*prepare)(struct protocol_link *link, Chaperone__V1__Intent *intent,
+                    struct protocol_verdict *verdict);
+    /* Whether the policy of this moment denies it. Nothing is recorded: decide or prepare
+     * follows. */
+    bool (*denies)(struct protocol_link *link, const Chaperone__V1__Intent *intent);
     /* Asks people about the operation that was just held, with what the target predicts. Locks:
      * those that its open transaction holds. All is borrowed. */
     void (*ask)(struct protocol_link *link, const Chaperone__V1__Prediction *prediction,

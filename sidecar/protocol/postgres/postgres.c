@@ -193,6 +193,11 @@ enum protocol_step postgres_fatal(struct postgres *p, const char *sqlstate, cons
     return PROTOCOL_CLOSE;
 }
 
+enum protocol_step postgres_violation(struct postgres *p, const char *what)
+{
+    return postgres_fatal(p, PG_SQLSTATE_PROTOCOL_VIOLATION, what, "agent_protocol_violation");
+}
+
 static void *create(struct protocol_link *link, const struct protocol_shared *shared)
 {
     struct postgres *p = calloc(1, sizeof(*p));

@@ -8,11 +8,6 @@
 static enum protocol_step on_message(struct postgres *p, uint8_t type, struct bytes message,
                                      struct bytes body);
 
-static enum protocol_step violation(struct postgres *p, const char *what)
-{
-    return postgres_fatal(p, PG_SQLSTATE_PROTOCOL_VIOLATION, what, "agent_protocol_violation");
-}
-
 /* COPY data, and what follows a refused or a very long message: passed on (or dropped) as it comes.
  */
 static size_t stream(struct postgres *p, struct bytes in)
@@ -92,9 +87,11 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
     *out_used = size;
     struct bytes message = bytes_of(in.data, size);
     struct bytes body = bytes_of(in.data + PG_HEADER_SIZE, gather);
-    enum protocol_step step = h->type == PG_FRONTEND_BIND
-                                  ? postgres_bind(p, message, body, h->body_size)
-                                  : on_message(p, h->type, message, body);
+    enum protocol_step step =
+        h->type == PG_FRONTEND_BIND ? postgres_bind(p, message, body, h->body_size)
+        : h->type == PG_FRONTEND_PARSE
+            ? postgres_parse(p, message, body, bytes_of(in.data + size, in.size - size))
+            : on_message(p, h->type, message, body);
     if (p->offers_again) {
         *out_used = 0;
     }
@@ -111,7 +108,7 @@ static bool is_prepared_for(uint8_t type)
 
 enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, size_t *out_used)
 {
-    size_t used = 0;
+    size_t used = 0, parse = 0; /* where the last Parse begins */
     enum protocol_step step = PROTOCOL_MORE;
     while (step == PROTOCOL_MORE && used < in.size) {
         struct bytes rest = bytes_of(in.data + used, in.size - used);
@@ -137,10 +134,11 @@ enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, siz
             }
             const struct pg_kind *kind = r == WIRE_OK ? pg_wire_frontend_kind(h.type) : NULL;
             if (kind == NULL || h.type == PG_FRONTEND_PASSWORD) {
-                step = violation(p, "invalid frontend message type");
+                step = postgres_violation(p, "invalid frontend message type");
             } else if (h.body_size > kind->max_body) {
-                step = violation(p, "a message is longer than its type may be");
+                step = postgres_violation(p, "a message is longer than its type may be");
             } else {
+                parse = h.type == PG_FRONTEND_PARSE ? used : parse;
                 step = one_message(p, &h, rest, &n);
             }
         }
@@ -148,6 +146,9 @@ enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, siz
             break;
         }
         used += n;
+    }
+    if (postgres_parse_take_back(p)) {
+        used = parse; /* its Bind waits: they are looked at again together */
     }
     *out_used = used;
     return step;
@@ -204,21 +205,15 @@ static enum protocol_step send_operation(struct postgres *p, uint8_t type,
     return forward(p, message);
 }
 
-static const struct pg_refusal read_otherwise = {
-    .sqlstate = PG_SQLSTATE_FEATURE_NOT_SUPPORTED,
-    .message = "what is before it in the same batch may change how its bytes are read",
-    .hint = "Send COPY, and a text with a backslash or other characters than ASCII, in a batch of "
-            "its own."};
-
 static enum protocol_step on_query(struct postgres *p, struct bytes message, struct bytes body)
 {
     struct pg_operation op = {.verb = "query"};
     bool waits = false;
     if (pg_wire_read_string(body, &op.text) != WIRE_OK) {
-        return violation(p, "malformed Query");
+        return postgres_violation(p, "malformed Query");
     }
     if (postgres_reading_is_open(p, op.text, &waits)) {
-        op.refused = read_otherwise;
+        op.refused = postgres_reading_refusal;
     }
     if (waits) {
         p->offers_again = true;
@@ -227,78 +222,11 @@ static enum protocol_step on_query(struct postgres *p, struct bytes message, str
     return send_operation(p, PG_FRONTEND_QUERY, &op, message);
 }
 
-static enum protocol_step refuse_unparsed(struct postgres *p, const struct pg_parse *m,
-                                          const struct pg_refusal *why)
-{
-    const struct pg_operation op = {
-        .verb = "prepare", .text = m->text, .statement_name = m->name, .refused = *why};
-    struct protocol_verdict verdict;
-    struct pg_refusal refusal;
-    (void)postgres_decide(p, &op, &verdict, &refusal);
-    return postgres_refuse(p, PG_FRONTEND_PARSE, &refusal);
-}
-
-/* A text that cannot be understood is refused here already; what it may do is asked at Bind. */
-static bool can_be_understood(struct postgres *p, const struct pg_parse *m,
-                              struct pg_refusal *refused)
-{
-    const struct pg_operation op = {.text = m->text};
-    Chaperone__V1__Intent scratch = CHAPERONE__V1__INTENT__INIT;
-    postgres_understand(p, &op, &scratch, refused, NULL);
-    return refused->message == NULL;
-}
-
-static enum protocol_step on_parse(struct postgres *p, struct bytes message, struct bytes body)
-{
-    struct pg_parse m;
-    struct pg_refusal refused = {0};
-    if (pg_wire_read_parse(body, &m) != WIRE_OK) {
-        return violation(p, "malformed Parse");
-    }
-    bool waits = false;
-    if (postgres_reading_is_open(p, m.text, &waits)) {
-        return refuse_unparsed(p, &m, &read_otherwise);
-    }
-    if (!waits && !can_be_understood(p, &m, &refused)) {
-        return refuse_unparsed(p, &m, &refused);
-    }
-    if (waits || postgres_masking_looks_ahead(p, m.text)) {
-        p->offers_again = true;
-        return PROTOCOL_WAIT;
-    }
-    /* Reading a constant already may run code: the CHECK of a domain within an array. */
-    struct pg_plan *plan = postgres_masking_parse(p, m.text, &refused);
-    if (refused.message != NULL) {
-        return refuse_unparsed(p, &m, &refused);
-    }
-    struct pg_statement *statement = pg_statement_create(m.text, &m.types);
-    struct pg_sent *sent = statement == NULL ? NULL : push(p, PG_FRONTEND_PARSE, m.name);
-    if (sent == NULL) {
-        pg_statement_unref(statement);
-        pg_plan_unref(plan);
-        return PROTOCOL_CLOSE;
-    }
-    void *previous = NULL;
-    sent->statement = statement;
-    sent->plan = plan;
-    if (pg_names_put(p->statements, m.name, statement, &previous) != OK) {
-        p->queue.count--; /* it was the last one */
-        pg_sent_finish(sent);
-        refused = (struct pg_refusal){.sqlstate = PG_SQLSTATE_INSUFFICIENT_RESOURCES,
-                                      .message = "this session holds too many prepared statements",
-                                      .hint = "Close or DEALLOCATE some."};
-        return refuse_unparsed(p, &m, &refused);
-    }
-    sent->previous_statement = previous;
-    postgres_reading_parsed(p, m.text);
-    return forward_in_batch(p, message);
-}
-
 static enum protocol_step on_describe(struct postgres *p, struct bytes message, struct bytes body)
 {
     struct pg_target m;
     if (pg_wire_read_target(body, &m) != WIRE_OK) {
-        return violation(p, "malformed Describe");
+        return postgres_violation(p, "malformed Describe");
     }
     struct pg_sent *sent = pg_queue_push(&p->queue, PG_FRONTEND_DESCRIBE);
     if (sent == NULL) {
@@ -319,7 +247,7 @@ static enum protocol_step on_close(struct postgres *p, struct bytes message, str
 {
     struct pg_target m;
     if (pg_wire_read_target(body, &m) != WIRE_OK) {
-        return violation(p, "malformed Close");
+        return postgres_violation(p, "malformed Close");
     }
     struct pg_sent *sent = push(p, PG_FRONTEND_CLOSE, m.name);
     void *previous = NULL;
@@ -403,7 +331,7 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
 {
     struct pg_execute m;
     if (pg_wire_read_execute(body, &m) != WIRE_OK) {
-        return violation(p, "malformed Execute");
+        return postgres_violation(p, "malformed Execute");
     }
     struct pg_portal *portal = pg_names_find(p->portals, m.portal);
     if (portal == NULL || (m.portal.size > 0 && p->queue.namings > 0)) {
@@ -413,7 +341,7 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
                                        .intent_sequence = portal->intent_sequence};
     struct pg_refusal refusal;
     bool is_first = portal->operation != 0;
-    refusal = read_otherwise;
+    refusal = postgres_reading_refusal;
     enum pg_decision decision = !postgres_reading_is_same(p, portal) ? PG_REFUSED
                                 : is_first                           ? PG_ALLOWED
                                            : decide_again(p, portal, m.portal, &verdict, &refusal);
@@ -458,7 +386,7 @@ static enum protocol_step on_function_call(struct postgres *p, struct bytes mess
     struct pg_function_call m;
     char function[16];
     if (pg_wire_read_function_call(body, &m) != WIRE_OK) {
-        return violation(p, "malformed FunctionCall");
+        return postgres_violation(p, "malformed FunctionCall");
     }
     (void)snprintf(function, sizeof(function), "%u", m.function);
     struct pg_operation op = {.verb = "function_call", .function = function, .values = body};
@@ -472,7 +400,6 @@ static enum protocol_step on_message(struct postgres *p, uint8_t type, struct by
     arena_reset(p->shared->scratch);
     switch (type) {
     case PG_FRONTEND_QUERY: return on_query(p, message, body);
-    case PG_FRONTEND_PARSE: return on_parse(p, message, body);
     case PG_FRONTEND_DESCRIBE: return on_describe(p, message, body);
     case PG_FRONTEND_EXECUTE: return on_execute(p, message, body);
     case PG_FRONTEND_CLOSE: return on_close(p, message, body);
@@ -486,6 +413,6 @@ static enum protocol_step on_message(struct postgres *p, uint8_t type, struct by
         p->agent_ended = true;
         (void)forward(p, message);
         return p->queue.count == 0 ? PROTOCOL_CLOSE : PROTOCOL_WAIT;
-    default: return violation(p, "invalid frontend message type");
+    default: return postgres_violation(p, "invalid frontend message type");
     }
 }

@@ -148,7 +148,8 @@ static enum protocol_step refuse_bind(struct postgres *p, const struct pg_refusa
                                       uint32_t rest)
 {
     p->from_agent = (struct pg_stream){.type = PG_FRONTEND_BIND, .left = rest, .drop = true};
-    return postgres_refuse(p, PG_FRONTEND_BIND, refusal);
+    bool takes_parse = postgres_parse_take_back(p);
+    return postgres_refuse(p, takes_parse ? PG_FRONTEND_PARSE : PG_FRONTEND_BIND, refusal);
 }
 
 static enum protocol_step refuse_unknown(struct postgres *p, struct bytes name, uint32_t rest)
@@ -172,7 +173,8 @@ static enum protocol_step send_bind(struct postgres *p, const struct bound *b,
                                     const struct protocol_verdict *verdict, struct bytes message,
                                     uint32_t rest)
 {
-    struct pg_portal *portal = pg_portal_create(b->statement);
+    struct pg_portal *portal =
+        postgres_parse_send(p) == PROTOCOL_MORE ? pg_portal_create(b->statement) : NULL;
     struct pg_sent *sent = portal == NULL ? NULL : pg_queue_push(&p->queue, PG_FRONTEND_BIND);
     void *previous = NULL;
     if (sent == NULL || pg_names_put(p->portals, b->portal, portal, &previous) != OK) {
@@ -216,8 +218,7 @@ enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struc
     pg_bind_init(r, body_size);
     enum protocol_step step;
     if (!read_bind(p, r, body, &b) || b.values.list == NULL) {
-        step = postgres_fatal(p, PG_SQLSTATE_PROTOCOL_VIOLATION, "malformed Bind",
-                              "agent_protocol_violation");
+        step = postgres_violation(p, "malformed Bind");
     } else if (b.statement == NULL || p->queue.namings > 0) {
         /* What is under way in this batch may give the name another meaning. */
         step = refuse_unknown(p, b.statement_name, rest);

@@ -238,19 +238,74 @@ static void record_refusal(struct postgres *p, const struct protocol_verdict *ve
     (void)p->link->ops->outcome(p->link, &outcome);
 }
 
+/* All but what the text says. */
+static void start_intent(struct postgres *p, const struct pg_operation *op,
+                         Chaperone__V1__Intent *m)
+{
+    chaperone__v1__intent__init(m);
+    m->verb = (char *)op->verb;
+    m->transaction = (char *)transaction_name(p);
+    m->statement_name = name_of(p, op->statement_name);
+    m->portal = name_of(p, op->portal);
+    m->parameters = op->parameters;
+    m->n_parameters = op->parameter_count;
+    set_text(p, op->text, m);
+}
+
+static void set_denied(const struct pg_refusal *refused, Chaperone__V1__Intent *m)
+{
+    m->verdict = CHAPERONE__V1__VERDICT__DENY;
+    m->rule = (char *)(refused->rule == NULL ? "understanding" : refused->rule);
+    m->error = (char *)refused->message;
+}
+
+/* `refused` is what was refused before the policy was asked, if anything was. */
+static enum pg_decision refuse_as(struct postgres *p, const struct protocol_verdict *verdict,
+                                  struct pg_refusal refused, struct pg_refusal *out_refusal)
+{
+    if (refused.message == NULL || verdict->intent_sequence == 0) {
+        word_denial(p, verdict, &refused);
+    }
+    *out_refusal = refused;
+    if (verdict->intent_sequence != 0) {
+        record_refusal(p, verdict, &refused);
+    }
+    return PG_REFUSED;
+}
+
+bool postgres_denies(struct postgres *p, const struct pg_operation *op, struct pg_refusal *refused)
+{
+    Chaperone__V1__Intent m;
+    start_intent(p, op, &m);
+    postgres_understand(p, op, &m, refused, NULL);
+    return refused->message == NULL && p->link->ops->denies(p->link, &m);
+}
+
+enum pg_decision postgres_prepare(struct postgres *p, const struct pg_operation *op,
+                                  struct protocol_verdict *verdict, struct pg_refusal *out_refusal)
+{
+    Chaperone__V1__Intent m;
+    struct pg_refusal refused = op->refused;
+    start_intent(p, op, &m);
+    if (refused.message == NULL) {
+        postgres_understand(p, op, &m, &refused, NULL);
+        add_declared(p, op->text, &m);
+    }
+    if (refused.message != NULL) {
+        set_denied(&refused, &m);
+    }
+    return p->link->ops->prepare(p->link, &m, verdict)
+               ? PG_ALLOWED
+               : refuse_as(p, verdict, refused, out_refusal);
+}
+
 enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *op,
                                  struct protocol_verdict *verdict, struct pg_refusal *out_refusal)
 {
-    Chaperone__V1__Intent m = CHAPERONE__V1__INTENT__INIT;
+    Chaperone__V1__Intent m;
     struct pg_refusal refused = op->refused;
     struct pg_binding binding;
-    m.verb = (char *)op->verb;
-    m.transaction = (char *)transaction_name(p);
-    m.statement_name = name_of(p, op->statement_name);
-    m.portal = name_of(p, op->portal);
-    m.parameters = op->parameters;
-    m.n_parameters = op->parameter_count;
-    set_text(p, op->text, &m);
+    start_intent(p, op, &m);
     postgres_meaning_finish(&p->meaning);
     if (refused.message == NULL) {
         postgres_understand(p, op, &m, &refused, &p->meaning);
@@ -264,9 +319,7 @@ enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *
     }
     p->masking.looks_again = false;
     if (refused.message != NULL) {
-        m.verdict = CHAPERONE__V1__VERDICT__DENY;
-        m.rule = (char *)(refused.rule == NULL ? "understanding" : refused.rule);
-        m.error = (char *)refused.message;
+        set_denied(&refused, &m);
     }
     bool can_wait = refused.message == NULL && !op->cannot_wait;
     postgres_bind_approval(p, op, &binding);
@@ -283,12 +336,5 @@ enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *
         return PG_ALLOWED;
     }
     postgres_meaning_finish(&p->meaning);
-    if (refused.message == NULL || verdict->intent_sequence == 0) {
-        word_denial(p, verdict, &refused);
-    }
-    *out_refusal = refused;
-    if (verdict->intent_sequence != 0) {
-        record_refusal(p, verdict, &refused);
-    }
-    return PG_REFUSED;
+    return refuse_as(p, verdict, refused, out_refusal);
 }

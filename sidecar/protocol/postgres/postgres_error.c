@@ -34,8 +34,7 @@ static void keep_error(struct postgres *p, struct bytes body)
     postgres_copy_text(p->error, sizeof(p->error), message);
 }
 
-/* Takes back what a skipped or failed message had changed in the maps. */
-static void take_back(struct postgres *p, struct pg_sent *sent)
+void postgres_take_back(struct postgres *p, struct pg_sent *sent)
 {
     struct bytes name = bytes_of_string(sent->name);
     if (sent->type == 'P' && sent->statement != NULL) {
@@ -67,7 +66,7 @@ static bool skip_one(struct postgres *p, struct pg_sent *sent)
                                               CHAPERONE__V1__STATUS__NOT_EXECUTED);
         }
     }
-    take_back(p, sent);
+    postgres_take_back(p, sent);
     return recorded;
 }
 
@@ -133,6 +132,10 @@ static bool fail_head(struct postgres *p, struct pg_sent *head)
         head->portal->state = PG_PORTAL_DONE;
     } else if (head->type == 'B' && head->portal != NULL) {
         recorded = fail_bound(p, head->portal);
+    } else if (head->type == 'P' && head->operation != 0) {
+        recorded = postgres_outcome(p, head->operation, head->intent_sequence, head->started_ns,
+                                    CHAPERONE__V1__STATUS__FAILED);
+        head->operation = 0;
     } else if (head->type == 'P' && head->statement != NULL) {
         struct pg_portal *portal = find_bound(p, head->statement);
         recorded = portal == NULL || fail_bound(p, portal);

@@ -116,6 +116,43 @@ static bool continue_hold(struct fixture *f, struct protocol_verdict *verdict)
     return verdict->allowed;
 }
 
+static bool record(struct fixture *f, const Chaperone__V1__Intent *intent, bool denied,
+                   struct protocol_verdict *verdict)
+{
+    if (f->recorder_fails) {
+        *verdict = (struct protocol_verdict){.rule = "recorder", .message = "cannot be recorded"};
+        return false;
+    }
+    if (f->intent_count < FIXTURE_MAX) {
+        struct fixture_intent *i = &f->intents[f->intent_count];
+        size_t size = intent->text.len > 100 ? 100 : intent->text.len;
+        (void)snprintf(i->verb, sizeof(i->verb), "%s", intent->verb);
+        (void)snprintf(i->text, sizeof(i->text), "%.*s", (int)size,
+                       intent->text.data == NULL ? (const uint8_t *)"" : intent->text.data);
+        i->allowed = !denied;
+        i->parameter_count = intent->n_parameters;
+    }
+    f->intent_count++;
+    *verdict = (struct protocol_verdict){.allowed = !denied,
+                                         .operation = f->intent_count,
+                                         .intent_sequence = 100 + f->intent_count,
+                                         .rule = "test-rule",
+                                         .message = denied ? "not this one" : NULL};
+    return true;
+}
+
+static bool denies(struct protocol_link *link, const Chaperone__V1__Intent *intent)
+{
+    return begins_with(bytes_of(intent->text.data, intent->text.len), fixture_of(link)->deny);
+}
+
+static bool prepare(struct protocol_link *link, Chaperone__V1__Intent *intent,
+                    struct protocol_verdict *verdict)
+{
+    bool denied = intent->verdict == CHAPERONE__V1__VERDICT__DENY || denies(link, intent);
+    return record(fixture_of(link), intent, denied, verdict) && !denied;
+}
+
 static bool decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
                    struct protocol_binding *binding, struct protocol_verdict *verdict)
 {
@@ -135,24 +172,9 @@ static bool decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
         f->others++;
         f->held = FIXTURE_NOT_HELD;
     }
-    if (f->recorder_fails) {
-        *verdict = (struct protocol_verdict){.rule = "recorder", .message = "cannot be recorded"};
+    if (!record(f, intent, denied, verdict)) {
         return false;
     }
-    if (f->intent_count < FIXTURE_MAX) {
-        struct fixture_intent *i = &f->intents[f->intent_count];
-        (void)snprintf(i->verb, sizeof(i->verb), "%s", intent->verb);
-        (void)snprintf(i->text, sizeof(i->text), "%.*s", (int)(text.size > 100 ? 100 : text.size),
-                       text.data == NULL ? (const uint8_t *)"" : text.data);
-        i->allowed = !denied;
-        i->parameter_count = intent->n_parameters;
-    }
-    f->intent_count++;
-    *verdict = (struct protocol_verdict){.allowed = !denied,
-                                         .operation = f->intent_count,
-                                         .intent_sequence = 100 + f->intent_count,
-                                         .rule = "test-rule",
-                                         .message = denied ? "not this one" : NULL};
     if (holds && !denied) {
         start_hold(f, binding, verdict);
     }
@@ -261,6 +283,8 @@ static const struct protocol_link_ops ops = {
     .start_tls = no_tls,
     .end_point_hash = no_hash,
     .decide = decide,
+    .prepare = prepare,
+    .denies = denies,
     .ask = ask,
     .withdraw = withdraw,
     .is_held = is_held,

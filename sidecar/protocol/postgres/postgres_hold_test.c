@@ -30,6 +30,7 @@ static const struct bytes no_values = {(const uint8_t *)"\0\0\0\0\0\0", 6};
 static void batch(struct buffer *b, const char *text)
 {
     parse(b, "", text);
+    ok(pg_write_empty(b, PG_FRONTEND_FLUSH)); /* the Parse leaves by itself */
     bind(b, "", no_values);
     ok(pg_write_target(b, 'D', 'P', (struct bytes){0}));
     ok(pg_write_execute(b, (struct bytes){0}, 0));
@@ -321,7 +322,7 @@ static void test_a_batch_waits_in_its_middle(void **state)
     struct buffer rest;
     batch(&t->b, statement);
     agent(t);
-    assert_string_equal(types(&t->f.to_target), "PCCPBECCH");
+    assert_string_equal(types(&t->f.to_target), "PHCCPBECCH");
     buffer_clear(&t->f.to_target);
     ok(pg_write_empty(&t->b, '1')); /* the agent's own */
     ok(pg_write_empty(&t->b, '3'));
@@ -346,8 +347,60 @@ static void test_a_batch_waits_in_its_middle(void **state)
     buffer_finish(&rest);
     answer_batch(t);
     assert_string_equal(types(&t->f.to_agent), "N12nCZ");
+    assert_int_equal(t->f.outcome_count, 2); /* of what was prepared, and of what was run */
+    assert_int_equal(t->f.outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
+}
+
+/* Nothing of it leaves before people have decided: neither the Parse nor the Bind. */
+static void test_a_statement_waits_with_its_parse(void **state)
+{
+    struct test *t = *state;
+    struct buffer whole;
+    buffer_init(&whole, 1024);
+    parse(&whole, "", statement);
+    bind(&whole, "", no_values);
+    ok(pg_write_execute(&whole, (struct bytes){0}, 0));
+    ok(pg_write_sync(&whole));
+    fixture_agent(&t->f, buffer_bytes(&whole));
+    assert_int_equal(t->f.intent_count, 1);
+    answer_plan(t, 'I');
+    assert_string_equal(t->f.asks[0].plan, "Delete on orders");
+    buffer_clear(&t->f.to_target);
+    approve(t);
+    assert_true(bytes_equal(buffer_bytes(&t->f.to_target), buffer_bytes(&whole)));
+    assert_int_equal(t->f.intent_count, 1);
+    assert_int_equal(t->f.others, 0);
+    buffer_finish(&whole);
+    ok(pg_write_empty(&t->b, '1'));
+    ok(pg_write_empty(&t->b, '2'));
+    complete(&t->b, "DELETE 3");
+    ok(pg_write_ready(&t->b, 'I'));
+    target(t);
+    assert_string_equal(types(&t->f.to_agent), "N12CZ");
     assert_int_equal(t->f.outcome_count, 1);
-    assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__SUCCESS);
+}
+
+static void test_a_refused_statement_leaves_nothing_of_its_parse(void **state)
+{
+    struct test *t = *state;
+    parse(&t->b, "s", statement);
+    bind(&t->b, "s", no_values);
+    ok(pg_write_execute(&t->b, (struct bytes){0}, 0));
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    answer_plan(t, 'I');
+    refuse(t);
+    assert_string_equal(types(&t->f.to_target), "PS"); /* one that fails there */
+    assert_false(holds(&t->f.to_target, "DELETE"));
+    server_error(&t->b, "42601");
+    ok(pg_write_ready(&t->b, 'I'));
+    target(t);
+    assert_string_equal(types(&t->f.to_agent), "NEZ");
+    buffer_clear(&t->f.to_target);
+    bind(&t->b, "s", no_values); /* no such statement */
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    assert_false(holds(&t->f.to_target, "DELETE"));
 }
 
 /* Answers of the agent's Parse, of the plan, and of the rest. */
@@ -388,12 +441,12 @@ static void test_a_batch_in_any_two_pieces(void **state)
         feed(t, buffer_bytes(&answers), at, fixture_target);
         assert_int_equal(t->f.ask_count, 1);
         assert_string_equal(t->f.asks[0].plan, "Delete on orders");
-        assert_string_equal(types(&t->f.to_target), "PCCPBECCHCCPBECCH");
+        assert_string_equal(types(&t->f.to_target), "PHCCPBECCHCCPBECCH");
         approve(t);
-        assert_string_equal(types(&t->f.to_target), "PCCPBECCHCCPBECCHBDES");
+        assert_string_equal(types(&t->f.to_target), "PHCCPBECCHCCPBECCHBDES");
         answer_batch(t);
         assert_string_equal(types(&t->f.to_agent), "N12nCZ");
-        assert_int_equal(t->f.outcome_count, 1);
+        assert_int_equal(t->f.outcome_count, 2);
     }
     assert_int_equal(t->f.others, 0);
     buffer_finish(&asked);
@@ -511,13 +564,13 @@ static void test_a_name_that_changes_its_meaning_is_decided_anew(void **state)
     bind(&t->b, "s", no_values);
     agent(t);
     assert_int_equal(t->f.hold_count, 1);
-    assert_string_equal(t->f.intents[0].text, "DELETE FROM nothing");
+    assert_string_equal(t->f.intents[2].text, "DELETE FROM nothing");
     server_error(&t->b, "42601");
     ok(pg_write_ready(&t->b, 'I'));
     target(t);
     assert_int_equal(t->f.others, 1);
     assert_int_equal(t->f.hold_count, 2);
-    assert_string_equal(t->f.intents[1].text, "DELETE FROM orders");
+    assert_string_equal(t->f.intents[3].text, "DELETE FROM orders");
 }
 
 /* ---- values ---- */
@@ -533,6 +586,7 @@ static void test_the_values_are_asked_about_as_text_is_read(void **state)
     buffer_init(&original, 1024);
     bind(&original, "", bytes_of(binary, sizeof(binary) - 1));
     parse(&t->b, "", "DELETE FROM orders WHERE id = $1 RETURNING id");
+    ok(pg_write_empty(&t->b, PG_FRONTEND_FLUSH));
     bind(&t->b, "", bytes_of(binary, sizeof(binary) - 1));
     agent(t);
     assert_true(holds_bytes(&t->f.to_target, bytes_of(own, sizeof(own) - 1)));
@@ -587,7 +641,7 @@ static void test_a_bind_that_is_streamed_is_refused(void **state)
     agent(t);
     assert_int_equal(t->f.hold_count, 0);
     assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__REFUSED);
-    assert_string_equal(types(&t->f.to_target), "PPS");
+    assert_string_equal(types(&t->f.to_target), "PS");
     assert_true(buffer_size(&t->f.to_target) < 1000);
 }
 
@@ -879,6 +933,8 @@ int main(void)
         TEST(test_behind_others_it_may_hold_locks),
         TEST(test_alone_it_holds_no_locks),
         TEST(test_a_batch_waits_in_its_middle),
+        TEST(test_a_statement_waits_with_its_parse),
+        TEST(test_a_refused_statement_leaves_nothing_of_its_parse),
         TEST(test_a_batch_in_any_two_pieces),
         TEST(test_a_plan_that_fails_in_a_batch_is_its_error),
         TEST(test_an_earlier_error_of_the_batch_withdraws_it),

@@ -100,6 +100,12 @@ struct postgres {
     bool reads_otherwise; /* what was sent since the last Sync may have changed them */
     uint64_t bound;       /* Binds of what may do so */
 
+    /* A Parse whose Bind comes next: both leave, or neither does. */
+    struct {
+        struct bytes message; /* borrows the chunk that is being looked at; empty: none */
+        struct pg_sent sent;
+    } coming;
+
     bool offers_again; /* the message at hand waits for a decision: it is looked at again */
     bool is_held;      /* by people's decision */
     bool notice_due;   /* the agent is to be told so, when there is a place between messages */
@@ -136,6 +142,8 @@ void postgres_set_state(struct postgres *p, enum pg_state state);
 /* Sends what lies in `out` to a side; a message that could not be written ends the session. */
 enum protocol_step postgres_send(struct postgres *p, enum protocol_side side, enum err written);
 /* FATAL to the agent, and the end. `reason` is for the record: "error", "target_disconnected". */
+/* The agent broke the protocol. */
+enum protocol_step postgres_violation(struct postgres *p, const char *what);
 enum protocol_step postgres_fatal(struct postgres *p, const char *sqlstate, const char *message,
                                   const char *reason);
 
@@ -194,8 +202,20 @@ enum pg_decision {
 };
 enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *op,
                                  struct protocol_verdict *verdict, struct pg_refusal *out_refusal);
+/* Of a Parse: the operation of preparing it. Never waits. */
+enum pg_decision postgres_prepare(struct postgres *p, const struct pg_operation *op,
+                                  struct protocol_verdict *verdict, struct pg_refusal *out_refusal);
+/* Whether the policy denies it now; `*refused` where it cannot be understood. */
+bool postgres_denies(struct postgres *p, const struct pg_operation *op, struct pg_refusal *refused);
 Chaperone__V1__Parameter **
 postgres_arguments(struct postgres *p, const struct pg_function_call *call, size_t *out_count);
+/* postgres_parse.c: `behind` is what is here of the bytes after the message. */
+enum protocol_step postgres_parse(struct postgres *p, struct bytes message, struct bytes body,
+                                  struct bytes behind);
+/* The Parse of the Bind that is about to be sent, where there is one. */
+enum protocol_step postgres_parse_send(struct postgres *p);
+/* It was never sent; false: there is none. */
+bool postgres_parse_take_back(struct postgres *p);
 enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struct bytes body,
                                  uint32_t body_size);
 
@@ -233,6 +253,7 @@ void postgres_prediction_finish(struct postgres *p);
 
 /* postgres_reading.c: the settings by which the target reads bytes. */
 /* Why a text could be read differently here and there; NULL: it could not. */
+extern const struct pg_refusal postgres_reading_refusal;
 const char *postgres_reading_ambiguous(const struct postgres *p, struct bytes text);
 /* Whether a text depends on settings that the batch it comes in may have changed. `*out_waits`:
  * the answers that will tell are on their way. */
@@ -271,6 +292,8 @@ void postgres_drop_portal(void *context, void *object);
 void postgres_abandon(struct postgres *p);
 
 /* postgres_error.c */
+/* Takes back what a skipped, failed or never sent message had changed in the maps. */
+void postgres_take_back(struct postgres *p, struct pg_sent *sent);
 enum protocol_step postgres_on_error(struct postgres *p, struct bytes message, struct bytes body);
 /* Cut where it does not fit, always terminated. */
 void postgres_copy_text(char *out, size_t size, struct bytes text);

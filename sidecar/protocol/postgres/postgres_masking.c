@@ -98,7 +98,8 @@ bool postgres_masking_is_outdated(const struct postgres *p)
 /* Nothing is under way, and nothing was sent that a Sync of ours would end. */
 static bool may_ask(const struct postgres *p)
 {
-    return p->queue.count == 0 && !p->batch_open && p->transaction != 'E';
+    return p->queue.count == 0 && p->coming.message.size == 0 && !p->batch_open &&
+           p->transaction != 'E';
 }
 
 static bool should_ask(const struct postgres *p)

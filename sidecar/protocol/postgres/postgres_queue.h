@@ -46,9 +46,13 @@ struct pg_queue {
 
 void pg_queue_finish(struct pg_queue *q); /* frees everything, without looking at it */
 
+static inline size_t pg_queue_room(const struct pg_queue *q)
+{
+    return PG_QUEUE_MAX - q->count;
+}
 static inline bool pg_queue_is_full(const struct pg_queue *q)
 {
-    return q->count >= PG_QUEUE_MAX;
+    return pg_queue_room(q) == 0;
 }
 
 /* A zeroed entry at the end; NULL: no memory, or full. Valid until the next push. */

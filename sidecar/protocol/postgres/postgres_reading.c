@@ -18,6 +18,12 @@ static bool has_backslash(struct bytes text)
     return text.size > 0 && memchr(text.data, '\\', text.size) != NULL;
 }
 
+const struct pg_refusal postgres_reading_refusal = {
+    .sqlstate = PG_SQLSTATE_FEATURE_NOT_SUPPORTED,
+    .message = "what is before it in the same batch may change how its bytes are read",
+    .hint = "Send COPY, and a text with a backslash or other characters than ASCII, in a batch of "
+            "its own."};
+
 const char *postgres_reading_ambiguous(const struct postgres *p, struct bytes text)
 {
     if (!p->is_ascii_safe && has_high_bytes(text)) {

@@ -32,6 +32,20 @@ static enum protocol_step pass_and_pop(struct postgres *p, struct bytes message,
     return pass(p, message);
 }
 
+static enum protocol_step on_parsed(struct postgres *p, struct bytes message)
+{
+    struct pg_sent *head = pg_queue_head(&p->queue);
+    if (head != NULL && head->type == 'P') {
+        uint64_t operation = head->operation;
+        head->operation = 0;
+        if (!postgres_outcome_alone(p, operation, head->intent_sequence,
+                                    CHAPERONE__V1__STATUS__SUCCESS)) {
+            return PROTOCOL_CLOSE;
+        }
+    }
+    return pass_and_pop(p, message, "P");
+}
+
 static void count_rows(struct postgres *p, struct bytes body)
 {
     struct bytes tag = {0};
@@ -224,7 +238,7 @@ static enum protocol_step on_message(struct postgres *p, uint8_t type, struct by
     case PG_BACKEND_PORTAL_SUSPENDED: return on_complete(p, type, message, body);
     case PG_BACKEND_READY: return on_ready(p, message, body);
     case PG_BACKEND_ERROR: return postgres_on_error(p, message, body);
-    case PG_BACKEND_PARSE_COMPLETE: return pass_and_pop(p, message, "P");
+    case PG_BACKEND_PARSE_COMPLETE: return on_parsed(p, message);
     case PG_BACKEND_BIND_COMPLETE: return pass_and_pop(p, message, "B");
     case PG_BACKEND_CLOSE_COMPLETE: return pass_and_pop(p, message, "C");
     case PG_BACKEND_ROW_DESCRIPTION:

@@ -145,17 +145,18 @@ static void test_denied_in_a_pipeline_skips_to_sync(void **state)
     sequence(&t->b, "DROP TABLE x");
     sequence(&t->b, "SELECT 3");
     agent(t);
-    assert_string_equal(types(&t->f.to_target), "PBESPPSPBES"); /* understood, then refused */
+    assert_string_equal(types(&t->f.to_target), "PBESPSPBES");
+    assert_false(holds(&t->f.to_target, "DROP")); /* nor is it parsed */
     assert_false(t->f.intents[1].allowed);
+    assert_string_equal(t->f.intents[1].verb, "prepare");
     ok(pg_write_empty(&t->b, '1'));
     ok(pg_write_empty(&t->b, '2'));
     complete(&t->b, "SELECT 0");
     ok(pg_write_ready(&t->b, 'I'));
-    ok(pg_write_empty(&t->b, '1'));
     server_error(&t->b, "42601");
     ok(pg_write_ready(&t->b, 'I'));
     target(t);
-    assert_string_equal(types(&t->f.to_agent), "12CZ1EZ");
+    assert_string_equal(types(&t->f.to_agent), "12CZEZ");
     assert_true(holds(&t->f.to_agent, "test-rule"));
     assert_int_equal(t->f.intent_count, 3);
 }
@@ -342,6 +343,7 @@ static void test_every_cut_is_the_same(void **state)
 {
     (void)state;
     struct test *whole = NULL;
+    const size_t parse_end = 35, bind_end = 48;
     assert_int_equal(setup((void **)&whole), 0);
     talk(whole, 1 << 20);
     assert_int_equal(whole->f.outcome_count, 2);
@@ -353,8 +355,17 @@ static void test_every_cut_is_the_same(void **state)
         assert_true(bytes_equal(buffer_bytes(&cut->f.to_agent), buffer_bytes(&whole->f.to_agent)));
         assert_true(
             bytes_equal(buffer_bytes(&cut->f.to_target), buffer_bytes(&whole->f.to_target)));
-        assert_int_equal(cut->f.intent_count, whole->f.intent_count);
-        assert_memory_equal(cut->f.outcomes, whole->f.outcomes, sizeof(cut->f.outcomes));
+        /* A Parse without its Bind is an operation of its own; the others are the same. */
+        size_t more = cut->f.intent_count - whole->f.intent_count;
+        assert_true(more <= 1 && (more == 1) == ((bind_end - 1) / piece * piece >= parse_end));
+        assert_string_equal(cut->f.intents[0].verb, more == 1 ? "prepare" : "execute");
+        for (size_t i = 0; i < whole->f.outcome_count; i++) {
+            const struct fixture_outcome *a = &cut->f.outcomes[more + i];
+            const struct fixture_outcome *b = &whole->f.outcomes[i];
+            assert_int_equal(a->status, b->status);
+            assert_int_equal(a->rows, b->rows);
+            assert_string_equal(a->tag, b->tag);
+        }
         (void)teardown((void **)&cut);
     }
     (void)teardown((void **)&whole);
