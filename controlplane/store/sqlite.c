@@ -1,5 +1,7 @@
 #include "controlplane/store/sqlite.h"
 
+#include "controlplane/store/sqlite_content.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -39,7 +41,7 @@ enum err sqlite_write_end(struct sqlite_store *s, enum err result, struct err_te
             (void)sqlite3_exec(s->writer.handle, "ROLLBACK", NULL, NULL, NULL);
         }
         /* Ids that were given in the transaction are not there any more. */
-        memset(s->sessions, 0, sizeof(s->sessions));
+        bytes_wipe(s->sessions, sizeof(s->sessions));
     }
     (void)pthread_mutex_unlock(&s->write_mutex);
     return result;
@@ -52,16 +54,39 @@ struct db *sqlite_read_begin(struct sqlite_store *s)
         (void)pthread_cond_wait(&s->reader_is_free, &s->read_mutex);
     }
     struct db *db = s->free_readers[--s->free_count];
+    db->erasures = s->erasures;
     (void)pthread_mutex_unlock(&s->read_mutex);
     return db;
+}
+
+static void keys_wipe(struct db *db)
+{
+    bytes_wipe(db->keys, sizeof(db->keys));
 }
 
 void sqlite_read_end(struct sqlite_store *s, struct db *db)
 {
     (void)pthread_mutex_lock(&s->read_mutex);
+    if (db->erasures != s->erasures) {
+        keys_wipe(db);
+    }
     s->free_readers[s->free_count++] = db;
     (void)pthread_cond_signal(&s->reader_is_free);
     (void)pthread_mutex_unlock(&s->read_mutex);
+}
+
+void sqlite_keys_forget(struct sqlite_store *s)
+{
+    (void)pthread_mutex_lock(&s->read_mutex);
+    s->erasures++;
+    for (size_t i = 0; i < s->free_count; i++) {
+        keys_wipe(s->free_readers[i]);
+    }
+    (void)pthread_mutex_unlock(&s->read_mutex);
+    (void)pthread_mutex_lock(&s->write_mutex);
+    keys_wipe(&s->writer);
+    bytes_wipe(s->sessions, sizeof(s->sessions));
+    (void)pthread_mutex_unlock(&s->write_mutex);
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */
@@ -85,9 +110,13 @@ static enum err file_prepare(const char *path, struct err_text *why)
     return err;
 }
 
-static enum err connection_open(struct db *db, const char *path, const char *settings,
-                                struct err_text *why)
+static enum err connection_open(struct db *db, const char *path, struct bytes master,
+                                const char *settings, struct err_text *why)
 {
+    enum err err = content_create(master, &db->content);
+    if (err != OK) {
+        return err_set(why, err, "the key of the content is not %d bytes long", CONTENT_KEY_SIZE);
+    }
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK) {
         return db->handle == NULL ? ERR_NO_MEMORY : db_failed(db, why);
@@ -105,6 +134,9 @@ static void connection_close(struct db *db)
     db->kept_count = 0;
     (void)sqlite3_close(db->handle);
     db->handle = NULL;
+    content_destroy(db->content);
+    db->content = NULL;
+    keys_wipe(db);
 }
 
 /* The whole of a small file is checked; of a large one its head, and the rest when it is read. */
@@ -131,15 +163,17 @@ static enum err damage_check(struct db *db, struct err_text *why)
     return err;
 }
 
-static enum err writer_open(struct sqlite_store *s, int64_t page_count_max, struct err_text *why)
+static enum err writer_open(struct sqlite_store *s, int64_t page_count_max, struct bytes master,
+                            struct err_text *why)
 {
-    enum err err = connection_open(&s->writer, s->path,
+    enum err err = connection_open(&s->writer, s->path, master,
                                    "PRAGMA trusted_schema = OFF;"
                                    "PRAGMA cell_size_check = ON;"
                                    "PRAGMA journal_mode = WAL;"
                                    "PRAGMA synchronous = FULL;"
                                    "PRAGMA foreign_keys = ON;"
                                    "PRAGMA temp_store = MEMORY;"
+                                   "PRAGMA secure_delete = ON;"            /* what is erased, is */
                                    "PRAGMA cache_size = -65536;"           /* KiB */
                                    "PRAGMA wal_autocheckpoint = 4000;"     /* pages: 16 MiB */
                                    "PRAGMA journal_size_limit = 67108864", /* bytes */
@@ -153,16 +187,20 @@ static enum err writer_open(struct sqlite_store *s, int64_t page_count_max, stru
                        (long long)page_count_max);
         err = db_execute(&s->writer, text, why);
     }
-    return err == OK ? db_migrate_store(&s->writer, why) : err;
+    if (err == OK) {
+        err = db_migrate_store(&s->writer, why);
+    }
+    return err == OK ? sqlite_content_check(&s->writer, why) : err;
 }
 
-static enum err readers_open(struct sqlite_store *s, int count, struct err_text *why)
+static enum err readers_open(struct sqlite_store *s, int count, struct bytes master,
+                             struct err_text *why)
 {
     size_t wanted = count <= 0 ? 4 : (size_t)count;
     wanted = wanted > DB_READERS_MAX ? DB_READERS_MAX : wanted;
     for (; s->reader_count < wanted; s->reader_count++) {
         struct db *db = &s->readers[s->reader_count];
-        enum err err = connection_open(db, s->path,
+        enum err err = connection_open(db, s->path, master,
                                        "PRAGMA trusted_schema = OFF;"
                                        "PRAGMA cell_size_check = ON;"
                                        "PRAGMA query_only = ON;"
@@ -189,6 +227,7 @@ static void sqlite_close(struct store *store)
     (void)pthread_cond_destroy(&s->reader_is_free);
     (void)pthread_mutex_destroy(&s->read_mutex);
     (void)pthread_mutex_destroy(&s->write_mutex);
+    bytes_wipe(s->sessions, sizeof(s->sessions));
     free(s->path);
     free(s);
 }
@@ -211,9 +250,10 @@ enum err store_open_sqlite(const char *path, const struct store_sqlite_options *
     (void)pthread_mutex_init(&s->read_mutex, NULL);
     (void)pthread_cond_init(&s->reader_is_free, NULL);
     s->path = strdup(path);
-    err = s->path == NULL ? ERR_NO_MEMORY : writer_open(s, options->page_count_max, why);
+    err = s->path == NULL ? ERR_NO_MEMORY
+                          : writer_open(s, options->page_count_max, options->content_master, why);
     if (err == OK) {
-        err = readers_open(s, options->readers, why);
+        err = readers_open(s, options->readers, options->content_master, why);
     }
     if (err != OK) {
         sqlite_close(&s->store);

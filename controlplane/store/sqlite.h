@@ -10,11 +10,13 @@
 #include <sqlite3.h>
 
 #include "controlplane/store/backend.h"
+#include "controlplane/store/content.h"
 
 enum {
-    DB_STATEMENTS_MAX = 96, /* prepared statements that a connection keeps: all fixed ones */
+    DB_STATEMENTS_MAX = 160, /* prepared statements that a connection keeps: all fixed ones */
     DB_READERS_MAX = 32,
     DB_SESSION_CACHE_SIZE = 256, /* entries; sessions that are active at one time */
+    DB_KEY_CACHE_SIZE = 64,      /* entries; sessions that a page of records is of */
 };
 
 /* ---- one connection (sqlite_db.c) -------------------------------------------------------- */
@@ -26,6 +28,13 @@ struct db {
         sqlite3_stmt *statement;
     } kept[DB_STATEMENTS_MAX];
     size_t kept_count;
+    /* What reads and writes content (sqlite_content.h): of the connection, as its statements. */
+    struct content *content; /* owned; NULL: not opened by a store */
+    struct {
+        int64_t session; /* audit_session.id; 0: free */
+        uint8_t key[CONTENT_KEY_SIZE];
+    } keys[DB_KEY_CACHE_SIZE];
+    uint64_t erasures; /* that were known when this connection was taken */
 };
 
 /* What an SQLite result means here; `why` gets its sentence. Not for SQLITE_OK, ROW, DONE. */
@@ -96,6 +105,8 @@ struct session_cached {
     int64_t operations;         /* counted in this transaction, not yet written */
     uint8_t session[STORE_SESSION_SIZE_MAX];
     size_t session_size;
+    bool has_key; /* what it records is encrypted */
+    uint8_t key[CONTENT_KEY_SIZE];
 };
 
 struct sqlite_store {
@@ -111,6 +122,7 @@ struct sqlite_store {
     struct db readers[DB_READERS_MAX];
     struct db *free_readers[DB_READERS_MAX];
     size_t reader_count, free_count;
+    uint64_t erasures; /* so far: behind read_mutex */
 };
 
 static inline struct sqlite_store *sqlite_of(struct store *store)
@@ -125,6 +137,9 @@ enum err sqlite_write_end(struct sqlite_store *s, enum err result, struct err_te
 /* Waits until a reader is free. */
 struct db *sqlite_read_begin(struct sqlite_store *s);
 void sqlite_read_end(struct sqlite_store *s, struct db *db);
+
+/* Wipes every key that a connection knows: now, or when it is given back. Outside of reading. */
+void sqlite_keys_forget(struct sqlite_store *s);
 
 /* ---- its parts: the functions of struct store_backend ------------------------------------ */
 

@@ -1,5 +1,5 @@
 /* Appends a batch to a sidecar's stream and indexes it: one transaction, whole or not at all. */
-#include "controlplane/store/sqlite.h"
+#include "controlplane/store/sqlite_content.h"
 
 struct append {
     struct sqlite_store *s;
@@ -9,7 +9,7 @@ struct append {
     int64_t received_ns;
     uint64_t before, position; /* of the newest record in the log: at first, and now */
     struct store_audit_last last;
-    struct buffer tag; /* scratch */
+    struct buffer tag, tables, packed, sealed; /* scratch, of one record */
     uint64_t refused;
     struct err_text *why;
 };
@@ -137,15 +137,37 @@ static enum err next_check(struct append *a, const struct store_audit_record *r)
 
 /* ---- the record and its index ---------------------------------------------------------------- */
 
+/* Encrypted where the session has a key; else the bytes as they are. Borrows. */
+static enum err content_make(struct append *a, const struct store_audit_record *r,
+                             const struct session_cached *session, struct bytes *out)
+{
+    const struct envelope envelope = {
+        .canonical = r->canonical, .text = r->index.text, .tables = buffer_bytes(&a->tables)};
+    if (session == NULL || !session->has_key) {
+        *out = r->canonical;
+        return OK;
+    }
+    enum err err = envelope_pack(&envelope, &a->packed);
+    if (err == OK) {
+        err = content_seal(a->db->content, session->key, r->hash, buffer_bytes(&a->packed),
+                           &a->sealed);
+    }
+    if (err == OK) {
+        *out = buffer_bytes(&a->sealed);
+    }
+    return err;
+}
+
 static enum err record_insert(struct append *a, const struct store_audit_record *r,
-                              const struct session_cached *session, int64_t key)
+                              const struct session_cached *session, struct bytes content,
+                              int64_t key)
 {
     sqlite3_stmt *add = NULL;
     enum err err = db_statement(
         a->db,
         "INSERT INTO audit_record (key, position, stream, sequence, kind, verdict, status,"
-        " row_count, error_code, session, identity, resource, received_ns, hash, canonical)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        " row_count, error_code, session, identity, resource, received_ns, hash, canonical,"
+        " form) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         &add);
     if (err != OK) {
         return err;
@@ -165,7 +187,9 @@ static enum err record_insert(struct append *a, const struct store_audit_record 
     db_bind_reference(add, 12, session == NULL ? 0 : session->resource);
     db_bind_number(add, 13, a->received_ns);
     db_bind_blob(add, 14, bytes_of(r->hash, STORE_HASH_SIZE));
-    db_bind_blob(add, 15, r->canonical);
+    db_bind_blob(add, 15, content);
+    db_bind_number(add, 16,
+                   session != NULL && session->has_key ? SQLITE_FORM_SEALED : SQLITE_FORM_PLAIN);
     return db_run(a->db, add);
 }
 
@@ -197,10 +221,14 @@ static enum err record_insert_unique(struct append *a, const struct store_audit_
 {
     enum { TRIES = 40 };
     const int64_t first = *key;
-    enum err err = record_insert(a, r, session, first);
+    struct bytes content = {0};
+    enum err err = content_make(a, r, session, &content);
+    if (err == OK) {
+        err = record_insert(a, r, session, content, first);
+    }
     for (uint64_t n = 1; err == ERR_EXISTS && key_is_taken(a->db) && n <= TRIES; n++) {
         *key = first + 1 + (int64_t)(mix(a->position, n) >> (64 - n));
-        err = record_insert(a, r, session, *key);
+        err = record_insert(a, r, session, content, *key);
     }
     return err;
 }
@@ -241,17 +269,32 @@ static enum err table_id(struct db *db, const struct store_audit_table *table, i
     return err;
 }
 
-static enum err tables_index(struct append *a, const struct store_audit_record *r, int64_t key)
+/* The ids of what it is about. */
+static enum err tables_find(struct append *a, const struct store_audit_record *r)
 {
     enum err err = OK;
+    buffer_clear(&a->tables);
     for (size_t i = 0; err == OK && i < r->index.table_count; i++) {
-        sqlite3_stmt *add = NULL;
         int64_t name = 0, full = 0;
         err = table_id(a->db, &r->index.tables[i], &name, &full);
         if (err == OK) {
-            err = db_statement(
-                a->db, "INSERT OR IGNORE INTO audit_record_table VALUES (?1, ?2, ?3)", &add);
+            err = envelope_add_table(&a->tables, name, full);
         }
+    }
+    return err;
+}
+
+static enum err tables_index(struct append *a, int64_t key)
+{
+    const struct envelope envelope = {.tables = buffer_bytes(&a->tables)};
+    enum err err = OK;
+    buffer_clear(&a->tag);
+    for (size_t i = 0; err == OK && i < envelope.tables.size / ENVELOPE_TABLE; i++) {
+        sqlite3_stmt *add = NULL;
+        int64_t name = 0, full = 0;
+        envelope_table(&envelope, i, &name, &full);
+        err = db_statement(a->db, "INSERT OR IGNORE INTO audit_record_table VALUES (?1, ?2, ?3)",
+                           &add);
         if (err == OK) {
             db_bind_number(add, 1, name);
             db_bind_number(add, 2, key);
@@ -301,11 +344,13 @@ static enum err record_append(struct append *a, const struct store_audit_record 
         err = sqlite_sessions_end(a->db, a->stream, key);
     }
     if (err == OK) {
+        err = tables_find(a, r);
+    }
+    if (err == OK) {
         err = record_insert_unique(a, r, session, &key);
     }
-    buffer_clear(&a->tag);
     if (err == OK) {
-        err = tables_index(a, r, key);
+        err = tables_index(a, key);
     }
     if (err == OK && r->index.text.size > 0) {
         err = text_index(a, r, session, key);
@@ -321,6 +366,22 @@ static enum err record_append(struct append *a, const struct store_audit_record 
 
 /* ---- the batch --------------------------------------------------------------------------------
  */
+
+static void scratch_init(struct append *a)
+{
+    buffer_init(&a->tag, TAG_SIZE_MAX);
+    buffer_init(&a->tables, TAG_SIZE_MAX);
+    buffer_init(&a->packed, ENVELOPE_SIZE_MAX);
+    buffer_init(&a->sealed, ENVELOPE_SIZE_MAX + CONTENT_OVERHEAD);
+}
+
+static void scratch_finish(struct append *a)
+{
+    buffer_finish(&a->tag);
+    buffer_finish(&a->tables);
+    buffer_wipe(&a->packed);
+    buffer_finish(&a->sealed);
+}
 
 static enum err batch_append(struct append *a, const char *sidecar,
                              const struct store_audit_record *records, size_t count)
@@ -359,7 +420,7 @@ enum err sqlite_audit_append(struct store *store, const char *sidecar,
     if (err != OK) {
         return err_set(why, err, "the database does not take a write now");
     }
-    buffer_init(&a.tag, TAG_SIZE_MAX);
+    scratch_init(&a);
     err = batch_append(&a, sidecar, records, count);
     if (err != OK && a.refused == 0) {
         /* What the contract says of records must not be said of a fault of ours. */
@@ -367,7 +428,7 @@ enum err sqlite_audit_append(struct store *store, const char *sidecar,
         err = db_explain(a.db, is_misleading ? ERR_INTERNAL : err, why);
     }
     err = sqlite_write_end(a.s, err, why);
-    buffer_finish(&a.tag);
+    scratch_finish(&a);
     if (err == OK) {
         size_t added = (size_t)(a.position - a.before);
         *out = (struct store_audit_appended){
@@ -386,9 +447,9 @@ enum err sqlite_audit_append_in(struct sqlite_store *s, struct db *db,
                                 const struct store_audit_write *write)
 {
     struct append a = {.s = s, .db = db, .received_ns = write->received_ns};
-    buffer_init(&a.tag, TAG_SIZE_MAX);
+    scratch_init(&a);
     enum err err = batch_append(&a, write->sidecar, write->records, write->count);
-    buffer_finish(&a.tag);
+    scratch_finish(&a);
     if (err != OK) {
         return ERR_INTERNAL; /* the caller's other errors must not be mistaken for this one */
     }

@@ -163,6 +163,7 @@ static const char version_5[] =
     "  session TEXT NOT NULL, reason TEXT NOT NULL, created_by TEXT NOT NULL,"
     "  created_ns INTEGER NOT NULL, lifted_ns INTEGER NOT NULL, lifted_by TEXT NOT NULL) STRICT;"
     "CREATE INDEX approval_session ON approval (session) WHERE session <> '';"
+    "CREATE INDEX approval_decision_approval ON approval_decision (approval);"
     "CREATE INDEX legal_hold_open ON legal_hold (created_ns) WHERE lifted_ns = 0";
 
 static const struct db_migration store_migrations[] = {

@@ -1,4 +1,5 @@
 /* The answers to searches: pages of records, by time or by arrival. */
+#include "controlplane/store/sqlite_content.h"
 #include "controlplane/store/sqlite_query.h"
 
 enum {
@@ -46,27 +47,41 @@ static const char entry_columns[] =
     " (SELECT on_behalf_of FROM audit_session WHERE id = r.session),"
     " (SELECT protocol FROM audit_session WHERE id = r.session), r.hash, r.kind,"
     " (SELECT session FROM audit_session WHERE id = r.session), r.form,"
-    " (SELECT erased_ns FROM audit_session WHERE id = r.session)";
+    " (SELECT erased_ns FROM audit_session WHERE id = r.session), r.session";
 
-static bool entry_read(sqlite3_stmt *row, struct arena *arena, struct store_audit_entry *e)
+/* ERR_DENIED: its content cannot be opened. */
+static enum err entry_read(struct db *db, sqlite3_stmt *row, struct arena *arena,
+                           struct store_audit_entry *e)
 {
+    struct content_row content;
+    struct envelope envelope;
     bool failed = false;
     e->key = sqlite3_column_int64(row, 0);
     e->position = (uint64_t)sqlite3_column_int64(row, 1);
     e->received_ns = sqlite3_column_int64(row, 2);
     e->sequence = (uint64_t)sqlite3_column_int64(row, 3);
-    e->canonical = db_column_blob(row, 4, arena, &failed);
     e->sidecar = db_column_string(row, 5, arena, &failed);
     e->identity = db_column_string(row, 6, arena, &failed);
     e->resource = db_column_string(row, 7, arena, &failed);
     e->on_behalf_of = db_column_string(row, 8, arena, &failed);
     e->protocol = db_column_string(row, 9, arena, &failed);
-    failed = !db_column_hash(row, 10, e->hash) || failed;
+    if (!db_column_hash(row, 10, e->hash)) {
+        return ERR_DENIED;
+    }
     e->kind = (enum store_audit_kind)sqlite3_column_int(row, 11);
     e->session = db_column_string(row, 12, arena, &failed);
-    e->is_erased = sqlite3_column_int(row, 13) == SQLITE_FORM_ERASED;
+    content.form = (enum sqlite_form)sqlite3_column_int(row, 13);
+    e->is_erased = content.form == SQLITE_FORM_ERASED;
     e->erased_ns = e->is_erased ? sqlite3_column_int64(row, 14) : 0;
-    return !failed;
+    content.session_id = sqlite3_column_int64(row, 15);
+    content.session = e->session;
+    memcpy(content.hash, e->hash, STORE_HASH_SIZE);
+    content.stored = bytes_of(sqlite3_column_blob(row, 4), (size_t)sqlite3_column_bytes(row, 4));
+    enum err err = failed ? ERR_NO_MEMORY : sqlite_content_open(db, &content, arena, &envelope);
+    if (err == OK) {
+        e->canonical = envelope.canonical;
+    }
+    return err;
 }
 
 struct page {
@@ -74,6 +89,7 @@ struct page {
     size_t count, max;
     size_t bytes, max_bytes;
     bool more;
+    uint64_t damaged; /* the position whose content cannot be opened */
 };
 
 static enum err page_read(struct db *db, sqlite3_stmt *rows, struct page *page, struct arena *arena)
@@ -92,8 +108,10 @@ static enum err page_read(struct db *db, sqlite3_stmt *rows, struct page *page, 
             page->more = true;
             return OK;
         }
-        if (!entry_read(rows, arena, &page->items[page->count])) {
-            return ERR_NO_MEMORY;
+        err = entry_read(db, rows, arena, &page->items[page->count]);
+        if (err != OK) {
+            page->damaged = err == ERR_DENIED ? page->items[page->count].position : 0;
+            return err;
         }
         page->bytes += page->items[page->count].canonical.size;
         page->count++;
@@ -113,7 +131,13 @@ static enum err page_find(struct db *db, const struct store_audit_filter *filter
     enum err err = sqlite_query_start(&q, db, filter, entry_columns, range, why);
     if (err == OK && q.rows != NULL) {
         err = page_read(db, q.rows, page, arena);
-        err = err == OK ? OK : db_explain(db, err, why);
+        if (err == ERR_DENIED) {
+            err = err_set(why, ERR_IO,
+                          "the content of the record at position %llu was changed in the database",
+                          (unsigned long long)page->damaged);
+        } else if (err != OK) {
+            err = db_explain(db, err, why);
+        }
     }
     sqlite_query_finish(&q);
     return err;

@@ -1,5 +1,6 @@
 /* The dictionary of names, and what the records say about their sessions. */
 #include "controlplane/store/sqlite.h"
+#include "controlplane/store/sqlite_content.h"
 
 enum err sqlite_name_find(struct db *db, struct bytes name, int64_t *out)
 {
@@ -222,10 +223,16 @@ static enum err session_lookup(struct sqlite_store *s, int64_t stream,
             err = session_open(&s->writer, about, key, STATE_ABOUT, &fresh);
         }
     }
+    /* What the control plane says about another stream's session is not that session's content. */
+    if (err == OK && about == NULL) {
+        err = sqlite_content_key(&s->writer, fresh.id, session, fresh.key);
+        fresh.has_key = err == OK;
+    }
     if (err == OK) {
         *entry = fresh;
         *out = entry;
     }
+    bytes_wipe(fresh.key, sizeof(fresh.key));
     return err;
 }
 
