@@ -309,6 +309,7 @@ enum err server_reload(struct server *server, struct err_text *why)
 void server_tend(struct server *server)
 {
     int64_t now = clock_wall(&server->with.clock);
+    services_tend(server->services);
     if (server->listener == NULL) {
         listen_again(server);
     } else if (listener_is_stale(server->listener, config_of(server), now)) {

@@ -184,18 +184,42 @@ static struct listening *follow_actions(struct fixture *f)
     return l;
 }
 
-/* The n-th action from the beginning on, in however many messages they come. */
+/* Logins and searches are actions, too. */
+static bool is_order(const Chaperone__V1__Record *record)
+{
+    return strcmp(record->action->action, "kill") == 0 ||
+           strcmp(record->action->action, "lift") == 0;
+}
+
+static Chaperone__V1__Record *unpack_entry(const Chaperone__V1__Entry *entry)
+{
+    Chaperone__V1__Record *record =
+        chaperone__v1__record__unpack(NULL, entry->record.len, entry->record.data);
+    assert_non_null(record);
+    assert_int_equal(record->event_case, CHAPERONE__V1__RECORD__EVENT_ACTION);
+    return record;
+}
+
+/* The n-th order from the beginning on, in however many messages they come. Owned. */
+static Chaperone__V1__Record *await_recorded(struct listening *l, size_t n)
+{
+    for (size_t m = 0;; m++) {
+        const Chaperone__V1__SearchResponse *r =
+            (const Chaperone__V1__SearchResponse *)listening_await(l, m);
+        for (size_t i = 0; i < r->n_entries; i++) {
+            Chaperone__V1__Record *record = unpack_entry(r->entries[i]);
+            if (is_order(record) && n-- == 0) {
+                return record;
+            }
+            chaperone__v1__record__free_unpacked(record, NULL);
+        }
+    }
+}
+
 static void assert_recorded(struct listening *l, size_t n, const char *order, size_t sessions,
                             bool is_done)
 {
-    const Chaperone__V1__SearchResponse *r = NULL;
-    for (size_t m = 0; r == NULL || n >= r->n_entries; m++) {
-        n -= r == NULL ? 0 : r->n_entries;
-        r = (const Chaperone__V1__SearchResponse *)listening_await(l, m);
-    }
-    Chaperone__V1__Record *record =
-        chaperone__v1__record__unpack(NULL, r->entries[n]->record.len, r->entries[n]->record.data);
-    assert_non_null(record);
+    Chaperone__V1__Record *record = await_recorded(l, n);
     assert_string_equal(record->action->action, "kill");
     assert_string_equal(record->action->object, "identity bot");
     assert_string_equal(record->action->by->subject, "root");
@@ -448,17 +472,6 @@ static void what_is_blocked_is_said_in_one_way(void **state)
 /* --- the record --------------------------------------------------------------------------------
  */
 
-static const Chaperone__V1__Action *action_of(const Chaperone__V1__SearchResponse *r, size_t n,
-                                              Chaperone__V1__Record **out)
-{
-    assert_true(n < r->n_entries);
-    *out =
-        chaperone__v1__record__unpack(NULL, r->entries[n]->record.len, r->entries[n]->record.data);
-    assert_non_null(*out);
-    assert_int_equal((*out)->event_case, CHAPERONE__V1__RECORD__EVENT_ACTION);
-    return (*out)->action;
-}
-
 static void orders_are_recorded_with_their_times(void **state)
 {
     struct fixture *f = *state;
@@ -479,11 +492,8 @@ static void orders_are_recorded_with_their_times(void **state)
     listening_send(found, &request.base);
     listening_half_close(found);
     assert_int_equal(listening_end(found).code, RPC_OK);
-    const Chaperone__V1__SearchResponse *r =
-        (const Chaperone__V1__SearchResponse *)listening_await(found, 0);
-    Chaperone__V1__Record *first = NULL, *second = NULL;
-    const Chaperone__V1__Action *kill = action_of(r, 0, &first),
-                                *lifting = action_of(r, 1, &second);
+    Chaperone__V1__Record *first = await_recorded(found, 0), *second = await_recorded(found, 1);
+    const Chaperone__V1__Action *kill = first->action, *lifting = second->action;
     assert_string_equal(kill->action, "kill");
     assert_string_equal(kill->object, "identity bot");
     assert_string_equal(kill->by->subject, "root");

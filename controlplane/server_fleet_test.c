@@ -118,6 +118,7 @@ static struct listening *search(struct fixture *f, const char *method, const cha
     Chaperone__V1__SearchRequest request = CHAPERONE__V1__SEARCH_REQUEST__INIT;
     struct listening *l = listen_to(f->channel, &chaperone__v1__audit__descriptor, method, auditor);
     request.text = (char *)(uintptr_t)text;
+    request.session = (char *)(uintptr_t)session; /* who searches is recorded, too */
     listening_send(l, &request.base);
     listening_half_close(l);
     free(auditor);

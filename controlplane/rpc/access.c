@@ -84,9 +84,7 @@ void access_set_token_status(enum err e, const struct err_text *why, struct rpc_
     }
 }
 
-/* The token of `authorization: Bearer TOKEN` (RFC 6750 section 2.1); no bytes when there is none.
- */
-static struct bytes find_token(const struct rpc_peer *peer)
+struct bytes access_find_token(const struct rpc_peer *peer)
 {
     static const char scheme[] = "Bearer ";
     struct bytes value = peer->metadata(peer, "authorization");
@@ -109,7 +107,7 @@ static void check_operator(const struct access_context *context, const struct ac
                            struct rpc_status *out_status)
 {
     struct err_text why = {0};
-    struct bytes token = find_token(peer);
+    struct bytes token = access_find_token(peer);
     if (token.size == 0) {
         rpc_status_set(out_status, RPC_UNAUTHENTICATED,
                        "a token is needed: authorization: Bearer TOKEN");
@@ -158,11 +156,9 @@ bool access_check(const struct access_context *context, const char *service, con
                   log_text("method", method), log_text("peer", peer->address),
                   log_text("code", rpc_code_name(out_status->code)),
                   log_text("reason", out_status->message));
-        access_caller_finish(&caller);
-        return false;
     }
     *out = caller;
-    return true;
+    return out_status->code == RPC_OK;
 }
 
 void access_caller_finish(struct access_caller *caller)

@@ -44,12 +44,16 @@ struct access_context {
     const struct log *log;
 };
 
-/* True: the caller may, and `out` is filled in (finish it). False: `out_status` says why not. May
- * block for as long as the issuer's keys take. */
+/* True: the caller may. False: `out_status` says why not. `out` says who it is, as far as that is
+ * known, in both cases; finish it. May block for as long as the issuer's keys take. */
 bool access_check(const struct access_context *context, const char *service, const char *method,
                   const struct rpc_peer *peer, struct access_caller *out,
                   struct rpc_status *out_status) MUST_USE;
 void access_caller_finish(struct access_caller *caller);
+
+/* The token of `authorization: Bearer TOKEN` (RFC 6750 section 2.1); no bytes when there is none.
+ */
+struct bytes access_find_token(const struct rpc_peer *peer);
 
 /* What a verification's error is to a caller: UNAUTHENTICATED, or UNAVAILABLE. */
 void access_set_token_status(enum err e, const struct err_text *why, struct rpc_status *out_status);

@@ -1,4 +1,6 @@
 /* What operators order is recorded like what agents do. */
+#include <stdlib.h>
+
 #include "controlplane/audit/journal.h"
 #include "controlplane/rpc/services_internal.h"
 
@@ -56,6 +58,39 @@ enum err services_record_own(struct services *services, const Chaperone__V1__Act
 {
     const struct journal_entry entry = {.action = action};
     return append(services, &entry);
+}
+
+enum err actor_init(struct actor *actor, const struct call *call)
+{
+    Chaperone__V1__Identity by = CHAPERONE__V1__IDENTITY__INIT;
+    fill_caller(call->caller->who, &by);
+    *actor = (struct actor){.by = (Chaperone__V1__Identity *)rpc_reply_copy(&by.base),
+                            .from = strdup(call->peer->address)};
+    if (actor->by == NULL || actor->from == NULL) {
+        actor_finish(actor);
+        return ERR_NO_MEMORY;
+    }
+    return OK;
+}
+
+void actor_finish(struct actor *actor)
+{
+    if (actor->by != NULL) {
+        chaperone__v1__identity__free_unpacked(actor->by, NULL);
+    }
+    free(actor->from);
+    *actor = (struct actor){.by = NULL};
+}
+
+enum err services_record_as(struct services *services, const struct actor *actor,
+                            const char *action, const char *object)
+{
+    Chaperone__V1__Action what = CHAPERONE__V1__ACTION__INIT;
+    what.action = text_of(action);
+    what.object = text_of(object);
+    what.by = actor->by;
+    what.from = actor->from;
+    return services_record_own(services, &what);
 }
 
 void services_set_unrecorded(struct rpc_status *out_status)

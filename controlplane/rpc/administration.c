@@ -1,10 +1,22 @@
 /* Administration: join tokens, and how the fleet is. */
+#include <stdio.h>
+
 #include "api/operator.pb-c.h"
 #include "controlplane/credentials/join_token.h"
+#include "controlplane/rpc/describe.h"
 #include "controlplane/rpc/services_internal.h"
 
 enum { ARENA_BLOCK = 64 << 10, ARENA_CAP = 64 << 20 };
 static const int64_t second_ns = 1000000000;
+
+static enum err record_join_token(const struct call *call, const char *name, int64_t lifetime_ns)
+{
+    char object[DESCRIBE_SIZE], reason[64];
+    describe_one("sidecar", name, object);
+    (void)snprintf(reason, sizeof(reason), "usable once, within %lld s",
+                   (long long)(lifetime_ns / second_ns));
+    return services_record(call, "join_token", object, reason);
+}
 
 void administration_create_join_token(const struct call *call, const ProtobufCMessage *message,
                                       ProtobufCMessage **out_reply, struct rpc_status *out_status)
@@ -22,7 +34,9 @@ void administration_create_join_token(const struct call *call, const ProtobufCMe
     enum err e = join_token_create(
         call->services->with.store, request->name, call->caller->who->subject, lifetime,
         services_now(call->services), token, &response.expires_unix_ns, &why);
-    if (e == OK) {
+    if (e == OK && record_join_token(call, request->name, lifetime) != OK) {
+        services_set_unrecorded(out_status); /* nobody has the token then */
+    } else if (e == OK) {
         response.token = token;
         services_reply(&response.base, out_reply, out_status);
     } else if (e == ERR_INVALID) {

@@ -267,6 +267,10 @@ void approvals_watch(const struct call *call, struct rpc_stream *stream,
                      struct rpc_status *out_status)
 {
     struct services *services = call->services;
+    if (services_record(call, "approvals_watch", "", "") != OK) {
+        services_set_unrecorded(out_status);
+        return;
+    }
     if (atomic_fetch_add(&services->approval_watches, 1) >= WATCHES_MAX) {
         atomic_fetch_sub(&services->approval_watches, 1);
         rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "%d watch already; try again later",

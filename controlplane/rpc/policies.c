@@ -4,6 +4,7 @@
 
 #include "api/policy.pb-c.h"
 #include "controlplane/policy/document.h"
+#include "controlplane/rpc/describe.h"
 #include "controlplane/rpc/services_internal.h"
 
 enum {
@@ -54,6 +55,18 @@ static void name_author(const struct call *call, char out[AUTHOR_SIZE])
                    call->caller->who->issuer);
 }
 
+/* The revision itself says who made it: where this fails, which is logged, it is still known. */
+static void record_publication(const struct call *call, const struct publisher_result *result,
+                               const char *message)
+{
+    char object[192], reason[DESCRIBE_SIZE];
+    (void)snprintf(object, sizeof(object), "revision %" PRIu64 " (%s), %s", result->revision,
+                   result->hash, result->changed ? "new" : "as before");
+    describe_plain(message, reason);
+    enum err e = services_record(call, "policy", object, reason);
+    (void)e;
+}
+
 static void publish(const struct call *call, const struct policy_document *document,
                     const char *message, uint64_t expect, ProtobufCMessage **out_reply,
                     struct rpc_status *out_status)
@@ -75,6 +88,7 @@ static void publish(const struct call *call, const struct policy_document *docum
         store_failed(call, "policy_publish", e, out_status);
     } else {
         watchers_push_policy(call->services->watchers);
+        record_publication(call, &result, message);
         response.revision = result.revision;
         response.hash = result.hash;
         response.changed = result.changed;

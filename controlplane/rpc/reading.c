@@ -5,6 +5,7 @@
 #include "api/operator.pb-c.h"
 #include "controlplane/audit/search.h"
 #include "controlplane/audit/tail.h"
+#include "controlplane/rpc/describe.h"
 #include "controlplane/rpc/services_internal.h"
 
 enum {
@@ -20,6 +21,7 @@ struct reading {
     struct streams_entry entry;
     struct rpc_stream *stream;
     bool follows;              /* a tail */
+    struct actor actor;        /* who reads */
     ProtobufCMessage *request; /* owned; NULL until it arrived */
     pthread_t thread;          /* of a search; runs when `searching` */
     bool searching;
@@ -93,6 +95,21 @@ static enum err begin(struct reading *r)
                             (const Chaperone__V1__SearchRequest *)r->request, &events, r, &r->tail);
 }
 
+/* Before the first record goes out. */
+static enum err record(const struct reading *r)
+{
+    char object[DESCRIBE_SIZE];
+    describe_search((const Chaperone__V1__SearchRequest *)r->request, object);
+    return services_record_as(r->services, &r->actor, r->follows ? "tail" : "search", object);
+}
+
+static void refuse_unrecorded(struct rpc_stream *stream)
+{
+    struct rpc_status status;
+    services_set_unrecorded(&status);
+    rpc_stream_finish(stream, status.code, status.message);
+}
+
 static void on_message(void *context, struct rpc_stream *stream, const ProtobufCMessage *message)
 {
     struct reading *r = context;
@@ -101,6 +118,10 @@ static void on_message(void *context, struct rpc_stream *stream, const ProtobufC
         return;
     }
     r->request = rpc_reply_copy(message);
+    if (r->request != NULL && record(r) != OK) {
+        refuse_unrecorded(stream);
+        return;
+    }
     enum err e = r->request == NULL ? ERR_NO_MEMORY : begin(r);
     if (e != OK) {
         rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, "no memory for a search");
@@ -128,6 +149,7 @@ static void destroy(struct reading *r)
     if (r->request != NULL) {
         protobuf_c_message_free_unpacked(r->request, NULL);
     }
+    actor_finish(&r->actor);
     (void)pthread_cond_destroy(&r->changed);
     (void)pthread_mutex_destroy(&r->mutex);
     free(r);
@@ -155,6 +177,10 @@ static void on_end(void *context, struct rpc_stream *stream, const struct rpc_st
 static struct reading *create(const struct call *call, struct rpc_stream *stream, bool follows)
 {
     struct reading *r = calloc(1, sizeof(*r));
+    if (r != NULL && actor_init(&r->actor, call) != OK) {
+        free(r);
+        r = NULL;
+    }
     if (r != NULL) {
         r->services = call->services;
         r->stream = stream;

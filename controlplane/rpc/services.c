@@ -71,6 +71,8 @@ static bool begin_call(struct services *services, const char *service, const cha
                                            .clock = services->with.clock,
                                            .log = services->with.log};
     if (!access_check(&context, service, method, peer, out_caller, out_status)) {
+        services_notice_refusal(services, service, method, peer, out_caller, out_status);
+        access_caller_finish(out_caller);
         snapshot_release(snapshot);
         return false;
     }
@@ -88,7 +90,10 @@ static void serve_unary(struct services *services, const char *service, const ch
     if (begin_call(services, service, method, peer, &snapshot, &caller, out_status)) {
         const struct call call = {
             .services = services, .snapshot = snapshot, .peer = peer, .caller = &caller};
-        handler(&call, request, out_reply, out_status);
+        if (services_notice_call(&call, service, method, request, out_status)) {
+            handler(&call, request, out_reply, out_status);
+            services_notice_refusal(services, service, method, peer, &caller, out_status);
+        }
         access_caller_finish(&caller);
         snapshot_release(snapshot);
     }
@@ -104,7 +109,10 @@ static void serve_stream(struct services *services, const char *service, const c
     if (begin_call(services, service, method, peer, &snapshot, &caller, out_status)) {
         const struct call call = {
             .services = services, .snapshot = snapshot, .peer = peer, .caller = &caller};
-        handler(&call, stream, out_events, out_context, out_status);
+        if (services_notice_call(&call, service, method, NULL, out_status)) {
+            handler(&call, stream, out_events, out_context, out_status);
+            services_notice_refusal(services, service, method, peer, &caller, out_status);
+        }
         access_caller_finish(&caller);
         snapshot_release(snapshot);
     }
@@ -228,7 +236,9 @@ static enum err create_parts(struct services *s)
     const struct journal_options journal = {
         .store = s->with.store, .feed = s->with.feed, .clock = s->with.clock};
     s->journal = journal_create(&journal);
-    if (s->journal == NULL) {
+    s->logins = logins_create();
+    s->refusals = refusals_create();
+    if (s->journal == NULL || s->logins == NULL || s->refusals == NULL) {
         return ERR_NO_MEMORY;
     }
     enum err e = news_create(s->with.store, s->with.log, &s->news);
@@ -270,12 +280,22 @@ void services_destroy(struct services *services)
         audit_feed_destroy(services->approvals_feed);
         watchers_destroy(services->watchers);
         news_destroy(services->news);
+        if (services->journal != NULL && services->refusals != NULL) {
+            services_record_refusals(services, true);
+        }
+        refusals_destroy(services->refusals);
+        logins_destroy(services->logins);
         journal_destroy(services->journal);
         streams_finish(&services->streams);
         snapshot_release(services->snapshot);
         (void)pthread_mutex_destroy(&services->mutex);
         free(services);
     }
+}
+
+void services_tend(struct services *services)
+{
+    services_record_refusals(services, false);
 }
 
 void services_push_policy(struct services *services)

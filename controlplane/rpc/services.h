@@ -47,6 +47,9 @@ void services_replace_snapshot(struct services *services, struct snapshot *snaps
 /* Returns owned: the one in force. */
 struct snapshot *services_snapshot(struct services *services) MUST_USE;
 
+/* To be called once a minute. */
+void services_tend(struct services *services);
+
 /* Gives the publisher's current policy to every connected sidecar. */
 void services_push_policy(struct services *services);
 

@@ -11,7 +11,9 @@
 #include "controlplane/audit/ingest.h"
 #include "controlplane/audit/journal.h"
 #include "controlplane/rpc/access.h"
+#include "controlplane/rpc/logins.h"
 #include "controlplane/rpc/news.h"
+#include "controlplane/rpc/refusals.h"
 #include "controlplane/rpc/services.h"
 #include "controlplane/rpc/streams.h"
 #include "controlplane/rpc/watchers.h"
@@ -20,6 +22,8 @@ struct services {
     struct services_options with; /* borrows what it names */
     struct audit_ingest ingest;
     struct journal *journal; /* what people decide and order is recorded here */
+    struct logins *logins;
+    struct refusals *refusals;
     struct news *news;
     struct watchers *watchers;
     struct approvals *approvals;
@@ -85,6 +89,30 @@ enum err services_record_own(struct services *services,
                              const Chaperone__V1__Action *action) MUST_USE;
 /* What is answered then. */
 void services_set_unrecorded(struct rpc_status *out_status);
+
+/* Who called, kept beyond the handler: for streams, which know what is asked for only later. */
+struct actor {
+    Chaperone__V1__Identity *by; /* owned */
+    char *from;                  /* owned */
+};
+enum err actor_init(struct actor *actor, const struct call *call) MUST_USE;
+void actor_finish(struct actor *actor);
+/* As services_record. */
+enum err services_record_as(struct services *services, const struct actor *actor,
+                            const char *action, const char *object) MUST_USE;
+
+/* noticed.c: what is recorded of a call by itself.
+ *
+ * Of one that was let in: its token's first use, and where its answer shows what agents did, that
+ * it was asked for. False: it is not to be answered; `out_status` says so. */
+bool services_notice_call(const struct call *call, const char *service, const char *method,
+                          const ProtobufCMessage *request, struct rpc_status *out_status) MUST_USE;
+/* Of one that was refused, before its handler or by it: the first of a peer, the others counted. */
+void services_notice_refusal(struct services *services, const char *service, const char *method,
+                             const struct rpc_peer *peer, const struct access_caller *caller,
+                             const struct rpc_status *status);
+/* Records the counts that are due; with `all` those that are not, too. */
+void services_record_refusals(struct services *services, bool all);
 
 /* What is left of the time that an order may take, in ns. */
 int64_t services_order_timeout(const struct call *call);

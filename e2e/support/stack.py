@@ -114,8 +114,14 @@ class Stack:
                               check=check, timeout=timeout)
 
     def search(self, *args):
+        """Without what the control plane records of its readers, this search among it, and of
+        itself; `--kind action` gives that, too."""
         done = self.chaperone("audit", "search", "--json", *args)
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        if "--kind" in args:
+            return records
+        return [r for r in records if r["kind"] != "finding" and (
+            r["kind"] != "action" or r["action"] in ("kill", "lift", "link", "unlink"))]
 
     def wait_for(self, predicate, *args, seconds=20):
         """Records arrive by themselves: follows `audit tail` until `predicate` holds for a record."""

@@ -52,6 +52,10 @@ def sidecar(fleet):
     return make_sidecar(fleet, ["db", "other"])
 
 
+def orders_of(fleet):
+    return [r for r in fleet.search() if r["kind"] == "action"]
+
+
 def make_sidecar(fleet, resources):
     path = os.path.join(fleet.dir, f"agent-{len(fleet.sidecars)}.token")
     write(path, "")
@@ -149,7 +153,7 @@ def test_an_identity_is_stopped_and_others_are_not(fleet, sidecar, provider, pos
         assert (closed["reason"], closed["ordered_by"]) == ("killed", "admin")
         assert closed["order"] == order
         assert 0 <= seconds_between(closed["ordered"], closed["time"]) < 5
-    (action,) = fleet.search("--kind", "action")
+    (action,) = orders_of(fleet)
     assert (action["action"], action["object"]) == ("kill", "identity agent-7")
     assert (action["by"], action["reason"], action["order"]) == ("admin", "runs wild", order)
     assert sorted(action["sessions"]) == sorted(answer["sessions"])
@@ -157,7 +161,7 @@ def test_an_identity_is_stopped_and_others_are_not(fleet, sidecar, provider, pos
 
     assert fleet.chaperone("session", "lift", order).stdout.startswith(order)
     assert can_open(sidecar, provider, "agent-7") is None
-    assert [a["action"] for a in fleet.search("--kind", "action")] == ["kill", "lift"]
+    assert [a["action"] for a in orders_of(fleet)] == ["kill", "lift"]
     assert kill(fleet, "--identity", "agent-8", "--allow-new")["block"] is None
     assert "ended by admin" in calm.was_terminated()
     assert can_open(sidecar, provider, "agent-8") is None
@@ -246,7 +250,7 @@ def test_a_sidecar_that_does_not_answer_is_named(fleet, sidecar, provider, postg
         done = fleet.chaperone("session", "kill", "--identity", "agent-7", check=False)
         assert done.returncode == 1 and "not confirmed: sidecar" in done.stderr
         assert "did not confirm in time" in done.stderr
-        (action,) = fleet.search("--kind", "action")
+        (action,) = orders_of(fleet)
         assert "done" not in action and "did not confirm in time" in action["error"]
     finally:
         sidecar.part.signal(signal.SIGCONT)
