@@ -322,6 +322,252 @@ static void test_migrations_go_forward_each_once(void **state)
                  "INSERT INTO proof SELECT max(version) = 3 FROM schema_version");
 }
 
+/* ---- content at rest ---------------------------------------------------------------------------
+ */
+
+static bool file_has(const char *path, const void *what, size_t size)
+{
+    char *text = NULL;
+    FILE *in = fopen(path, "r");
+    if (in == NULL) {
+        return false;
+    }
+    assert_int_equal(fseek(in, 0, SEEK_END), 0);
+    long length = ftell(in);
+    rewind(in);
+    text = calloc(1, (size_t)length + 1);
+    assert_non_null(text);
+    assert_int_equal(fread(text, 1, (size_t)length, in), length);
+    bool has = memmem(text, (size_t)length, what, size) != NULL;
+    assert_int_equal(fclose(in), 0);
+    free(text);
+    return has;
+}
+
+/* In the database or its journal. */
+static bool is_kept(const struct place *p, const void *what, size_t size)
+{
+    char wal[320];
+    (void)snprintf(wal, sizeof(wal), "%s-wal", p->path);
+    return file_has(p->path, what, size) || file_has(wal, what, size);
+}
+
+#define KEPT(p, word) is_kept((p), (word), sizeof(word) - 1)
+
+static const uint8_t master[CONTENT_KEY_SIZE] = {7, 7, 7};
+
+static struct store *open_sealed(const struct place *p)
+{
+    const struct store_sqlite_options options = {.content_master =
+                                                     bytes_of(master, sizeof(master))};
+    return open_at(p->path, &options);
+}
+
+/* Many statements with a word each of a session "x" that ends, on db1, and of "y" that does not. */
+static void secrets_fill(struct store *store)
+{
+    enum { RECORDS = 300 };
+    struct store_audit_opened opened = {.identity = bytes_of_string("alice"),
+                                        .resource = bytes_of_string("db1")};
+    struct store_audit_appended done;
+    for (uint64_t i = 1; i <= RECORDS; i++) {
+        char text[128];
+        bool ends = i == RECORDS;
+        struct store_audit_record r =
+            records_make(1, i, i <= 2 ? STORE_SESSION_OPENED : STORE_INTENT, i % 2 ? "x" : "y");
+        int size = snprintf(text, sizeof(text), "select quokka%d from wombat where a = 'numbat%s'",
+                            (int)i, i % 2 ? "x" : "y");
+        r.index.text = bytes_of(text, (size_t)size);
+        r.canonical = r.index.text;
+        r.index.opened = i <= 2 ? &opened : NULL;
+        if (ends) {
+            r = records_make(1, i, STORE_SESSION_CLOSED, "x");
+        }
+        assert_int_equal(
+            store_audit_append(store, "s1", &r, 1, records_received_ns, &done, NULL, NULL), OK);
+    }
+}
+
+static size_t erase_all(struct store *store)
+{
+    const struct store_erase what = {
+        .resource = "db1", .closed_before_ns = records_received_ns, .max = 10};
+    struct arena *arena = arena_create(4096, 1 << 20);
+    const char **sessions = NULL;
+    size_t count = 0, total = 0;
+    do {
+        assert_int_equal(
+            store_audit_erase(store, &what, records_received_ns, arena, &sessions, &count), OK);
+        total += count;
+    } while (count > 0);
+    arena_destroy(arena);
+    return total;
+}
+
+static size_t count_words(struct store *store, const char *text)
+{
+    struct arena *arena = arena_create(4096, 16 << 20);
+    const struct store_audit_filter filter = {.text = text};
+    struct store_audit_entry *items = NULL;
+    size_t count = 0;
+    bool more = false;
+    assert_int_equal(store_audit_page(store, &filter, INT64_MIN, 1000, SIZE_MAX, arena, &items,
+                                      &count, &more, NULL),
+                     OK);
+    arena_destroy(arena);
+    return count;
+}
+
+static void test_content_is_not_readable_in_the_file(void **state)
+{
+    const struct place *p = *state;
+    struct store *store = open_sealed(p);
+    secrets_fill(store);
+    store_close(store);
+    assert_false(KEPT(p, "from wombat where"));
+    /* The index of words is not encrypted. */
+    assert_true(KEPT(p, "numbatx"));
+    store = open_sealed(p);
+    assert_int_equal(count_words(store, "quokka15"), 1);
+    assert_int_equal(count_words(store, "numbatx"), 150);
+    store_close(store);
+}
+
+/* What `key` was encrypted to for a session. */
+static void wrapped_read(const char *path, const char *session, uint8_t out[CONTENT_WRAPPED_SIZE])
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *get = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT wrapped FROM audit_content_key WHERE session ="
+                                        " (SELECT id FROM audit_session WHERE session = ?1)",
+                                        -1, &get, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_bind_text(get, 1, session, -1, SQLITE_STATIC), SQLITE_OK);
+    assert_int_equal(sqlite3_step(get), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_bytes(get, 0), CONTENT_WRAPPED_SIZE);
+    memcpy(out, sqlite3_column_blob(get, 0), CONTENT_WRAPPED_SIZE);
+    assert_int_equal(sqlite3_finalize(get), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void test_neither_key_nor_words_are_left_after_erasing(void **state)
+{
+    const struct place *p = *state;
+    uint8_t key[CONTENT_WRAPPED_SIZE], other[CONTENT_WRAPPED_SIZE];
+    struct store *store = open_sealed(p);
+    secrets_fill(store);
+    wrapped_read(p->path, "x", key);
+    wrapped_read(p->path, "y", other);
+    assert_true(is_kept(p, key, sizeof(key)));
+    assert_int_equal(erase_all(store), 1);
+    /* Still open: what a copy of the files would have now. */
+    assert_false(is_kept(p, key, sizeof(key)));
+    assert_false(KEPT(p, "numbatx"));
+    assert_true(is_kept(p, other, sizeof(other)));
+    assert_true(KEPT(p, "numbaty"));
+    assert_int_equal(count_words(store, "numbatx"), 0);
+    assert_int_equal(count_words(store, "numbaty"), 149);
+    append(store, 301, 1);
+    store_close(store);
+    assert_false(is_kept(p, key, sizeof(key)));
+    assert_false(KEPT(p, "numbatx"));
+    store = open_sealed(p);
+    assert_int_equal(count_words(store, "numbaty"), 149);
+    store_close(store);
+}
+
+/* Plain records, as they were written before there were keys. */
+static void test_records_of_before_are_erased_too(void **state)
+{
+    static const char record[] = "\x5a\x0f\x4a\x0d" /* intent { text: "select dugong" } */
+                                 "select dugong";
+    const struct place *p = *state;
+    struct store *store = open_sealed(p);
+    struct store_audit_opened opened = {.identity = bytes_of_string("alice"),
+                                        .resource = bytes_of_string("db1")};
+    struct store_audit_table table = {.name = bytes_of_string("reef"),
+                                      .full = bytes_of_string("public.reef")};
+    struct store_audit_record r[3] = {records_make(1, 1, STORE_SESSION_OPENED, "x"),
+                                      records_make(1, 2, STORE_INTENT, "x"),
+                                      records_make(1, 3, STORE_SESSION_CLOSED, "x")};
+    struct store_audit_appended done;
+    r[0].index.opened = &opened;
+    r[1].canonical = bytes_of(record, sizeof(record) - 1);
+    r[1].index.text = bytes_of_string("select dugong");
+    r[1].index.tables = &table;
+    r[1].index.table_count = 1;
+    assert_int_equal(store_audit_append(store, "s1", r, 3, records_received_ns, &done, NULL, NULL),
+                     OK);
+    store_close(store);
+    sql(p->path, "UPDATE audit_record SET form = 0, canonical ="
+                 " x'5a0f4a0d73656c656374206475676f6e67' WHERE sequence = 2;"
+                 "UPDATE audit_record SET form = 0, canonical = x'' WHERE sequence <> 2;"
+                 "DELETE FROM audit_content_key");
+    store = open_sealed(p);
+    assert_int_equal(count_words(store, "dugong"), 1);
+    assert_true(KEPT(p, "dugong"));
+    assert_int_equal(erase_all(store), 1);
+    assert_int_equal(count_words(store, "dugong"), 0);
+    assert_false(KEPT(p, "dugong"));
+    store_close(store);
+    sql(p->path, "CREATE TABLE proof (ok INTEGER CHECK (ok));"
+                 "INSERT INTO proof SELECT count(*) = 0 FROM audit_record_table;"
+                 "INSERT INTO audit_text (audit_text) VALUES ('integrity-check')");
+}
+
+static void test_another_key_is_refused(void **state)
+{
+    const struct place *p = *state;
+    struct store *store = open_sealed(p);
+    append(store, 1, 1);
+    store_close(store);
+    refuse(p->path, ERR_INVALID, "another key");
+}
+
+static void test_changed_content_is_said_with_its_place(void **state)
+{
+    const struct place *p = *state;
+    static const struct store_audit_filter all = {.kinds = STORE_KINDS_ALL};
+    struct arena *arena = arena_create(4096, 1 << 20);
+    struct store_audit_entry *items = NULL;
+    struct err_text why = {.text = ""};
+    size_t count = 0;
+    bool more = false;
+    struct store *store = open_sealed(p);
+    append(store, 1, 3);
+    store_close(store);
+    /* One record's content in another's place. */
+    sql(p->path, "UPDATE audit_record SET canonical ="
+                 " (SELECT canonical FROM audit_record WHERE position = 1) WHERE position = 2");
+    store = open_sealed(p);
+    assert_int_equal(
+        store_audit_page(store, &all, INT64_MIN, 10, SIZE_MAX, arena, &items, &count, &more, &why),
+        ERR_IO);
+    assert_non_null(strstr(why.text, "position 2"));
+    struct store_audit_entry third;
+    assert_int_equal(store_audit_at(store, 3, arena, &third), OK);
+    store_close(store);
+    arena_destroy(arena);
+}
+
+static void test_a_missing_row_stops_the_log(void **state)
+{
+    const struct place *p = *state;
+    uint8_t hashes[9][STORE_HASH_SIZE];
+    size_t count = 0;
+    struct store *store = open_sealed(p);
+    append(store, 1, 5);
+    store_close(store);
+    sql(p->path, "DELETE FROM audit_record WHERE position = 3");
+    store = open_sealed(p);
+    assert_int_equal(store_log_read(store, 0, 9, hashes, &count), OK);
+    assert_int_equal(count, 2); /* no later hash gets another leaf's number */
+    assert_int_equal(store_log_read(store, 2, 9, hashes, &count), ERR_IO);
+    store_close(store);
+}
+
 /* ---- faults -------------------------------------------------------------------------------------
  */
 
@@ -454,6 +700,12 @@ int main(void)
         TEST(test_a_damaged_file_is_refused),
         TEST(test_migrations_go_forward_each_once),
         TEST(test_a_database_of_version_1_goes_on),
+        TEST(test_content_is_not_readable_in_the_file),
+        TEST(test_neither_key_nor_words_are_left_after_erasing),
+        TEST(test_records_of_before_are_erased_too),
+        TEST(test_another_key_is_refused),
+        TEST(test_changed_content_is_said_with_its_place),
+        TEST(test_a_missing_row_stops_the_log),
         TEST(test_a_full_disk_is_said_and_survived),
         TEST(test_what_was_acknowledged_survives_kill_9),
     };
