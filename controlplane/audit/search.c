@@ -32,8 +32,8 @@ static enum err kinds_read(const Chaperone__V1__SearchRequest *request, uint32_t
     return OK;
 }
 
-static enum err filter_read(const Chaperone__V1__SearchRequest *request,
-                            struct store_audit_filter *out, struct err_text *why)
+enum err audit_search_filter(const Chaperone__V1__SearchRequest *request,
+                             struct store_audit_filter *out, struct err_text *why)
 {
     struct store_audit_filter filter = {
         .identity = request->identity,
@@ -83,6 +83,28 @@ static uint8_t *borrowed_bytes(struct bytes b)
     return u.out;
 }
 
+void audit_search_entry(const struct store_audit_entry *item, Chaperone__V1__Entry *out)
+{
+    chaperone__v1__entry__init(out);
+    out->record.data = borrowed_bytes(item->canonical);
+    out->record.len = item->canonical.size;
+    out->identity = borrowed(item->identity);
+    out->on_behalf_of = borrowed(item->on_behalf_of);
+    out->resource = borrowed(item->resource);
+    out->protocol = borrowed(item->protocol);
+    out->received_unix_ns = item->received_ns;
+    out->position = item->position;
+    out->hash =
+        (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)item->hash, .len = STORE_HASH_SIZE};
+    out->is_erased = item->is_erased;
+    out->erased_unix_ns = item->erased_ns;
+    out->sidecar = borrowed(item->sidecar);
+    out->sequence = item->sequence;
+    out->session = borrowed(item->session);
+    out->kind = borrowed(audit_kind_word(item->kind));
+    out->time_unix_ns = item->key;
+}
+
 static enum err deliver(const struct store_audit_entry *items, size_t count, struct arena *arena,
                         audit_entries_fn *on_entries, void *context, bool *out_stop)
 {
@@ -93,26 +115,8 @@ static enum err deliver(const struct store_audit_entry *items, size_t count, str
         return ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
-        Chaperone__V1__Entry *e = &entries[i];
-        chaperone__v1__entry__init(e);
-        e->record.data = borrowed_bytes(items[i].canonical);
-        e->record.len = items[i].canonical.size;
-        e->identity = borrowed(items[i].identity);
-        e->on_behalf_of = borrowed(items[i].on_behalf_of);
-        e->resource = borrowed(items[i].resource);
-        e->protocol = borrowed(items[i].protocol);
-        e->received_unix_ns = items[i].received_ns;
-        e->position = items[i].position;
-        e->hash = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)items[i].hash,
-                                        .len = STORE_HASH_SIZE};
-        e->is_erased = items[i].is_erased;
-        e->erased_unix_ns = items[i].erased_ns;
-        e->sidecar = borrowed(items[i].sidecar);
-        e->sequence = items[i].sequence;
-        e->session = borrowed(items[i].session);
-        e->kind = borrowed(audit_kind_word(items[i].kind));
-        e->time_unix_ns = items[i].key;
-        list[i] = e;
+        audit_search_entry(&items[i], &entries[i]);
+        list[i] = &entries[i];
     }
     response.n_entries = count;
     response.entries = list;
@@ -161,7 +165,7 @@ enum err audit_search_run(struct store *store, const Chaperone__V1__SearchReques
 {
     struct store_audit_filter filter;
     int64_t key = INT64_MIN;
-    enum err err = filter_read(request, &filter, why);
+    enum err err = audit_search_filter(request, &filter, why);
     if (err == OK) {
         err = store_audit_count(store, &filter.position_max);
     }
@@ -192,7 +196,7 @@ enum err audit_search_follow(struct store *store, const Chaperone__V1__SearchReq
 {
     struct store_audit_filter filter;
     bool more = true, stop = false;
-    enum err err = filter_read(request, &filter, why);
+    enum err err = audit_search_filter(request, &filter, why);
     if (err != OK) {
         return err;
     }

@@ -32,6 +32,13 @@ enum err audit_search_follow(struct store *store, const Chaperone__V1__SearchReq
                              audit_entries_fn *on_entries, void *context, uint64_t *position,
                              struct err_text *why) MUST_USE;
 
+/* What a request asks for, as the store understands it; borrows the request. ERR_INVALID as of
+ * audit_search_run. */
+enum err audit_search_filter(const Chaperone__V1__SearchRequest *request,
+                             struct store_audit_filter *out, struct err_text *why) MUST_USE;
+/* An entry as a message, to be packed and never freed; borrows from `item`. */
+void audit_search_entry(const struct store_audit_entry *item, Chaperone__V1__Entry *out);
+
 /* Newest first, all in the arena. State is "open", "closed" or "refused"; the caller, who knows
  * which sidecars are connected, makes "lost" of "open" where its sidecar is away. */
 enum err audit_sessions_list(struct store *store, const Chaperone__V1__ListSessionsRequest *request,
