@@ -240,11 +240,11 @@ static void answer_fork(struct cosigner *c, struct witness_log *log, const struc
     struct err_text why = {.text = "it signed two trees of one size"};
     struct buffer kept;
     buffer_init(&kept, TLOG_NOTE_SIZE_MAX);
-    enum err e = put_kept(log, x, (struct bytes){0}, &kept);
-    if (e == OK) {
-        e = memory_keep_fork(c->memory, buffer_bytes(&kept), &why);
+    /* Whether it can be kept or not, the answer is the same: `why` says it. */
+    if (put_kept(log, x, (struct bytes){0}, &kept) == OK) {
+        (void)!memory_keep_fork(c->memory, buffer_bytes(&kept), &why);
     }
-    report(c, e == OK ? LOG_WARN : LOG_ERROR, "fork", log, x->checkpoint.size, why.text);
+    report(c, LOG_WARN, "fork", log, x->checkpoint.size, why.text);
     buffer_finish(&kept);
     refuse_size(out, log->seen.size);
 }
