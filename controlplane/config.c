@@ -193,23 +193,11 @@ static enum err read_tls(struct config_reader *r, const struct conf_node *root)
 
 static enum err read_root(struct config_reader *r, const struct conf_node *root)
 {
-    static const char *const keys[] = {"listen",
-                                       "data",
-                                       "hostnames",
-                                       "log",
-                                       "ca",
-                                       "tls",
-                                       "identity_providers",
-                                       "roles",
-                                       "grants",
-                                       "credentials",
-                                       "resources",
-                                       "policy",
-                                       "enrolment",
-                                       "session",
-                                       "exports",
-                                       "metrics",
-                                       NULL};
+    static const char *const keys[] = {"listen",    "data",        "hostnames",          "log",
+                                       "ca",        "tls",         "identity_providers", "roles",
+                                       "grants",    "credentials", "resources",          "policy",
+                                       "enrolment", "session",     "retention",          "exports",
+                                       "metrics",   NULL};
     /* What is referred to comes before what refers to it. */
     static enum err (*const parts[])(struct config_reader *, const struct conf_node *) = {
         read_data,
@@ -226,6 +214,7 @@ static enum err read_root(struct config_reader *r, const struct conf_node *root)
         read_policy,
         read_enrolment,
         read_session,
+        config_read_retention,
         config_read_exports,
         config_read_metrics,
     };

@@ -151,6 +151,13 @@ struct config_grant {
     struct config_whom whom;
 };
 
+/* Of sessions on these resources the content is erased so long after they ended: the first one that
+ * matches says it. Where none does, it is kept. */
+struct config_retention {
+    const char *resource; /* glob, as in grants */
+    int64_t keep_ns;
+};
+
 struct config {
     const char *file;
     struct {
@@ -193,6 +200,10 @@ struct config {
     struct {
         int64_t kill_timeout_ns;
     } session;
+    struct {
+        const struct config_retention *items;
+        size_t count;
+    } retention;
     struct {
         const struct config_export *items;
         size_t count;

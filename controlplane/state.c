@@ -9,10 +9,19 @@ static enum err open_all(const char *directory, struct state *out, struct err_te
     char *database = files_join(directory, "controlplane.db");
     char *key = files_join(directory, "credentials.key");
     char *masking = files_join(directory, "masking.key");
-    enum err e = database == NULL || key == NULL || masking == NULL ? ERR_NO_MEMORY : OK;
+    char *content = files_join(directory, "content.key");
+    uint8_t master[SECRET_KEY_SIZE] = {0};
+    const struct store_sqlite_options options = {.content_master =
+                                                     bytes_of(master, sizeof(master))};
+    bool is_missing = database == NULL || key == NULL || masking == NULL || content == NULL;
+    enum err e = is_missing ? ERR_NO_MEMORY : OK;
     if (e == OK) {
-        e = store_open_sqlite(database, NULL, &out->store, why);
+        e = secret_key_load(content, "a content key", master, why);
     }
+    if (e == OK) {
+        e = store_open_sqlite(database, &options, &out->store, why);
+    }
+    bytes_wipe(master, sizeof(master));
     if (e == OK) {
         e = vault_open(key, &out->vault, why);
     }
@@ -22,6 +31,7 @@ static enum err open_all(const char *directory, struct state *out, struct err_te
     free(database);
     free(key);
     free(masking);
+    free(content);
     return e;
 }
 

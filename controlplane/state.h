@@ -3,6 +3,8 @@
  *   controlplane.db   the store         credentials.key   what secrets are sealed with
  *   ca/               the CA            policy.key        what policies are signed with
  *   masking.key       what masked values are hashed with
+ *   content.key       what the keys of the records' content are encrypted with: without it nobody
+ *                     reads the records again
  */
 #ifndef CHAPERONE_CONTROLPLANE_STATE_H
 #define CHAPERONE_CONTROLPLANE_STATE_H
