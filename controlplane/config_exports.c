@@ -6,8 +6,9 @@
 enum {
     FACILITY_AUDIT = 13, /* "log audit", RFC 5424 section 6.2.1 */
     SYSLOG_PORT_MIN = 1,
-    /* RFC 5425 section 4.3.1: a receiver takes 2048 bytes in any case. */
-    SYSLOG_MESSAGE_MIN = 2048,
+    /* RFC 5425 section 4.3.1: what a receiver should take. What stands in for a record that is
+     * larger fits into it. */
+    SYSLOG_MESSAGE_MIN = 8192,
 };
 
 static const int64_t second_ns = 1000000000;
