@@ -5,8 +5,8 @@
 #include "api/operator.pb-c.h"
 #include "cli/commands.h"
 #include "cli/output/moment.h"
-#include "cli/reconcile/completeness.h"
 #include "cli/remote.h"
+#include "completeness/completeness.h"
 #include "formats/json.h"
 #include "formats/text.h"
 
@@ -85,6 +85,7 @@ static void say(FILE *out, const struct completeness_finding *f)
     case COMPLETENESS_NO_END:
         (void)fprintf(out, "the session has no end; its last record is of %s", from);
         break;
+    case COMPLETENESS_RECORDED: (void)fprintf(out, "the control plane noticed at %s", from); break;
     }
 }
 
@@ -252,8 +253,16 @@ static bool on_entries(void *context, const ProtobufCMessage *message)
     struct checking *c = context;
     const Chaperone__V1__SearchResponse *r = (const Chaperone__V1__SearchResponse *)message;
     for (size_t n = 0; n < r->n_entries && c->failed == OK; n++) {
-        const ProtobufCBinaryData *record = &r->entries[n]->record;
-        c->failed = completeness_add(c->check, bytes_of(record->data, record->len));
+        const Chaperone__V1__Entry *entry = r->entries[n];
+        const struct completeness_erased erased = {.sidecar = entry->sidecar,
+                                                   .sequence = entry->sequence,
+                                                   .time_ns = entry->time_unix_ns,
+                                                   .hash =
+                                                       bytes_of(entry->hash.data, entry->hash.len)};
+        c->failed =
+            entry->is_erased
+                ? completeness_add_erased(c->check, &erased)
+                : completeness_add(c->check, bytes_of(entry->record.data, entry->record.len));
     }
     return c->failed == OK;
 }

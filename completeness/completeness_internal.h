@@ -1,9 +1,10 @@
 /* What the two halves of the check share: streams and sessions. */
-#ifndef CHAPERONE_CLI_RECONCILE_COMPLETENESS_INTERNAL_H
-#define CHAPERONE_CLI_RECONCILE_COMPLETENESS_INTERNAL_H
+#ifndef CHAPERONE_COMPLETENESS_COMPLETENESS_INTERNAL_H
+#define CHAPERONE_COMPLETENESS_COMPLETENESS_INTERNAL_H
 
+#include "api/audit.pb-c.h"
 #include "base/crypto/crypto.h"
-#include "cli/reconcile/completeness.h"
+#include "completeness/completeness.h"
 
 enum fact_kind {
     FACT_OTHER,
@@ -14,6 +15,7 @@ enum fact_kind {
     FACT_OUTCOME,
     FACT_HEARTBEAT,
     FACT_LOSS,
+    FACT_ERASED,
 };
 
 /* What is needed of a record that waits for its turn. */
@@ -35,17 +37,32 @@ struct fact {
 struct completeness {
     struct completeness_options options;
     struct completeness_counts counts;
-    void *streams;     /* tsearch: struct stream */
-    void *sessions;    /* tsearch: struct open_session */
-    void *operations;  /* tsearch: struct open_operation */
-    void *known_open;  /* tsearch: struct open_session */
-    size_t open_count; /* of the last three */
+    void *streams;             /* tsearch: struct stream */
+    void *sessions;            /* tsearch: struct open_session */
+    void *operations;          /* tsearch: struct open_operation */
+    void *known_open;          /* tsearch: struct open_session */
+    void *seen;                /* tsearch: struct seen: what was reported */
+    struct recorded *recorded; /* what the control plane reported; owned */
+    size_t recorded_count, recorded_capacity;
+    size_t open_count; /* of the trees */
     int64_t began_ns;  /* at the end */
     enum err failed;   /* within a walk over a tree */
 };
 
 enum err completeness_report(struct completeness *c,
                              const struct completeness_finding *finding) MUST_USE;
+
+/* completeness_read.c: what is needed of a record. False: it is malformed. */
+bool completeness_read_fact(const Chaperone__V1__Record *r, struct bytes record, struct fact *out);
+
+/* completeness_recorded.c: findings of the control plane itself. Those that are found here, too,
+ * are not told twice. */
+enum err completeness_recorded_take(struct completeness *c,
+                                    const Chaperone__V1__Record *r) MUST_USE;
+enum err completeness_recorded_see(struct completeness *c,
+                                   const struct completeness_finding *finding) MUST_USE;
+enum err completeness_recorded_end(struct completeness *c) MUST_USE;
+void completeness_recorded_destroy(struct completeness *c);
 
 /* The records of one stream come here in the order of their numbers. */
 enum err completeness_sessions_take(struct completeness *c, const char *sidecar,

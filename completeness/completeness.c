@@ -1,11 +1,9 @@
-#include "cli/reconcile/completeness_internal.h"
+#include "completeness/completeness_internal.h"
 
 #include <inttypes.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "api/audit.pb-c.h"
 
 struct stream {
     char *sidecar;      /* first: the tree's key */
@@ -41,6 +39,7 @@ const char *completeness_kind_name(enum completeness_kind kind)
     case COMPLETENESS_LOSS: return "loss";
     case COMPLETENESS_NO_OUTCOME: return "no_outcome";
     case COMPLETENESS_NO_END: return "no_end";
+    case COMPLETENESS_RECORDED: return "recorded";
     }
     return "unknown";
 }
@@ -52,7 +51,8 @@ enum err completeness_report(struct completeness *c, const struct completeness_f
     f.session = f.session == NULL ? "" : f.session;
     f.reason = f.reason == NULL ? "" : f.reason;
     c->counts.findings++;
-    return c->options.on_finding(c->options.context, &f);
+    enum err e = completeness_recorded_see(c, &f);
+    return e == OK ? c->options.on_finding(c->options.context, &f) : e;
 }
 
 /* ---- streams -------------------------------------------------------------------------------- */
@@ -109,8 +109,9 @@ static enum err report_one(struct completeness *c, const struct stream *s,
 /* A stream that a heartbeat without sessions closed may rest as long as it likes. */
 static enum err check_silence(struct completeness *c, const struct stream *s, int64_t to_ns)
 {
-    bool is_silent = !s->is_closed && strcmp(s->sidecar, own_stream) != 0 && s->heard_ns != 0 &&
-                     to_ns - s->heard_ns > c->options.silence_ns;
+    bool is_silent =
+        strcmp(s->sidecar, own_stream) != 0 &&
+        completeness_is_silent(s->is_closed, s->heard_ns, to_ns, c->options.silence_ns);
     return is_silent
                ? completeness_report(c, &(struct completeness_finding){.kind = COMPLETENESS_SILENCE,
                                                                        .sidecar = s->sidecar,
@@ -149,7 +150,7 @@ static enum err check_place(struct completeness *c, struct stream *s, const stru
     }
     bool is_first = f->sequence == 1;
     const uint8_t *expected = is_first ? zeros : s->hash;
-    if (e == OK && (is_first || s->has_hash) &&
+    if (e == OK && f->kind != FACT_ERASED && (is_first || s->has_hash) &&
         memcmp(expected, f->previous, sizeof(f->previous)) != 0) {
         e = report_one(c, s, COMPLETENESS_CHAIN, f->sequence, f->sequence);
     }
@@ -159,6 +160,9 @@ static enum err check_place(struct completeness *c, struct stream *s, const stru
 /* The record whose turn it is. */
 static enum err take(struct completeness *c, struct stream *s, const struct fact *f)
 {
+    if (c->options.only_sessions) {
+        return completeness_sessions_take(c, s->sidecar, f);
+    }
     if (s->has_begun && f->sequence < s->next) {
         return report_one(c, s, COMPLETENESS_REPEATED, f->sequence, f->sequence);
     }
@@ -174,6 +178,9 @@ static enum err take(struct completeness *c, struct stream *s, const struct fact
         s->heard_ns = f->time_ns; /* from here on a heartbeat is due */
     }
     s->is_closed = false;
+    if (e == OK && f->kind == FACT_ERASED) {
+        return OK; /* what is erased has ended */
+    }
     if (e == OK && f->kind == FACT_LOSS) {
         return report_one(c, s, COMPLETENESS_LOSS, f->lost_first, f->lost_last);
     }
@@ -187,7 +194,7 @@ static enum err advance(struct completeness *c, struct stream *s, bool is_end)
     size_t done = 0;
     while (e == OK && done < s->count) {
         const struct fact *f = &s->facts[done];
-        bool has_turn = s->has_begun && f->sequence <= s->next;
+        bool has_turn = c->options.only_sessions || (s->has_begun && f->sequence <= s->next);
         if (!has_turn && !is_end && s->count - done < COMPLETENESS_WINDOW) {
             break;
         }
@@ -222,87 +229,7 @@ static enum err insert(struct stream *s, const struct fact *f)
     return OK;
 }
 
-/* ---- reading a record ----------------------------------------------------------------------- */
-
-static void read_heartbeat(const Chaperone__V1__Record *r, struct fact *f)
-{
-    const Chaperone__V1__Heartbeat *h = r->heartbeat;
-    uint8_t key[CRYPTO_ED25519_PUBLIC_SIZE];
-    char head[128];
-    uint8_t message[sizeof(head) + CRYPTO_SHA256_SIZE];
-    int length = snprintf(head, sizeof(head), "chaperone heartbeat v1\n%s\n%" PRIu64 "\n",
-                          r->sidecar, r->sequence);
-    f->kind = FACT_HEARTBEAT;
-    f->open_sessions = h->open_sessions;
-    if (length < 0 || (size_t)length >= sizeof(head) ||
-        crypto_ed25519_public_from_der(bytes_of(h->public_key.data, h->public_key.len), key) !=
-            OK) {
-        return;
-    }
-    memcpy(message, head, (size_t)length);
-    memcpy(message + length, f->previous, sizeof(f->previous));
-    f->is_signed = crypto_ed25519_verify(bytes_of(key, sizeof(key)),
-                                         bytes_of(message, (size_t)length + sizeof(f->previous)),
-                                         bytes_of(h->signature.data, h->signature.len));
-    crypto_sha256_of(bytes_of(key, sizeof(key)), f->key);
-}
-
-static void read_event(const Chaperone__V1__Record *r, struct fact *f)
-{
-    switch (r->event_case) {
-    case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED:
-        f->kind = FACT_OPENED;
-        f->is_refused = r->session_opened->verdict == CHAPERONE__V1__VERDICT__DENY;
-        break;
-    case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED: f->kind = FACT_CLOSED; break;
-    case CHAPERONE__V1__RECORD__EVENT_INTENT:
-        f->kind = FACT_INTENT;
-        f->operation = r->intent->operation;
-        f->is_forwarded = r->intent->verdict != CHAPERONE__V1__VERDICT__DENY &&
-                          r->intent->verdict != CHAPERONE__V1__VERDICT__HOLD;
-        break;
-    case CHAPERONE__V1__RECORD__EVENT_APPROVAL:
-        f->kind = strcmp(r->approval->state, "approved") == 0 ? FACT_RELEASED : FACT_OTHER;
-        f->operation = r->approval->operation;
-        break;
-    case CHAPERONE__V1__RECORD__EVENT_OUTCOME:
-        f->kind = FACT_OUTCOME;
-        f->operation = r->outcome->operation;
-        break;
-    case CHAPERONE__V1__RECORD__EVENT_HEARTBEAT: read_heartbeat(r, f); break;
-    case CHAPERONE__V1__RECORD__EVENT_LOSS:
-        f->kind = FACT_LOSS;
-        f->lost_first = r->loss->first_sequence;
-        f->lost_last = r->loss->last_sequence;
-        break;
-    default: break;
-    }
-}
-
-static void hash_record(struct bytes record, uint8_t *out)
-{
-    static const uint8_t leaf = 0; /* RFC 6962 section 2.1 */
-    struct crypto_sha256 hash;
-    crypto_sha256_init(&hash);
-    crypto_sha256_update(&hash, bytes_of(&leaf, 1));
-    crypto_sha256_update(&hash, record);
-    crypto_sha256_finish(&hash, out);
-}
-
-static bool read_fact(const Chaperone__V1__Record *r, struct bytes record, struct fact *f)
-{
-    *f = (struct fact){.sequence = r->sequence, .time_ns = r->time_unix_ns};
-    if (r->sidecar[0] == '\0' || strlen(r->sidecar) >= COMPLETENESS_ID_SIZE || r->sequence == 0 ||
-        r->sequence == UINT64_MAX || r->previous.len != sizeof(f->previous) ||
-        strlen(r->session) >= sizeof(f->session)) {
-        return false;
-    }
-    memcpy(f->previous, r->previous.data, sizeof(f->previous));
-    (void)snprintf(f->session, sizeof(f->session), "%s", r->session);
-    hash_record(record, f->hash);
-    read_event(r, f);
-    return true;
-}
+/* ---- from outside ---------------------------------------------------------------------------- */
 
 enum err completeness_add(struct completeness *c, struct bytes record)
 {
@@ -310,7 +237,7 @@ enum err completeness_add(struct completeness *c, struct bytes record)
     struct stream *s = NULL;
     Chaperone__V1__Record *r = chaperone__v1__record__unpack(NULL, record.size, record.data);
     c->counts.records++;
-    if (r == NULL || !read_fact(r, record, &f)) {
+    if (r == NULL || !completeness_read_fact(r, record, &f)) {
         enum err e = completeness_report(
             c, &(struct completeness_finding){.kind = COMPLETENESS_MALFORMED,
                                               .sidecar = r == NULL ? "" : r->sidecar,
@@ -319,7 +246,30 @@ enum err completeness_add(struct completeness *c, struct bytes record)
         return e;
     }
     enum err e = stream_find(c, r->sidecar, &s);
+    if (e == OK && r->event_case == CHAPERONE__V1__RECORD__EVENT_FINDING &&
+        strcmp(r->sidecar, own_stream) == 0) {
+        e = completeness_recorded_take(c, r);
+    }
     chaperone__v1__record__free_unpacked(r, NULL);
+    e = e == OK ? insert(s, &f) : e;
+    return e == OK ? advance(c, s, false) : e;
+}
+
+enum err completeness_add_erased(struct completeness *c, const struct completeness_erased *erased)
+{
+    struct fact f = {.kind = FACT_ERASED, .sequence = erased->sequence, .time_ns = erased->time_ns};
+    struct stream *s = NULL;
+    c->counts.records++;
+    bool is_good = erased->hash.size == sizeof(f.hash) && erased->sidecar[0] != '\0' &&
+                   strlen(erased->sidecar) < COMPLETENESS_ID_SIZE && erased->sequence != 0 &&
+                   erased->sequence != UINT64_MAX;
+    if (!is_good) {
+        return completeness_report(c, &(struct completeness_finding){.kind = COMPLETENESS_MALFORMED,
+                                                                     .sidecar = erased->sidecar,
+                                                                     .first = erased->sequence});
+    }
+    memcpy(f.hash, erased->hash.data, sizeof(f.hash));
+    enum err e = stream_find(c, erased->sidecar, &s);
     e = e == OK ? insert(s, &f) : e;
     return e == OK ? advance(c, s, false) : e;
 }
@@ -386,8 +336,11 @@ enum err completeness_end(struct completeness *c, int64_t began_ns, int64_t now_
     c->began_ns = began_ns;
     twalk_r(c->streams, end_one, &ending);
     ending.drains = false;
-    twalk_r(c->streams, end_one, &ending);
-    return c->failed == OK ? completeness_sessions_end(c) : c->failed;
+    if (!c->options.only_sessions) {
+        twalk_r(c->streams, end_one, &ending);
+    }
+    enum err e = c->failed == OK ? completeness_sessions_end(c) : c->failed;
+    return e == OK ? completeness_recorded_end(c) : e;
 }
 
 struct completeness_counts completeness_counts(const struct completeness *c)
@@ -408,6 +361,7 @@ void completeness_destroy(struct completeness *c)
 {
     if (c != NULL) {
         completeness_sessions_destroy(c);
+        completeness_recorded_destroy(c);
         tdestroy(c->streams, stream_destroy);
         free(c);
     }

@@ -9,8 +9,8 @@
  * kept until their turn. Memory is constant for each stream, and grows with the sessions that are
  * open at one time and their operations under way. Pure but for the hashing: no network, no clock.
  */
-#ifndef CHAPERONE_CLI_RECONCILE_COMPLETENESS_H
-#define CHAPERONE_CLI_RECONCILE_COMPLETENESS_H
+#ifndef CHAPERONE_COMPLETENESS_COMPLETENESS_H
+#define CHAPERONE_COMPLETENESS_COMPLETENESS_H
 
 #include "base/bytes.h"
 
@@ -34,6 +34,8 @@ enum completeness_kind {
     COMPLETENESS_LOSS,       /* the sidecar says itself that it lost `first` to `last` */
     COMPLETENESS_NO_OUTCOME, /* `operation` of `session`, intent `first` */
     COMPLETENESS_NO_END,     /* of `session` */
+    COMPLETENESS_RECORDED,   /* the control plane recorded at `from_ns` that it noticed `reason`,
+                              * which   the records that were read do not show and do not settle */
 };
 
 /* Strings are valid in the callback only. What a kind has no use for is 0 or "". */
@@ -54,6 +56,8 @@ typedef enum err completeness_fn(void *context, const struct completeness_findin
 struct completeness_options {
     int64_t silence_ns;  /* longer between two heartbeats is a silence */
     bool from_beginning; /* the records are all there ever were: streams begin with 1 */
+    /* Only records of some sessions are given: nothing is said about streams. */
+    bool only_sessions;
     completeness_fn *on_finding;
     void *context; /* borrows */
 };
@@ -70,6 +74,14 @@ struct completeness;
 struct completeness *completeness_create(const struct completeness_options *options) MUST_USE;
 void completeness_destroy(struct completeness *c); /* takes NULL */
 
+/* A stream whose last heartbeat came at `heard_ns` (0: nothing is known) is silent. One that a
+ * heartbeat without open sessions closed `rests`, as long as it likes. */
+static inline bool completeness_is_silent(bool rests, int64_t heard_ns, int64_t now_ns,
+                                          int64_t silence_ns)
+{
+    return !rests && heard_ns != 0 && now_ns - heard_ns > silence_ns;
+}
+
 /* What the control plane says, asked before the log is read. ERR_LIMIT, ERR_NO_MEMORY.
  *
  * The last number of a stream. */
@@ -81,6 +93,16 @@ enum err completeness_expect_open(struct completeness *c, const char *sidecar, c
 
 /* The canonical bytes of one record. ERR_LIMIT, ERR_NO_MEMORY, or what the callback returned. */
 enum err completeness_add(struct completeness *c, struct bytes record) MUST_USE;
+
+/* A record whose content was erased: only its place in the stream can be checked. */
+struct completeness_erased {
+    const char *sidecar;
+    uint64_t sequence;
+    int64_t time_ns;
+    struct bytes hash; /* of the record as it was: 32 bytes */
+};
+enum err completeness_add_erased(struct completeness *c,
+                                 const struct completeness_erased *erased) MUST_USE;
 
 /* After the last record. `began_ns`: when reading began; what came later may still go on.
  * `now_ns`: silence up to then counts. */

@@ -1,4 +1,4 @@
-#include "cli/reconcile/completeness.h"
+#include "completeness/completeness.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -375,6 +375,111 @@ static void test_a_sidecar_that_is_not_heard_of(void **state)
     finish(s, c, "silence s2  0-0 op 0\n");
 }
 
+/* What the control plane recorded of the stream, in a stream of its own. */
+static void add_finding(struct completeness *c, const char *kind, const char *session,
+                        uint64_t first)
+{
+    static uint8_t zeros[CRYPTO_SHA256_SIZE];
+    Chaperone__V1__Record r = CHAPERONE__V1__RECORD__INIT;
+    Chaperone__V1__Finding finding = CHAPERONE__V1__FINDING__INIT;
+    uint8_t room[512];
+    finding.kind = (char *)(uintptr_t)kind;
+    finding.sidecar = (char *)"s1";
+    finding.first_sequence = finding.last_sequence = first;
+    r.sidecar = (char *)"controlplane";
+    r.sequence = 1;
+    r.previous = (ProtobufCBinaryData){.data = zeros, .len = sizeof(zeros)};
+    r.session = (char *)(uintptr_t)session;
+    r.event_case = CHAPERONE__V1__RECORD__EVENT_FINDING;
+    r.finding = &finding;
+    assert_true(chaperone__v1__record__get_packed_size(&r) <= sizeof(room));
+    assert_int_equal(completeness_add(c, bytes_of(room, chaperone__v1__record__pack(&r, room))),
+                     OK);
+}
+
+static void check_with_finding(struct stream *s, const char *kind, const char *session,
+                               uint64_t first, const char *said)
+{
+    struct completeness *c = begin(s);
+    for (size_t i = 0; i < s->count; i++) {
+        add(s, c, i);
+    }
+    add_finding(c, kind, session, first);
+    finish(s, c, said);
+}
+
+static void test_what_the_control_plane_noticed(void **state)
+{
+    struct stream *s = *state;
+    put_session(s, "a");
+    check_with_finding(s, "gap", "", 7, "recorded s1  7-7 op 0\n");
+    check_with_finding(s, "rewritten", "", 3, "recorded s1  3-3 op 0\n");
+    /* It came later, as all the records show. */
+    check_with_finding(s, "no_end", "a", 1, "");
+    check_with_finding(s, "no_outcome", "a", 2, "");
+    check_with_finding(s, "silent", "", 2, "");
+}
+
+static void test_what_both_noticed_is_told_once(void **state)
+{
+    struct stream *s = *state;
+    put_opened(s, "a", CHAPERONE__V1__VERDICT__ALLOW);
+    put_heartbeat(s, 0, false);
+    check_with_finding(s, "no_end", "a", 1, "no_end s1 a 0-0 op 0\n");
+}
+
+static void test_what_is_erased_keeps_its_place(void **state)
+{
+    struct stream *s = *state;
+    put_session(s, "a");
+    put_session(s, "b");
+    for (size_t forged = 0; forged < 2; forged++) {
+        struct completeness *c = begin(s);
+        for (size_t i = 0; i < s->count; i++) {
+            struct crypto_sha256 hash;
+            uint8_t of[CRYPTO_SHA256_SIZE];
+            crypto_sha256_init(&hash);
+            crypto_sha256_update(&hash, bytes_of("\0", 1));
+            crypto_sha256_update(&hash, buffer_bytes(&s->records[i]));
+            crypto_sha256_finish(&hash, of);
+            of[0] ^= i == 3 && forged == 1 ? 1 : 0;
+            const struct completeness_erased erased = {.sidecar = "s1",
+                                                       .sequence = i + 1,
+                                                       .time_ns = start_ns + (int64_t)i,
+                                                       .hash = bytes_of(of, sizeof(of))};
+            if (i < 4) {
+                assert_int_equal(completeness_add_erased(c, &erased), OK);
+            } else {
+                add(s, c, i);
+            }
+        }
+        finish(s, c, forged == 1 ? "chain s1  5-5 op 0\n" : "");
+    }
+}
+
+/* Some sessions' records only: the numbers between them are no gap. */
+static void test_only_sessions(void **state)
+{
+    struct stream *s = *state;
+    put_opened(s, "other", CHAPERONE__V1__VERDICT__ALLOW);
+    put_opened(s, "a", CHAPERONE__V1__VERDICT__ALLOW);
+    put_opened(s, "third", CHAPERONE__V1__VERDICT__ALLOW);
+    put_intent(s, "a", 1, CHAPERONE__V1__VERDICT__ALLOW);
+    put_intent(s, "a", 2, CHAPERONE__V1__VERDICT__ALLOW);
+    put_outcome(s, "a", 1);
+    struct completeness *c = completeness_create(&(struct completeness_options){
+        .silence_ns = 1, .only_sessions = true, .on_finding = on_finding, .context = s});
+    assert_non_null(c);
+    s->said[0] = '\0';
+    add(s, c, 1);
+    for (size_t i = 3; i < 6; i++) {
+        add(s, c, i);
+    }
+    assert_int_equal(completeness_end(c, INT64_MAX, INT64_MAX), OK);
+    assert_string_equal(s->said, "no_outcome s1 a 5-0 op 2\nno_end s1 a 0-0 op 0\n");
+    completeness_destroy(c);
+}
+
 static void test_memory_of_a_stream_is_bounded(void **state)
 {
     struct stream *s = *state;
@@ -408,6 +513,10 @@ int main(void)
         TEST(test_operations_and_sessions),
         TEST(test_what_goes_on_needs_no_end),
         TEST(test_a_sidecar_that_is_not_heard_of),
+        TEST(test_what_the_control_plane_noticed),
+        TEST(test_what_both_noticed_is_told_once),
+        TEST(test_what_is_erased_keeps_its_place),
+        TEST(test_only_sessions),
         TEST(test_memory_of_a_stream_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/reconcile/completeness_internal.h"
+#include "completeness/completeness_internal.h"
 
 struct open_session {
     char session[COMPLETENESS_ID_SIZE]; /* first: the tree's key */
