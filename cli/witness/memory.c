@@ -198,9 +198,10 @@ enum err memory_keep(struct memory *memory, const char *origin, struct bytes not
 static size_t count_files(const char *directory)
 {
     DIR *d = opendir(directory);
+    const struct dirent *entry = NULL;
     size_t count = 0;
-    while (d != NULL && readdir(d) != NULL) {
-        count++;
+    while (d != NULL && (entry = readdir(d)) != NULL) {
+        count += entry->d_name[0] != '.';
     }
     if (d != NULL) {
         (void)closedir(d);
