@@ -38,6 +38,16 @@ static const char replay_details[] =
     "replayed:"
     "\nit depends on the target's catalog.";
 
+static const char audit_export_details[] =
+    "A package (zip) has the records, the tiles and the checkpoint that prove them, sessions as "
+    "text, "
+    "data and\n"
+    "recordings, approvals, policies, masking receipts, and an index.html to begin with; "
+    "docs/evidence.md\n"
+    "lists it, `chaperone audit verify` checks it. With --sample N --seed TEXT also N records that "
+    "anybody can\n"
+    "draw again, each with a proof. The export itself is recorded.";
+
 static const char audit_replay_details[] =
     "Shows the conversation as `audit show` does, each record when it was its time. Keys on a "
     "terminal:\n"
@@ -306,6 +316,20 @@ const struct command commands[] = {
         .options = command_audit_completeness_options,
         .connects = true,
         .run = command_audit_completeness,
+    },
+    {
+        .name = "audit export",
+        .arguments = "",
+        .summary = "Export records with what proves and explains them, as one file",
+        .details = audit_export_details,
+        .examples =
+            EXAMPLES("chaperone audit export --since 30d --resource orders --out october.zip",
+                     "chaperone audit export --since 90d --sample 25 --seed 'audit 2026 Q4' "
+                     "--out q4.zip",
+                     "chaperone audit export --since 1d --format ocsf --out -"),
+        .options = command_audit_export_options,
+        .connects = true,
+        .run = command_audit_export,
     },
     {
         .name = "audit reconcile",

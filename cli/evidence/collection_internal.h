@@ -4,7 +4,7 @@
 
 #include "api/audit.pb-c.h"
 #include "cli/evidence/collection.h"
-#include "cli/evidence/names.h"
+#include "cli/evidence/name_table.h"
 
 struct numbers {
     uint32_t *items;
@@ -25,7 +25,7 @@ struct place {
 
 /* Arrays beside a table of names: the item of number n belongs to the name n. */
 struct sessions {
-    struct names *names;
+    struct name_table *names;
     struct collection_session *items;
     size_t capacity;
     uint32_t *order;  /* entries, by session; after collection_finish */
@@ -33,19 +33,19 @@ struct sessions {
 };
 
 struct maskings {
-    struct names *names;
+    struct name_table *names;
     struct collection_masked *items;
     size_t capacity;
 };
 
 struct identities {
-    struct names *names;
+    struct name_table *names;
     struct collection_identity *items;
     size_t capacity;
 };
 
 struct kinds {
-    struct names *names;
+    struct name_table *names;
     uint64_t *counts;
     size_t capacity;
 };
@@ -53,7 +53,7 @@ struct kinds {
 struct collection {
     struct collection_options with;
     struct arena *arena;
-    struct names *texts; /* each kept once: resources, subjects */
+    struct name_table *texts; /* each kept once: resources, subjects */
     struct spool *spool;
     struct tiles *tiles;
     struct sample *sample;

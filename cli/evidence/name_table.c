@@ -1,4 +1,4 @@
-#include "cli/evidence/names.h"
+#include "cli/evidence/name_table.h"
 
 #include <stdlib.h>
 
@@ -12,23 +12,23 @@ struct name {
     uint64_t hash;
 };
 
-struct names {
+struct name_table {
     struct arena *arena;
     struct name *items;
     uint32_t *table; /* number + 1; 0: free. At most half full */
     uint32_t count, capacity;
 };
 
-struct names *names_create(struct arena *arena)
+struct name_table *name_table_create(struct arena *arena)
 {
-    struct names *n = calloc(1, sizeof(*n));
+    struct name_table *n = calloc(1, sizeof(*n));
     if (n != NULL) {
         n->arena = arena;
     }
     return n;
 }
 
-void names_destroy(struct names *n)
+void name_table_destroy(struct name_table *n)
 {
     if (n != NULL) {
         free(n->items);
@@ -47,7 +47,7 @@ static uint64_t hash_of(struct bytes name)
 }
 
 /* Where the name is, or would be. The capacity is a power of two. */
-static uint32_t *find(const struct names *n, uint64_t hash, struct bytes name)
+static uint32_t *find(const struct name_table *n, uint64_t hash, struct bytes name)
 {
     uint32_t mask = n->capacity * 2 - 1;
     for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
@@ -62,7 +62,7 @@ static uint32_t *find(const struct names *n, uint64_t hash, struct bytes name)
     }
 }
 
-static enum err grow(struct names *n)
+static enum err grow(struct name_table *n)
 {
     if (n->capacity >= UINT32_C(1) << 30) {
         return ERR_LIMIT;
@@ -86,7 +86,7 @@ static enum err grow(struct names *n)
     return OK;
 }
 
-enum err names_put(struct names *n, struct bytes name, uint32_t *out, bool *out_is_new)
+enum err name_table_put(struct name_table *n, struct bytes name, uint32_t *out, bool *out_is_new)
 {
     uint64_t hash = hash_of(name);
     enum err e = n->count == n->capacity ? grow(n) : OK;
@@ -107,12 +107,12 @@ enum err names_put(struct names *n, struct bytes name, uint32_t *out, bool *out_
     return OK;
 }
 
-uint32_t names_count(const struct names *n)
+uint32_t name_table_count(const struct name_table *n)
 {
     return n->count;
 }
 
-const char *names_get(const struct names *n, uint32_t number)
+const char *name_table_get(const struct name_table *n, uint32_t number)
 {
     return n->items[number].text;
 }
