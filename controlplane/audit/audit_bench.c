@@ -82,7 +82,7 @@ static void *ship(void *argument)
         size_t left = s->count - at;
         struct store_audit_last last;
         s->err = audit_ingest_append(&s->ingest, s->sidecar, s->records + at,
-                                     left < s->batch ? left : s->batch, &last, &s->why);
+                                     left < s->batch ? left : s->batch, &last, NULL, &s->why);
     }
     return NULL;
 }

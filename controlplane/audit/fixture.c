@@ -64,7 +64,7 @@ enum err fixture_ship(struct test *t, const ProtobufCBinaryData *records, size_t
                       struct err_text *why)
 {
     struct store_audit_last last;
-    enum err err = audit_ingest_append(&t->ingest, "s1", records, count, &last, why);
+    enum err err = audit_ingest_append(&t->ingest, "s1", records, count, &last, &t->refusal, why);
     if (err == OK) {
         struct store_audit_last stored;
         assert_int_equal(store_audit_last(t->store, "s1", &stored), OK);

@@ -17,6 +17,7 @@ struct test {
     struct crypto_ed25519 *key;
     struct arena *arena;
     struct stream_maker maker;
+    struct audit_refusal refusal; /* of the last batch that was refused */
 };
 
 int fixture_setup(void **state);

@@ -22,7 +22,24 @@ struct chunk {
     size_t count;
     bool key_is_known;
     uint8_t key_hash[STORE_HASH_SIZE];
+    struct audit_refusal refusal;
 };
+
+static void blame(struct chunk *c, const char *kind, uint64_t first, uint64_t last)
+{
+    c->refusal = (struct audit_refusal){.kind = kind, .first = first, .last = last};
+}
+
+/* A record that does not follow on `last`: some are missing, or it was written to follow another.
+ */
+static void blame_chain(struct chunk *c, uint64_t last, uint64_t sequence)
+{
+    if (sequence > last + 1) {
+        blame(c, "gap", last + 1, sequence - 1);
+    } else {
+        blame(c, "rewritten", sequence, sequence);
+    }
+}
 
 static enum err heartbeat_check(struct chunk *c, const Chaperone__V1__Record *record,
                                 struct err_text *why)
@@ -40,13 +57,14 @@ static enum err heartbeat_check(struct chunk *c, const Chaperone__V1__Record *re
 }
 
 /* Within the chunk; the store checks its first one against the end of the stream. */
-static enum err chain_check(const struct chunk *c, const struct store_audit_record *r,
+static enum err chain_check(struct chunk *c, const struct store_audit_record *r,
                             struct err_text *why)
 {
     if (c->count == 0) {
         return OK;
     }
     const struct store_audit_record *before = &c->records[c->count - 1];
+    blame_chain(c, before->sequence, r->sequence);
     if (r->sequence != before->sequence + 1) {
         return err_set(why, ERR_INVALID, "record %llu: a gap, expected %llu",
                        (unsigned long long)r->sequence, (unsigned long long)before->sequence + 1);
@@ -79,21 +97,26 @@ static enum err record_take(struct chunk *c, struct bytes canonical, struct err_
     struct audit_record record;
     enum err err = audit_record_parse(canonical, c->arena, &record, why);
     if (err != OK) {
+        blame(c, err == ERR_NO_MEMORY ? NULL : "malformed", 0, 0);
         return err;
     }
+    uint64_t sequence = record.stored.sequence;
+    blame(c, "foreign", sequence, sequence);
     if (strcmp(record.message->sidecar, c->sidecar) != 0) {
         return err_set(why, ERR_DENIED, "record %llu: it is of another sidecar than the one here",
-                       (unsigned long long)record.stored.sequence);
+                       (unsigned long long)sequence);
     }
     if (is_our_own(record.message)) {
         return err_set(why, ERR_DENIED, "record %llu: only the control plane records this",
-                       (unsigned long long)record.stored.sequence);
+                       (unsigned long long)sequence);
     }
     err = chain_check(c, &record.stored, why);
     if (err == OK && record.stored.index.kind == STORE_HEARTBEAT) {
         err = heartbeat_check(c, record.message, why);
+        blame(c, err == ERR_DENIED ? "bad_signature" : NULL, sequence, sequence);
     }
     if (err == OK) {
+        blame(c, NULL, 0, 0);
         c->records[c->count++] = record.stored;
     }
     return err;
@@ -104,8 +127,14 @@ static enum err chunk_append(struct chunk *c, struct store_audit_last *out_last,
 {
     struct store_audit_appended done;
     const struct audit_ingest *ingest = c->ingest;
+    uint64_t refused = 0;
     enum err err = store_audit_append(ingest->store, c->sidecar, c->records, c->count,
-                                      clock_wall(&ingest->clock), &done, NULL, why);
+                                      clock_wall(&ingest->clock), &done, &refused, why);
+    if (err == ERR_INVALID) {
+        blame_chain(c, out_last->sequence, refused);
+    } else if (err != OK) {
+        blame(c, err == ERR_EXISTS ? "rewritten" : NULL, refused, refused);
+    }
     if (err != OK) {
         return err;
     }
@@ -147,7 +176,8 @@ static enum err chunk_run(struct chunk *c, const ProtobufCBinaryData *records, s
 
 enum err audit_ingest_append(const struct audit_ingest *ingest, const char *sidecar,
                              const ProtobufCBinaryData *records, size_t count,
-                             struct store_audit_last *out_last, struct err_text *why)
+                             struct store_audit_last *out_last, struct audit_refusal *out_refusal,
+                             struct err_text *why)
 {
     struct chunk c = {.ingest = ingest, .sidecar = sidecar};
     struct store_audit_last last;
@@ -167,6 +197,8 @@ enum err audit_ingest_append(const struct audit_ingest *ingest, const char *side
     arena_destroy(c.arena);
     if (err == OK) {
         *out_last = last;
+    } else if (out_refusal != NULL) {
+        *out_refusal = c.refusal;
     }
     return err;
 }

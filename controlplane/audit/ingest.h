@@ -17,6 +17,14 @@ struct audit_ingest {
     struct clock clock;
 };
 
+/* What a refused batch says about its stream. */
+struct audit_refusal {
+    /* "malformed", "foreign" (of another sidecar, or what only the control plane records), "gap",
+     * "rewritten", "bad_signature": Finding.kind; NULL: nothing, the store or memory failed. */
+    const char *kind;
+    uint64_t first, last; /* records that it is about; missing ones of a gap; 0: not known */
+};
+
 /* A batch of canonical records of the sidecar that the client certificate names
  * (ShipRequest.records), in order of sequence. `*out_last` is what may be acknowledged: all up to
  * it is durable.
@@ -28,9 +36,11 @@ struct audit_ingest {
  *   ERR_EXISTS     another record is known under this sequence: the stream was rewritten
  *   ERR_DENIED     of another sidecar, or a heartbeat not signed with the enrolled key
  *   ERR_NOT_FOUND  a heartbeat of a sidecar that is not enrolled
- * All others are the store's: nothing is wrong with the records, they may be sent again. */
+ * All others are the store's: nothing is wrong with the records, they may be sent again.
+ * `*out_refusal` (may be NULL) is written where it fails. */
 enum err audit_ingest_append(const struct audit_ingest *ingest, const char *sidecar,
                              const ProtobufCBinaryData *records, size_t count,
-                             struct store_audit_last *out_last, struct err_text *why) MUST_USE;
+                             struct store_audit_last *out_last, struct audit_refusal *out_refusal,
+                             struct err_text *why) MUST_USE;
 
 #endif

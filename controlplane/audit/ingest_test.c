@@ -22,6 +22,13 @@ static void ship_refused(struct test *t, ProtobufCBinaryData record, enum err ex
     assert_int_equal(last.sequence, last_expected);
 }
 
+static void assert_blamed(const struct test *t, const char *kind, uint64_t first, uint64_t last)
+{
+    assert_string_equal(t->refusal.kind, kind);
+    assert_int_equal(t->refusal.first, first);
+    assert_int_equal(t->refusal.last, last);
+}
+
 static void test_what_is_shipped_again_is_acknowledged(void **state)
 {
     struct test *t = *state;
@@ -50,9 +57,11 @@ static void test_a_wrong_record_is_refused_and_those_before_it_are_kept(void **s
     ProtobufCBinaryData gap[3] = {records[0], records[1], records[3]};
     assert_int_equal(fixture_ship(t, gap, 3, &why), ERR_INVALID);
     assert_non_null(strstr(why.text, "record 4: a gap, expected 3"));
+    assert_blamed(t, "gap", 3, 3);
     assert_int_equal(store_audit_last(t->store, "s1", &last), OK);
     assert_int_equal(last.sequence, 2);
     ship_refused(t, records[3], ERR_INVALID, "record 4: a gap, expected 3", 2);
+    assert_blamed(t, "gap", 3, 3);
     fixture_ship_ok(t, records + 2, 2);
 }
 
@@ -66,7 +75,9 @@ static void test_a_changed_record_breaks_the_chain(void **state)
     ProtobufCBinaryData follower = stream_maker_outcome(&other, "A", 9);
     fixture_ship_ok(t, &first, 1);
     ship_refused(t, rewritten, ERR_EXISTS, "record 1", 1);
+    assert_blamed(t, "rewritten", 1, 1);
     ship_refused(t, follower, ERR_INVALID, "record 2: its previous hash", 1);
+    assert_blamed(t, "rewritten", 2, 2);
     fixture_ship_ok(t, &second, 1);
 }
 
@@ -75,6 +86,7 @@ static void test_a_stream_belongs_to_its_sidecar(void **state)
     struct test *t = *state;
     struct stream_maker other = stream_maker_start("s2", t->arena);
     ship_refused(t, stream_maker_outcome(&other, "A", 1), ERR_DENIED, "another sidecar", 0);
+    assert_blamed(t, "foreign", 1, 1);
 }
 
 static void test_malformed_records_are_refused_with_a_reason(void **state)
@@ -130,6 +142,7 @@ static void test_a_heartbeat_must_be_signed_with_the_enrolled_key(void **state)
     assert_int_equal(crypto_ed25519_generate(&stolen), OK);
     forger.key = stolen;
     ship_refused(t, stream_maker_heartbeat(&forger), ERR_DENIED, "another key", 0);
+    assert_blamed(t, "bad_signature", 1, 1);
     crypto_ed25519_destroy(stolen);
 
     ProtobufCBinaryData good = stream_maker_heartbeat(&t->maker);
@@ -147,7 +160,8 @@ static void test_a_heartbeat_must_be_signed_with_the_enrolled_key(void **state)
     struct store_audit_last last;
     stranger.key = t->key;
     good = stream_maker_heartbeat(&stranger);
-    assert_int_equal(audit_ingest_append(&t->ingest, "s9", &good, 1, &last, NULL), ERR_NOT_FOUND);
+    assert_int_equal(audit_ingest_append(&t->ingest, "s9", &good, 1, &last, NULL, NULL),
+                     ERR_NOT_FOUND);
 }
 
 static void test_a_large_batch_is_taken_in_parts(void **state)

@@ -47,7 +47,7 @@ static void on_message(void *context, struct rpc_stream *stream, const ProtobufC
     struct store_audit_last last = {0};
     struct err_text why = {0};
     enum err e = audit_ingest_append(&s->services->ingest, s->sidecar, request->records,
-                                     request->n_records, &last, &why);
+                                     request->n_records, &last, NULL, &why);
     if (e != OK) {
         refuse(s, stream, e, &why);
         return;
