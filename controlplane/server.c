@@ -7,6 +7,7 @@
 #include "controlplane/files/files.h"
 #include "controlplane/listener.h"
 #include "controlplane/policy/document.h"
+#include "controlplane/retention/retention.h"
 #include "controlplane/state.h"
 
 enum {
@@ -24,6 +25,7 @@ struct server {
     struct publisher *publisher;
     struct audit_feed *feed;
     struct services *services;
+    struct retention *retention;
     struct rpc_runtime *runtime;
     struct listener *listener; /* NULL for as long as the port cannot be had again */
     int port;                  /* of the first listener, and so of all that follow */
@@ -114,6 +116,15 @@ static enum err open_services(struct server *s)
     return services_create(&options, snapshot_retain(s->snapshot), &s->services);
 }
 
+static enum err start_retention(struct server *s)
+{
+    const struct retention_options options = {.store = s->state.store,
+                                              .journal = services_journal(s->services),
+                                              .clock = s->with.clock,
+                                              .log = s->with.log};
+    return retention_start(&options, snapshot_config(s->snapshot), &s->retention);
+}
+
 /* -1: the configured port. */
 static enum err listen_on(struct server *s, int port, struct err_text *why)
 {
@@ -172,6 +183,9 @@ static enum err start(struct server *s, struct err_text *why)
     }
     if (e == OK) {
         e = open_services(s);
+    }
+    if (e == OK) {
+        e = start_retention(s);
     }
     if (e == OK) {
         e = rpc_runtime_create(RPC_THREADS, s->with.log, &s->runtime);
@@ -277,6 +291,7 @@ static enum err apply(struct server *s, struct snapshot *snapshot, struct err_te
     }
     warn_of_restart(s, config);
     services_replace_snapshot(s->services, snapshot_retain(snapshot));
+    retention_configure(s->retention, snapshot_config(snapshot));
     services_push_policy(s->services);
     return OK;
 }
@@ -332,6 +347,7 @@ void server_stop(struct server *server, int grace_ms)
     }
     listener_close(server->listener, grace_ms);
     rpc_runtime_destroy(server->runtime);
+    retention_stop(server->retention);
     services_destroy(server->services);
     audit_feed_destroy(server->feed);
     publisher_destroy(server->publisher);

@@ -233,7 +233,13 @@ static void destroy(struct retention *r)
     free(r);
 }
 
-enum err retention_start(const struct retention_options *options, struct config *config,
+/* The count of references is no part of what does not change. */
+static struct config *retain(const struct config *config)
+{
+    return config_retain((struct config *)(uintptr_t)config);
+}
+
+enum err retention_start(const struct retention_options *options, const struct config *config,
                          struct retention **out)
 {
     pthread_condattr_t monotonic;
@@ -242,7 +248,7 @@ enum err retention_start(const struct retention_options *options, struct config 
         return ERR_NO_MEMORY;
     }
     r->with = *options;
-    r->config = config_retain(config);
+    r->config = retain(config);
     r->is_due = true;
     atomic_init(&r->stop, false);
     (void)pthread_mutex_init(&r->mutex, NULL);
@@ -258,11 +264,11 @@ enum err retention_start(const struct retention_options *options, struct config 
     return OK;
 }
 
-void retention_configure(struct retention *retention, struct config *config)
+void retention_configure(struct retention *retention, const struct config *config)
 {
     (void)pthread_mutex_lock(&retention->mutex);
     struct config *before = retention->config;
-    retention->config = config_retain(config);
+    retention->config = retain(config);
     retention->is_due = true;
     (void)pthread_cond_signal(&retention->changed);
     (void)pthread_mutex_unlock(&retention->mutex);

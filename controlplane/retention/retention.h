@@ -38,10 +38,10 @@ enum err retention_run(const struct retention_options *options, const struct con
 struct retention;
 
 /* Starts the thread. Takes a reference of `config`. Returns owned. */
-enum err retention_start(const struct retention_options *options, struct config *config,
+enum err retention_start(const struct retention_options *options, const struct config *config,
                          struct retention **out) MUST_USE;
 /* Another configuration: a run begins with it, now or after the one under way. */
-void retention_configure(struct retention *retention, struct config *config);
+void retention_configure(struct retention *retention, const struct config *config);
 /* Takes NULL. Waits for what is under way, which stops after its next step. */
 void retention_stop(struct retention *retention);
 

@@ -164,6 +164,10 @@ UNARY("Policies", "List", policies_list)
 UNARY("Policies", "Get", policies_get)
 UNARY("Administration", "CreateJoinToken", administration_create_join_token)
 UNARY("Administration", "Status", administration_status)
+UNARY("Retention", "PlaceHold", retention_place_hold)
+UNARY("Retention", "LiftHold", retention_lift_hold)
+UNARY("Retention", "ListHolds", retention_list_holds)
+UNARY("Retention", "Preview", retention_preview)
 
 enum err services_add_to(struct services *services, struct rpc_server *server)
 {
@@ -208,6 +212,12 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
         {.name = "CreateJoinToken", .unary = administration_create_join_token_entry},
         {.name = "Status", .unary = administration_status_entry},
         {.name = NULL}};
+    static const struct rpc_method retention[] = {
+        {.name = "PlaceHold", .unary = retention_place_hold_entry},
+        {.name = "LiftHold", .unary = retention_lift_hold_entry},
+        {.name = "ListHolds", .unary = retention_list_holds_entry},
+        {.name = "Preview", .unary = retention_preview_entry},
+        {.name = NULL}};
     static const struct {
         const ProtobufCServiceDescriptor *service;
         const struct rpc_method *methods;
@@ -220,6 +230,7 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
         {&chaperone__v1__approvals__descriptor, approvals},
         {&chaperone__v1__policies__descriptor, policies},
         {&chaperone__v1__administration__descriptor, administration},
+        {&chaperone__v1__retention__descriptor, retention},
     };
     enum err e = OK;
     for (size_t i = 0; e == OK && i < sizeof(table) / sizeof(table[0]); i++) {

@@ -64,6 +64,8 @@ unary_handler approvals_list, approvals_get_one, approvals_decide_one; /* approv
 stream_handler approvals_watch;                                        /* approval_watch.c */
 unary_handler links_create_code, links_confirm, links_remove;          /* links.c */
 unary_handler administration_create_join_token, administration_status; /* administration.c */
+unary_handler retention_place_hold, retention_lift_hold;               /* retention.c */
+unary_handler retention_list_holds, retention_preview;
 
 /* Answers OK with a copy of `message`, which may be on the stack. */
 void services_reply(const ProtobufCMessage *message, ProtobufCMessage **out_reply,
