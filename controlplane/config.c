@@ -214,6 +214,7 @@ static enum err read_root(struct config_reader *r, const struct conf_node *root)
         read_policy,
         read_enrolment,
         read_session,
+        config_read_audit_log,
         config_read_retention,
         config_read_exports,
         config_read_metrics,

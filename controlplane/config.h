@@ -158,6 +158,13 @@ struct config_retention {
     int64_t keep_ns;
 };
 
+/* Who cosigns the audit log's checkpoints (C2SP tlog-witness). */
+struct config_witness {
+    const char *url;
+    const char *key;     /* its verifier key, as text */
+    const char *ca_file; /* NULL: the system's roots */
+};
+
 struct config {
     const char *file;
     struct {
@@ -200,6 +207,15 @@ struct config {
     struct {
         int64_t kill_timeout_ns;
     } session;
+    struct {
+        const char *origin; /* NULL: made of the first hostname */
+        int64_t interval_ns, key_overlap_ns;
+        struct {
+            const struct config_witness *items;
+            size_t count;
+        } witnesses;
+        size_t quorum; /* of them, before a checkpoint is published */
+    } audit_log;
     struct {
         const struct config_retention *items;
         size_t count;

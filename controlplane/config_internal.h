@@ -17,6 +17,7 @@ enum err config_read_identity_providers(struct config_reader *r, const struct co
 enum err config_read_roles(struct config_reader *r, const struct conf_node *root);
 enum err config_read_credentials(struct config_reader *r, const struct conf_node *root);
 enum err config_read_resources(struct config_reader *r, const struct conf_node *root);
+enum err config_read_audit_log(struct config_reader *r, const struct conf_node *root);
 enum err config_read_grants(struct config_reader *r, const struct conf_node *root);
 enum err config_read_exports(struct config_reader *r, const struct conf_node *root);
 enum err config_read_retention(struct config_reader *r, const struct conf_node *root);

@@ -128,6 +128,11 @@ void listener_set_serving(struct listener *listener, bool serving)
     rpc_server_set_health(listener->server, "", serving);
 }
 
+void listener_set_log_health(struct listener *listener, bool well)
+{
+    rpc_server_set_health(listener->server, "chaperone.v1.Log", well);
+}
+
 bool listener_is_stale(const struct listener *listener, const struct config *config, int64_t now_ns)
 {
     if (listener->own != (config->tls.certificate == NULL)) {

@@ -31,6 +31,8 @@ void listener_close(struct listener *listener, int grace_ms);
 int listener_port(const struct listener *listener);
 /* Health for who asks: false once a shutdown begins. */
 void listener_set_serving(struct listener *listener, bool serving);
+/* The same of "chaperone.v1.Log" alone: false when it is not signed any more. */
+void listener_set_log_health(struct listener *listener, bool well);
 /* Whether a listener opened now would have a better certificate: two thirds of this one's life have
  * gone, or its files have changed. */
 bool listener_is_stale(const struct listener *listener, const struct config *config,

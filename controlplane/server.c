@@ -6,6 +6,7 @@
 #include "controlplane/applied.h"
 #include "controlplane/files/files.h"
 #include "controlplane/listener.h"
+#include "controlplane/log_keeper.h"
 #include "controlplane/policy/document.h"
 #include "controlplane/retention/retention.h"
 #include "controlplane/state.h"
@@ -24,6 +25,7 @@ struct server {
     struct buffer server_ca_pem;
     struct publisher *publisher;
     struct audit_feed *feed;
+    struct log_keeper *log_keeper;
     struct services *services;
     struct retention *retention;
     struct rpc_runtime *runtime;
@@ -96,11 +98,16 @@ static enum err open_publisher(struct server *s, struct err_text *why)
     return e == OK ? publish(s, config_of(s), why) : e;
 }
 
-static enum err open_services(struct server *s)
+static enum err open_services(struct server *s, struct err_text *why)
 {
     s->feed = audit_feed_create();
     if (s->feed == NULL) {
         return ERR_NO_MEMORY;
+    }
+    enum err e = log_keeper_create(config_of(s), s->state.store, s->with.clock, s->with.log,
+                                   &s->log_keeper, why);
+    if (e != OK) {
+        return e;
     }
     const struct services_options options = {
         .store = s->state.store,
@@ -110,10 +117,12 @@ static enum err open_services(struct server *s)
         .server_ca_pem = buffer_bytes(&s->server_ca_pem),
         .publisher = s->publisher,
         .feed = s->feed,
+        .keeper = log_keeper_of(s->log_keeper),
         .clock = s->with.clock,
         .log = s->with.log,
         .version = s->with.version};
-    return services_create(&options, snapshot_retain(s->snapshot), &s->services);
+    e = services_create(&options, snapshot_retain(s->snapshot), &s->services);
+    return e == OK ? log_keeper_start(s->log_keeper, services_journal(s->services)) : e;
 }
 
 static enum err start_retention(struct server *s)
@@ -182,7 +191,7 @@ static enum err start(struct server *s, struct err_text *why)
         e = open_publisher(s, why);
     }
     if (e == OK) {
-        e = open_services(s);
+        e = open_services(s, why);
     }
     if (e == OK) {
         e = start_retention(s);
@@ -229,6 +238,7 @@ enum err server_check(const struct server_options *options, struct err_text *why
     if (e == OK) {
         e = policy_document_load(snapshot_config(snapshot)->policy_file, &document, why);
         if (e == OK) {
+            e = log_keeper_check(snapshot_config(snapshot), why);
             policy_document_finish(&document);
         }
     }
@@ -249,6 +259,22 @@ static bool differ(const char *a, const char *b)
     return (a == NULL) != (b == NULL) || (a != NULL && strcmp(a, b) != 0);
 }
 
+static bool audit_log_differs(const struct config *a, const struct config *b)
+{
+    bool differs = differ(a->audit_log.origin, b->audit_log.origin) ||
+                   a->audit_log.interval_ns != b->audit_log.interval_ns ||
+                   a->audit_log.key_overlap_ns != b->audit_log.key_overlap_ns ||
+                   a->audit_log.quorum != b->audit_log.quorum ||
+                   a->audit_log.witnesses.count != b->audit_log.witnesses.count;
+    for (size_t i = 0; !differs && i < a->audit_log.witnesses.count; i++) {
+        const struct config_witness *x = &a->audit_log.witnesses.items[i];
+        const struct config_witness *y = &b->audit_log.witnesses.items[i];
+        differs =
+            differ(x->url, y->url) || differ(x->key, y->key) || differ(x->ca_file, y->ca_file);
+    }
+    return differs;
+}
+
 static void warn_of_restart(const struct server *s, const struct config *now)
 {
     const struct config *before = config_of(s);
@@ -261,6 +287,7 @@ static void warn_of_restart(const struct server *s, const struct config *now)
         {"data", differ(before->data, now->data)},
         {"ca", differ(before->ca.certificate, now->ca.certificate) ||
                    differ(before->ca.key, now->ca.key)},
+        {"audit_log", audit_log_differs(before, now)},
         {"log", before->log.level != now->log.level || before->log.format != now->log.format},
     };
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
@@ -321,10 +348,21 @@ enum err server_reload(struct server *server, struct err_text *why)
     return OK;
 }
 
+/* Calls are served whatever the log's state is: it has a name of its own for who watches. */
+static void show_health(struct server *s)
+{
+    struct keeper_status status;
+    keeper_read_status(log_keeper_of(s->log_keeper), &status);
+    if (s->listener != NULL) {
+        listener_set_log_health(s->listener, keeper_state_is_well(status.state));
+    }
+}
+
 void server_tend(struct server *server)
 {
     int64_t now = clock_wall(&server->with.clock);
     services_tend(server->services);
+    show_health(server);
     if (server->listener == NULL) {
         listen_again(server);
     } else if (listener_is_stale(server->listener, config_of(server), now)) {
@@ -348,7 +386,9 @@ void server_stop(struct server *server, int grace_ms)
     listener_close(server->listener, grace_ms);
     rpc_runtime_destroy(server->runtime);
     retention_stop(server->retention);
+    log_keeper_stop(server->log_keeper); /* it records in the services' journal */
     services_destroy(server->services);
+    log_keeper_destroy(server->log_keeper);
     audit_feed_destroy(server->feed);
     publisher_destroy(server->publisher);
     ca_close(server->ca);

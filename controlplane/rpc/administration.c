@@ -93,6 +93,18 @@ static enum err fill_sidecars(const struct call *call, struct arena *arena,
     return e;
 }
 
+static void fill_log(const struct keeper_status *status, Chaperone__V1__StatusResponse__Log *out)
+{
+    chaperone__v1__status_response__log__init(out);
+    out->state = (char *)(uintptr_t)keeper_state_name(status->state);
+    out->detail = (char *)(uintptr_t)status->detail;
+    out->size = status->size;
+    out->published = status->published;
+    out->published_unix_ns = status->published_ns;
+    out->cosigned = (uint32_t)status->cosigned;
+    out->quorum = (uint32_t)status->quorum;
+}
+
 void administration_status(const struct call *call, const ProtobufCMessage *message,
                            ProtobufCMessage **out_reply, struct rpc_status *out_status)
 {
@@ -100,6 +112,11 @@ void administration_status(const struct call *call, const ProtobufCMessage *mess
     Chaperone__V1__StatusResponse response = CHAPERONE__V1__STATUS_RESPONSE__INIT;
     struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
     const struct publication *policy = publisher_current(call->services->with.publisher);
+    struct keeper_status log_status;
+    Chaperone__V1__StatusResponse__Log log;
+    keeper_read_status(call->services->with.keeper, &log_status);
+    fill_log(&log_status, &log);
+    response.log = &log;
     response.version = (char *)(uintptr_t)call->services->with.version;
     if (policy != NULL) {
         response.policy_revision = policy->revision;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "api/approvals.pb-c.h"
+#include "api/log.pb-c.h"
 #include "api/operator.pb-c.h"
 #include "api/policy.pb-c.h"
 #include "api/sidecar.pb-c.h"
@@ -153,6 +154,10 @@ UNARY("AuditIngest", "Resume", ship_resume)
 STREAM("AuditIngest", "Ship", ship_open)
 STREAM("Audit", "Search", reading_search)
 STREAM("Audit", "Tail", reading_tail)
+UNARY("Log", "GetCheckpoint", log_get_checkpoint)
+UNARY("Log", "ProveInclusion", log_prove_inclusion)
+UNARY("Log", "ProveConsistency", log_prove_consistency)
+STREAM("Log", "ReadTiles", log_read_tiles)
 UNARY("Sessions", "List", sessions_list)
 UNARY("Sessions", "Kill", sessions_kill)
 UNARY("Sessions", "Block", sessions_block)
@@ -186,6 +191,12 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
     static const struct rpc_method audit[] = {{.name = "Search", .stream = reading_search_entry},
                                               {.name = "Tail", .stream = reading_tail_entry},
                                               {.name = NULL}};
+    static const struct rpc_method transparency[] = {
+        {.name = "GetCheckpoint", .unary = log_get_checkpoint_entry},
+        {.name = "ProveInclusion", .unary = log_prove_inclusion_entry},
+        {.name = "ProveConsistency", .unary = log_prove_consistency_entry},
+        {.name = "ReadTiles", .stream = log_read_tiles_entry},
+        {.name = NULL}};
     static const struct rpc_method sessions[] = {
         {.name = "List", .unary = sessions_list_entry},
         {.name = "Kill", .unary = sessions_kill_entry},
@@ -226,6 +237,7 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
         {&chaperone__v1__sidecar__descriptor, sidecar},
         {&chaperone__v1__audit_ingest__descriptor, ingest},
         {&chaperone__v1__audit__descriptor, audit},
+        {&chaperone__v1__log__descriptor, transparency},
         {&chaperone__v1__sessions__descriptor, sessions},
         {&chaperone__v1__approvals__descriptor, approvals},
         {&chaperone__v1__policies__descriptor, policies},

@@ -14,6 +14,7 @@
 #include "controlplane/policy/publisher.h"
 #include "controlplane/rpc/snapshot.h"
 #include "controlplane/store/store.h"
+#include "controlplane/tlog/keeper.h"
 
 struct services;
 
@@ -26,6 +27,7 @@ struct services_options {
     struct bytes server_ca_pem; /* what our own server certificate is checked with */
     struct publisher *publisher;
     struct audit_feed *feed;
+    struct keeper *keeper; /* of the transparency log */
     struct clock clock;
     const struct log *log;
     const char *version;

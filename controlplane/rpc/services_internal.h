@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "api/log.pb-c.h"
 #include "api/sidecar.pb-c.h"
 #include "controlplane/approvals/approvals.h"
 #include "controlplane/audit/ingest.h"
@@ -63,8 +64,10 @@ unary_handler approval_request, approval_end;                          /* approv
 unary_handler approvals_list, approvals_get_one, approvals_decide_one; /* approvals.c */
 stream_handler approvals_watch;                                        /* approval_watch.c */
 unary_handler links_create_code, links_confirm, links_remove;          /* links.c */
-unary_handler administration_create_join_token, administration_status; /* administration.c */
-unary_handler retention_place_hold, retention_lift_hold;               /* retention.c */
+unary_handler log_get_checkpoint, log_prove_inclusion, log_prove_consistency; /* log.c */
+stream_handler log_read_tiles;                                                /* log_tiles.c */
+unary_handler administration_create_join_token, administration_status;        /* administration.c */
+unary_handler retention_place_hold, retention_lift_hold;                      /* retention.c */
 unary_handler retention_list_holds, retention_preview;
 
 /* Answers OK with a copy of `message`, which may be on the stack. */
@@ -115,6 +118,10 @@ void services_notice_refusal(struct services *services, const char *service, con
                              const struct rpc_status *status);
 /* Records the counts that are due; with `all` those that are not, too. */
 void services_record_refusals(struct services *services, bool all);
+
+/* log.c: as a message in the arena, with the log's keys. */
+enum err log_fill_checkpoint(struct keeper *keeper, const struct keeper_checkpoint *from,
+                             struct arena *arena, Chaperone__V1__Checkpoint *out) MUST_USE;
 
 /* What is left of the time that an order may take, in ns. */
 int64_t services_order_timeout(const struct call *call);

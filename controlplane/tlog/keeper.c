@@ -1,10 +1,8 @@
 #include "controlplane/tlog/keeper_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,27 +12,6 @@ enum { ARENA_BLOCK = 64 << 10, ARENA_CAP = 16 << 20 };
 
 /* --- life --------------------------------------------------------------------------------------
  */
-
-/* Two that write one directory would overwrite each other's tiles. The lock ends with the process.
- */
-static enum err take_lock(struct keeper *k, struct err_text *why)
-{
-    char *path = files_join(k->with.data, "log.lock");
-    if (path == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    enum err e = OK;
-    k->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (k->lock_fd < 0) {
-        e = err_set(why, ERR_IO, "%s cannot be opened: %s", path, strerror(errno));
-    } else if (flock(k->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        e = err_set(why, ERR_EXISTS,
-                    "another control plane is running on %s: its audit log cannot have two keepers",
-                    k->with.data);
-    }
-    free(path);
-    return e;
-}
 
 static enum err open_parts(struct keeper *k, struct err_text *why)
 {
@@ -48,7 +25,7 @@ static enum err open_parts(struct keeper *k, struct err_text *why)
     k->arena = arena_create(ARENA_BLOCK, ARENA_CAP);
     enum err e = path == NULL || k->signed_path == NULL || k->arena == NULL ? ERR_NO_MEMORY : OK;
     if (e == OK) {
-        e = take_lock(k, why);
+        e = log_keys_lock(k->with.data, &k->lock_fd, why);
     }
     if (e == OK) {
         e = log_keys_open(&keys, &k->keys, why);
@@ -75,6 +52,7 @@ enum err keeper_create(const struct keeper_options *options, struct keeper **out
     }
     pthread_condattr_t monotonic;
     k->with = *options;
+    k->status.quorum = options->quorum;
     k->lock_fd = -1;
     buffer_init(&k->note, TLOG_NOTE_SIZE_MAX);
     buffer_init(&k->published_note, TLOG_NOTE_SIZE_MAX);

@@ -89,6 +89,7 @@ struct keeper_status {
     uint64_t published;   /* in the newest checkpoint that is published; 0: none */
     int64_t published_ns; /* when it was signed */
     size_t cosigned;      /* by so many witnesses */
+    size_t quorum;        /* of so many that are needed */
 };
 void keeper_read_status(struct keeper *keeper, struct keeper_status *out);
 

@@ -1,8 +1,12 @@
 #include "controlplane/tlog/log_keys.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/conf/conf.h"
 #include "controlplane/files/files.h"
@@ -408,6 +412,28 @@ bool log_keys_is_former(const struct log_keys *keys, struct bytes origin)
         }
     }
     return false;
+}
+
+enum err log_keys_lock(const char *data, int *out_fd, struct err_text *why)
+{
+    char *path = files_join(data, "log.lock");
+    if (path == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    enum err e = OK;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        e = err_set(why, ERR_IO, "%s cannot be opened: %s", path, strerror(errno));
+    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        e = err_set(why, ERR_EXISTS,
+                    "another control plane is running on %s, and its audit log has one keeper",
+                    data);
+        (void)close(fd);
+    } else {
+        *out_fd = fd;
+    }
+    free(path);
+    return e;
 }
 
 /* --- commands ----------------------------------------------------------------------------------

@@ -48,6 +48,10 @@ size_t log_keys_signers(const struct log_keys *keys, int64_t now_ns,
 /* Whether a log of this origin was ended here. */
 bool log_keys_is_former(const struct log_keys *keys, struct bytes origin);
 
+/* One process at a time keeps a log: two would overwrite each other's tiles. The lock ends with the
+ * file descriptor, and with the process. ERR_EXISTS: another one has it. */
+enum err log_keys_lock(const char *data, int *out_fd, struct err_text *why) MUST_USE;
+
 /* ---- for the commands: offline, or beside a running server -------------------------------------
  */
 
