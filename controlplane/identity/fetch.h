@@ -25,6 +25,11 @@ struct identity_fetcher {
     enum err (*fetch)(void *context, const struct identity_fetch_request *request,
                       struct identity_fetch_response *out, struct err_text *why);
     void *context;
+    /* Told of each usable key of an issuer when its keys have come, so that it can be kept what was
+     * believed: the JWK as it was published, which has no private part. key_id is "" where it has
+     * none. May be NULL; from several threads at once; may block shortly. */
+    void (*on_key)(void *key_context, const char *issuer, const char *key_id, const char *jwk);
+    void *key_context;
 };
 
 #endif

@@ -564,6 +564,46 @@ static void *ask_for_keys(void *context)
     return NULL;
 }
 
+struct seen {
+    size_t count;
+    char issuer[128], key_id[64], jwk[1024];
+};
+
+static void on_key(void *context, const char *issuer, const char *key_id, const char *jwk)
+{
+    struct seen *seen = context;
+    seen->count++;
+    (void)snprintf(seen->issuer, sizeof(seen->issuer), "%s", issuer);
+    (void)snprintf(seen->key_id, sizeof(seen->key_id), "%s", key_id);
+    (void)snprintf(seen->jwk, sizeof(seen->jwk), "%s", jwk);
+}
+
+/* What an auditor asks years later: with which key was this token checked? */
+static void test_keys_are_told_when_they_have_come(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen = {.count = 0};
+    struct identity_provider_config c = config();
+    f->issuer.fetcher.on_key = on_key;
+    f->issuer.fetcher.key_context = &seen;
+    identity_verifier_destroy(f->verifier);
+    f->verifier = NULL;
+    assert_int_equal(identity_verifier_create(&c, 1, &f->issuer.clock, &f->issuer.fetcher,
+                                              &f->verifier, &f->why),
+                     OK);
+    assert_int_equal(verify(f, f->first, "first"), OK);
+    assert_int_equal(verify(f, f->first, "first"), OK);
+    assert_int_equal(seen.count, 1); /* as often as they are fetched, not as they are used */
+    assert_string_equal(seen.issuer, FAKE_ISSUER_URL);
+    assert_string_equal(seen.key_id, "first");
+    assert_non_null(strstr(seen.jwk, "\"kty\":\"EC\""));
+    assert_null(strstr(seen.jwk, "\"d\""));
+    publish(f, f->first, f->second);
+    assert_int_equal(verify(f, f->second, "second"), OK);
+    assert_int_equal(seen.count, 3);
+    assert_string_equal(seen.key_id, "second");
+}
+
 static void test_many_threads_one_request(void **state)
 {
     struct fixture *f = *state;
@@ -615,6 +655,7 @@ int main(void)
         TEST(test_bad_issuers_in_the_configuration),
         TEST(test_other_configuration_mistakes),
         TEST(test_default_algorithms),
+        TEST(test_keys_are_told_when_they_have_come),
         TEST(test_many_threads_one_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

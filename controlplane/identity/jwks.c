@@ -10,6 +10,7 @@
 struct entry {
     char *kid;       /* NULL: it has none */
     struct jwk *key; /* NULL: `problem` says why not */
+    char *text;      /* of a key: its JSON */
     char problem[96];
 };
 
@@ -37,6 +38,10 @@ static enum err parse_entry(const cJSON *object, struct entry *entry)
     if (e == ERR_INVALID) {
         (void)snprintf(entry->problem, sizeof entry->problem, "%.90s", why.text);
         e = OK;
+    }
+    if (entry->key != NULL) {
+        entry->text = cJSON_PrintUnformatted(object);
+        e = entry->text == NULL ? ERR_NO_MEMORY : e;
     }
     return e;
 }
@@ -108,9 +113,21 @@ void jwks_release(struct jwks *keys)
     }
     for (size_t i = 0; i < keys->count; i++) {
         free(keys->entries[i].kid);
+        cJSON_free(keys->entries[i].text);
         jwk_destroy(keys->entries[i].key);
     }
     free(keys);
+}
+
+void jwks_each(const struct jwks *keys,
+               void (*visit)(void *context, const char *key_id, const char *jwk), void *context)
+{
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct entry *entry = &keys->entries[i];
+        if (entry->key != NULL) {
+            visit(context, entry->kid == NULL ? "" : entry->kid, entry->text);
+        }
+    }
 }
 
 size_t jwks_usable(const struct jwks *keys)

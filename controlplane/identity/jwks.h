@@ -28,6 +28,10 @@ void jwks_release(struct jwks *keys);      /* takes NULL */
 /* Keys that can verify. */
 size_t jwks_usable(const struct jwks *keys);
 
+/* Each of them, as it was published; "" where it has no id. */
+void jwks_each(const struct jwks *keys,
+               void (*visit)(void *context, const char *key_id, const char *jwk), void *context);
+
 enum jwks_verdict {
     JWKS_VALID,
     JWKS_UNKNOWN_KEY, /* newer keys of the issuer may tell */

@@ -157,6 +157,12 @@ static void note_success(struct keycache *c, struct jwks *keys, int64_t fresh_s)
     c->fresh_until_ns = c->fetched_ns + fresh_s * SECOND;
 }
 
+static void tell_key(void *context, const char *key_id, const char *jwk)
+{
+    const struct keycache_config *config = context;
+    config->fetcher->on_key(config->fetcher->key_context, config->issuer, key_id, jwk);
+}
+
 /* Gives the lock up while it waits for the issuer. */
 static void fetch(struct keycache *c)
 {
@@ -166,6 +172,9 @@ static void fetch(struct keycache *c)
     c->fetching = true;
     (void)pthread_mutex_unlock(&c->lock);
     enum err e = fetch_keys(&c->config, &keys, &fresh_s, &why);
+    if (e == OK && c->config.fetcher->on_key != NULL) {
+        jwks_each(keys, tell_key, &c->config);
+    }
     (void)pthread_mutex_lock(&c->lock);
     c->fetching = false;
     if (e == OK) {
