@@ -65,6 +65,22 @@ static enum err publish(struct server *s, const struct config *config, struct er
     return e;
 }
 
+/* --- the keys of issuers -----------------------------------------------------------------------
+ */
+
+/* Kept for whoever checks later what was believed; a login does not fail for it. */
+static void keep_issuer_key(void *context, const char *issuer, const char *key_id, const char *jwk)
+{
+    struct server *s = context;
+    enum err e = s->state.store == NULL ? ERR_UNAVAILABLE
+                                        : store_issuer_key_seen(s->state.store, issuer, key_id, jwk,
+                                                                clock_wall(&s->with.clock));
+    if (e != OK) {
+        log_event(s->with.log, LOG_ERROR, "issuer_key_not_kept", log_text("issuer", issuer),
+                  log_text("error", err_name(e)));
+    }
+}
+
 /* --- start -------------------------------------------------------------------------------------
  */
 
@@ -215,6 +231,8 @@ enum err server_start(const struct server_options *options, struct server **out,
         return ERR_NO_MEMORY;
     }
     s->with = *options;
+    s->with.fetcher.on_key = keep_issuer_key;
+    s->with.fetcher.key_context = s;
     buffer_init(&s->server_ca_pem, CA_PEM_CAP);
     enum err e =
         snapshot_create(options->config, NULL, &s->with.clock, &s->with.fetcher, &s->snapshot, why);

@@ -20,6 +20,7 @@ static const struct access_rule rules[] = {
     {"chaperone.v1.Log", "ProveInclusion", ACCESS_OPERATOR, CONFIG_ADMIN | CONFIG_AUDITOR},
     {"chaperone.v1.Log", "ProveConsistency", ACCESS_OPERATOR, CONFIG_ADMIN | CONFIG_AUDITOR},
     {"chaperone.v1.Log", "ReadTiles", ACCESS_OPERATOR, CONFIG_ADMIN | CONFIG_AUDITOR},
+    {"chaperone.v1.Log", "Export", ACCESS_OPERATOR, CONFIG_ADMIN | CONFIG_AUDITOR},
     {"chaperone.v1.Sessions", "List", ACCESS_OPERATOR, ROLE_ANY},
     {"chaperone.v1.Sessions", "Kill", ACCESS_OPERATOR, CONFIG_ADMIN},
     {"chaperone.v1.Sessions", "Block", ACCESS_OPERATOR, CONFIG_ADMIN},

@@ -158,6 +158,7 @@ UNARY("Log", "GetCheckpoint", log_get_checkpoint)
 UNARY("Log", "ProveInclusion", log_prove_inclusion)
 UNARY("Log", "ProveConsistency", log_prove_consistency)
 STREAM("Log", "ReadTiles", log_read_tiles)
+STREAM("Log", "Export", log_export)
 UNARY("Sessions", "List", sessions_list)
 UNARY("Sessions", "Kill", sessions_kill)
 UNARY("Sessions", "Block", sessions_block)
@@ -196,6 +197,7 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
         {.name = "ProveInclusion", .unary = log_prove_inclusion_entry},
         {.name = "ProveConsistency", .unary = log_prove_consistency_entry},
         {.name = "ReadTiles", .stream = log_read_tiles_entry},
+        {.name = "Export", .stream = log_export_entry},
         {.name = NULL}};
     static const struct rpc_method sessions[] = {
         {.name = "List", .unary = sessions_list_entry},
@@ -284,6 +286,7 @@ enum err services_create(const struct services_options *options, struct snapshot
         .store = options->store, .feed = options->feed, .clock = options->clock};
     s->snapshot = snapshot;
     atomic_init(&s->readings, 0);
+    atomic_init(&s->exports, 0);
     atomic_init(&s->approval_watches, 0);
     streams_init(&s->streams);
     (void)pthread_mutex_init(&s->mutex, NULL);

@@ -31,6 +31,7 @@ struct services {
     struct audit_feed *approvals_feed; /* of the cursors of their changes */
     atomic_int approval_watches;       /* under way */
     struct streams streams;
+    atomic_int exports;    /* under way */
     atomic_int readings;   /* searches and tails under way */
     pthread_mutex_t mutex; /* guards `snapshot` */
     struct snapshot *snapshot;
@@ -66,6 +67,7 @@ stream_handler approvals_watch;                                        /* approv
 unary_handler links_create_code, links_confirm, links_remove;          /* links.c */
 unary_handler log_get_checkpoint, log_prove_inclusion, log_prove_consistency; /* log.c */
 stream_handler log_read_tiles;                                                /* log_tiles.c */
+stream_handler log_export;                                                    /* export.c */
 unary_handler administration_create_join_token, administration_status;        /* administration.c */
 unary_handler retention_place_hold, retention_lift_hold;                      /* retention.c */
 unary_handler retention_list_holds, retention_preview;
