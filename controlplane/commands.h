@@ -23,4 +23,13 @@ enum err commands_credential_remove(const struct commands_context *context, cons
 enum err commands_join_token_create(const struct commands_context *context, const char *name,
                                     int64_t lifetime_ns, struct err_text *why) MUST_USE;
 
+/* A new key signs the audit log from now on, the old one beside it for `audit_log.key_overlap`;
+ * also beside a running server. Prints the new verifier key. */
+enum err commands_log_rotate_key(const struct commands_context *context,
+                                 struct err_text *why) MUST_USE;
+/* Ends the log and begins the next one, with another origin; no server may be running. Recorded
+ * with the reason. Prints the origin. */
+enum err commands_log_restart(const struct commands_context *context, const char *reason,
+                              struct err_text *why) MUST_USE;
+
 #endif

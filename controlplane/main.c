@@ -29,6 +29,8 @@ static const char usage[] =
     "       chaperone-controlplane credential list --config FILE\n"
     "       chaperone-controlplane credential remove NAME --config FILE\n"
     "       chaperone-controlplane join-token create --config FILE [--name NAME] [--lifetime T]\n"
+    "       chaperone-controlplane log rotate-key --config FILE\n"
+    "       chaperone-controlplane log restart --reason TEXT --config FILE\n"
     "\n"
     "The control plane of Chaperone: identities, grants, credentials, policy, and the audit log.\n"
     "\n"
@@ -36,17 +38,21 @@ static const char usage[] =
     "  --check           check the configuration, and exit\n"
     "  --name NAME       of a join token, for people\n"
     "  --lifetime T      of a join token: 90s, 15m, 2h; 15m when not given, 24h at most\n"
+    "  --reason TEXT     why a log is ended\n"
     "  --help, --version\n"
     "\n"
     "`credential set` reads the secret from standard input and stores it encrypted.\n"
     "`join-token create` prints a token that lets one sidecar enrol, once.\n"
+    "`log rotate-key` gives the audit log a new key and prints it; the old one signs, too, for a "
+    "while.\n"
+    "`log restart` ends an audit log that was rolled back or forked and begins another one.\n"
     "\n"
     "SIGHUP reads the configuration again; SIGTERM ends what is open, and exits.\n"
     "Exit codes: 0; 1 when something failed; 2 when the arguments or the configuration are "
     "wrong.\n";
 
 struct arguments {
-    const char *config, *name, *lifetime;
+    const char *config, *name, *lifetime, *reason;
     bool check;
     char **words; /* what is no option; NULL ends it */
     int word_count;
@@ -211,6 +217,10 @@ static int administer(const struct arguments *a, const struct config *config)
             e = commands_join_token_create(&context, a->name == NULL ? "" : a->name, lifetime_ns,
                                            &why);
         }
+    } else if (is_command(a, 2, "log", "rotate-key")) {
+        e = commands_log_rotate_key(&context, &why);
+    } else if (is_command(a, 2, "log", "restart")) {
+        e = commands_log_restart(&context, a->reason, &why);
     } else {
         return misuse("unknown command, or wrong number of arguments");
     }
@@ -244,6 +254,7 @@ enum option_code {
     OPTION_CHECK,
     OPTION_NAME,
     OPTION_LIFETIME,
+    OPTION_REASON,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -256,6 +267,7 @@ static bool parse(int argc, char **argv, struct arguments *out, int *out_code)
         {"check", no_argument, NULL, OPTION_CHECK},
         {"name", required_argument, NULL, OPTION_NAME},
         {"lifetime", required_argument, NULL, OPTION_LIFETIME},
+        {"reason", required_argument, NULL, OPTION_REASON},
         {"help", no_argument, NULL, OPTION_HELP},
         {"version", no_argument, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
@@ -266,6 +278,7 @@ static bool parse(int argc, char **argv, struct arguments *out, int *out_code)
         case OPTION_CHECK: out->check = true; break;
         case OPTION_NAME: out->name = optarg; break;
         case OPTION_LIFETIME: out->lifetime = optarg; break;
+        case OPTION_REASON: out->reason = optarg; break;
         case OPTION_HELP:
             (void)fputs(usage, stdout);
             *out_code = EXIT_SUCCESS;

@@ -87,6 +87,12 @@ grep -q "\"port\":$port}" "$dir/log" || fail "the port of the file is not the lo
 grep -q '"event":"policy_absent"' "$dir/log" || fail "no warning that there is no policy"
 (exec 3<>"/dev/tcp/127.0.0.1/$port") || fail "nothing listens"
 [ -s "$dir/state/ca/ca.pem" ] || fail "no CA certificate for clients"
+expect 1 "stop it first" "$program" log restart --reason test --config "$dir/good.yaml"
+expect 0 "chaperone.localhost/audit+" "$program" log rotate-key --config "$dir/good.yaml"
+expect 1 "still signs" "$program" log rotate-key --config "$dir/good.yaml"
+await "the new key" grep -q '"event":"log_key_changed"' "$dir/log"
+"$program" --config "$dir/good.yaml" 2>"$dir/second" && fail "two keep one log"
+grep -q "one keeper" "$dir/second" || fail "no word that another control plane is running"
 cp "$dir/bad.yaml" "$dir/good.yaml"
 kill -HUP "$server"
 await "the refusal" grep -q '"event":"configuration_refused"' "$dir/log"
@@ -101,6 +107,12 @@ server=
 [ $code -eq 0 ] || fail "SIGTERM: exit code $code"
 grep -q '"event":"stopped"' "$dir/log" || fail "not stopped in order"
 [ ! -e "$dir/state/controlplane.port" ] || fail "the port file stays"
+
+# The audit log: another one begins, the one before it is kept.
+[ "$(stat -c %a "$dir/state/log.key")" = 600 ] || fail "the mode of log.key"
+expect 2 "reason TEXT is needed" "$program" log restart --config "$dir/good.yaml"
+expect 0 "chaperone.localhost/audit/2" "$program" log restart --reason test --config "$dir/good.yaml"
+[ -s "$dir/state/log.1/checkpoint" ] || fail "the log that was ended is not kept"
 
 [ $failures -eq 0 ] || { [ ! -e "$dir/log" ] || cat "$dir/log"; }
 exit $((failures > 0))
