@@ -7,6 +7,7 @@
 #include "controlplane/files/files.h"
 #include "controlplane/listener.h"
 #include "controlplane/log_keeper.h"
+#include "controlplane/outbound.h"
 #include "controlplane/policy/document.h"
 #include "controlplane/retention/retention.h"
 #include "controlplane/state.h"
@@ -26,6 +27,7 @@ struct server {
     struct publisher *publisher;
     struct audit_feed *feed;
     struct log_keeper *log_keeper;
+    struct outbound *outbound;
     struct services *services;
     struct retention *retention;
     struct rpc_runtime *runtime;
@@ -114,6 +116,17 @@ static enum err open_publisher(struct server *s, struct err_text *why)
     return e == OK ? publish(s, config_of(s), why) : e;
 }
 
+static enum err open_outbound(struct server *s)
+{
+    const struct outbound_options options = {.exports = {.store = s->state.store,
+                                                         .vault = s->state.vault,
+                                                         .feed = s->feed,
+                                                         .clock = s->with.clock,
+                                                         .log = s->with.log},
+                                             .version = s->with.version};
+    return outbound_create(&options, &s->outbound);
+}
+
 static enum err open_services(struct server *s, struct err_text *why)
 {
     s->feed = audit_feed_create();
@@ -125,6 +138,10 @@ static enum err open_services(struct server *s, struct err_text *why)
     if (e != OK) {
         return e;
     }
+    e = open_outbound(s);
+    if (e != OK) {
+        return e;
+    }
     const struct services_options options = {
         .store = s->state.store,
         .vault = s->state.vault,
@@ -133,6 +150,7 @@ static enum err open_services(struct server *s, struct err_text *why)
         .server_ca_pem = buffer_bytes(&s->server_ca_pem),
         .publisher = s->publisher,
         .feed = s->feed,
+        .exports = outbound_exports(s->outbound),
         .keeper = log_keeper_of(s->log_keeper),
         .clock = s->with.clock,
         .log = s->with.log,
@@ -216,6 +234,9 @@ static enum err start(struct server *s, struct err_text *why)
         e = rpc_runtime_create(RPC_THREADS, s->with.log, &s->runtime);
     }
     if (e == OK) {
+        e = outbound_start(s->outbound, config_of(s), why);
+    }
+    if (e == OK) {
         warn_of_gaps(s);
         e = listen_on(s, -1, why);
     }
@@ -259,6 +280,9 @@ enum err server_check(const struct server_options *options, struct err_text *why
             e = log_keeper_check(snapshot_config(snapshot), why);
             policy_document_finish(&document);
         }
+    }
+    if (e == OK) {
+        e = exports_check(snapshot_config(snapshot), why);
     }
     snapshot_release(snapshot);
     return e;
@@ -306,6 +330,7 @@ static void warn_of_restart(const struct server *s, const struct config *now)
         {"ca", differ(before->ca.certificate, now->ca.certificate) ||
                    differ(before->ca.key, now->ca.key)},
         {"audit_log", audit_log_differs(before, now)},
+        {"metrics", outbound_needs_restart(before, now)},
         {"log", before->log.level != now->log.level || before->log.format != now->log.format},
     };
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
@@ -327,9 +352,15 @@ static void listen_again(struct server *s)
 static enum err apply(struct server *s, struct snapshot *snapshot, struct err_text *why)
 {
     const struct config *config = snapshot_config(snapshot);
-    enum err e = applied_store(s->state.store, config, clock_wall(&s->with.clock), why);
+    enum err e = exports_check(config, why);
+    if (e == OK) {
+        e = applied_store(s->state.store, config, clock_wall(&s->with.clock), why);
+    }
     if (e == OK) {
         e = publish(s, config, why);
+    }
+    if (e == OK) {
+        e = outbound_reload(s->outbound, config_of(s), config);
     }
     if (e != OK) {
         return e;
@@ -401,11 +432,13 @@ void server_stop(struct server *server, int grace_ms)
         listener_set_serving(server->listener, false);
         services_drain(server->services);
     }
+    outbound_stop(server->outbound);
     listener_close(server->listener, grace_ms);
     rpc_runtime_destroy(server->runtime);
     retention_stop(server->retention);
     log_keeper_stop(server->log_keeper); /* it records in the services' journal */
     services_destroy(server->services);
+    outbound_destroy(server->outbound);
     log_keeper_destroy(server->log_keeper);
     audit_feed_destroy(server->feed);
     publisher_destroy(server->publisher);

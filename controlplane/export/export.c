@@ -45,6 +45,15 @@ static void stop_all(struct exports *x)
     x->config = NULL;
 }
 
+void exports_stop(struct exports *exports)
+{
+    if (exports != NULL) {
+        (void)pthread_mutex_lock(&exports->mutex);
+        stop_all(exports);
+        (void)pthread_mutex_unlock(&exports->mutex);
+    }
+}
+
 void exports_destroy(struct exports *exports)
 {
     if (exports != NULL) {
@@ -54,9 +63,9 @@ void exports_destroy(struct exports *exports)
     }
 }
 
-static enum err start_all(struct exports *x, struct config *config)
+static enum err start_all(struct exports *x, const struct config *config)
 {
-    x->config = config_retain(config);
+    x->config = config_retain((struct config *)(uintptr_t)config); /* counts only */
     x->jobs = calloc(config->exports.count + 1, sizeof(struct export_job *));
     enum err e = x->jobs == NULL ? ERR_NO_MEMORY : OK;
     for (size_t i = 0; e == OK && i < config->exports.count; i++) {
@@ -72,7 +81,7 @@ static enum err start_all(struct exports *x, struct config *config)
     return e;
 }
 
-enum err exports_configure(struct exports *exports, struct config *config)
+enum err exports_configure(struct exports *exports, const struct config *config)
 {
     (void)pthread_mutex_lock(&exports->mutex);
     stop_all(exports);

@@ -20,12 +20,15 @@ struct exports_options {
 
 /* Returns owned, without jobs. */
 enum err exports_create(const struct exports_options *options, struct exports **out) MUST_USE;
-/* Stops all jobs: within two seconds, whatever their destinations do. Takes NULL. */
+/* Stops all jobs: within two seconds, whatever their destinations do; there are none any more.
+ * Takes NULL. */
+void exports_stop(struct exports *exports);
+/* Stops, and frees. Takes NULL. */
 void exports_destroy(struct exports *exports);
 
 /* Ends the jobs there are and starts those of `config`, which is retained. Jobs that are the same
  * as before go on from where they were. */
-enum err exports_configure(struct exports *exports, struct config *config) MUST_USE;
+enum err exports_configure(struct exports *exports, const struct config *config) MUST_USE;
 
 /* What config_load cannot see: the options of Kafka's library. */
 enum err exports_check(const struct config *config, struct err_text *why) MUST_USE;

@@ -40,6 +40,8 @@ static const struct access_rule rules[] = {
     {"chaperone.v1.Policies", "Get", ACCESS_OPERATOR, CONFIG_ADMIN | CONFIG_AUDITOR},
     {"chaperone.v1.Administration", "CreateJoinToken", ACCESS_OPERATOR, CONFIG_ADMIN},
     {"chaperone.v1.Administration", "Status", ACCESS_OPERATOR, ROLE_ANY},
+    {"chaperone.v1.Administration", "ListExportJobs", ACCESS_OPERATOR,
+     CONFIG_ADMIN | CONFIG_AUDITOR},
     {"chaperone.v1.Retention", "PlaceHold", ACCESS_OPERATOR, CONFIG_ADMIN},
     {"chaperone.v1.Retention", "LiftHold", ACCESS_OPERATOR, CONFIG_ADMIN},
     {"chaperone.v1.Retention", "ListHolds", ACCESS_OPERATOR, CONFIG_ADMIN | CONFIG_AUDITOR},

@@ -11,6 +11,7 @@
 #include "controlplane/audit/journal.h"
 #include "controlplane/ca/ca.h"
 #include "controlplane/credentials/vault.h"
+#include "controlplane/export/export.h"
 #include "controlplane/policy/publisher.h"
 #include "controlplane/rpc/snapshot.h"
 #include "controlplane/store/store.h"
@@ -27,6 +28,7 @@ struct services_options {
     struct bytes server_ca_pem; /* what our own server certificate is checked with */
     struct publisher *publisher;
     struct audit_feed *feed;
+    struct exports *exports;
     struct keeper *keeper; /* of the transparency log */
     struct clock clock;
     const struct log *log;

@@ -68,6 +68,7 @@ unary_handler links_create_code, links_confirm, links_remove;          /* links.
 unary_handler log_get_checkpoint, log_prove_inclusion, log_prove_consistency; /* log.c */
 stream_handler log_read_tiles;                                                /* log_tiles.c */
 stream_handler log_export;                                                    /* export.c */
+unary_handler administration_list_export_jobs; /* administration_exports.c */
 unary_handler administration_create_join_token, administration_status;        /* administration.c */
 unary_handler retention_place_hold, retention_lift_hold;                      /* retention.c */
 unary_handler retention_list_holds, retention_preview;
