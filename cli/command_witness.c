@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "cli/commands.h"
@@ -220,6 +222,19 @@ static enum err check(const struct options *o, struct listen_address *out, struc
                : e;
 }
 
+static void harden(void)
+{
+    const struct rlimit none = {0, 0};
+    /* A peer that went away is no reason to end. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    /* The key is in memory: no core file has it. */
+    (void)setrlimit(RLIMIT_CORE, &none);
+#if !defined(__SANITIZE_ADDRESS__)
+    /* Also where a pipe takes the core, which the limit does not stop. A sanitizer needs ptrace. */
+    (void)prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
 int command_witness(struct invocation *i)
 {
     struct err_text error = {0};
@@ -235,8 +250,7 @@ int command_witness(struct invocation *i)
     if (options_flag(&i->options, "show-key")) {
         return show_key(i);
     }
-    /* A peer that went away is no reason to end. */
-    (void)signal(SIGPIPE, SIG_IGN);
+    harden();
     int code = start(i, &listen, &run, &error) == OK ? wait_for_the_end(i, &run)
                                                      : command_fail(i, EXIT_NO, "%s", error.text);
     witness_http_stop(run.http);

@@ -8,6 +8,7 @@ import itertools
 import os
 import queue
 import random
+import resource
 import signal
 import socket
 import ssl
@@ -40,10 +41,10 @@ class Witness:
         return subprocess.run([CHAPERONE, "witness", *self.args, *args], capture_output=True, text=True, timeout=60,
                               check=False)
 
-    def start(self):
+    def start(self, **options):
         self.errors = open(self.dir + ".log", "a", encoding="utf-8")
         self.process = subprocess.Popen([CHAPERONE, "witness", *self.args, "--listen", "127.0.0.1:0"],
-                                        stdout=subprocess.PIPE, stderr=self.errors, text=True)
+                                        stdout=subprocess.PIPE, stderr=self.errors, text=True, **options)
         self.key = self.process.stdout.readline().removeprefix("key: ").strip()
         self.count = int(self.process.stdout.readline().removeprefix("logs: ") or "-1")
         ready = self.process.stdout.readline()
@@ -386,6 +387,26 @@ def test_what_cannot_be_written_is_not_signed(tmp_path, signer):
     w.stop()
 
 
+def test_a_disk_that_is_full(tmp_path, signer):
+    """In the middle of a file: nothing is signed, and what was signed stays."""
+    w = Witness(tmp_path / "witness", signer.text)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write fails instead, in the witness too
+    try:
+        w.start(restore_signals=False)
+    finally:
+        signal.signal(signal.SIGXFSZ, before)
+    assert w.submit(signer, tree_of(5), 0)[0] == 200
+    for size in (0, 1, 100):
+        resource.prlimit(w.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        assert w.submit(signer, tree_of(8), 5)[0] == 500
+        assert w.submit(signer, tree_of(5), 5)[0] == 200  # needs no write
+    w.kill()
+    assert glob.glob(w.dir + "/seen/*.new") == []
+    w.start()
+    assert w.submit(signer, tree_of(9, "b", 5), 5)[0] == 200
+    w.stop()
+
+
 # ---- several at a time, random ones, and its death
 
 
@@ -423,6 +444,34 @@ def test_of_many_at_a_time_one_wins(witness, signer):
             signed.add(winners[0])
             history, old = winners[0], size
     assert signed.check() == old
+
+
+def test_its_logs_are_read_again_in_between(witness, signer):
+    """What was seen is read from the disk each time, while many ask."""
+    signed, over = Signed(), threading.Event()
+
+    def grow(branch):
+        history = []
+        while not over.is_set():
+            tree = Tree(history + [b"%d %d" % (branch, len(history))])
+            if witness.submit(signer, tree, len(history))[0] == 200:
+                signed.add(tree)
+                history = tree.leaves
+            elif signed.trees:
+                history = signed.trees[max(signed.trees)]
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        growing = [pool.submit(grow, branch) for branch in range(4)]
+        for turn in range(1, 40):
+            witness.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + 30
+            while witness.log().count('"reloaded"') < turn and time.monotonic() < deadline:
+                time.sleep(0.005)
+        over.set()
+        for g in growing:
+            g.result(30)
+    assert witness.log().count('"reloaded"') == 39
+    assert signed.check() > 20
 
 
 def test_random_growth_and_forks(witness, signer):
