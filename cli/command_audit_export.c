@@ -259,19 +259,17 @@ int export_receive(struct export_command *x, client_message_fn *on_message)
     return code == EXIT_YES && x->failed != OK ? export_failed(x, x->failed) : code;
 }
 
+/* After the signals are blocked: whatever ends the command, the file goes with it. */
 static int run(struct export_command *x)
 {
     bool has_file = strcmp(x->path, "-") != 0;
-    if (has_file &&
-        output_file_open(x->path, options_flag(&x->i->options, "force"), &x->file, &x->why) != OK) {
+    bool replaces = options_flag(&x->i->options, "force");
+    enum err e = has_file ? output_file_open(x->path, replaces, &x->file, &x->why) : OK;
+    if (e != OK) {
         return command_fail(x->i, EXIT_NO, "%s",
-                            x->why.text[0] != '\0' ? x->why.text : "out of memory");
+                            x->why.text[0] != '\0' ? x->why.text : err_name(e));
     }
-    int code = remote_open(x->i, &x->remote);
-    if (code == EXIT_YES) {
-        code = x->format == EXPORT_ZIP ? export_package(x) : export_lines(x);
-        remote_close(&x->remote);
-    }
+    int code = x->format == EXPORT_ZIP ? export_package(x) : export_lines(x);
     output_file_discard(&x->file);
     return code;
 }
@@ -283,7 +281,11 @@ int command_audit_export(struct invocation *i)
     if (read_request(&x, &error) != OK) {
         return command_misuse(i, &error);
     }
-    int code = run(&x);
-    collection_destroy(x.collection);
+    int code = remote_open(i, &x.remote);
+    if (code == EXIT_YES) {
+        code = run(&x);
+        remote_close(&x.remote);
+        collection_destroy(x.collection);
+    }
     return code;
 }

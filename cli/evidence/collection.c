@@ -27,11 +27,11 @@ enum err collection_create(const struct collection_options *options, struct coll
     enum err e = c->arena == NULL ? ERR_NO_MEMORY : OK;
     e = e == OK ? spool_create(options->directory, &c->spool, why) : e;
     if (e == OK) {
-        c->texts = name_table_create(c->arena);
-        c->sessions.names = name_table_create(c->arena);
-        c->masked.names = name_table_create(c->arena);
-        c->identities.names = name_table_create(c->arena);
-        c->kinds.names = name_table_create(c->arena);
+        c->texts = catalogue_create(c->arena);
+        c->sessions.names = catalogue_create(c->arena);
+        c->masked.names = catalogue_create(c->arena);
+        c->identities.names = catalogue_create(c->arena);
+        c->kinds.names = catalogue_create(c->arena);
         c->tiles = tiles_create(c->spool);
         c->sample = options->sample == 0 ? NULL : sample_create(options->sample, options->seed);
         bool has_all = c->texts != NULL && c->sessions.names != NULL && c->masked.names != NULL &&
@@ -61,11 +61,11 @@ void collection_destroy(struct collection *c)
     if (c->header != NULL) {
         chaperone__v1__export_header__free_unpacked(c->header, NULL);
     }
-    name_table_destroy(c->texts);
-    name_table_destroy(c->sessions.names);
-    name_table_destroy(c->masked.names);
-    name_table_destroy(c->identities.names);
-    name_table_destroy(c->kinds.names);
+    catalogue_destroy(c->texts);
+    catalogue_destroy(c->sessions.names);
+    catalogue_destroy(c->masked.names);
+    catalogue_destroy(c->identities.names);
+    catalogue_destroy(c->kinds.names);
     free(c->sessions.items);
     free(c->sessions.order);
     free(c->sessions.starts);
@@ -259,7 +259,7 @@ enum err collection_add(struct collection *c, const Chaperone__V1__ExportPart *p
 static enum err order_entries(struct collection *c)
 {
     struct sessions *s = &c->sessions;
-    size_t count = name_table_count(s->names), sum = 0;
+    size_t count = catalogue_count(s->names), sum = 0;
     s->starts = calloc(count + 1, sizeof(*s->starts));
     s->order = malloc((c->count + 1) * sizeof(*s->order));
     uint32_t *next = malloc((count + 1) * sizeof(*next));
@@ -322,13 +322,13 @@ uint64_t collection_erased(const struct collection *c)
 
 size_t collection_kinds(const struct collection *c)
 {
-    return name_table_count(c->kinds.names);
+    return catalogue_count(c->kinds.names);
 }
 
 const char *collection_kind_name(const struct collection *c, size_t n, uint64_t *out_count)
 {
     *out_count = c->kinds.counts[n];
-    return name_table_get(c->kinds.names, (uint32_t)n);
+    return catalogue_get(c->kinds.names, (uint32_t)n);
 }
 
 enum err collection_entry(struct collection *c, uint32_t number, Chaperone__V1__Entry **out)
@@ -346,7 +346,7 @@ enum err collection_entry(struct collection *c, uint32_t number, Chaperone__V1__
 
 size_t collection_session_count(const struct collection *c)
 {
-    return name_table_count(c->sessions.names);
+    return catalogue_count(c->sessions.names);
 }
 
 const struct collection_session *collection_session(const struct collection *c, size_t n)
@@ -368,7 +368,7 @@ const uint32_t *collection_list(const struct collection *c, enum collection_list
 
 size_t collection_masked_count(const struct collection *c)
 {
-    return name_table_count(c->masked.names);
+    return catalogue_count(c->masked.names);
 }
 
 const struct collection_masked *collection_masked(const struct collection *c, size_t n)
@@ -378,7 +378,7 @@ const struct collection_masked *collection_masked(const struct collection *c, si
 
 size_t collection_identity_count(const struct collection *c)
 {
-    return name_table_count(c->identities.names);
+    return catalogue_count(c->identities.names);
 }
 
 const struct collection_identity *collection_identity(const struct collection *c, size_t n)

@@ -3,8 +3,8 @@
 #define CHAPERONE_CLI_EVIDENCE_COLLECTION_INTERNAL_H
 
 #include "api/audit.pb-c.h"
+#include "cli/evidence/catalogue.h"
 #include "cli/evidence/collection.h"
-#include "cli/evidence/name_table.h"
 
 struct numbers {
     uint32_t *items;
@@ -25,7 +25,7 @@ struct place {
 
 /* Arrays beside a table of names: the item of number n belongs to the name n. */
 struct sessions {
-    struct name_table *names;
+    struct catalogue *names;
     struct collection_session *items;
     size_t capacity;
     uint32_t *order;  /* entries, by session; after collection_finish */
@@ -33,19 +33,19 @@ struct sessions {
 };
 
 struct maskings {
-    struct name_table *names;
+    struct catalogue *names;
     struct collection_masked *items;
     size_t capacity;
 };
 
 struct identities {
-    struct name_table *names;
+    struct catalogue *names;
     struct collection_identity *items;
     size_t capacity;
 };
 
 struct kinds {
-    struct name_table *names;
+    struct catalogue *names;
     uint64_t *counts;
     size_t capacity;
 };
@@ -53,7 +53,7 @@ struct kinds {
 struct collection {
     struct collection_options with;
     struct arena *arena;
-    struct name_table *texts; /* each kept once: resources, subjects */
+    struct catalogue *texts; /* each kept once: resources, subjects */
     struct spool *spool;
     struct tiles *tiles;
     struct sample *sample;

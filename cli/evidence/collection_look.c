@@ -15,9 +15,9 @@ static enum err keep(struct collection *c, const char *text, const char **out)
 {
     uint32_t number = 0;
     bool is_new = false;
-    enum err e = name_table_put(c->texts, bytes_of_string(text), &number, &is_new);
+    enum err e = catalogue_put(c->texts, bytes_of_string(text), &number, &is_new);
     if (e == OK) {
-        *out = name_table_get(c->texts, number);
+        *out = catalogue_get(c->texts, number);
     }
     return e;
 }
@@ -36,7 +36,7 @@ static enum err count_kind(struct collection *c, const char *kind)
 {
     uint32_t number = 0;
     bool is_new = false;
-    enum err e = name_table_put(c->kinds.names, bytes_of_string(kind), &number, &is_new);
+    enum err e = catalogue_put(c->kinds.names, bytes_of_string(kind), &number, &is_new);
     if (e == OK && is_new) {
         e = collection_grow((void **)&c->kinds.counts, number, &c->kinds.capacity,
                             sizeof(*c->kinds.counts));
@@ -62,9 +62,8 @@ static enum err new_session(struct collection *c, const Chaperone__V1__Entry *en
         return e;
     }
     struct collection_session *session = &s->items[number];
-    *session = (struct collection_session){.id = name_table_get(s->names, number),
-                                           .first_ns = entry->time_unix_ns,
-                                           .close_reason = ""};
+    *session = (struct collection_session){
+        .id = catalogue_get(s->names, number), .first_ns = entry->time_unix_ns, .close_reason = ""};
     e = keep(c, entry->identity, &session->identity);
     e = e == OK ? keep(c, entry->on_behalf_of, &session->on_behalf_of) : e;
     e = e == OK ? keep(c, entry->resource, &session->resource) : e;
@@ -76,7 +75,7 @@ static enum err find_session(struct collection *c, const Chaperone__V1__Entry *e
     bool is_new = false;
     uint32_t number = 0;
     enum err e =
-        name_table_put(c->sessions.names, bytes_of_string(entry->session), &number, &is_new);
+        catalogue_put(c->sessions.names, bytes_of_string(entry->session), &number, &is_new);
     e = e == OK && is_new ? new_session(c, entry, number) : e;
     if (e == OK) {
         struct collection_session *session = &c->sessions.items[number];
@@ -111,12 +110,12 @@ static enum err count_identity(struct collection *c, const char *text, int64_t t
     struct identities *s = &c->identities;
     uint32_t number = 0;
     bool is_new = false;
-    enum err e = name_table_put(s->names, bytes_of_string(text), &number, &is_new);
+    enum err e = catalogue_put(s->names, bytes_of_string(text), &number, &is_new);
     if (e == OK && is_new) {
         e = collection_grow((void **)&s->items, number, &s->capacity, sizeof(*s->items));
         if (e == OK) {
-            s->items[number] = (struct collection_identity){
-                .json = name_table_get(s->names, number), .first_ns = time_ns};
+            s->items[number] = (struct collection_identity){.json = catalogue_get(s->names, number),
+                                                            .first_ns = time_ns};
         }
     }
     if (e == OK) {
@@ -166,8 +165,8 @@ static enum err count_masked(struct collection *c, const char *resource,
     buffer_init(&key, NAME_KEY_MAX);
     enum err e = buffer_append_format(&key, "%s\n%s\n%s\n%d", resource, m->rule, m->column,
                                       m->by_content != 0);
-    if (e == OK && name_table_count(c->masked.names) < MASKED_MAX) {
-        e = name_table_put(c->masked.names, buffer_bytes(&key), &number, &is_new);
+    if (e == OK && catalogue_count(c->masked.names) < MASKED_MAX) {
+        e = catalogue_put(c->masked.names, buffer_bytes(&key), &number, &is_new);
         e = e == OK && is_new ? new_masked(c, resource, m, number) : e;
         if (e == OK) {
             c->masked.items[number].rows += m->rows;

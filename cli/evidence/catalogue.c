@@ -1,4 +1,4 @@
-#include "cli/evidence/name_table.h"
+#include "cli/evidence/catalogue.h"
 
 #include <stdlib.h>
 
@@ -12,23 +12,23 @@ struct name {
     uint64_t hash;
 };
 
-struct name_table {
+struct catalogue {
     struct arena *arena;
     struct name *items;
     uint32_t *table; /* number + 1; 0: free. At most half full */
     uint32_t count, capacity;
 };
 
-struct name_table *name_table_create(struct arena *arena)
+struct catalogue *catalogue_create(struct arena *arena)
 {
-    struct name_table *n = calloc(1, sizeof(*n));
+    struct catalogue *n = calloc(1, sizeof(*n));
     if (n != NULL) {
         n->arena = arena;
     }
     return n;
 }
 
-void name_table_destroy(struct name_table *n)
+void catalogue_destroy(struct catalogue *n)
 {
     if (n != NULL) {
         free(n->items);
@@ -47,7 +47,7 @@ static uint64_t hash_of(struct bytes name)
 }
 
 /* Where the name is, or would be. The capacity is a power of two. */
-static uint32_t *find(const struct name_table *n, uint64_t hash, struct bytes name)
+static uint32_t *find(const struct catalogue *n, uint64_t hash, struct bytes name)
 {
     uint32_t mask = n->capacity * 2 - 1;
     for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
@@ -62,7 +62,7 @@ static uint32_t *find(const struct name_table *n, uint64_t hash, struct bytes na
     }
 }
 
-static enum err grow(struct name_table *n)
+static enum err grow(struct catalogue *n)
 {
     if (n->capacity >= UINT32_C(1) << 30) {
         return ERR_LIMIT;
@@ -86,7 +86,7 @@ static enum err grow(struct name_table *n)
     return OK;
 }
 
-enum err name_table_put(struct name_table *n, struct bytes name, uint32_t *out, bool *out_is_new)
+enum err catalogue_put(struct catalogue *n, struct bytes name, uint32_t *out, bool *out_is_new)
 {
     uint64_t hash = hash_of(name);
     enum err e = n->count == n->capacity ? grow(n) : OK;
@@ -107,12 +107,12 @@ enum err name_table_put(struct name_table *n, struct bytes name, uint32_t *out, 
     return OK;
 }
 
-uint32_t name_table_count(const struct name_table *n)
+uint32_t catalogue_count(const struct catalogue *n)
 {
     return n->count;
 }
 
-const char *name_table_get(const struct name_table *n, uint32_t number)
+const char *catalogue_get(const struct catalogue *n, uint32_t number)
 {
     return n->items[number].text;
 }
