@@ -44,6 +44,7 @@ static enum err print_status_json(FILE *out, const Chaperone__V1__StatusResponse
     json_add_unsigned(&j, j.root, "policy_revision", s->policy_revision);
     json_add_string(&j, j.root, "policy", s->policy_hash);
     json_add_unsigned(&j, j.root, "records", s->records);
+    json_add_unsigned(&j, j.root, "findings", s->findings);
     cJSON *sidecars = json_add_array(&j, j.root, "sidecars");
     for (size_t n = 0; n < s->n_sidecars; n++) {
         const Chaperone__V1__StatusResponse__Sidecar *sidecar = s->sidecars[n];
@@ -75,6 +76,16 @@ static enum err add_sidecar(struct table *t, const Chaperone__V1__StatusResponse
     return e;
 }
 
+static void print_findings(FILE *out, uint64_t findings)
+{
+    if (findings > 0) {
+        (void)fprintf(out,
+                      "%llu finding%s in the last 24 hours: chaperone audit search --kind finding "
+                      "--since 24h\n",
+                      (unsigned long long)findings, findings == 1 ? "" : "s");
+    }
+}
+
 static enum err print_status_text(const struct invocation *i,
                                   const Chaperone__V1__StatusResponse *s)
 {
@@ -92,6 +103,7 @@ static enum err print_status_text(const struct invocation *i,
                       (unsigned long long)s->policy_revision);
         text_write(i->out.out, bytes_of_string(s->policy_hash), TEXT_ESCAPED);
         (void)fprintf(i->out.out, "), %llu records\n", (unsigned long long)s->records);
+        print_findings(i->out.out, s->findings);
         table_print(t, &i->out);
     }
     table_destroy(t);

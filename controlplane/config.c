@@ -163,6 +163,31 @@ static enum err read_session(struct config_reader *r, const struct conf_node *ro
                    : e;
 }
 
+static enum err read_watch(struct config_reader *r, const struct conf_node *root)
+{
+    static const char *const keys[] = {"silent_after", "lost_after", NULL};
+    const struct conf_node *map = NULL;
+    r->config->watch.silent_after_ns = 120 * second_ns;
+    r->config->watch.lost_after_ns = 600 * second_ns;
+    enum err e = conf_read_map(root, "watch", &map, r->why);
+    if (e != OK || map == NULL) {
+        return e;
+    }
+    e = conf_check_keys(map, keys, r->why);
+    if (e == OK) {
+        e = conf_read_duration(map, "silent_after", second_ns, 86400 * second_ns,
+                               &r->config->watch.silent_after_ns, r->why);
+    }
+    if (e == OK) {
+        e = conf_read_duration(map, "lost_after", second_ns, 7 * 86400 * second_ns,
+                               &r->config->watch.lost_after_ns, r->why);
+    }
+    if (e == OK && r->config->watch.lost_after_ns < r->config->watch.silent_after_ns) {
+        e = conf_fail(map, r->why, "expected `lost_after` not before `silent_after`, found less");
+    }
+    return e;
+}
+
 static enum err read_data(struct config_reader *r, const struct conf_node *root)
 {
     enum err e = conf_require(root, "data", r->why);
@@ -193,11 +218,25 @@ static enum err read_tls(struct config_reader *r, const struct conf_node *root)
 
 static enum err read_root(struct config_reader *r, const struct conf_node *root)
 {
-    static const char *const keys[] = {"listen",    "data",        "hostnames",          "log",
-                                       "ca",        "tls",         "identity_providers", "roles",
-                                       "grants",    "credentials", "resources",          "policy",
-                                       "enrolment", "session",     "retention",          "exports",
-                                       "metrics",   NULL};
+    static const char *const keys[] = {"listen",
+                                       "data",
+                                       "hostnames",
+                                       "log",
+                                       "ca",
+                                       "tls",
+                                       "identity_providers",
+                                       "roles",
+                                       "grants",
+                                       "credentials",
+                                       "resources",
+                                       "policy",
+                                       "enrolment",
+                                       "session",
+                                       "watch",
+                                       "retention",
+                                       "exports",
+                                       "metrics",
+                                       NULL};
     /* What is referred to comes before what refers to it. */
     static enum err (*const parts[])(struct config_reader *, const struct conf_node *) = {
         read_data,
@@ -214,6 +253,7 @@ static enum err read_root(struct config_reader *r, const struct conf_node *root)
         read_policy,
         read_enrolment,
         read_session,
+        read_watch,
         config_read_audit_log,
         config_read_retention,
         config_read_exports,

@@ -208,6 +208,10 @@ struct config {
         int64_t kill_timeout_ns;
     } session;
     struct {
+        int64_t silent_after_ns; /* without a heartbeat, with work under way */
+        int64_t lost_after_ns;   /* then its sessions are taken for lost */
+    } watch;
+    struct {
         const char *origin; /* NULL: made of the first hostname */
         int64_t interval_ns, key_overlap_ns;
         struct {

@@ -41,7 +41,8 @@ static const char complete[] =
     "grants:\n"
     "  - {name: bots, resources: ['ord*'], subjects: [bot], groups: [agents], providers: [ci]}\n"
     "enrolment: {certificate_lifetime: 2h, join_tokens: false, oidc: {groups: [nodes]}}\n"
-    "session: {kill_timeout: 3s}\n";
+    "session: {kill_timeout: 3s}\n"
+    "watch: {silent_after: 30s, lost_after: 1h}\n";
 
 static struct config *load(const char *text)
 {
@@ -97,6 +98,8 @@ static void a_complete_file_is_read(void **state)
     assert_false(c->enrolment.join_tokens);
     assert_string_equal(c->enrolment.oidc.groups.items[0], "nodes");
     assert_int_equal(c->session.kill_timeout_ns, INT64_C(3000000000));
+    assert_int_equal(c->watch.silent_after_ns, INT64_C(30000000000));
+    assert_int_equal(c->watch.lost_after_ns, INT64_C(3600000000000));
     assert_null(c->policy_file);
     config_release(c);
 }
@@ -230,6 +233,8 @@ static const struct {
     {"data: d\nenrolment: {join_tokens: maybe}\n", "enrolment.join_tokens: expected"},
     {"data: d\nenrolment: {oidc: {subject: x}}\n", "enrolment.oidc: unknown key `subject`"},
     {"data: d\nsession: {kill_timeout: 0s}\n", "session.kill_timeout: expected"},
+    {"data: d\nwatch: {silent_after: 0s}\n", "watch.silent_after: expected"},
+    {"data: d\nwatch: {lost_after: 1s}\n", "watch: expected `lost_after`"},
 };
 
 static void each_mistake_is_named_where_it_is(void **state)

@@ -127,6 +127,10 @@ void administration_status(const struct call *call, const ProtobufCMessage *mess
         e = store_audit_count(call->services->with.store, &response.records);
     }
     if (e == OK) {
+        e = findings_count(call->services->findings,
+                           services_now(call->services) - 86400 * second_ns, &response.findings);
+    }
+    if (e == OK) {
         services_reply(&response.base, out_reply, out_status);
     } else {
         log_event(call->services->with.log, LOG_ERROR, "store_failed", log_text("at", "status"),

@@ -52,10 +52,12 @@ struct snapshot *services_snapshot(struct services *services)
 
 void services_replace_snapshot(struct services *services, struct snapshot *snapshot)
 {
+    const struct config *config = snapshot_config(snapshot);
     (void)pthread_mutex_lock(&services->mutex);
     struct snapshot *before = services->snapshot;
     services->snapshot = snapshot;
     (void)pthread_mutex_unlock(&services->mutex);
+    watch_set_times(services->watch, config->watch.silent_after_ns, config->watch.lost_after_ns);
     snapshot_release(before);
 }
 
@@ -258,6 +260,28 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
 /* --- life --------------------------------------------------------------------------------------
  */
 
+static bool is_connected(void *context, const char *sidecar)
+{
+    return watchers_is_connected(((struct services *)context)->watchers, sidecar);
+}
+
+static enum err create_watch(struct services *s)
+{
+    const struct findings_options findings = {
+        .store = s->with.store, .journal = s->journal, .clock = s->with.clock, .log = s->with.log};
+    enum err e = findings_create(&findings, &s->findings);
+    const struct config *config = snapshot_config(s->snapshot);
+    const struct watch_options watch = {.store = s->with.store,
+                                        .findings = s->findings,
+                                        .clock = s->with.clock,
+                                        .log = s->with.log,
+                                        .silent_after_ns = config->watch.silent_after_ns,
+                                        .lost_after_ns = config->watch.lost_after_ns,
+                                        .is_connected = is_connected,
+                                        .context = s};
+    return e == OK ? watch_create(&watch, &s->watch) : e;
+}
+
 static enum err create_parts(struct services *s)
 {
     const struct journal_options journal = {
@@ -272,7 +296,8 @@ static enum err create_parts(struct services *s)
     const struct watchers_options watching = {
         .publisher = s->with.publisher, .news = s->news, .log = s->with.log};
     s->watchers = e == OK ? watchers_create(&watching) : NULL;
-    return s->watchers == NULL ? ERR_NO_MEMORY : approvals_push_create(s);
+    e = s->watchers == NULL ? ERR_NO_MEMORY : approvals_push_create(s);
+    return e == OK ? create_watch(s) : e;
 }
 
 enum err services_create(const struct services_options *options, struct snapshot *snapshot,
@@ -304,6 +329,7 @@ enum err services_create(const struct services_options *options, struct snapshot
 void services_destroy(struct services *services)
 {
     if (services != NULL) {
+        watch_destroy(services->watch);
         approvals_destroy(services->approvals); /* its thread tells the watchers */
         audit_feed_destroy(services->approvals_feed);
         watchers_destroy(services->watchers);
@@ -311,6 +337,7 @@ void services_destroy(struct services *services)
         if (services->journal != NULL && services->refusals != NULL) {
             services_record_refusals(services, true);
         }
+        findings_destroy(services->findings);
         refusals_destroy(services->refusals);
         logins_destroy(services->logins);
         journal_destroy(services->journal);

@@ -18,6 +18,7 @@
 #include "controlplane/rpc/services.h"
 #include "controlplane/rpc/streams.h"
 #include "controlplane/rpc/watchers.h"
+#include "controlplane/watch/watch.h"
 
 struct services {
     struct services_options with; /* borrows what it names */
@@ -25,6 +26,8 @@ struct services {
     struct journal *journal; /* what people decide and order is recorded here */
     struct logins *logins;
     struct refusals *refusals;
+    struct findings *findings;
+    struct watch *watch;
     struct news *news;
     struct watchers *watchers;
     struct approvals *approvals;
@@ -69,8 +72,8 @@ unary_handler log_get_checkpoint, log_prove_inclusion, log_prove_consistency; /*
 stream_handler log_read_tiles;                                                /* log_tiles.c */
 stream_handler log_export;                                                    /* export.c */
 unary_handler administration_list_export_jobs; /* administration_exports.c */
-unary_handler administration_create_join_token, administration_status;        /* administration.c */
-unary_handler retention_place_hold, retention_lift_hold;                      /* retention.c */
+unary_handler administration_create_join_token, administration_status; /* administration.c */
+unary_handler retention_place_hold, retention_lift_hold;               /* retention.c */
 unary_handler retention_list_holds, retention_preview;
 
 /* Answers OK with a copy of `message`, which may be on the stack. */

@@ -38,6 +38,21 @@ static void refuse(struct ship *s, struct rpc_stream *stream, enum err e,
                       code == RPC_UNAVAILABLE ? "the records cannot be stored now" : why->text);
 }
 
+/* The sidecar may ship it again and again: it is recorded once. */
+static void record_finding(struct ship *s, const struct audit_refusal *refusal,
+                           const struct err_text *why)
+{
+    if (refusal->kind != NULL) {
+        enum err e =
+            findings_record(s->services->findings, &(struct finding){.kind = refusal->kind,
+                                                                     .sidecar = s->sidecar,
+                                                                     .first = refusal->first,
+                                                                     .last = refusal->last,
+                                                                     .detail = why->text});
+        (void)e; /* logged; the batch is refused, and comes again */
+    }
+}
+
 /* The next batch is read when this has returned: a slow disk slows the sidecars, and fills no
  * memory. */
 static void on_message(void *context, struct rpc_stream *stream, const ProtobufCMessage *message)
@@ -46,9 +61,11 @@ static void on_message(void *context, struct rpc_stream *stream, const ProtobufC
     const Chaperone__V1__ShipRequest *request = (const Chaperone__V1__ShipRequest *)message;
     struct store_audit_last last = {0};
     struct err_text why = {0};
+    struct audit_refusal refusal = {.kind = NULL};
     enum err e = audit_ingest_append(&s->services->ingest, s->sidecar, request->records,
-                                     request->n_records, &last, NULL, &why);
+                                     request->n_records, &last, &refusal, &why);
     if (e != OK) {
+        record_finding(s, &refusal, &why);
         refuse(s, stream, e, &why);
         return;
     }
