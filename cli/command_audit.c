@@ -67,8 +67,7 @@ static bool differs_in_shadow(const Chaperone__V1__Record *r)
 
 static enum err print_entry(struct printing *p, const Chaperone__V1__Entry *entry)
 {
-    Chaperone__V1__Record *record =
-        chaperone__v1__record__unpack(NULL, entry->record.len, entry->record.data);
+    Chaperone__V1__Record *record = record_unpack(entry);
     if (record == NULL) {
         return ERR_INVALID;
     }

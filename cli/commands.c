@@ -79,6 +79,13 @@ static const char reconcile_details[] =
     "order of\n"
     "time. Exit code 1: the two do not agree.";
 
+static const char legal_hold_details[] =
+    "Content that a hold is about is not erased: that of sessions on a resource, of an agent or a "
+    "person\n"
+    "for whom agents act, or of one session. What was erased before does not come back. Placing "
+    "and\n"
+    "lifting need the role admin, and both are recorded with their reason.";
+
 #define EXAMPLES(...)                                                                              \
     (const char *const[])                                                                          \
     {                                                                                              \
@@ -342,6 +349,30 @@ const struct command commands[] = {
         .options = command_audit_reconcile_options,
         .connects = true,
         .run = command_audit_reconcile,
+    },
+    {
+        .name = "audit legal-hold",
+        .arguments = "add|lift|list [HOLD]",
+        .summary = "Keep content whatever the retention says, and end that",
+        .details = legal_hold_details,
+        .examples =
+            EXAMPLES("chaperone audit legal-hold add --identity agent-7 --reason 'case 2026-31'",
+                     "chaperone audit legal-hold list --all",
+                     "chaperone audit legal-hold lift HOLD --reason 'case 2026-31 is closed'"),
+        .options = command_audit_legal_hold_options,
+        .arguments_min = 1,
+        .arguments_max = 2,
+        .connects = true,
+        .run = command_audit_legal_hold,
+    },
+    {
+        .name = "audit retention",
+        .arguments = "",
+        .summary = "Show how long content is kept, and what would be erased now",
+        .examples = EXAMPLES("chaperone audit retention"),
+        .options = command_json_options,
+        .connects = true,
+        .run = command_audit_retention,
     },
     {
         .name = "session list",

@@ -152,6 +152,25 @@ static void view_event(struct record_view *v, const Chaperone__V1__Record *r)
     }
 }
 
+Chaperone__V1__Record *record_unpack(const Chaperone__V1__Entry *entry)
+{
+    Chaperone__V1__Record *record =
+        chaperone__v1__record__unpack(NULL, entry->record.len, entry->record.data);
+    if (record != NULL && entry->is_erased) {
+        record->time_unix_ns = entry->time_unix_ns;
+        record->sequence = entry->sequence;
+    }
+    return record;
+}
+
+static void view_erased(struct record_view *v, const Chaperone__V1__Entry *entry)
+{
+    v->is_erased = true;
+    v->kind = entry->kind[0] == '\0' ? "unknown" : entry->kind;
+    v->session = present(entry->session);
+    v->sidecar = present(entry->sidecar);
+}
+
 void record_view_init(struct record_view *v, const Chaperone__V1__Entry *entry,
                       const Chaperone__V1__Record *record)
 {
@@ -163,6 +182,9 @@ void record_view_init(struct record_view *v, const Chaperone__V1__Entry *entry,
     v->resource = present(entry->resource);
     v->protocol = present(entry->protocol);
     view_event(v, record);
+    if (entry->is_erased) {
+        view_erased(v, entry);
+    }
     if (v->on_behalf_of == NULL && v->delegate_count > 0) {
         v->on_behalf_of = present(v->delegates[0]->subject);
     }

@@ -17,6 +17,7 @@ struct record_view {
     const Chaperone__V1__Record *record;
     const Chaperone__V1__Entry *entry;
     const char *kind; /* "intent"; "unknown" for a kind that is newer than this command */
+    bool is_erased; /* only who, where and when are there: entry->erased_unix_ns says since when */
     const char *session, *sidecar;
     const char *identity, *on_behalf_of, *resource, *protocol;
     const char *verdict, *rule, *policy;
@@ -27,6 +28,10 @@ struct record_view {
     Chaperone__V1__Delegate **delegates;
     size_t delegate_count;
 };
+
+/* Unpacks an entry's record; of one whose content was erased, an empty one that has its time and
+ * number. Returns owned (chaperone__v1__record__free_unpacked); NULL: it is no record. */
+Chaperone__V1__Record *record_unpack(const Chaperone__V1__Entry *entry) MUST_USE;
 
 void record_view_init(struct record_view *v, const Chaperone__V1__Entry *entry,
                       const Chaperone__V1__Record *record);

@@ -137,6 +137,9 @@ static void add_common(struct json *j, const struct record_view *v)
     add_count(j, "operation", v->operation);
     json_add_string(j, j->root, "error_code", v->error_code);
     add_reasons(j, v);
+    if (v->is_erased) {
+        json_add_time(j, j->root, "erased", v->entry->erased_unix_ns);
+    }
     if (v->entry->position != 0) {
         json_add_unsigned(j, j->root, "position", v->entry->position);
         json_add_hex(j, j->root, "hash", record_bytes(v->entry->hash));

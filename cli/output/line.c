@@ -179,9 +179,22 @@ static enum err describe_approval(const Chaperone__V1__Approval *e, struct buffe
     return r;
 }
 
+static enum err describe_erased(const struct record_view *v, struct buffer *out)
+{
+    char time[MOMENT_SIZE];
+    if (v->entry->erased_unix_ns == 0) { /* the session's other records are being erased now */
+        return buffer_append_string(out, "erased");
+    }
+    moment_format(v->entry->erased_unix_ns, time);
+    return buffer_append_format(out, "erased on %s", time);
+}
+
 enum err line_describe(const struct record_view *v, struct buffer *out)
 {
     const Chaperone__V1__Record *r = v->record;
+    if (v->is_erased) {
+        return describe_erased(v, out);
+    }
     switch (r->event_case) {
     case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED:
         return describe_opened(r->session_opened, out);

@@ -329,6 +329,45 @@ static void test_json_of_an_outcome(void **state)
     free(text);
 }
 
+static void test_an_erased_record_says_who_where_and_when(void **state)
+{
+    (void)state;
+    Chaperone__V1__Entry entry = CHAPERONE__V1__ENTRY__INIT;
+    struct record_view v;
+    struct buffer what;
+    char *text = NULL;
+    size_t size = 0;
+    entry.is_erased = true;
+    entry.erased_unix_ns = START;
+    entry.time_unix_ns = START;
+    entry.sequence = 7;
+    entry.kind = (char *)(uintptr_t) "intent";
+    entry.session = (char *)(uintptr_t) "019f";
+    entry.sidecar = (char *)(uintptr_t) "sidecar-1";
+    entry.identity = (char *)(uintptr_t) "dev-agent";
+    Chaperone__V1__Record *record = record_unpack(&entry);
+    assert_non_null(record);
+    record_view_init(&v, &entry, record);
+    buffer_init(&what, 1000);
+    assert_int_equal(line_describe(&v, &what), OK);
+    assert_true(bytes_equal_string(buffer_bytes(&what), "erased on 2026-11-21T08:43:00.000Z"));
+    FILE *out = open_memstream(&text, &size);
+    assert_int_equal(record_json_write(out, &v, true), OK);
+    assert_int_equal(fclose(out), 0);
+    cJSON *json = cJSON_Parse(text);
+    assert_all_keys(json);
+    assert_string_equal(string_at(json, "kind"), "intent");
+    assert_string_equal(string_at(json, "session"), "019f");
+    assert_string_equal(string_at(json, "sidecar"), "sidecar-1");
+    assert_string_equal(string_at(json, "identity"), "dev-agent");
+    assert_string_equal(string_at(json, "time"), "2026-11-21T08:43:00.000000Z");
+    assert_string_equal(string_at(json, "erased"), "2026-11-21T08:43:00.000000Z");
+    cJSON_Delete(json);
+    free(text);
+    buffer_finish(&what);
+    chaperone__v1__record__free_unpacked(record, NULL);
+}
+
 static char *lines_of(struct sample *s, bool is_terminal)
 {
     char *text = NULL;
@@ -535,6 +574,7 @@ int main(void)
         cmocka_unit_test(test_what_people_did_is_told_with_who_and_from_where),
         cmocka_unit_test(test_a_finding),
         cmocka_unit_test(test_json_of_an_outcome),
+        cmocka_unit_test(test_an_erased_record_says_who_where_and_when),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_a_conversation),
         cmocka_unit_test(test_an_intent_without_an_outcome_is_unknown),

@@ -359,6 +359,7 @@ enum err transcript_add(struct transcript *t, const struct record_view *v)
         t->started = true;
         t->start_ns = v->record->time_unix_ns;
     }
+    t->closed = t->closed || (v->is_erased && strcmp(v->kind, "session_closed") == 0);
     switch (v->record->event_case) {
     case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED: show_opened(t, v); return OK;
     case CHAPERONE__V1__RECORD__EVENT_INTENT:
