@@ -232,6 +232,7 @@ static enum err read_root(struct config_reader *r, const struct conf_node *root)
                                        "policy",
                                        "enrolment",
                                        "session",
+                                       "audit_log",
                                        "watch",
                                        "retention",
                                        "exports",
