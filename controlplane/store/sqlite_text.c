@@ -30,36 +30,42 @@ static struct bytes run_take(struct bytes *in)
     return run;
 }
 
-/* The run as a phrase: in quotes, its own quotes left out (they only part words). */
-static enum err phrase_append(struct bytes run, struct buffer *out, bool *out_any)
+bool sqlite_text_phrase_next(struct bytes *in, struct bytes *out_run, bool *out_is_prefix)
 {
-    bool prefix =
-        run.size > 1 && run.data[run.size - 1] == '*' && is_word_byte(run.data[run.size - 2]);
-    bool any = false;
-    for (size_t i = 0; i < run.size; i++) {
-        any = any || is_word_byte(run.data[i]);
+    while (in->size > 0) {
+        struct bytes run = run_take(in);
+        bool any = false;
+        for (size_t i = 0; i < run.size; i++) {
+            any = any || is_word_byte(run.data[i]);
+        }
+        if (any) {
+            *out_run = run;
+            *out_is_prefix = run.size > 1 && run.data[run.size - 1] == '*' &&
+                             is_word_byte(run.data[run.size - 2]);
+            return true;
+        }
     }
-    if (!any) {
-        return OK;
-    }
+    return false;
+}
+
+/* The run as a phrase: in quotes, its own quotes left out. */
+static enum err phrase_append(struct bytes run, bool is_prefix, struct buffer *out)
+{
     enum err err = buffer_append_string(out, "\"");
     for (size_t i = 0; err == OK && i < run.size; i++) {
         err = buffer_append(out, run.data[i] == '"' ? bytes_of(" ", 1) : bytes_of(run.data + i, 1));
     }
-    if (err == OK) {
-        err = buffer_append_string(out, prefix ? "\" * " : "\" ");
-    }
-    *out_any = true;
-    return err;
+    return err == OK ? buffer_append_string(out, is_prefix ? "\" * " : "\" ") : err;
 }
 
 enum err sqlite_text_expression(const char *text, struct buffer *out)
 {
-    struct bytes in = bytes_of_string(text);
-    bool any = false;
+    struct bytes in = bytes_of_string(text), run;
+    bool any = false, is_prefix = false;
     enum err err = buffer_append_string(out, "{text} : (");
-    while (err == OK && in.size > 0) {
-        err = phrase_append(run_take(&in), out, &any);
+    while (err == OK && sqlite_text_phrase_next(&in, &run, &is_prefix)) {
+        err = phrase_append(run, is_prefix, out);
+        any = true;
     }
     if (err == OK && !any) {
         err = ERR_INVALID;

@@ -8,4 +8,8 @@
  * `text` is ever read as an operator of FTS5. ERR_INVALID: there is no word in it. */
 enum err sqlite_text_expression(const char *text, struct buffer *out) MUST_USE;
 
+/* Takes the next run of `*in` with a word in it: its words stand together, and the last one is a
+ * beginning where `*out_is_prefix`. False: there is no more. Quotes in a run only part words. */
+bool sqlite_text_phrase_next(struct bytes *in, struct bytes *out_run, bool *out_is_prefix);
+
 #endif
