@@ -12,6 +12,7 @@ enum {
     ARENA_CAP = 64 << 20,
     /* Each try loses only to another control plane that wrote: a few of them come through. */
     TRIES_MAX = 16,
+    SALT_SIZE = 16,
     JITTER_US = 2000, /* times the number of tries so far: about what an append takes */
 };
 
@@ -62,6 +63,15 @@ static enum err pack(struct journal *j, const struct journal_entry *entry,
         (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)last->hash, .len = STORE_HASH_SIZE};
     record.time_unix_ns = clock_wall(&j->with.clock);
     record.session = (char *)(uintptr_t)(entry->session == NULL ? "" : entry->session);
+    uint8_t salt[SALT_SIZE];
+    if (record.session[0] != '\0') {
+        struct crypto_random random = crypto_random_system();
+        enum err err = crypto_random_fill(&random, salt, sizeof(salt));
+        if (err != OK) {
+            return err;
+        }
+        record.salt = (ProtobufCBinaryData){.data = salt, .len = sizeof(salt)};
+    }
     if (entry->approval != NULL) {
         record.event_case = CHAPERONE__V1__RECORD__EVENT_APPROVAL;
         record.approval = (Chaperone__V1__Approval *)(uintptr_t)entry->approval;

@@ -58,6 +58,7 @@ static size_t count_chained(struct test *t, const struct store_audit_filter *fil
         assert_non_null(r);
         assert_string_equal(r->sidecar, JOURNAL_STREAM);
         assert_int_equal(r->sequence, i + 1);
+        assert_int_equal(r->salt.len, r->session[0] == '\0' ? 0 : 16);
         assert_memory_equal(r->previous.data, hash, STORE_HASH_SIZE);
         crypto_sha256_init(&next);
         crypto_sha256_update(&next, bytes_of("\0", 1));

@@ -52,6 +52,23 @@ static enum err check_disk(struct recorder *r)
     return fail(r, synced);
 }
 
+/* Each salt is used once. It is no secret from who reads the record, but from who has only the hash
+ * of one that was erased (api/audit.proto). */
+static enum err take_salt(struct recorder *r, ProtobufCBinaryData *out)
+{
+    if (r->salts_left == 0) {
+        struct crypto_random random = crypto_random_system();
+        enum err result = crypto_random_fill(&random, r->salts[0], sizeof(r->salts));
+        if (result != OK) {
+            return result;
+        }
+        r->salts_left = SALTS;
+    }
+    r->salts_left--;
+    *out = (ProtobufCBinaryData){.data = r->salts[r->salts_left], .len = SALT_SIZE};
+    return OK;
+}
+
 enum err recorder_put(struct recorder *r, Chaperone__V1__Record *record, int64_t time,
                       uint64_t *out_sequence)
 {
@@ -66,6 +83,12 @@ enum err recorder_put(struct recorder *r, Chaperone__V1__Record *record, int64_t
     record->time_unix_ns = time == 0 ? r->time : time;
     if (record->session == NULL) {
         record->session = (char *)(uintptr_t)protobuf_c_empty_string;
+    }
+    if (record->session[0] != '\0') {
+        enum err salted = take_salt(r, &record->salt);
+        if (salted != OK) {
+            return fail(r, salted);
+        }
     }
     size_t size = protobuf_c_message_get_packed_size(&record->base);
     if (size > RECORDER_RECORD_CAP) {

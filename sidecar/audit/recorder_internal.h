@@ -24,6 +24,8 @@ struct waiters {
     struct recorder_waiter *first, *last; /* by sequence */
 };
 
+enum { SALT_SIZE = 16, SALTS = 64 };
+
 struct recorder {
     char sidecar[SEGMENT_SIDECAR_SIZE];
     const struct clock *clock;
@@ -37,6 +39,9 @@ struct recorder {
     int64_t time;       /* of the last record */
     enum err state;     /* of the last write */
     uint64_t first_own; /* number of the first record that this process wrote */
+    /* Of the next records: asked of the system for many at a time. */
+    uint8_t salts[SALTS][SALT_SIZE];
+    size_t salts_left;
 
     ev_timer timer;
     uint64_t last_heartbeat;

@@ -50,6 +50,29 @@ static void fills_in_the_stream(void **state)
     chaperone__v1__record__free_unpacked(r, NULL);
 }
 
+/* What was erased cannot be guessed from its hash: equal content has another hash each time. */
+static void records_of_sessions_have_salts(void **state)
+{
+    enum { RECORDS = 200 }; /* more than are asked for at a time */
+    struct fixture *f = *state;
+    uint8_t salts[RECORDS][16];
+    fixture_open(f);
+    for (size_t i = 0; i < RECORDS; i++) {
+        assert_int_equal(fixture_write_intent(f, 10, NULL), OK);
+        Chaperone__V1__Record *r = read_last(f);
+        assert_int_equal(r->salt.len, sizeof(salts[0]));
+        memcpy(salts[i], r->salt.data, sizeof(salts[0]));
+        chaperone__v1__record__free_unpacked(r, NULL);
+        for (size_t k = 0; k < i; k++) {
+            assert_memory_not_equal(salts[i], salts[k], sizeof(salts[0]));
+        }
+    }
+    assert_int_equal(recorder_write_loss(f->recorder, 1, 1, "none of a session"), OK);
+    Chaperone__V1__Record *r = read_last(f);
+    assert_int_equal(r->salt.len, 0);
+    chaperone__v1__record__free_unpacked(r, NULL);
+}
+
 static void time_never_goes_back(void **state)
 {
     struct fixture *f = *state;
@@ -92,7 +115,7 @@ static void full_spool_refuses_intents_but_keeps_room_for_outcomes(void **state)
         assert_true(taken < 1000);
     }
     assert_int_equal(result, ERR_FULL);
-    assert_false(recorder_can_write(f->recorder, 100));
+    assert_false(recorder_can_write(f->recorder, 300)); /* as the one that was refused */
     struct recorder_status status;
     recorder_status(f->recorder, &status);
     assert_int_equal(status.state, ERR_FULL);
@@ -399,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(fills_in_the_stream),
+        WITH_FIXTURE(records_of_sessions_have_salts),
         WITH_FIXTURE(time_never_goes_back),
         WITH_FIXTURE(sizes_up_to_a_whole_file),
         WITH_FIXTURE(full_spool_refuses_intents_but_keeps_room_for_outcomes),
