@@ -45,6 +45,16 @@ static enum err print_status_json(FILE *out, const Chaperone__V1__StatusResponse
     json_add_string(&j, j.root, "policy", s->policy_hash);
     json_add_unsigned(&j, j.root, "records", s->records);
     json_add_unsigned(&j, j.root, "findings", s->findings);
+    if (s->log != NULL) {
+        cJSON *log = json_add_object(&j, j.root, "log");
+        json_add_string(&j, log, "state", s->log->state);
+        json_add_string(&j, log, "detail", s->log->detail);
+        json_add_unsigned(&j, log, "size", s->log->size);
+        json_add_unsigned(&j, log, "published", s->log->published);
+        json_add_time(&j, log, "published_at", s->log->published_unix_ns);
+        json_add_unsigned(&j, log, "cosigned", s->log->cosigned);
+        json_add_unsigned(&j, log, "quorum", s->log->quorum);
+    }
     cJSON *sidecars = json_add_array(&j, j.root, "sidecars");
     for (size_t n = 0; n < s->n_sidecars; n++) {
         const Chaperone__V1__StatusResponse__Sidecar *sidecar = s->sidecars[n];
@@ -86,6 +96,26 @@ static void print_findings(FILE *out, uint64_t findings)
     }
 }
 
+static void print_log(FILE *out, const Chaperone__V1__StatusResponse__Log *log)
+{
+    char at[MOMENT_SIZE];
+    moment_format(log->published_unix_ns, at);
+    (void)fputs("audit log ", out);
+    text_write(out, bytes_of_string(log->state), TEXT_ESCAPED);
+    (void)fprintf(out, ", checkpoint of %llu records", (unsigned long long)log->published);
+    if (log->published > 0) {
+        (void)fprintf(out, " of %s", at);
+    }
+    if (log->quorum > 0) {
+        (void)fprintf(out, ", cosigned by %u (%u needed)", log->cosigned, log->quorum);
+    }
+    if (log->detail[0] != '\0') {
+        (void)fputs(": ", out);
+        text_write(out, bytes_of_string(log->detail), TEXT_ESCAPED);
+    }
+    (void)fputc('\n', out);
+}
+
 static enum err print_status_text(const struct invocation *i,
                                   const Chaperone__V1__StatusResponse *s)
 {
@@ -104,6 +134,9 @@ static enum err print_status_text(const struct invocation *i,
         text_write(i->out.out, bytes_of_string(s->policy_hash), TEXT_ESCAPED);
         (void)fprintf(i->out.out, "), %llu records\n", (unsigned long long)s->records);
         print_findings(i->out.out, s->findings);
+        if (s->log != NULL) {
+            print_log(i->out.out, s->log);
+        }
         table_print(t, &i->out);
     }
     table_destroy(t);

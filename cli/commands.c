@@ -38,6 +38,19 @@ static const char replay_details[] =
     "replayed:"
     "\nit depends on the target's catalog.";
 
+static const char audit_checkpoint_details[] =
+    "A checkpoint is a C2SP signed note: how many records the log has, their Merkle root, and the\n"
+    "signatures of the log and of its witnesses. The log's keys and the newest checkpoint are "
+    "kept\n"
+    "below ~/.local/state/chaperone/logs at the first time; every later one must be signed with a "
+    "kept\n"
+    "key and be proved to continue the kept one. Exit code 1 and ALARM: it does not.";
+
+static const char audit_prove_details[] =
+    "Asks for the proof, and checks it here: record, hash, Merkle path, signature, and that the\n"
+    "checkpoint continues what was kept. With --out the proof can be checked by others, offline.\n"
+    "SIDECAR:SEQUENCE reads the log from its beginning until it has found the record.";
+
 static const char audit_export_details[] =
     "A package (zip) has the records, the tiles and the checkpoint that prove them, sessions as "
     "text, "
@@ -312,6 +325,29 @@ const struct command commands[] = {
         .options = command_audit_options,
         .connects = true,
         .run = command_audit_tail,
+    },
+    {
+        .name = "audit checkpoint",
+        .arguments = "",
+        .summary = "Print the log's signed head, and check that it continues what was kept",
+        .details = audit_checkpoint_details,
+        .examples = EXAMPLES("chaperone audit checkpoint --save monday.checkpoint",
+                             "chaperone audit checkpoint --since monday.checkpoint"),
+        .options = command_audit_checkpoint_options,
+        .connects = true,
+        .run = command_audit_checkpoint,
+    },
+    {
+        .name = "audit prove",
+        .arguments = "POSITION|SIDECAR:SEQUENCE",
+        .summary = "Prove that a record is in the log",
+        .details = audit_prove_details,
+        .examples = EXAMPLES("chaperone audit prove 4711 --out 4711.tlog-proof"),
+        .options = command_audit_prove_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_audit_prove,
     },
     {
         .name = "audit completeness",
