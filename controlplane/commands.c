@@ -4,11 +4,33 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "controlplane/audit/journal.h"
 #include "controlplane/credentials/credentials.h"
 #include "controlplane/credentials/join_token.h"
 #include "controlplane/state.h"
 
 enum { ARENA_BLOCK = 64 << 10, ARENA_CAP = 64 << 20, SECRET_NAME_MAX = 128 };
+
+/* Before it is done, as what people do over the network: who may run this may do it, but not
+ * unseen. */
+static enum err record(const struct commands_context *context, const struct state *state,
+                       const char *action, const char *object, struct err_text *why)
+{
+    const struct journal_options options = {.store = state->store, .clock = context->clock};
+    Chaperone__V1__Action what = CHAPERONE__V1__ACTION__INIT;
+    const struct journal_entry entry = {.action = &what};
+    struct journal *journal = journal_create(&options);
+    char from[64];
+    (void)snprintf(from, sizeof(from), "command line, uid %lu", (unsigned long)getuid());
+    what.action = (char *)(uintptr_t)action;
+    what.object = (char *)(uintptr_t)object;
+    what.from = from;
+    enum err e = journal == NULL ? ERR_NO_MEMORY : journal_append(journal, &entry, why);
+    journal_destroy(journal);
+    return e == OK || why->text[0] != '\0'
+               ? e
+               : err_set(why, e, "this cannot be recorded, and is not done: %s", err_name(e));
+}
 
 static enum err read_secret(int fd, struct buffer *out, struct err_text *why)
 {
@@ -57,6 +79,7 @@ enum err commands_credential_set(const struct commands_context *context, const c
     if (e == OK) {
         e = state_open(context->config->data, &state, why);
     }
+    e = e == OK ? record(context, &state, "credential_set", name, why) : e;
     if (e == OK) {
         e = credentials_put(state.vault, state.store, name, buffer_bytes(&secret),
                             clock_wall(&context->clock), why);
@@ -97,6 +120,7 @@ enum err commands_credential_remove(const struct commands_context *context, cons
 {
     struct state state = {0};
     enum err e = state_open(context->config->data, &state, why);
+    e = e == OK ? record(context, &state, "credential_remove", name, why) : e;
     if (e == OK) {
         e = store_secret_delete(state.store, name);
         if (e != OK) {
@@ -120,6 +144,7 @@ enum err commands_join_token_create(const struct commands_context *context, cons
     char token[JOIN_TOKEN_SIZE];
     int64_t expires_ns = 0;
     enum err e = state_open(context->config->data, &state, why);
+    e = e == OK ? record(context, &state, "join_token", name, why) : e;
     if (e == OK) {
         e = join_token_create(state.store, name, "command line", lifetime_ns,
                               clock_wall(&context->clock), token, &expires_ns, why);

@@ -21,6 +21,7 @@ enum {
 struct server {
     struct server_options with;
     struct snapshot *snapshot; /* the one in force; the services hold their own */
+    struct journal *journal;   /* until there are services, which have another one */
     struct state state;
     struct ca *ca;
     struct buffer server_ca_pem;
@@ -41,6 +42,52 @@ static const struct config *config_of(const struct server *s)
     return snapshot_config(s->snapshot);
 }
 
+/* --- what is recorded --------------------------------------------------------------------------
+ */
+
+static struct journal *journal_of(struct server *s)
+{
+    const struct journal_options options = {.store = s->state.store, .clock = s->with.clock};
+    if (s->services != NULL) {
+        return services_journal(s->services);
+    }
+    s->journal = s->journal == NULL ? journal_create(&options) : s->journal;
+    return s->journal;
+}
+
+static enum err apply_lists(struct server *s, const struct config *config, const char *action,
+                            const struct config *before, struct err_text *why)
+{
+    const struct applied_options options = {
+        .store = s->state.store, .journal = journal_of(s), .action = action, .before = before};
+    return options.journal == NULL
+               ? ERR_NO_MEMORY
+               : applied_store(&options, config, clock_wall(&s->with.clock), why);
+}
+
+/* As of one that a person pushes. The revision itself says where it came from: where this fails, it
+ * is still known. */
+static void record_policy(struct server *s, const struct config *config,
+                          const struct publisher_result *result)
+{
+    char object[192], from[512];
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    const struct journal_entry entry = {.action = &action};
+    struct journal *journal = journal_of(s);
+    (void)snprintf(object, sizeof(object), "revision %llu (%s), new",
+                   (unsigned long long)result->revision, result->hash);
+    (void)snprintf(from, sizeof(from), "file %.480s",
+                   config->policy_file == NULL ? config->file : config->policy_file);
+    action.action = (char *)(uintptr_t) "policy";
+    action.object = object;
+    action.from = from;
+    enum err e = journal == NULL ? ERR_NO_MEMORY : journal_append(journal, &entry, NULL);
+    if (e != OK) {
+        log_event(s->with.log, LOG_ERROR, "action_not_recorded", log_text("action", "policy"),
+                  log_text("object", object), log_text("error", err_name(e)));
+    }
+}
+
 /* --- policy ------------------------------------------------------------------------------------
  */
 
@@ -59,6 +106,9 @@ static enum err publish(struct server *s, const struct config *config, struct er
         log_event(s->with.log, LOG_INFO, "policy_published",
                   log_number("revision", (int64_t)result.revision), log_text("hash", result.hash),
                   log_text("revision_is", result.changed ? "new" : "as before"));
+    }
+    if (e == OK && result.changed) {
+        record_policy(s, config, &result);
     }
     if (e == OK && result.is_default) {
         log_event(s->with.log, LOG_WARN, "policy_absent",
@@ -219,7 +269,7 @@ static enum err start(struct server *s, struct err_text *why)
         e = open_ca(s, why);
     }
     if (e == OK) {
-        e = applied_store(s->state.store, config_of(s), clock_wall(&s->with.clock), why);
+        e = apply_lists(s, config_of(s), "start", NULL, why);
     }
     if (e == OK) {
         e = open_publisher(s, why);
@@ -354,7 +404,7 @@ static enum err apply(struct server *s, struct snapshot *snapshot, struct err_te
     const struct config *config = snapshot_config(snapshot);
     enum err e = exports_check(config, why);
     if (e == OK) {
-        e = applied_store(s->state.store, config, clock_wall(&s->with.clock), why);
+        e = apply_lists(s, config, "reload", config_of(s), why);
     }
     if (e == OK) {
         e = publish(s, config, why);
@@ -441,6 +491,7 @@ void server_stop(struct server *server, int grace_ms)
     outbound_destroy(server->outbound);
     log_keeper_destroy(server->log_keeper);
     audit_feed_destroy(server->feed);
+    journal_destroy(server->journal);
     publisher_destroy(server->publisher);
     ca_close(server->ca);
     state_close(&server->state);

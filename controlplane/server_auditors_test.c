@@ -152,7 +152,8 @@ static void polling_records_nothing(void **state)
                          RPC_OK);
     }
     struct actions all = read_actions(f, ann);
-    assert_int_equal(all.count, 2); /* the login, and this search */
+    size_t own = count_of(&all, "start", "") + count_of(&all, "policy", "");
+    assert_int_equal(all.count - own, 2); /* the login, and this search */
     actions_finish(&all);
     free(ann);
 }
@@ -207,6 +208,39 @@ static void what_changes_is_recorded(void **state)
     actions_finish(&all);
     answer_finish(&a);
     free(root);
+}
+
+static const char *reason_of(const struct actions *a, const char *action)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        if (strcmp(a->items[i]->action->action, action) == 0) {
+            assert_non_null(strstr(a->items[i]->action->object, "configuration "));
+            assert_non_null(strstr(a->items[i]->action->from, "file /"));
+            return a->items[i]->action->reason;
+        }
+    }
+    fail_msg("no %s", action);
+    return NULL;
+}
+
+static void what_the_configuration_changes_is_recorded_by_name(void **state)
+{
+    struct fixture *f = *state;
+    const struct fixture_config changed = {.agents = "others",
+                                           .extra = "watch: {silent_after: 1m}\n"};
+    char *bob = fixture_token(f, "bob", "auditors");
+    struct err_text why = {.text = ""};
+    fixture_write_config(f, &changed);
+    assert_int_equal(server_reload(f->server, &why), OK);
+    struct actions all = read_actions(f, bob);
+    assert_non_null(strstr(reason_of(&all, "start"), "resource orders added"));
+    const char *reason = reason_of(&all, "reload");
+    assert_non_null(strstr(reason, "watch added"));
+    assert_non_null(strstr(reason, " changed"));
+    assert_null(strstr(reason, "resource orders"));
+    assert_null(strstr(reason, "removed"));
+    actions_finish(&all);
+    free(bob);
 }
 
 static void a_refusal_says_who_and_what(void **state)
@@ -265,6 +299,7 @@ int main(void)
         TEST(polling_records_nothing),
         TEST(reading_what_is_held_is_recorded),
         TEST(what_changes_is_recorded),
+        TEST(what_the_configuration_changes_is_recorded_by_name),
         TEST(a_refusal_says_who_and_what),
         TEST(a_flood_of_bad_tokens_makes_few_records),
     };
