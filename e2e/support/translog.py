@@ -87,6 +87,12 @@ def note(text, *signers):
     return text + "\n" + "".join(s.line(text) for s in signers)
 
 
+def split_note(signed):
+    """(the text, the signature lines)"""
+    text, _, lines = signed.rpartition("\n\n")
+    return text + "\n", lines.splitlines()
+
+
 def request(old, proof, signed):
     return (f"old {old}\n" + "".join(b64(h) + "\n" for h in proof) + "\n" + signed).encode()
 
