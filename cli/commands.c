@@ -397,6 +397,18 @@ const struct command commands[] = {
         .run = command_audit_export,
     },
     {
+        .name = "audit jobs",
+        .arguments = "",
+        .summary = "Show the export jobs: how far they are, and what fails",
+        .details = "Exits with 1 while a job fails. BEHIND counts records of the log that a job "
+                   "has yet to\ndo, FOR says how long the oldest of them has been there.",
+        .examples = EXAMPLES("chaperone audit jobs",
+                             "chaperone audit jobs --json | jq 'select(.lag_records > 1000)'"),
+        .options = command_json_options,
+        .connects = true,
+        .run = command_audit_jobs,
+    },
+    {
         .name = "audit reconcile",
         .arguments = "",
         .summary = "Compare the audit log with what PostgreSQL says it executed",

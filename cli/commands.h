@@ -27,6 +27,7 @@ int command_approvals_show(struct invocation *i);
 int command_approvals_unlink(struct invocation *i);
 int command_approvals_watch(struct invocation *i);
 int command_audit_export(struct invocation *i);
+int command_audit_jobs(struct invocation *i);
 int command_audit_reconcile(struct invocation *i);
 int command_audit_replay(struct invocation *i);
 int command_audit_completeness(struct invocation *i);
