@@ -122,11 +122,28 @@ bool text_next(struct bytes *rest, enum text_spaces spaces, struct text_unit *ou
     return true;
 }
 
+/* The printable ASCII at the beginning, which is shown as it is: nearly all there ever is. */
+static size_t shown_size(struct bytes text, enum text_spaces spaces)
+{
+    uint8_t first = spaces == TEXT_SQUEEZED ? '!' : ' ';
+    size_t size = 0;
+    while (size < text.size && text.data[size] >= first && text.data[size] < 0x7f) {
+        size++;
+    }
+    return size;
+}
+
 void text_write(FILE *out, struct bytes text, enum text_spaces spaces)
 {
     struct text_unit unit;
-    while (text_next(&text, spaces, &unit)) {
-        (void)fwrite(unit.bytes, 1, unit.size, out);
+    while (text.size > 0) {
+        size_t plain = shown_size(text, spaces);
+        if (plain > 0) {
+            (void)fwrite(text.data, 1, plain, out);
+            text = bytes_of(text.data + plain, text.size - plain);
+        } else if (text_next(&text, spaces, &unit)) {
+            (void)fwrite(unit.bytes, 1, unit.size, out);
+        }
     }
 }
 
@@ -208,10 +225,26 @@ char *text_to_utf8(struct bytes text)
     return out;
 }
 
+/* Nearly all of it needs no look at its characters: the ASCII ones that JSON leaves as they are. */
+static size_t plain_size(struct bytes text)
+{
+    size_t size = 0;
+    while (size < text.size && text.data[size] < 0x7f) {
+        size++;
+    }
+    return size;
+}
+
 void text_write_json(FILE *out, const char *json)
 {
     struct bytes rest = bytes_of_string(json);
     while (rest.size > 0) {
+        size_t plain = plain_size(rest);
+        if (plain > 0) {
+            (void)fwrite(rest.data, 1, plain, out);
+            rest = bytes_of(rest.data + plain, rest.size - plain);
+            continue;
+        }
         uint32_t c = take(&rest);
         char bytes[4];
         if (c >= 0x7f && c < 0x10000 && is_unsafe(c)) {
