@@ -9,6 +9,8 @@
 #include "cli/witness/memory.h"
 
 static const int64_t ns_of_s = 1000000000;
+/* A log that misbehaves must not fill the disk with complaints of it. */
+static const int64_t warn_every_ns = 60 * INT64_C(1000000000);
 
 struct cosigner {
     struct memory *memory; /* owned */
@@ -166,6 +168,17 @@ static void report(const struct cosigner *c, enum log_level level, const char *e
     }
 }
 
+/* What the log itself can bring about, as often as it likes. */
+static void warn(const struct cosigner *c, const char *event, struct witness_log *log,
+                 uint64_t size, const char *why)
+{
+    int64_t now = clock_monotonic(&c->clock);
+    if (log->warned_ns == 0 || now - log->warned_ns >= warn_every_ns) {
+        log->warned_ns = now;
+        report(c, LOG_WARN, event, log, size, why);
+    }
+}
+
 /* ---- signing --------------------------------------------------------------------------------- */
 
 /* One request, once it is known to be of a log. */
@@ -244,7 +257,7 @@ static void answer_fork(struct cosigner *c, struct witness_log *log, const struc
     if (put_kept(log, x, (struct bytes){0}, &kept) == OK) {
         (void)!memory_keep_fork(c->memory, buffer_bytes(&kept), &why);
     }
-    report(c, LOG_WARN, "fork", log, x->checkpoint.size, why.text);
+    warn(c, "fork", log, x->checkpoint.size, why.text);
     buffer_finish(&kept);
     refuse_size(out, log->seen.size);
 }
@@ -261,16 +274,18 @@ static void decide(struct cosigner *c, struct witness_log *log, const struct can
     case WITNESS_CONFLICT: refuse_size(out, log->seen.size); return;
     case WITNESS_FORK: answer_fork(c, log, x, out); return;
     case WITNESS_UNPROVED:
-        report(c, LOG_WARN, "unproved", log, x->checkpoint.size, "the proof does not fit");
+        warn(c, "unproved", log, x->checkpoint.size, "the proof does not fit");
         refuse(out, 422, "the proof does not lead from the tree that was seen last to this one");
         return;
     case WITNESS_SIGNS: break;
     }
+    uint64_t before = log->seen.size;
     enum err e = sign(c, log, x, out, &why);
     if (e == OK) {
         out->status = 200;
         out->type = "text/plain; charset=utf-8";
-        report(c, LOG_INFO, "cosigned", log, x->checkpoint.size, "");
+        report(c, before == x->checkpoint.size ? LOG_DEBUG : LOG_INFO, "cosigned", log,
+               x->checkpoint.size, "");
     } else {
         report(c, LOG_ERROR, "not_signed", log, x->checkpoint.size,
                why.text[0] == '\0' ? err_name(e) : why.text);

@@ -25,6 +25,7 @@ struct witness_log {
      */
     pthread_mutex_t lock;
     struct witness_seen seen;
+    int64_t warned_ns; /* when it was complained of last; 0: not yet */
 };
 
 struct witness_logs {

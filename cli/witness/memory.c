@@ -56,6 +56,21 @@ static bool sync_directory(const char *path)
     return ok;
 }
 
+/* Who can remove a file there can make a witness forget. */
+static enum err check_private(const char *path, struct err_text *why)
+{
+    struct stat s;
+    if (stat(path, &s) != 0) {
+        return fail(path, why);
+    }
+    return (s.st_mode & 022) == 0
+               ? OK
+               : err_set(why, ERR_DENIED,
+                         "%s has mode %04o, so others than its owner may write there; expected "
+                         "0700",
+                         path, (unsigned)(s.st_mode & 07777));
+}
+
 static enum err take_lock(struct memory *m, struct err_text *why)
 {
     char *path = memory_path(m->directory, "lock");
@@ -89,6 +104,9 @@ enum err memory_create(const char *directory, struct memory **out, struct err_te
     enum err e = m->directory == NULL || m->logs == NULL || m->forks == NULL
                      ? err_set(why, ERR_NO_MEMORY, "memory is short")
                      : make_directory(directory, why);
+    if (e == OK) {
+        e = check_private(directory, why);
+    }
     if (e == OK) {
         e = take_lock(m, why);
     }

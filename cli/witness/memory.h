@@ -12,7 +12,7 @@
 struct memory;
 
 /* Makes the directory (mode 0700) where it is missing, and takes its lock until destroy.
- * ERR_EXISTS: another process has it. Returns owned. */
+ * ERR_EXISTS: another process has it; ERR_DENIED: others may write there. Returns owned. */
 enum err memory_create(const char *directory, struct memory **out, struct err_text *why) MUST_USE;
 void memory_destroy(struct memory *memory); /* takes NULL */
 

@@ -106,6 +106,17 @@ static void one_at_a_time(void **state)
     memory_destroy(other);
 }
 
+static void where_others_may_write(void **state)
+{
+    struct fixture *f = *state;
+    memory_destroy(f->memory);
+    f->memory = NULL;
+    assert_int_equal(chmod(f->directory, 0770), 0);
+    assert_int_equal(memory_create(f->directory, &f->memory, &f->why), ERR_DENIED);
+    assert_int_equal(chmod(f->directory, 0755), 0);
+    assert_int_equal(memory_create(f->directory, &f->memory, &f->why), OK);
+}
+
 static void what_is_not_its_own(void **state)
 {
     struct fixture *f = *state;
@@ -172,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_kept_is_loaded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_at_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(where_others_may_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_write_that_fails_half_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(forks_are_kept_once_and_not_without_end, set_up, tear_down),
