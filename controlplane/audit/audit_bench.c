@@ -1,12 +1,16 @@
 /* How many shipped records a second are checked, indexed and made durable:
  *     audit_bench DIRECTORY [RECORDS [BATCH [SIDECARS]]]
  * Each sidecar ships on a thread of its own: a session, then intents and outcomes in turn, a
- * heartbeat in every thousand records. */
+ * heartbeat in every thousand records. Beside them a thread reads each new hash, as the keeper of
+ * the log does. What the disk can do is measured first: how often a page is written and synced. */
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/crypto/crypto.h"
 #include "controlplane/audit/ingest.h"
 #include "controlplane/audit/stream_maker.h"
 
@@ -87,6 +91,67 @@ static void *ship(void *argument)
     return NULL;
 }
 
+/* ---- the log's reader ----------------------------------------------------------------------- */
+
+struct reader {
+    struct store *store;
+    atomic_bool is_done; /* all was appended: what is there now is the end */
+    uint64_t read;
+    enum err err;
+    pthread_t thread;
+};
+
+static void *read_log(void *argument)
+{
+    enum { HASHES = 4096 };
+    static uint8_t hashes[HASHES][STORE_HASH_SIZE];
+    struct reader *r = argument;
+    for (bool ends = false; r->err == OK && !ends;) {
+        size_t count = 0;
+        bool is_done = atomic_load(&r->is_done);
+        r->err = store_log_read(r->store, r->read, HASHES, hashes, &count);
+        for (size_t i = 0; r->err == OK && i < count; i++) { /* its leaf */
+            uint8_t leaf[CRYPTO_SHA256_SIZE];
+            struct crypto_sha256 hash;
+            crypto_sha256_init(&hash);
+            crypto_sha256_update(&hash, bytes_of("\0", 1));
+            crypto_sha256_update(&hash, bytes_of(hashes[i], STORE_HASH_SIZE));
+            crypto_sha256_finish(&hash, leaf);
+        }
+        r->read += count;
+        ends = is_done && count == 0;
+        if (count < HASHES && !is_done) {
+            (void)usleep(100000); /* a keeper looks a few times a second */
+        }
+    }
+    return NULL;
+}
+
+/* ---- the disk -------------------------------------------------------------------------------- */
+
+/* How often a second a page is written and synced; 0: it cannot be told. */
+static double syncs_measure(const char *directory, const struct clock *clock)
+{
+    enum { SYNCS = 500 };
+    static const char page[4096];
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/audit_bench.sync", directory);
+    int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return 0;
+    }
+    int64_t began = clock_monotonic(clock);
+    int n = 0;
+    while (n < SYNCS && pwrite(fd, page, sizeof(page), (off_t)n * (off_t)sizeof(page)) > 0 &&
+           fdatasync(fd) == 0) {
+        n++;
+    }
+    double seconds = (double)(clock_monotonic(clock) - began) / 1e9;
+    (void)close(fd);
+    (void)unlink(path);
+    return n == SYNCS ? n / seconds : 0;
+}
+
 static size_t argument(int argc, char **argv, int at, size_t otherwise)
 {
     return argc > at ? strtoul(argv[at], NULL, 10) : otherwise;
@@ -114,7 +179,13 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "%s: %s %s (it must be new)\n", path, err_name(err), why.text);
         return 1;
     }
+    double syncs = syncs_measure(argv[1], &clock);
+    struct reader reader = {.store = store};
+    atomic_init(&reader.is_done, false);
     int64_t began = clock_monotonic(&clock);
+    if (pthread_create(&reader.thread, NULL, read_log, &reader) != 0) {
+        return 1;
+    }
     for (size_t i = 0; i < sidecars; i++) {
         if (pthread_create(&shippers[i].thread, NULL, ship, &shippers[i]) != 0) {
             return 1;
@@ -128,8 +199,13 @@ int main(int argc, char **argv)
         }
     }
     double seconds = (double)(clock_monotonic(&clock) - began) / 1e9;
-    printf("%zu records of %zu sidecars in batches of %zu: %.0f records/s\n", records, sidecars,
-           batch, (double)(records / sidecars * sidecars) / seconds);
+    double rate = (double)(records / sidecars * sidecars) / seconds;
+    atomic_store(&reader.is_done, true);
+    (void)pthread_join(reader.thread, NULL);
+    printf("%zu records of %zu sidecars in batches of %zu: %.0f records/s, %.0f commits/s\n",
+           records, sidecars, batch, rate, rate / (double)batch);
+    printf("the log's reader has %llu of them (%s); the disk syncs %.0f pages/s\n",
+           (unsigned long long)reader.read, err_name(reader.err), syncs);
     store_close(store);
     return 0;
 }
