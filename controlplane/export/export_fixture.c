@@ -72,24 +72,36 @@ int export_teardown(void **state)
     return 0;
 }
 
+static ProtobufCBinaryData make_record(struct test *t, const char *session, size_t i)
+{
+    char text[64];
+    (void)snprintf(text, sizeof(text), "SELECT %zu -- %s", i, session);
+    return i == 0 ? stream_maker_opened(&t->maker, session, "bot", "orders",
+                                        CHAPERONE__V1__VERDICT__ALLOW)
+                  : stream_maker_intent(&t->maker, session, text, "orders",
+                                        i % 2 == 0 ? CHAPERONE__V1__VERDICT__DENY
+                                                   : CHAPERONE__V1__VERDICT__ALLOW);
+}
+
 void export_ship(struct test *t, const char *session, size_t count)
 {
-    struct store_audit_appended appended;
+    enum { BATCH = 1000 };
+    static struct store_audit_record records[BATCH];
+    struct store_audit_appended appended = {0};
+    size_t filled = 0;
     for (size_t i = 0; i <= count; i++) {
-        char text[64];
-        (void)snprintf(text, sizeof(text), "SELECT %zu -- %s", i, session);
-        ProtobufCBinaryData bytes =
-            i == 0 ? stream_maker_opened(&t->maker, session, "bot", "orders",
-                                         CHAPERONE__V1__VERDICT__ALLOW)
-                   : stream_maker_intent(&t->maker, session, text, "orders",
-                                         i % 2 == 0 ? CHAPERONE__V1__VERDICT__DENY
-                                                    : CHAPERONE__V1__VERDICT__ALLOW);
         struct audit_record record;
+        ProtobufCBinaryData bytes = make_record(t, session, i);
         assert_int_equal(
             audit_record_parse(bytes_of(bytes.data, bytes.len), t->arena, &record, NULL), OK);
-        assert_int_equal(store_audit_append(t->store, "s1", &record.stored, 1,
-                                            clock_wall(&t->ingest.clock), &appended, NULL, NULL),
-                         OK);
+        records[filled++] = record.stored;
+        if (filled == BATCH || i == count) {
+            assert_int_equal(store_audit_append(t->store, "s1", records, filled,
+                                                clock_wall(&t->ingest.clock), &appended, NULL,
+                                                NULL),
+                             OK);
+            filled = 0;
+        }
     }
     audit_feed_publish(t->feed, appended.last_position);
 }
