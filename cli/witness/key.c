@@ -14,7 +14,7 @@
 
 static struct bytes without_newline(struct bytes text)
 {
-    bool has_one = text.size > 0 && text.data[text.size - 1] == '\n';
+    bool has_one = text.data != NULL && text.size > 0 && text.data[text.size - 1] == '\n';
     return bytes_of(text.data, text.size - (has_one ? 1 : 0));
 }
 

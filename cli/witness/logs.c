@@ -92,7 +92,7 @@ static enum err add_lines(struct witness_logs *logs, struct bytes rest, const ch
                           struct err_text *why)
 {
     enum err e = OK;
-    for (size_t number = 1; e == OK && rest.size > 0; number++) {
+    for (size_t number = 1; e == OK && rest.data != NULL && rest.size > 0; number++) {
         struct err_text reason = {.text = ""};
         const uint8_t *end = memchr(rest.data, '\n', rest.size);
         size_t size = end == NULL ? rest.size : (size_t)(end - rest.data);

@@ -101,9 +101,11 @@ enum err memory_create(const char *directory, struct memory **out, struct err_te
     m->directory = strdup(directory);
     m->logs = memory_path(directory, "seen");
     m->forks = memory_path(directory, "forks");
-    enum err e = m->directory == NULL || m->logs == NULL || m->forks == NULL
-                     ? err_set(why, ERR_NO_MEMORY, "memory is short")
-                     : make_directory(directory, why);
+    if (m->directory == NULL || m->logs == NULL || m->forks == NULL) {
+        memory_destroy(m);
+        return err_set(why, ERR_NO_MEMORY, "memory is short");
+    }
+    enum err e = make_directory(directory, why);
     if (e == OK) {
         e = check_private(directory, why);
     }
