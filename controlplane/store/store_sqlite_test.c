@@ -367,25 +367,26 @@ static struct store *open_sealed(const struct place *p)
 static void secrets_fill(struct store *store)
 {
     enum { RECORDS = 300 };
-    struct store_audit_opened opened = {.identity = bytes_of_string("alice"),
-                                        .resource = bytes_of_string("db1")};
+    static char texts[RECORDS][128];
+    static struct store_audit_record records[RECORDS];
+    const struct store_audit_opened opened = {.identity = bytes_of_string("alice"),
+                                              .resource = bytes_of_string("db1")};
     struct store_audit_appended done;
-    for (uint64_t i = 1; i <= RECORDS; i++) {
-        char text[128];
-        bool ends = i == RECORDS;
-        struct store_audit_record r =
-            records_make(1, i, i <= 2 ? STORE_SESSION_OPENED : STORE_INTENT, i % 2 ? "x" : "y");
-        int size = snprintf(text, sizeof(text), "select quokka%d from wombat where a = 'numbat%s'",
-                            (int)i, i % 2 ? "x" : "y");
-        r.index.text = bytes_of(text, (size_t)size);
-        r.canonical = r.index.text;
-        r.index.opened = i <= 2 ? &opened : NULL;
-        if (ends) {
-            r = records_make(1, i, STORE_SESSION_CLOSED, "x");
-        }
-        assert_int_equal(
-            store_audit_append(store, "s1", &r, 1, records_received_ns, &done, NULL, NULL), OK);
+    for (uint64_t i = 0; i < RECORDS; i++) {
+        struct store_audit_record *r = &records[i];
+        const char *session = i % 2 == 0 ? "x" : "y";
+        *r = records_make(1, i + 1, i < 2 ? STORE_SESSION_OPENED : STORE_INTENT, session);
+        int size =
+            snprintf(texts[i], sizeof(texts[i]), "select quokka%d from wombat where a = 'numbat%s'",
+                     (int)i + 1, session);
+        r->index.text = bytes_of(texts[i], (size_t)size);
+        r->canonical = r->index.text;
+        r->index.opened = i < 2 ? &opened : NULL;
     }
+    records[RECORDS - 1] = records_make(1, RECORDS, STORE_SESSION_CLOSED, "x");
+    assert_int_equal(
+        store_audit_append(store, "s1", records, RECORDS, records_received_ns, &done, NULL, NULL),
+        OK);
 }
 
 static size_t erase_all(struct store *store)
@@ -686,6 +687,71 @@ static void test_what_was_acknowledged_survives_kill_9(void **state)
     }
 }
 
+/* Erases until it is killed. */
+static void erase_and_kill(const struct place *p, useconds_t after_us)
+{
+    int ends[2];
+    uint8_t ready = 0;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct store *store = open_sealed(p);
+        if (write(ends[1], &ready, 1) != 1) {
+            _exit(1);
+        }
+        (void)erase_all(store);
+        _exit(2);
+    }
+    assert_int_equal(close(ends[1]), 0);
+    assert_int_equal(read(ends[0], &ready, 1), 1);
+    (void)usleep(after_us);     /* not waiting for anything: where the kill strikes varies */
+    (void)kill(child, SIGKILL); /* or it has ended before */
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(close(ends[0]), 0);
+}
+
+static size_t count_erased(struct store *store)
+{
+    static const struct store_audit_filter all = {.session = "x"};
+    struct arena *arena = arena_create(4096, 16 << 20);
+    struct store_audit_entry *items = NULL;
+    size_t count = 0, erased = 0;
+    bool more = false;
+    assert_int_equal(store_audit_page(store, &all, INT64_MIN, 1000, SIZE_MAX, arena, &items, &count,
+                                      &more, NULL),
+                     OK);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(items[i].is_erased || items[i].canonical.size > 0);
+        erased += items[i].is_erased;
+    }
+    arena_destroy(arena);
+    return erased;
+}
+
+/* At every step of an erasing: what is not erased can be read, and the next run ends it. */
+static void test_an_erasing_that_was_killed_is_ended_by_the_next(void **state)
+{
+    enum { KILLS = 12, RECORDS = 151 };
+    const struct place *p = *state;
+    for (int i = 0; i < KILLS; i++) {
+        struct store *store = open_sealed(p);
+        secrets_fill(store);
+        store_close(store);
+        erase_and_kill(p, (useconds_t)(i * 1103 % 7000));
+        store = open_sealed(p);
+        size_t erased = count_erased(store);
+        assert_true(erased <= RECORDS);
+        assert_int_equal(count_words(store, "numbatx"), erased == 0 ? RECORDS - 1 : 0);
+        assert_true(erase_all(store) <= 1);
+        assert_int_equal(count_erased(store), RECORDS);
+        assert_false(KEPT(p, "numbatx"));
+        assert_int_equal(count_words(store, "numbaty"), 149);
+        store_close(store);
+        assert_int_equal(unlink(p->path), 0);
+    }
+}
+
 #define TEST(name)                                                                                 \
     {                                                                                              \
 #name, name, place_setup, place_teardown, NULL                                             \
@@ -708,6 +774,7 @@ int main(void)
         TEST(test_a_missing_row_stops_the_log),
         TEST(test_a_full_disk_is_said_and_survived),
         TEST(test_what_was_acknowledged_survives_kill_9),
+        TEST(test_an_erasing_that_was_killed_is_ended_by_the_next),
     };
     struct place place;
     const struct store_contract contract = {
