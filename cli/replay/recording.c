@@ -71,8 +71,7 @@ enum err recording_add(struct recording *r, const Chaperone__V1__Entry *entry)
     if (make_room(r) != OK) {
         return ERR_NO_MEMORY;
     }
-    Chaperone__V1__Record *record =
-        chaperone__v1__record__unpack(NULL, entry->record.len, entry->record.data);
+    Chaperone__V1__Record *record = record_unpack(entry);
     if (record == NULL) {
         return ERR_INVALID;
     }

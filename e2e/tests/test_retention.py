@@ -69,10 +69,21 @@ def in_database(stack, word):
     return False
 
 
+def in_log(stack, position, seconds=30):
+    """Waits until a checkpoint has the record."""
+    deadline = time.monotonic() + seconds
+    while stack.chaperone("audit", "prove", str(position), check=False).returncode != 0:
+        assert time.monotonic() < deadline, stack.controlplane.log()
+        time.sleep(0.2)
+
+
 def test_content_is_erased_and_its_place_stays(kept):
     session = run_session(kept, "aardvark")
     before = records_of(kept, session)
     assert in_database(kept, "aardvark")
+    saved = kept.path("before.checkpoint")
+    in_log(kept, before[-1]["position"])
+    kept.chaperone("audit", "checkpoint", "--save", saved)
     # What is searched for is recorded, and stays: another word than the one that is looked for.
     assert kept.search("--text", "of", "--session", session)
     keep(kept, "[{resource: '*', keep: 1s}]")
@@ -87,6 +98,13 @@ def test_content_is_erased_and_its_place_stays(kept):
                               check=False).stdout
     shown = kept.chaperone("audit", "show", session).stdout
     assert shown.count("erased on 20") == len(after)
+    # An auditor still proves each place, in a log that goes on from what it was.
+    grown = kept.chaperone("audit", "checkpoint", "--since", saved)
+    assert grown.returncode == 0
+    for record in after:
+        proved = kept.chaperone("audit", "prove", str(record["position"]))
+        assert "erased" in proved.stdout
+    assert kept.chaperone("audit", "completeness").returncode == 0
     # Neither in the database nor in its journal, once the run has ended.
     wait_until(lambda: not in_database(kept, "aardvark"), kept)
 
