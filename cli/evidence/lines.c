@@ -7,7 +7,9 @@
 static enum err put(FILE *out, const struct buffer *line, const char *end)
 {
     struct bytes bytes = buffer_bytes(line);
-    (void)fwrite(bytes.data, 1, bytes.size, out);
+    if (bytes.size > 0) {
+        (void)fwrite(bytes.data, 1, bytes.size, out);
+    }
     (void)fputs(end, out);
     return ferror(out) == 0 ? OK : ERR_IO;
 }

@@ -154,7 +154,9 @@ static enum err write_lines(struct package *p, const char *name, const uint32_t 
         return ERR_IO;
     }
     buffer_init(&l.line, LINE_CAP);
-    (void)fwrite(header.data, 1, header.size, l.out);
+    if (header.size > 0) {
+        (void)fwrite(header.data, 1, header.size, l.out);
+    }
     enum err e = package_each(p, numbers, count, fn, &l);
     buffer_finish(&l.line);
     enum err ended = zip_end(p->with.zip);

@@ -247,7 +247,9 @@ enum err zip_add(struct zip *z, const char *name, struct bytes data)
     if (out == NULL) {
         return z->failed != OK ? z->failed : ERR_NO_MEMORY;
     }
-    (void)fwrite(data.data, 1, data.size, out); /* what failed is known at its end */
+    if (data.size > 0) {
+        (void)fwrite(data.data, 1, data.size, out); /* what failed is known at its end */
+    }
     return zip_end(z);
 }
 
