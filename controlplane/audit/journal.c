@@ -10,10 +10,12 @@
 enum {
     ARENA_BLOCK = 16 << 10,
     ARENA_CAP = 64 << 20,
-    /* Each try loses only to another control plane that wrote: a few of them come through. */
-    TRIES_MAX = 16,
     SALT_SIZE = 16,
+    /* Each try loses only to another control plane that wrote. Where four of them do nothing else,
+     * three of four tries are lost, but not 60 in a row. */
+    TRIES_MAX = 60,
     JITTER_US = 2000, /* times the number of tries so far: about what an append takes */
+    JITTER_TRIES_MAX = 20,
 };
 
 struct journal {
@@ -169,6 +171,7 @@ static void wait_a_little(int tries)
     if (crypto_random_fill(&random, &byte, 1) != OK) {
         byte = UINT8_MAX;
     }
+    tries = tries < JITTER_TRIES_MAX ? tries : JITTER_TRIES_MAX;
     const struct timespec time = {.tv_nsec = (long)JITTER_US * 1000 * tries * byte / UINT8_MAX};
     (void)nanosleep(&time, NULL);
 }
