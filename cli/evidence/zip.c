@@ -18,6 +18,7 @@ enum {
 };
 
 struct zip {
+    int fd; /* borrows */
     struct archive *archive;
     char folder[128];
     int64_t made_s;
@@ -42,9 +43,8 @@ struct file_head {
 
 static enum err fail(struct zip *z)
 {
-    int reason = archive_errno(z->archive);
     if (z->failed == OK) {
-        z->failed = reason == ENOSPC || reason == EDQUOT || reason == EFBIG ? ERR_FULL : ERR_IO;
+        z->failed = ERR_IO;
         const char *text = archive_error_string(z->archive);
         (void)snprintf(z->error, sizeof(z->error), "%s",
                        text == NULL ? "the zip file cannot be written" : text);
@@ -52,7 +52,26 @@ static enum err fail(struct zip *z)
     return z->failed;
 }
 
-static enum err open_archive(struct zip *z, int fd)
+/* An error is remembered here and kept from libarchive, which would not free what it has after it.
+ */
+static la_ssize_t write_out(struct archive *archive, void *context, const void *data, size_t size)
+{
+    struct zip *z = context;
+    (void)archive;
+    for (size_t done = 0; z->failed == OK && done < size;) {
+        ssize_t n = write(z->fd, (const char *)data + done, size - done);
+        if (n > 0) {
+            done += (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            z->failed = errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_IO;
+            (void)snprintf(z->error, sizeof(z->error), "the zip file cannot be written: %s",
+                           strerror(errno));
+        }
+    }
+    return (la_ssize_t)size;
+}
+
+static enum err open_archive(struct zip *z)
 {
     z->archive = archive_write_new();
     if (z->archive == NULL) {
@@ -63,7 +82,7 @@ static enum err open_archive(struct zip *z, int fd)
         archive_write_set_options(z->archive, "zip:compression=deflate,zip:compression-level=1") !=
             ARCHIVE_OK ||
         archive_write_set_bytes_in_last_block(z->archive, 1) != ARCHIVE_OK ||
-        archive_write_open_fd(z->archive, fd) != ARCHIVE_OK) {
+        archive_write_open(z->archive, z, NULL, write_out, NULL) != ARCHIVE_OK) {
         return fail(z);
     }
     return OK;
@@ -76,11 +95,12 @@ enum err zip_create(const struct zip_options *options, struct zip **out, struct 
         return ERR_NO_MEMORY;
     }
     buffer_init(&z->held, HELD_MAX);
+    z->fd = options->fd;
     z->made_s = options->made_unix_ns / NANOSECONDS;
     (void)snprintf(z->folder, sizeof(z->folder), "%s", options->folder);
     enum err e = spool_create(options->directory, &z->spool, why);
     if (e == OK) {
-        e = open_archive(z, options->fd);
+        e = open_archive(z);
         if (e != OK) {
             (void)err_set(why, e, "%s", z->error);
         }
@@ -98,12 +118,12 @@ void zip_destroy(struct zip *z)
     if (z == NULL) {
         return;
     }
+    z->failed =
+        z->failed == OK ? ERR_CLOSED : z->failed; /* what is not written yet never will be */
     if (z->out != NULL) {
-        z->failed = z->failed == OK ? ERR_CLOSED : z->failed; /* its rest is thrown away */
         (void)fclose(z->out);
     }
     if (z->archive != NULL) {
-        (void)archive_write_fail(z->archive);
         (void)archive_write_free(z->archive);
     }
     spool_destroy(z->spool);
@@ -238,7 +258,7 @@ enum err zip_end(struct zip *z)
     }
     e = e == OK ? remember(z) : e;
     z->failed = z->failed == OK ? e : z->failed;
-    return e;
+    return z->failed;
 }
 
 enum err zip_add(struct zip *z, const char *name, struct bytes data)
