@@ -1,5 +1,8 @@
 /* What people do and read at the control plane, and what they are refused, is in the log. */
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "api/approvals.pb-c.h"
 #include "api/policy.pb-c.h"
@@ -264,6 +267,37 @@ static void a_refusal_says_who_and_what(void **state)
     free(bob);
 }
 
+/* The disk takes nothing any more, sockets do. */
+static void limit_files(rlim_t size)
+{
+    struct rlimit limit;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void what_cannot_be_recorded_is_not_read(void **state)
+{
+    struct fixture *f = *state;
+    char *ann = fixture_token(f, "ann", "auditors");
+    Chaperone__V1__ListApprovalsRequest list = CHAPERONE__V1__LIST_APPROVALS_REQUEST__INIT;
+    assert_int_equal(search(f, "Search", ann, "salary"), RPC_OK);
+    limit_files(1);
+    enum rpc_code searched = search(f, "Search", ann, "salary");
+    enum rpc_code listed = call(f, &chaperone__v1__approvals__descriptor, "List", &list.base, ann);
+    enum rpc_code looked = ask_status(f, ann);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(searched, RPC_UNAVAILABLE);
+    assert_int_equal(listed, RPC_UNAVAILABLE);
+    assert_int_equal(looked, RPC_OK);
+    struct actions all = read_actions(f, ann);
+    assert_int_equal(count_of(&all, "search", "ann"), 2);
+    assert_int_equal(count_of(&all, "approvals_list", "ann"), 0);
+    actions_finish(&all);
+    free(ann);
+}
+
 enum { FLOOD = 2000 };
 
 static void a_flood_of_bad_tokens_makes_few_records(void **state)
@@ -301,6 +335,7 @@ int main(void)
         TEST(what_changes_is_recorded),
         TEST(what_the_configuration_changes_is_recorded_by_name),
         TEST(a_refusal_says_who_and_what),
+        TEST(what_cannot_be_recorded_is_not_read),
         TEST(a_flood_of_bad_tokens_makes_few_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
