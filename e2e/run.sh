@@ -94,7 +94,7 @@ build() {
     if ! bazel_progress "$work/$section-build.log" build "${config[@]}" //cli:chaperone \
         //cli/issuer:chaperone-dev-issuer //sidecar:chaperone-sidecar \
         //controlplane:chaperone-controlplane //base/rpc:interop_server //sidecar/sql:sql_extract \
-        //sidecar/catalog:catalog_dump; then
+        //sidecar/catalog:catalog_dump //controlplane/export/testing:kafka_mock; then
         grep -v '^\[' "$work/$section-build.log" | tail -n 30
         count_one "the build" 1
         return 1
