@@ -1,7 +1,5 @@
 #include "cli/verify/listing.h"
 
-#include "base/crypto/crypto.h"
-
 static const char csv_begin[] = "position,";
 static const char key_position[] = "\"position\":", key_hash[] = "\"hash\":\"";
 
@@ -31,15 +29,24 @@ static bool read_number(struct bytes text, char end, uint64_t *out)
            (text.data[n] == end || (end == '}' && text.data[n] == ','));
 }
 
+static int digit_of(uint8_t c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* In lower case only, and two for each line: crypto_hex_decode takes five times as long. */
 static bool read_hash(struct bytes text, struct listing_line *line)
 {
-    for (size_t i = 0; i < HEX && i < text.size; i++) {
-        if (text.data[i] >= 'A' && text.data[i] <= 'F') {
-            return false;
-        }
+    int wrong = 0;
+    if (text.size < HEX) {
+        return false;
     }
-    return text.size >= HEX &&
-           crypto_hex_decode(bytes_of(text.data, HEX), line->hash, sizeof(line->hash)) == OK;
+    for (size_t i = 0; i < LISTING_HASH_SIZE; i++) {
+        int high = digit_of(text.data[2 * i]), low = digit_of(text.data[2 * i + 1]);
+        wrong |= high | low; /* negative where one is */
+        line->hash[i] = (uint8_t)((unsigned)high << 4 | (unsigned)low);
+    }
+    return wrong >= 0;
 }
 
 /* What follows the only place of a key. In a JSON string its quotes would be escaped. */
