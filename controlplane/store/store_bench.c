@@ -1,13 +1,15 @@
 /* How many records a second the store takes, and how long a search of them takes:
- *     store_bench FILE [RECORDS [BATCH [STREAMS]]]
+ *     store_bench STORE [RECORDS [BATCH [STREAMS [THREADS]]]]
  * Sessions of 200 operations: an intent with a statement of its own and an outcome each, from 20
- * identities on 5 resources. FILE must not exist; it stays for a look. */
+ * identities on 5 resources. STORE is a file for SQLite, or a URL of PostgreSQL (postgresql://...).
+ * One that has records already is only searched; it stays for a look. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "controlplane/store/postgres/postgres.h"
 #include "controlplane/store/store.h"
 
 enum { OPERATIONS = 200, IDENTITIES = 20, RESOURCES = 5, BATCH_MAX = 4096 };
@@ -23,8 +25,10 @@ struct text {
 struct bench {
     struct store *store;
     struct clock clock;
-    uint64_t records, batch, streams;
-    uint64_t rare; /* the number in one statement, near the middle */
+    uint64_t records, batch, streams, threads;
+    uint64_t thread; /* this one's: of each `threads` streams it appends one */
+    uint64_t rare;   /* the number in one statement, near the middle */
+    int64_t worst;   /* of its batches, ns */
     struct store_audit_record items[BATCH_MAX];
     struct text texts[BATCH_MAX], sessions[BATCH_MAX], identities[BATCH_MAX], resources[BATCH_MAX];
     struct store_audit_opened opened[BATCH_MAX];
@@ -100,16 +104,18 @@ static void fail(const char *what, enum err err, const struct err_text *why)
     exit(1);
 }
 
-static void append(struct bench *b)
+static void *append_main(void *argument)
 {
-    uint64_t number = 0;
+    struct bench *b = argument;
     struct err_text why = {.text = ""};
-    int64_t began = clock_monotonic(&b->clock), worst = 0;
-    for (uint64_t batch = 0; number < b->records; batch++) {
+    for (uint64_t batch = 0; batch * b->batch < b->records; batch++) {
         uint64_t stream = batch % b->streams;
         uint64_t first = batch / b->streams * b->batch + 1;
+        if (stream % b->threads != b->thread) {
+            continue;
+        }
         for (size_t i = 0; i < b->batch; i++) {
-            record_make(b, stream, first + i, number++, i);
+            record_make(b, stream, first + i, batch * b->batch + i, i);
         }
         char sidecar[32];
         (void)snprintf(sidecar, sizeof(sidecar), "sidecar-%llu", (unsigned long long)stream);
@@ -118,16 +124,44 @@ static void append(struct bench *b)
         enum err err = store_audit_append(b->store, sidecar, b->items, b->batch, INT64_MAX / 4,
                                           &done, NULL, &why);
         int64_t took = clock_monotonic(&b->clock) - before;
-        worst = took > worst ? took : worst;
+        b->worst = took > b->worst ? took : b->worst;
         if (err != OK) {
             fail("append", err, &why);
         }
     }
+    return NULL;
+}
+
+static void append(struct bench *b)
+{
+    enum { THREADS_MAX = 64 };
+    pthread_t threads[THREADS_MAX];
+    struct bench *workers[THREADS_MAX];
+    int64_t worst = 0, began = clock_monotonic(&b->clock);
+    b->threads = b->threads == 0 || b->threads > THREADS_MAX ? 1 : b->threads;
+    for (uint64_t i = 0; i < b->threads; i++) {
+        workers[i] = malloc(sizeof(*b));
+        if (workers[i] == NULL) {
+            exit(1);
+        }
+        *workers[i] = *b;
+        workers[i]->thread = i;
+        if (pthread_create(&threads[i], NULL, append_main, workers[i]) != 0) {
+            exit(1);
+        }
+    }
+    for (uint64_t i = 0; i < b->threads; i++) {
+        (void)pthread_join(threads[i], NULL);
+        worst = workers[i]->worst > worst ? workers[i]->worst : worst;
+        b->rare = workers[i]->rare > b->rare ? workers[i]->rare : b->rare;
+        free(workers[i]);
+    }
     double seconds = (double)(clock_monotonic(&b->clock) - began) / 1e9;
-    printf("%llu records in batches of %llu from %llu streams: %.0f records/s, %.0f batches/s,"
-           " longest batch %.1f ms\n",
-           (unsigned long long)number, (unsigned long long)b->batch, (unsigned long long)b->streams,
-           (double)number / seconds, (double)number / (double)b->batch / seconds,
+    printf("%llu records in batches of %llu from %llu streams, %llu threads: %.0f records/s,"
+           " %.0f batches/s, longest batch %.1f ms\n",
+           (unsigned long long)b->records, (unsigned long long)b->batch,
+           (unsigned long long)b->streams, (unsigned long long)b->threads,
+           (double)b->records / seconds, (double)b->records / (double)b->batch / seconds,
            (double)worst / 1e6);
 }
 
@@ -188,7 +222,7 @@ static uint64_t argument(int argc, char **argv, int at, uint64_t otherwise)
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        (void)fprintf(stderr, "usage: store_bench FILE [RECORDS [BATCH [STREAMS]]]\n");
+        (void)fprintf(stderr, "usage: store_bench STORE [RECORDS [BATCH [STREAMS [THREADS]]]]\n");
         return 2;
     }
     struct bench *b = calloc(1, sizeof(*b));
@@ -200,17 +234,23 @@ int main(int argc, char **argv)
     b->records = argument(argc, argv, 2, 200000);
     b->batch = argument(argc, argv, 3, 500);
     b->streams = argument(argc, argv, 4, 4);
+    b->threads = argument(argc, argv, 5, 1);
     if (b->batch == 0 || b->batch > BATCH_MAX || b->streams == 0) {
         free(b);
         return 2;
     }
     memset(b->bytes, 'x', sizeof(b->bytes));
-    bool fresh = access(argv[1], F_OK) != 0;
-    enum err err = store_open_sqlite(argv[1], NULL, &b->store, &why);
-    if (err != OK) {
-        fail(argv[1], err, &why);
+    uint64_t there = 0;
+    enum err err = strncmp(argv[1], "postgresql://", 13) == 0
+                       ? store_open_postgres(argv[1], NULL, &b->store, &why)
+                       : store_open_sqlite(argv[1], NULL, &b->store, &why);
+    if (err == OK) {
+        err = store_audit_count(b->store, &there);
     }
-    if (fresh) {
+    if (err != OK) {
+        fail("open", err, &why);
+    }
+    if (there == 0) {
         append(b);
     }
     searches(b);

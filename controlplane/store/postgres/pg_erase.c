@@ -172,11 +172,13 @@ static enum err records_erase(struct pg *db, int64_t session, int64_t *out)
     pg_put_number(&p, session);
     return pg_ask_number(
         db,
-        "WITH k AS MATERIALIZED (SELECT key FROM audit_record"
+        "WITH k AS MATERIALIZED (SELECT key, tables FROM audit_record"
         "  WHERE session = $1 AND form <> 2 ORDER BY key LIMIT 2000),"
         " t AS (DELETE FROM audit_text USING k WHERE audit_text.key = k.key),"
-        " rt AS (DELETE FROM audit_record_table USING k WHERE audit_record_table.key = k.key),"
-        " r AS (UPDATE audit_record SET form = 2, content = '' FROM k"
+        " kt AS MATERIALIZED (SELECT key, unnest(tables) AS name FROM k),"
+        " rt AS (DELETE FROM audit_record_table USING kt"
+        "  WHERE audit_record_table.name = kt.name AND audit_record_table.key = kt.key),"
+        " r AS (UPDATE audit_record SET form = 2, content = '', tables = NULL FROM k"
         "  WHERE audit_record.key = k.key RETURNING 1)"
         " SELECT count(*) FROM r",
         &p, out);

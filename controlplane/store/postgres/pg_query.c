@@ -249,6 +249,18 @@ static enum err conditions_add(const struct store_audit_filter *f, struct query 
     return err == OK && f->kinds != STORE_KINDS_ALL ? kinds_add(q, f->kinds) : err;
 }
 
+static int64_t bound_from(const struct store_audit_filter *f, const struct query_range *range)
+{
+    int64_t from = f->since_ns > range->key_from ? f->since_ns : range->key_from;
+    return from < 0 ? 0 : from; /* keys begin at 1 */
+}
+
+static int64_t bound_to(const struct store_audit_filter *f, const struct query_range *range)
+{
+    int64_t to = f->until_ns != 0 && f->until_ns < range->key_to ? f->until_ns : range->key_to;
+    return to < 0 ? 0 : to;
+}
+
 /* On each table that takes part: the planner does not carry bounds over a join, and they are what
  * partitions are left out by. */
 static enum err bounds_add(const struct store_audit_filter *f, struct query *q,
@@ -256,17 +268,15 @@ static enum err bounds_add(const struct store_audit_filter *f, struct query *q,
 {
     const char *const tables[] = {"r", is_given(f->text) ? "t" : NULL,
                                   q->table_count > 0 ? "rt" : NULL};
-    int64_t from = f->since_ns > range->key_from ? f->since_ns : range->key_from;
-    int64_t to = f->until_ns != 0 && f->until_ns < range->key_to ? f->until_ns : range->key_to;
+    int64_t from = bound_from(f, range), to = bound_to(f, range);
     enum err err = OK;
     q->nothing = q->nothing || from > to;
     for (size_t i = 0; err == OK && i < sizeof(tables) / sizeof(tables[0]); i++) {
-        if (tables[i] != NULL && from > 0) { /* keys begin at 1 */
+        if (tables[i] != NULL && from > 0) {
             err = buffer_append_format(&q->from, " AND %s.key >= %lld", tables[i], (long long)from);
         }
         if (err == OK && tables[i] != NULL && to < INT64_MAX) {
-            err = buffer_append_format(&q->from, " AND %s.key <= %lld", tables[i],
-                                       (long long)(to < 0 ? 0 : to));
+            err = buffer_append_format(&q->from, " AND %s.key <= %lld", tables[i], (long long)to);
         }
     }
     if (err == OK && range->position_from > 0) {
@@ -276,18 +286,31 @@ static enum err bounds_add(const struct store_audit_filter *f, struct query *q,
     return err;
 }
 
+static enum err texts_add(const struct store_audit_filter *f, struct query *q,
+                          const struct query_range *range)
+{
+    return range->near ? buffer_append_format(
+                             &q->from,
+                             " JOIN (SELECT * FROM audit_text WHERE key BETWEEN %lld AND %lld"
+                             " ORDER BY key%s LIMIT %d) t ON t.key = r.key",
+                             (long long)bound_from(f, range), (long long)bound_to(f, range),
+                             range->newest_first ? " DESC" : "", QUERY_NEAR)
+                       : buffer_append_string(&q->from, " JOIN audit_text t ON t.key = r.key");
+}
+
+/* "+ 0": not by an index that gives the order and little else. */
 static enum err from_add(const struct store_audit_filter *f, struct query *q,
                          const struct query_range *range)
 {
     bool by_arrival = range->position_from > 0;
     enum err err = buffer_append_string(&q->from, " FROM audit_record r");
-    q->order = by_arrival ? "l.position" : "r.key";
+    q->order = by_arrival ? "l.position" : q->session_count > 0 ? "r.key + 0" : "r.key";
     if (err == OK && by_arrival) {
         err = buffer_append_string(&q->from, " JOIN audit_log l ON l.key = r.key");
     }
     if (err == OK && is_given(f->text)) {
-        err = buffer_append_string(&q->from, " JOIN audit_text t ON t.key = r.key");
-        q->order = by_arrival ? q->order : "t.key";
+        err = texts_add(f, q, range);
+        q->order = by_arrival ? q->order : range->near ? "t.key" : "t.key + 0";
     }
     if (err == OK && q->table_count > 0) {
         err = buffer_append_string(&q->from, " JOIN audit_record_table rt ON rt.key = r.key");

@@ -1,4 +1,9 @@
-/* From a filter to the statement that finds its records. */
+/* From a filter to the statement that finds its records.
+ *
+ * Words have no index in the order of keys: where they are common, the records next to the bound
+ * are looked through (`near`); where that does not find enough they are rare, and all that the
+ * index of words gives is sorted. The planner is not left to guess which of both it is: a wrong
+ * guess reads everything. */
 #ifndef CHAPERONE_CONTROLPLANE_STORE_POSTGRES_PG_QUERY_H
 #define CHAPERONE_CONTROLPLANE_STORE_POSTGRES_PG_QUERY_H
 
@@ -9,7 +14,11 @@ struct query_range {
     int64_t key_from, key_to; /* both included */
     /* By arrival: only positions in here, both included; in their order. 0: by key. */
     int64_t position_from, position_to;
+    bool newest_first;
+    bool near; /* with words, by key: only the QUERY_NEAR texts that come first */
 };
+
+enum { QUERY_NEAR = 20000 };
 
 struct query {
     struct buffer from; /* " FROM ... WHERE ..." */

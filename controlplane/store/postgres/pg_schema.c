@@ -72,7 +72,7 @@ static const char version_1[] =
     "  key int8 NOT NULL, position int8 NOT NULL, stream int8 NOT NULL, sequence int8 NOT NULL,"
     "  kind int8 NOT NULL, verdict int8 NOT NULL, status int8 NOT NULL, row_count int8 NOT NULL,"
     "  session int8, identity int8, resource int8, received_ns int8 NOT NULL, form int8 NOT NULL,"
-    "  hash bytea NOT NULL, error_code bytea NOT NULL, content bytea NOT NULL,"
+    "  tables int8[], hash bytea NOT NULL, error_code bytea NOT NULL, content bytea NOT NULL,"
     "  PRIMARY KEY (key)) PARTITION BY RANGE (key);"
     "CREATE INDEX audit_record_sequence ON audit_record (stream, sequence);"
     "CREATE INDEX audit_record_session ON audit_record (session, key) WHERE session IS NOT NULL;"
@@ -83,10 +83,10 @@ static const char version_1[] =
     /* What is rare: refusals, and all but intents and outcomes. */
     "CREATE INDEX audit_record_verdict ON audit_record (verdict, key) WHERE verdict > 1;"
     "CREATE INDEX audit_record_kind ON audit_record (kind, key) WHERE kind NOT IN (11, 13);"
+    /* By audit_record.tables, the last parts of names, its rows are found again. */
     "CREATE TABLE audit_record_table ("
     "  name int8 NOT NULL, key int8 NOT NULL, full_names int8[] NOT NULL,"
     "  PRIMARY KEY (name, key)) PARTITION BY RANGE (key);"
-    "CREATE INDEX audit_record_table_key ON audit_record_table (key);"
     /* `words` finds, `spoken` (the words in their order) decides: pg_words.h. */
     "CREATE TABLE audit_text ("
     "  key int8 NOT NULL, words tsvector NOT NULL, spoken bytea NOT NULL,"

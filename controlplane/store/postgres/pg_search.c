@@ -66,26 +66,51 @@ static enum err statement_run(struct search *search, struct query *q, const char
     return err;
 }
 
+/* Runs a search, with words first only near its bound: that is all where it finds `enough`. `count`
+ * says how many were found. */
+static enum err rows_find(struct search *search, const struct store_audit_filter *filter,
+                          struct query_range *range, const char *before, const char *after,
+                          int64_t enough, int64_t (*count)(const PGresult *result), PGresult **out,
+                          struct err_text *why)
+{
+    bool has_words = filter->text != NULL && filter->text[0] != '\0';
+    enum err err = OK;
+    bool is_done = false;
+    for (range->near = has_words && range->position_from == 0; err == OK && !is_done;
+         range->near = false) {
+        struct query q;
+        bool is_last = !range->near;
+        PQclear(*out);
+        *out = NULL;
+        err = query_start(&q, search->db, search->words, filter, range, why);
+        if (err == OK && !q.nothing) {
+            err = statement_run(search, &q, before, after, out, why);
+        }
+        is_done = is_last || q.nothing || (err == OK && count(*out) >= enough);
+        query_finish(&q);
+    }
+    return err;
+}
+
+static int64_t newest_count(const PGresult *result)
+{
+    return pg_number(result, 0, 1);
+}
+
 static enum err nth_newest(struct store *store, const struct store_audit_filter *filter, uint64_t n,
                            int64_t *out_key, struct err_text *why)
 {
-    const struct query_range range = {.key_from = INT64_MIN, .key_to = INT64_MAX};
+    struct query_range range = {.key_from = INT64_MIN, .key_to = INT64_MAX, .newest_first = true};
     struct postgres_store *s = postgres_of(store);
     struct search search;
-    struct query q;
     PGresult *result = NULL;
     char after[64];
-    (void)snprintf(after, sizeof(after), " DESC LIMIT %llu) x",
-                   (unsigned long long)(n > INT64_MAX ? INT64_MAX : n));
+    int64_t enough = n > INT64_MAX ? INT64_MAX : (int64_t)n;
+    (void)snprintf(after, sizeof(after), " DESC LIMIT %lld) x", (long long)enough);
     enum err err = search_begin(s, &search, why);
-    if (err != OK) {
-        search_end(s, &search);
-        return err;
-    }
-    err = query_start(&q, search.db, search.words, filter, &range, why);
-    if (err == OK && !q.nothing) {
-        err =
-            statement_run(&search, &q, "SELECT min(x.key) FROM (SELECT r.key", after, &result, why);
+    if (err == OK) {
+        err = rows_find(&search, filter, &range, "SELECT min(x.key), count(*) FROM (SELECT r.key",
+                        after, enough, newest_count, &result, why);
     }
     if (err == OK && (result == NULL || PQgetisnull(result, 0, 0))) {
         err = ERR_NOT_FOUND;
@@ -94,7 +119,6 @@ static enum err nth_newest(struct store *store, const struct store_audit_filter 
         *out_key = pg_number(result, 0, 0);
     }
     PQclear(result);
-    query_finish(&q);
     search_end(s, &search);
     return err;
 }
@@ -218,25 +242,26 @@ static enum err page_choose(const PGresult *result, struct page *page, struct bu
     return err;
 }
 
+static int64_t rows_count(const PGresult *result)
+{
+    return PQntuples(result);
+}
+
 static enum err page_find(struct search *search, const struct store_audit_filter *filter,
-                          const struct query_range *range, struct arena *arena, struct page *page,
+                          struct query_range *range, struct arena *arena, struct page *page,
                           struct err_text *why)
 {
-    struct query q;
     struct buffer keys;
     PGresult *result = NULL;
     char after[40];
     (void)snprintf(after, sizeof(after), " LIMIT %zu", page->max + 1);
     buffer_init(&keys, 1 << 20);
     page->max_bytes = page->max_bytes == 0 ? 1 : page->max_bytes;
-    enum err err = query_start(&q, search->db, search->words, filter, range, why);
-    if (err == OK && !q.nothing) {
-        /* 28: CONTENT_OVERHEAD. */
-        err = statement_run(search, &q,
-                            "SELECT r.key, CASE r.form WHEN 1 THEN octet_length(r.content) - 28"
-                            " ELSE octet_length(r.content) END::int8",
-                            after, &result, why);
-    }
+    /* 28: CONTENT_OVERHEAD. */
+    enum err err = rows_find(search, filter, range,
+                             "SELECT r.key, CASE r.form WHEN 1 THEN octet_length(r.content) - 28"
+                             " ELSE octet_length(r.content) END::int8",
+                             after, (int64_t)page->max + 1, rows_count, &result, why);
     if (err == OK && result != NULL) {
         err = page_choose(result, page, &keys);
     }
@@ -249,7 +274,6 @@ static enum err page_find(struct search *search, const struct store_audit_filter
     }
     PQclear(result);
     buffer_finish(&keys);
-    query_finish(&q);
     return err;
 }
 _Static_assert(CONTENT_OVERHEAD == 28 && FORM_SEALED == 1, "in the statement above");
@@ -259,7 +283,7 @@ static enum err audit_page(struct store *store, const struct store_audit_filter 
                            struct store_audit_entry **out_items, size_t *out_count, bool *out_more,
                            struct err_text *why)
 {
-    const struct query_range range = {.key_from = from_key, .key_to = INT64_MAX};
+    struct query_range range = {.key_from = from_key, .key_to = INT64_MAX};
     struct page page = {.max = max, .max_bytes = max_bytes};
     struct postgres_store *s = postgres_of(store);
     struct search search;

@@ -5,7 +5,7 @@
 #include "base/writer.h"
 #include "controlplane/store/postgres/pg_write.h"
 
-enum { CONTENT_MAX = 32 << 20, WORDS_MAX = 8 << 20 };
+enum { CONTENT_MAX = 32 << 20, WORDS_MAX = 8 << 20, ARRAY_MAX = 4 << 20 };
 
 static enum err log_rows(struct pg *db, const struct write_group *g)
 {
@@ -20,11 +20,39 @@ static enum err log_rows(struct pg *db, const struct write_group *g)
     return pg_copy_end(&copy);
 }
 
-static void record_row(struct pg_copy *copy, const struct write_item *item, struct bytes content)
+static bool name_came_before(const struct write_table *tables, size_t at)
 {
+    for (size_t i = 0; i < at; i++) {
+        if (tables[i].name == tables[at].name) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Each last part of a table's name once, as int8[]. */
+static enum err tables_put(struct pg_copy *copy, const struct write_table *tables, size_t count)
+{
+    struct buffer array;
+    buffer_init(&array, ARRAY_MAX);
+    enum err err = pg_array_start(&array);
+    for (size_t i = 0; err == OK && i < count; i++) {
+        err = name_came_before(tables, i) ? OK : pg_array_add(&array, tables[i].name);
+    }
+    if (err == OK) {
+        pg_copy_value(copy, buffer_bytes(&array));
+    }
+    buffer_finish(&array);
+    return err;
+}
+
+static enum err record_row(struct pg_copy *copy, const struct write_group *g,
+                           const struct write_item *item, struct bytes content)
+{
+    enum err err = OK;
     const struct store_audit_record *r = item->record;
     uint64_t rows = r->index.rows > INT64_MAX ? INT64_MAX : r->index.rows;
-    pg_copy_row(copy, 16);
+    pg_copy_row(copy, 17);
     pg_copy_number(copy, item->key);
     pg_copy_number(copy, item->position);
     pg_copy_number(copy, item->batch->stream);
@@ -38,9 +66,15 @@ static void record_row(struct pg_copy *copy, const struct write_item *item, stru
     pg_copy_reference(copy, item->resource);
     pg_copy_number(copy, item->batch->received_ns);
     pg_copy_number(copy, item->form);
+    if (item->table_count == 0) {
+        pg_copy_reference(copy, 0);
+    } else {
+        err = tables_put(copy, g->tables + item->tables_at, item->table_count);
+    }
     pg_copy_value(copy, bytes_of(r->hash, STORE_HASH_SIZE));
     pg_copy_value(copy, r->index.error_code);
     pg_copy_value(copy, content);
+    return err;
 }
 
 static enum err record_rows(struct pg *db, struct write_cache *cache, const struct write_group *g)
@@ -51,8 +85,8 @@ static enum err record_rows(struct pg *db, struct write_cache *cache, const stru
     buffer_init(&sealed, CONTENT_MAX);
     pg_copy_start(&copy, db,
                   "COPY audit_record (key, position, stream, sequence, kind, verdict, status,"
-                  " row_count, session, identity, resource, received_ns, form, hash, error_code,"
-                  " content) FROM STDIN (FORMAT binary)");
+                  " row_count, session, identity, resource, received_ns, form, tables, hash,"
+                  " error_code, content) FROM STDIN (FORMAT binary)");
     for (size_t i = 0; err == OK && i < g->count; i++) {
         const struct write_item *item = &g->items[i];
         struct bytes content = item->record->canonical;
@@ -62,7 +96,7 @@ static enum err record_rows(struct pg *db, struct write_cache *cache, const stru
             content = buffer_bytes(&sealed);
         }
         if (err == OK) {
-            record_row(&copy, item, content);
+            err = record_row(&copy, g, item, content);
         }
     }
     copy.failed = err == OK ? copy.failed : err;
@@ -76,7 +110,7 @@ static enum err table_row(struct pg_copy *copy, const struct write_item *item,
                           const struct write_table *tables, size_t count)
 {
     struct buffer array;
-    buffer_init(&array, 4 << 20);
+    buffer_init(&array, ARRAY_MAX);
     enum err err = pg_array_start(&array);
     for (size_t i = 0; err == OK && i < count; i++) {
         if (tables[i].name == tables[0].name) {
@@ -91,16 +125,6 @@ static enum err table_row(struct pg_copy *copy, const struct write_item *item,
     }
     buffer_finish(&array);
     return err;
-}
-
-static bool name_came_before(const struct write_table *tables, size_t at)
-{
-    for (size_t i = 0; i < at; i++) {
-        if (tables[i].name == tables[at].name) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static enum err table_rows(struct pg *db, const struct write_group *g)

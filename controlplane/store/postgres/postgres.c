@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "controlplane/store/content.h"
 #include "controlplane/store/postgres/pg_months.h"
 #include "controlplane/store/postgres/pg_store.h"
 
@@ -73,6 +74,39 @@ static enum err master_copy(struct postgres_store *s, struct bytes master)
     return OK;
 }
 
+/* Any key tells whether the master is the one that this database was written with. */
+static enum err master_check(struct postgres_store *s, struct err_text *why)
+{
+    uint8_t key[CONTENT_KEY_SIZE];
+    struct content *content = NULL;
+    struct pg *db = NULL;
+    PGresult *result = NULL;
+    enum err err = content_create(s->content_master, &content);
+    if (err == ERR_INVALID) {
+        return err_set(why, err, "the key of the content is not of %d bytes", CONTENT_KEY_SIZE);
+    }
+    if (err == OK) {
+        err = postgres_begin_read(s, &db);
+    }
+    if (err == OK) {
+        err = pg_query(db,
+                       "SELECT s.session, k.wrapped FROM audit_content_key k"
+                       " JOIN audit_session s ON s.id = k.session LIMIT 1",
+                       NULL, &result);
+        postgres_end_read(s, db);
+    }
+    if (err == OK && PQntuples(result) > 0) {
+        err = content_key_open(content, pg_bytes(result, 0, 0), pg_bytes(result, 0, 1), key);
+        bytes_wipe(key, sizeof(key));
+    }
+    PQclear(result);
+    content_destroy(content);
+    return err == ERR_DENIED
+               ? err_set(why, ERR_INVALID,
+                         "the content of this database was encrypted with another key")
+               : err;
+}
+
 static enum err open_all(struct postgres_store *s, const char *url,
                          const struct store_postgres_options *options, struct err_text *why)
 {
@@ -92,6 +126,9 @@ static enum err open_all(struct postgres_store *s, const char *url,
     pg_disconnect(&migrator);
     if (err == OK) {
         err = postgres_pool_open(s, options->connections, why);
+    }
+    if (err == OK) {
+        err = master_check(s, why);
     }
     if (err == OK) {
         err = postgres_months_create(s, &s->months, why);

@@ -2,11 +2,13 @@
 
 #include <postgresql/libpq-fe.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void fail(const char *what, const char *why)
@@ -156,4 +158,32 @@ void test_server_drop_database(struct test_server *server)
     (void)snprintf(sql, sizeof(sql), "DROP DATABASE %s WITH (FORCE)", server->database);
     server->database[0] = '\0';
     test_server_sql(server, sql);
+}
+
+static long long writer_find(const char *url)
+{
+    PGconn *handle = PQconnectdb(url);
+    PGresult *result =
+        PQexec(handle, "SELECT pid FROM pg_stat_activity WHERE application_name = 'chaperone'"
+                       " AND datname = current_database()"
+                       " ORDER BY state = 'idle', query_start DESC LIMIT 1");
+    long long pid = PQntuples(result) > 0 ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : 0;
+    PQclear(result);
+    PQfinish(handle);
+    return pid;
+}
+
+void test_server_kill_writer(const struct test_server *server)
+{
+    char url[200];
+    const struct timespec moment = {.tv_nsec = 10000000};
+    test_server_url(server, url, sizeof(url));
+    for (int i = 0; i < 3000; i++) { /* it may still be coming up after the last time */
+        long long pid = writer_find(url);
+        if (pid > 0 && kill((pid_t)pid, SIGKILL) == 0) {
+            return;
+        }
+        (void)nanosleep(&moment, NULL);
+    }
+    fail("kill", "there is no backend");
 }

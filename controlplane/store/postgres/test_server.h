@@ -29,4 +29,7 @@ void test_server_url(const struct test_server *server, char *out, size_t size);
 void test_server_sql(const struct test_server *server, const char *sql);
 long long test_server_number(const struct test_server *server, const char *sql);
 
+/* kill -9 of a backend that writes, or of any: the server ends all of them and recovers. */
+void test_server_kill_writer(const struct test_server *server);
+
 #endif
