@@ -123,6 +123,37 @@ static void test_search_by_words(void **state)
     FOUND(t, "3 7", .text = "select -1*");
 }
 
+/* Few words begin so, many do, none does. */
+static void test_beginnings_of_words(void **state)
+{
+    enum { WORDS = 120 };
+    struct test *t = *state;
+    struct store_audit_record records[WORDS];
+    char texts[WORDS][64];
+    for (uint64_t i = 0; i < WORDS; i++) {
+        (void)snprintf(texts[i], sizeof(texts[i]), "select zebra%d from zoo%d", (int)i, (int)i % 3);
+        records[i] = records_make(1, i + 1, STORE_INTENT, "x");
+        records[i].index.text = bytes_of_string(texts[i]);
+    }
+    contract_append(t, "s1", records, WORDS);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "zebra*"}), WORDS);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "ZEBRA11*"}), 11);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "zo*"}), WORDS);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "zoo1*"}), WORDS / 3);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "zoo1* zebra11*"}), 3);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "zebra11* sel*"}), 11);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "\"from zoo1*"}), 40);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "zebu*"}), 0);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "s1*"}), 0);
+    /* A word that was learned meanwhile. */
+    struct store_audit_record next = records_make(1, WORDS + 1, STORE_INTENT, "x");
+    next.index.text = bytes_of_string("zebus and zebr\xc3\xa4");
+    contract_append(t, "s1", &next, 1);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "zebu*"}), 1);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "zebr*"}), WORDS + 1);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){.text = "zebr\xc3\xa4*"}), 1);
+}
+
 static void test_search_text_is_never_an_expression(void **state)
 {
     struct test *t = *state;
@@ -360,6 +391,7 @@ int contract_find_run(const struct store_contract *contract)
         CONTRACT_TEST(test_search_by_time),
         CONTRACT_TEST(test_search_by_table),
         CONTRACT_TEST(test_search_by_words),
+        CONTRACT_TEST(test_beginnings_of_words),
         CONTRACT_TEST(test_search_text_is_never_an_expression),
         CONTRACT_TEST(test_an_entry_says_what_its_session_says),
         CONTRACT_TEST(test_pages_go_on_where_the_last_one_ended),

@@ -203,8 +203,11 @@ static enum err readers_open(struct sqlite_store *s, int count, struct bytes mas
         enum err err = connection_open(db, s->path, master,
                                        "PRAGMA trusted_schema = OFF;"
                                        "PRAGMA cell_size_check = ON;"
-                                       "PRAGMA query_only = ON;"
                                        "PRAGMA temp_store = MEMORY;"
+                                       /* The words of the index, in order: sqlite_words.c. */
+                                       "CREATE VIRTUAL TABLE temp.audit_term USING"
+                                       " fts5vocab('main', 'audit_text', 'instance');"
+                                       "PRAGMA query_only = ON;"
                                        "PRAGMA cache_size = -16384",
                                        why);
         if (err != OK) {

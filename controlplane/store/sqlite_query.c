@@ -160,9 +160,9 @@ static enum err condition_list(struct query *q, const char *column, const struct
 }
 
 /* The words, and the tags of all else that the full-text index knows. */
-static enum err text_expression(const struct store_audit_filter *f, struct query *q)
+static enum err text_expression(struct db *db, const struct store_audit_filter *f, struct query *q)
 {
-    enum err err = sqlite_text_expression(f->text, &q->text);
+    enum err err = sqlite_text_expression(f->text, sqlite_words_expand, db, &q->text);
     if (err == OK && q->identity != 0) {
         err = buffer_append_format(&q->text, " AND tag : i%lld", (long long)q->identity);
     }
@@ -178,10 +178,10 @@ static enum err text_expression(const struct store_audit_filter *f, struct query
     return err;
 }
 
-static enum err drive_by_text(const struct store_audit_filter *f, struct query *q)
+static enum err drive_by_text(struct db *db, const struct store_audit_filter *f, struct query *q)
 {
     q->key = "t.rowid";
-    enum err err = text_expression(f, q);
+    enum err err = text_expression(db, f, q);
     if (err == OK) {
         err = sql_add(q, " FROM audit_text t CROSS JOIN audit_record r ON r.key = t.rowid"
                          " WHERE audit_text MATCH ?");
@@ -309,13 +309,13 @@ static enum err bounds_add(const struct store_audit_filter *f, struct query *q,
 
 /* All after SELECT and its columns. By arrival the range is short: there only words have an index
  * of their own, and their few rows are sorted. */
-static enum err query_build(const struct store_audit_filter *f, struct query *q,
+static enum err query_build(struct db *db, const struct store_audit_filter *f, struct query *q,
                             const struct query_range *range)
 {
     bool by_arrival = range->order == QUERY_BY_ARRIVAL;
     enum err err = OK;
     if (is_given(f->text)) {
-        err = drive_by_text(f, q);
+        err = drive_by_text(db, f, q);
     } else if (q->table != 0 && buffer_size(&q->sessions) == 0 && !by_arrival) {
         err = drive_by_table(q);
     } else {
@@ -367,7 +367,7 @@ enum err sqlite_query_start(struct query *q, struct db *db, const struct store_a
     }
     err = buffer_append_format(&q->sql, "SELECT %s", columns);
     if (err == OK) {
-        err = query_build(filter, q, range);
+        err = query_build(db, filter, q, range);
     }
     if (err == ERR_INVALID) {
         return err_set(why, err, "there is no word in the text to search for");

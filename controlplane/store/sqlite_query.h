@@ -44,4 +44,9 @@ enum err sqlite_query_start(struct query *q, struct db *db, const struct store_a
                             struct err_text *why) MUST_USE;
 void sqlite_query_finish(struct query *q);
 
+/* For sqlite_text_expression, with a connection that reads: a beginning is looked up among the
+ * words of the index, as long as they are few. FTS5 would bring all places of all of them together
+ * before it gave the first one. */
+enum err sqlite_words_expand(void *db, struct bytes beginning, struct buffer *out, bool *out_done);
+
 #endif

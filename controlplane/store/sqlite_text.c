@@ -58,13 +58,23 @@ static enum err phrase_append(struct bytes run, bool is_prefix, struct buffer *o
     return err == OK ? buffer_append_string(out, is_prefix ? "\" * " : "\" ") : err;
 }
 
-enum err sqlite_text_expression(const char *text, struct buffer *out)
+enum err sqlite_text_expression(const char *text, sqlite_text_expand_fn *expand, void *context,
+                                struct buffer *out)
 {
     struct bytes in = bytes_of_string(text), run;
     bool any = false, is_prefix = false;
     enum err err = buffer_append_string(out, "{text} : (");
     while (err == OK && sqlite_text_phrase_next(&in, &run, &is_prefix)) {
-        err = phrase_append(run, is_prefix, out);
+        bool done = false;
+        if (any) {
+            err = buffer_append_string(out, "AND ");
+        }
+        if (err == OK && is_prefix && expand != NULL) {
+            err = expand(context, bytes_of(run.data, run.size - 1), out, &done);
+        }
+        if (err == OK && !done) {
+            err = phrase_append(run, is_prefix, out);
+        }
         any = true;
     }
     if (err == OK && !any) {

@@ -1,0 +1,114 @@
+#include <ctype.h>
+
+#include "controlplane/store/sqlite_query.h"
+
+enum {
+    WORDS_MAX = 48, /* more of them: FTS5's own way is as good */
+    WORD_SIZE_MAX = 64,
+};
+
+/* What the tokenizer leaves as it is, but for the case. */
+static bool is_plain(struct bytes word)
+{
+    for (size_t i = 0; i < word.size; i++) {
+        if (word.data[i] >= 0x80 || !isalnum(word.data[i])) {
+            return false;
+        }
+    }
+    return word.size > 0 && word.size < WORD_SIZE_MAX;
+}
+
+/* The first word that is not before `from`; empty: there is none. Each is found without reading
+ * where the ones before it stand. */
+static enum err word_find(struct db *db, struct bytes from, char out[WORD_SIZE_MAX + 1],
+                          size_t *out_size)
+{
+    sqlite3_stmt *find = NULL;
+    bool row = false;
+    *out_size = 0;
+    enum err err =
+        db_statement(db, "SELECT term FROM temp.audit_term WHERE term >= ?1 LIMIT 1", &find);
+    if (err == OK) {
+        db_bind_text(find, 1, from);
+        err = db_step(db, find, &row);
+    }
+    if (err == OK && row) {
+        size_t size = (size_t)sqlite3_column_bytes(find, 0);
+        *out_size = size > WORD_SIZE_MAX ? WORD_SIZE_MAX : size; /* then it is not plain */
+        memcpy(out, sqlite3_column_text(find, 0), *out_size);
+    }
+    if (find != NULL) {
+        (void)sqlite3_reset(find);
+    }
+    return err;
+}
+
+static bool begins_with(struct bytes word, struct bytes beginning)
+{
+    return word.size >= beginning.size && memcmp(word.data, beginning.data, beginning.size) == 0;
+}
+
+static enum err word_append(struct buffer *list, struct bytes word)
+{
+    enum err err = buffer_append_string(list, buffer_size(list) == 0 ? "(\"" : "OR \"");
+    if (err == OK) {
+        err = buffer_append(list, word);
+    }
+    return err == OK ? buffer_append_string(list, "\" ") : err;
+}
+
+/* All that begin so, in `list`; `*out_all` is false where they are too many, or strange. */
+static enum err words_list(struct db *db, struct bytes beginning, struct buffer *list,
+                           bool *out_all)
+{
+    char from[WORD_SIZE_MAX + 2];
+    size_t from_size = beginning.size;
+    *out_all = false;
+    memcpy(from, beginning.data, beginning.size);
+    for (int i = 0; i <= WORDS_MAX; i++) {
+        char word[WORD_SIZE_MAX + 1];
+        size_t size = 0;
+        enum err err = word_find(db, bytes_of(from, from_size), word, &size);
+        struct bytes found = bytes_of(word, size);
+        if (err != OK || size == 0 || !begins_with(found, beginning)) {
+            *out_all = err == OK;
+            return err;
+        }
+        if (i == WORDS_MAX || !is_plain(found)) {
+            return OK;
+        }
+        err = word_append(list, found);
+        if (err != OK) {
+            return err;
+        }
+        memcpy(from, word, size);
+        from[size] = '\x01'; /* behind it, and before all that is longer */
+        from_size = size + 1;
+    }
+    return OK;
+}
+
+enum err sqlite_words_expand(void *db, struct bytes beginning, struct buffer *out, bool *out_done)
+{
+    uint8_t folded[WORD_SIZE_MAX];
+    struct buffer list;
+    bool all = false;
+    *out_done = false;
+    if (!is_plain(beginning)) {
+        return OK;
+    }
+    for (size_t i = 0; i < beginning.size; i++) {
+        folded[i] = (uint8_t)tolower(beginning.data[i]);
+    }
+    buffer_init(&list, (WORD_SIZE_MAX + 8) * (WORDS_MAX + 1));
+    enum err err = words_list(db, bytes_of(folded, beginning.size), &list, &all);
+    if (err == OK && all && buffer_size(&list) > 0) {
+        err = buffer_append(out, buffer_bytes(&list));
+        if (err == OK) {
+            err = buffer_append_string(out, ") ");
+        }
+        *out_done = err == OK;
+    }
+    buffer_finish(&list);
+    return err;
+}
