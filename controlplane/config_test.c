@@ -42,6 +42,12 @@ static const char complete[] =
     "  - {name: bots, resources: ['ord*'], subjects: [bot], groups: [agents], providers: [ci]}\n"
     "enrolment: {certificate_lifetime: 2h, join_tokens: false, oidc: {groups: [nodes]}}\n"
     "session: {kill_timeout: 3s}\n"
+    "audit_log:\n"
+    "  origin: log.example/audit\n"
+    "  checkpoint_interval: 500ms\n"
+    "  key_overlap: 7d\n"
+    "  witnesses: [{url: 'https://w1/', key: k1}, {url: 'https://w2/', key: k2}]\n"
+    "  quorum: 2\n"
     "watch: {silent_after: 30s, lost_after: 1h}\n";
 
 static struct config *load(const char *text)
@@ -98,6 +104,14 @@ static void a_complete_file_is_read(void **state)
     assert_false(c->enrolment.join_tokens);
     assert_string_equal(c->enrolment.oidc.groups.items[0], "nodes");
     assert_int_equal(c->session.kill_timeout_ns, INT64_C(3000000000));
+    assert_string_equal(c->audit_log.origin, "log.example/audit");
+    assert_int_equal(c->audit_log.interval_ns, 500000000);
+    assert_int_equal(c->audit_log.key_overlap_ns, INT64_C(7) * 86400 * 1000000000);
+    assert_int_equal(c->audit_log.witnesses.count, 2);
+    assert_string_equal(c->audit_log.witnesses.items[1].url, "https://w2/");
+    assert_string_equal(c->audit_log.witnesses.items[1].key, "k2");
+    assert_null(c->audit_log.witnesses.items[1].ca_file);
+    assert_int_equal(c->audit_log.quorum, 2);
     assert_int_equal(c->watch.silent_after_ns, INT64_C(30000000000));
     assert_int_equal(c->watch.lost_after_ns, INT64_C(3600000000000));
     assert_null(c->policy_file);
@@ -233,6 +247,11 @@ static const struct {
     {"data: d\nenrolment: {join_tokens: maybe}\n", "enrolment.join_tokens: expected"},
     {"data: d\nenrolment: {oidc: {subject: x}}\n", "enrolment.oidc: unknown key `subject`"},
     {"data: d\nsession: {kill_timeout: 0s}\n", "session.kill_timeout: expected"},
+    {"data: d\naudit_log: {quorum: 1}\n", "audit_log.quorum: expected"},
+    {"data: d\naudit_log: {witnesses: [{url: 'https://w/'}]}\n",
+     "audit_log.witnesses[0].key: required"},
+    {"data: d\naudit_log: {checkpoint_interval: 1ms}\n", "audit_log.checkpoint_interval: expected"},
+    {"data: d\naudit_log: {witness: x}\n", "did you mean `witnesses`?"},
     {"data: d\nwatch: {silent_after: 0s}\n", "watch.silent_after: expected"},
     {"data: d\nwatch: {lost_after: 1s}\n", "watch: expected `lost_after`"},
 };
@@ -288,9 +307,10 @@ static void write_text(const char *directory, const char *name, const char *text
 static void the_example_is_right(void **state)
 {
     (void)state;
-    static const char *const files[] = {"policy.yaml",       "pki/ca.pem",     "pki/ca.key",
-                                        "pki/server.pem",    "pki/server.key", "pki/server-ca.pem",
-                                        "pki/corporate.pem", "pki/db-ca.pem"};
+    static const char *const files[] = {
+        "policy.yaml",       "pki/ca.pem",     "pki/ca.key",
+        "pki/server.pem",    "pki/server.key", "pki/server-ca.pem",
+        "pki/corporate.pem", "pki/db-ca.pem",  "pki/witness-ca.pem"};
     char directory[SCRATCH_SIZE], path[256], text[16384] = "";
     FILE *example = fopen("controlplane/example.yaml", "r");
     assert_non_null(example);
