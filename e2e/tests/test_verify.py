@@ -1,9 +1,11 @@
 """`chaperone audit verify`: whatever is done to an evidence package or a log, it is found, and said what it is."""
 
+import base64
 import copy
 import json
 import os
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -624,3 +626,109 @@ def test_a_log_that_was_rolled_back(log, tmp_path, keys):
 
 def test_a_log_needs_a_key(directory):
     assert verify(directory).code == 2
+
+
+# ---- the page of steps with stock tools
+
+
+PAGE = Path(__file__).parent.parent.parent / "docs/verify.md"
+
+
+def follow_the_page(package, log, tmp_path):
+    """The page's blocks as they stand there; the number of the first step that says no, or None."""
+    path = package.write(tmp_path / f"{len(list(tmp_path.iterdir()))}.zip")
+    folder = tmp_path / (path.stem + ".d")
+    with zipfile.ZipFile(path) as z:
+        z.extractall(folder)
+    work = tmp_path / (path.stem + ".work")
+    work.mkdir()
+    steps = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(steps) == 8
+    for n, step in enumerate(steps):
+        run = subprocess.run(["sh", "-ec", step], cwd=folder / package.folder, capture_output=True, text=True, check=False,
+                             env={**os.environ, "LOG_KEY": log.signer.text, "WORK": str(work)}, timeout=60)
+        if run.returncode != 0:
+            return n + 1
+    return None
+
+
+@pytest.fixture(scope="module")
+def small():
+    return Log(sessions=4, operations=30)
+
+
+def test_the_page_says_yes_to_good_packages(small, tmp_path):
+    assert follow_the_page(Package(small, sample=3), small, tmp_path) is None
+    session = small.records[70].session
+    part = [r for r in small.records if r.session == session]
+    assert follow_the_page(Package(small, part, {"session": session}), small, tmp_path) is None
+
+
+def test_the_page_wants_every_tile_linked(tmp_path):
+    log = Log(sessions=10, operations=30)
+    part = log.records[:40]
+    whole = Package(log, part)
+    assert follow_the_page(whole, log, tmp_path) == 5  # no filter, and records are missing
+    del whole.files["tiles/tile/1/000.p/2"]
+    assert follow_the_page(whole, log, tmp_path) == 4
+
+
+def test_the_page_says_no_to_bad_ones(small, tmp_path):
+    def made(change):
+        package = Package(copy.deepcopy(small), sample=3)
+        change(package)
+        return follow_the_page(package, small, tmp_path)
+
+    def change_a_record(p):
+        p.files["records/000000.rec"] = p.files["records/000000.rec"].replace(b"SELECT 3 ", b"SELECT 4 ", 1)
+
+    def remove_a_record(p):
+        p.relist(p.records[:50] + p.records[51:])
+
+    def double_a_record(p):
+        p.relist(p.records[:50] + p.records[49:])
+
+    def change_a_tile(p):
+        p.files["tiles/tile/0/000.p/252"] = bytes(32) + p.files["tiles/tile/0/000.p/252"][32:]
+
+    def sign_with_another_key(p):
+        p.log.signer = packages.LogKey(packages.ORIGIN)
+        p.files["checkpoint"] = p.log.note()
+
+    def forge_a_witness(p):
+        p.log.witness = packages.Witness("witness.example")
+        line = p.log.note().decode().splitlines()[-1]
+        key = p.files["keys.json"].decode().split("witness.example+")[1][:8]
+        lines = p.files["checkpoint"].decode().splitlines()
+        value = bytes.fromhex(key) + base64.b64decode(line.split(" ")[2])[4:]
+        lines[-1] = f"\u2014 witness.example {base64.b64encode(value).decode()}"
+        p.files["checkpoint"] = ("\n".join(lines) + "\n").encode()
+
+    def change_a_heartbeat_key(p):
+        p.files["sidecars.json"] = re.sub(rb'"key_hash": "..', b'"key_hash": "zz', p.files["sidecars.json"])
+
+    def choose_another_seed(p):
+        p.manifest["sample"]["seed"] = "another"
+
+    def change_a_policy(p):
+        p.files["policies/1.document"] += b" "
+
+    def forge_a_policy(p):
+        p.files["policies/1.key.der"] = packages.Key().der
+
+    assert {f.__name__: made(f) for f in (change_a_record, remove_a_record, double_a_record, change_a_tile,
+                                          sign_with_another_key, forge_a_witness, change_a_heartbeat_key,
+                                          choose_another_seed, change_a_policy, forge_a_policy)} == {
+        "change_a_record": 4, "remove_a_record": 5, "double_a_record": 4, "change_a_tile": 4, "sign_with_another_key": 2,
+        "forge_a_witness": 3, "change_a_heartbeat_key": 6, "choose_another_seed": 7, "change_a_policy": 8,
+        "forge_a_policy": 8}
+
+
+def test_a_file_changed_after_the_manifest_was_made(small, tmp_path):
+    package = Package(small)
+    folder = tmp_path / "out"
+    write_folder(package.sealed(), folder)
+    (folder / "index.html").write_bytes(b"<!doctype htmL>\n")
+    step = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)[0]
+    run = subprocess.run(["sh", "-ec", step], cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode != 0 and "index.html was changed" in run.stderr
