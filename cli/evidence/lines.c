@@ -1,8 +1,8 @@
 #include "cli/evidence/lines.h"
 
-#include "cli/evidence/package_internal.h"
 #include "formats/csv.h"
 #include "formats/ocsf.h"
+#include "formats/record_json.h"
 
 static enum err put(FILE *out, const struct buffer *line, const char *end)
 {
@@ -24,33 +24,31 @@ enum err lines_begin(FILE *out, enum lines_format format, struct buffer *scratch
 static enum err write_record(FILE *out, enum lines_format format, const Chaperone__V1__Entry *entry,
                              const Chaperone__V1__Record *record, struct buffer *scratch)
 {
+    struct record_view v;
+    const Chaperone__V1__Record *content = entry->is_erased ? NULL : record;
     enum err e = OK;
     buffer_clear(scratch);
     switch (format) {
     case LINES_JSON:
-        e = package_write_line(out, entry, record, false);
+        record_view_init(&v, entry, record);
+        e = record_json_write(out, &v, false);
         return e == OK && ferror(out) != 0 ? ERR_IO : e;
     case LINES_CSV:
-        e = csv_record(entry, record, scratch);
+        e = csv_record(entry, content, scratch);
         return e == OK ? put(out, scratch, "") : e;
     case LINES_OCSF:
-    default: e = ocsf_record(entry, record, scratch); return e == OK ? put(out, scratch, "\n") : e;
+    default: e = ocsf_record(entry, content, scratch); return e == OK ? put(out, scratch, "\n") : e;
     }
 }
 
 enum err lines_write(FILE *out, enum lines_format format, const Chaperone__V1__Entry *entry,
                      struct buffer *scratch)
 {
-    Chaperone__V1__Record *record = NULL;
-    if (entry->record.len > 0) {
-        record = chaperone__v1__record__unpack(NULL, entry->record.len, entry->record.data);
-        if (record == NULL) {
-            return ERR_INVALID;
-        }
+    Chaperone__V1__Record *record = record_unpack(entry);
+    if (record == NULL) {
+        return ERR_INVALID;
     }
     enum err e = write_record(out, format, entry, record, scratch);
-    if (record != NULL) {
-        chaperone__v1__record__free_unpacked(record, NULL);
-    }
+    chaperone__v1__record__free_unpacked(record, NULL);
     return e;
 }

@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/crypto/crypto.h"
 #include "cli/evidence/package_internal.h"
-#include "formats/record_json.h"
 
 enum { DATE_SIZE = sizeof("2026-11-21") - 1, ROOT_DIGITS = 8, UUID_DIGITS = 36, PROGRESS = 64 };
 
@@ -52,16 +51,13 @@ void package_id(const char *id, char out[PACKAGE_ID_SIZE])
 enum err package_with(struct package *p, uint32_t number, package_entry_fn *fn, void *context)
 {
     Chaperone__V1__Entry *entry = NULL;
-    Chaperone__V1__Record *record = NULL;
     enum err e = collection_entry(p->with.collection, number, &entry);
     if (e != OK) {
         return e;
     }
-    if (entry->record.len > 0) {
-        record = chaperone__v1__record__unpack(NULL, entry->record.len, entry->record.data);
-        e = record == NULL ? ERR_NO_MEMORY : OK; /* it could be read when it came */
-    }
-    e = e == OK ? fn(context, number, entry, record) : e;
+    /* It could be read when it came. */
+    Chaperone__V1__Record *record = record_unpack(entry);
+    e = record == NULL ? ERR_NO_MEMORY : fn(context, number, entry, record);
     if (record != NULL) {
         chaperone__v1__record__free_unpacked(record, NULL);
     }
@@ -82,43 +78,6 @@ enum err package_each(struct package *p, const uint32_t *numbers, size_t count,
         }
     }
     return e;
-}
-
-static const char *present(const char *text)
-{
-    return text[0] == '\0' ? NULL : text;
-}
-
-enum err package_write_erased(FILE *out, const Chaperone__V1__Entry *entry)
-{
-    struct json j;
-    json_init(&j);
-    json_add_time(&j, j.root, "time", entry->time_unix_ns);
-    json_add_string(&j, j.root, "kind", entry->kind);
-    json_add_string(&j, j.root, "session", present(entry->session));
-    json_add_unsigned(&j, j.root, "sequence", entry->sequence);
-    json_add_string(&j, j.root, "identity", present(entry->identity));
-    json_add_string(&j, j.root, "on_behalf_of", present(entry->on_behalf_of));
-    json_add_string(&j, j.root, "resource", present(entry->resource));
-    json_add_string(&j, j.root, "protocol", present(entry->protocol));
-    json_add_string(&j, j.root, "sidecar", entry->sidecar);
-    json_add_unsigned(&j, j.root, "position", entry->position);
-    json_add_hex(&j, j.root, "hash", record_bytes(entry->hash));
-    json_add_bool(&j, j.root, "erased", true);
-    enum err e = json_write_line(&j, out);
-    json_finish(&j);
-    return e;
-}
-
-enum err package_write_line(FILE *out, const Chaperone__V1__Entry *entry,
-                            const Chaperone__V1__Record *record, bool with_rows)
-{
-    struct record_view v;
-    if (record == NULL) {
-        return package_write_erased(out, entry);
-    }
-    record_view_init(&v, entry, record);
-    return record_json_write(out, &v, with_rows);
 }
 
 /* --- all of it ---------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ struct package {
 /* An id as a part of a name: itself where it is a UUID, else "x-" and a hash. */
 void package_id(const char *id, char out[PACKAGE_ID_SIZE]);
 
-/* An entry with its record; the record is NULL where the content was erased. */
+/* An entry with its record; where the content was erased, with what is left of it. */
 typedef enum err package_entry_fn(void *context, uint32_t number, const Chaperone__V1__Entry *entry,
                                   const Chaperone__V1__Record *record);
 enum err package_with(struct package *p, uint32_t number, package_entry_fn *fn,
@@ -25,12 +25,6 @@ enum err package_with(struct package *p, uint32_t number, package_entry_fn *fn,
 /* All of them, or those of a list. ERR_CLOSED: to stop. */
 enum err package_each(struct package *p, const uint32_t *numbers, size_t count,
                       package_entry_fn *fn, void *context) MUST_USE;
-
-/* One line of JSON of an erased record. */
-enum err package_write_erased(FILE *out, const Chaperone__V1__Entry *entry) MUST_USE;
-/* What record_json_write gives, or that. */
-enum err package_write_line(FILE *out, const Chaperone__V1__Entry *entry,
-                            const Chaperone__V1__Record *record, bool with_rows) MUST_USE;
 
 enum err package_write_records(struct package *p) MUST_USE;  /* package_records.c */
 enum err package_write_sample(struct package *p) MUST_USE;   /* package_records.c */

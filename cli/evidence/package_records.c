@@ -5,6 +5,7 @@
 #include "base/tlog/proof_file.h"
 #include "cli/evidence/package_internal.h"
 #include "formats/csv.h"
+#include "formats/record_json.h"
 
 enum {
     REC_FILE_SIZE = 64 << 20,
@@ -92,8 +93,10 @@ static enum err put_json(void *context, uint32_t number, const Chaperone__V1__En
                          const Chaperone__V1__Record *record)
 {
     struct lines *l = context;
+    struct record_view v;
     (void)number;
-    enum err e = package_write_line(l->out, entry, record, false);
+    record_view_init(&v, entry, record);
+    enum err e = record_json_write(l->out, &v, false);
     return e == OK && ferror(l->out) != 0 ? ERR_IO : e;
 }
 
@@ -103,7 +106,7 @@ static enum err put_csv(void *context, uint32_t number, const Chaperone__V1__Ent
     struct lines *l = context;
     (void)number;
     buffer_clear(&l->line);
-    enum err e = csv_record(entry, record, &l->line);
+    enum err e = csv_record(entry, entry->is_erased ? NULL : record, &l->line);
     if (e == OK) {
         struct bytes line = buffer_bytes(&l->line);
         (void)fwrite(line.data, 1, line.size, l->out);

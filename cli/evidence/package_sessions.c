@@ -3,12 +3,11 @@
 #include <stdlib.h>
 
 #include "cli/evidence/package_internal.h"
-#include "cli/output/moment.h"
 #include "cli/output/transcript.h"
 #include "cli/replay/cast.h"
 #include "cli/replay/pace.h"
 #include "cli/replay/script.h"
-#include "formats/text.h"
+#include "formats/record_json.h"
 
 enum { SHOWN_ROWS = 1000000, CAST_ROWS_SHOWN = 5, CAST_COLUMNS = 120, CAST_LINES = 36 };
 
@@ -19,25 +18,10 @@ struct session_file {
     struct transcript *transcript; /* NULL: JSON */
 };
 
-/* Erased records are no transcript's: they have nothing to show. */
-static void put_erased(FILE *out, const Chaperone__V1__Entry *entry)
-{
-    char time[MOMENT_SIZE];
-    moment_format(entry->time_unix_ns, time);
-    (void)fprintf(out, "%s  erased: ", time);
-    text_write(out, bytes_of_string(entry->kind), TEXT_ESCAPED);
-    (void)fprintf(out, ", sequence %llu, position %llu\n", (unsigned long long)entry->sequence,
-                  (unsigned long long)entry->position);
-}
-
-static enum err show(struct transcript *transcript, FILE *out, const Chaperone__V1__Entry *entry,
+static enum err show(struct transcript *transcript, const Chaperone__V1__Entry *entry,
                      const Chaperone__V1__Record *record)
 {
     struct record_view v;
-    if (record == NULL) {
-        put_erased(out, entry);
-        return OK;
-    }
     record_view_init(&v, entry, record);
     return transcript_add(transcript, &v);
 }
@@ -47,7 +31,7 @@ static enum err put_text(void *context, uint32_t number, const Chaperone__V1__En
 {
     struct session_file *f = context;
     (void)number;
-    enum err e = show(f->transcript, f->out, entry, record);
+    enum err e = show(f->transcript, entry, record);
     return e == OK && ferror(f->out) != 0 ? ERR_IO : e;
 }
 
@@ -55,8 +39,10 @@ static enum err put_line(void *context, uint32_t number, const Chaperone__V1__En
                          const Chaperone__V1__Record *record)
 {
     struct session_file *f = context;
+    struct record_view v;
     (void)number;
-    enum err e = package_write_line(f->out, entry, record, true);
+    record_view_init(&v, entry, record);
+    enum err e = record_json_write(f->out, &v, true);
     return e == OK && ferror(f->out) != 0 ? ERR_IO : e;
 }
 
@@ -133,15 +119,14 @@ static enum err put_event(void *context, uint32_t number, const Chaperone__V1__E
     struct recording_file *f = context;
     enum err e = OK;
     (void)number;
-    (void)pace_gaps_add(&f->gaps, record == NULL ? entry->time_unix_ns : record->time_unix_ns);
-    if (record != NULL && record->event_case == CHAPERONE__V1__RECORD__EVENT_INTENT) {
+    (void)pace_gaps_add(&f->gaps, record->time_unix_ns);
+    if (record->event_case == CHAPERONE__V1__RECORD__EVENT_INTENT) {
         char label[SCRIPT_LABEL_SIZE];
         script_label(record->intent, label);
         e = cast_add_marker(&f->cast, f->gaps.due_ns, label);
     }
-    f->is_closed =
-        record != NULL && record->event_case == CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED;
-    e = e == OK ? show(f->transcript, f->page, entry, record) : e;
+    f->is_closed = record->event_case == CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED;
+    e = e == OK ? show(f->transcript, entry, record) : e;
     return e == OK ? put_shown(f) : e;
 }
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -394,6 +395,165 @@ def test_only_auditors_and_admins_export(fleet, tmp_path):
                           text=True, check=False, timeout=60)
     assert done.returncode == 1 and "no role" in done.stderr
     assert os.listdir(tmp_path) == []
+
+
+def key_of_the_log(fleet, package):
+    """Of the control plane itself, not of the package."""
+    keys = package.json("keys.json")["log_keys"]
+    assert keys[0].split("+")[0] in fleet.chaperone("audit", "checkpoint").stdout
+    return keys[0]
+
+
+def verify(path, *args):
+    return subprocess.run([CHAPERONE, "audit", "verify", str(path), *args], capture_output=True,
+                          text=True, check=False, timeout=120)
+
+
+def fill(fleet, name, statements):
+    """A session with so many statements; its id."""
+    fleet.psql("-q", "-o", "/dev/null", stdin="".join(
+        f"SELECT {n}, '{n:0200}';\n" for n in range(statements)), PGAPPNAME=name)
+    return fleet.conversation(name)[0]["session"]
+
+
+def test_what_is_exported_is_what_verify_believes(fleet, past, tmp_path):
+    # More than one tile, so that levels are above each other.
+    session = fill(fleet, "many", 400)
+    export(fleet, tmp_path / "x.zip", "--sample", "7", "--seed", "s")
+    package = Package(tmp_path / "x.zip")
+    assert package.manifest["checkpoint"]["size"] > 800
+    assert "tiles/tile/1/000.p/3" in package.files
+    done = verify(tmp_path / "x.zip", "--log-key", key_of_the_log(fleet, package))
+    assert done.returncode == 0 and "whole" in done.stdout, done.stdout + done.stderr
+    # Of the middle of a log only what is needed.
+    export(fleet, tmp_path / "old.zip", "--session", past["session"])
+    tiles = [n for n in Package(tmp_path / "old.zip").files if n.startswith("tiles/")]
+    assert sorted(n.split("/")[2] for n in tiles) == ["0", "0", "1"]
+    done = verify(tmp_path / "old.zip", "--log-key", key_of_the_log(fleet, package))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert session
+
+
+def test_erased_records_are_still_counted_and_proved(fleet, past, tmp_path):
+    """In a control plane of its own: what is erased is gone for the other tests, too."""
+    own = Parts(fleet.postgres)
+    try:
+        own.psql("-c", "SELECT 'aardvark'", PGAPPNAME="erased")
+        session = own.conversation("erased")[0]["session"]
+        before = own.search("--session", session)
+        own.write("controlplane.yaml",
+                  own.read("controlplane.yaml") + "\nretention: [{resource: '*', keep: 1s}]\n")
+        deadline = time.monotonic() + 60
+        while not all("erased" in r for r in own.search("--session", session)):
+            assert time.monotonic() < deadline
+            mark = own.parts["controlplane"].mark()
+            own.parts["controlplane"].signal(signal.SIGHUP)
+            own.parts["controlplane"].wait_for("configuration_reloaded", after=mark)
+        export(own, tmp_path / "x.zip", "--session", session, "--sample", "1", "--seed", "s")
+        package = Package(tmp_path / "x.zip")
+        lines = check(package)
+        assert [r["hash"] for r in lines] == [r["hash"] for r in before]
+        assert package.manifest["counts"]["erased"] == len(before)
+        assert package.manifest["kinds"]["intent"] == 1
+        assert all(not canonical for _, canonical, _ in package.records())
+        assert package.files[f"sessions/{session}.txt"].count(b"erased on 20") == len(before)
+        assert not [n for n, data in package.files.items() if b"aardvark" in data]
+        done = verify(tmp_path / "x.zip")
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        own.close()
+
+
+class Narrow:
+    """Between the command and the control plane: lets so many bytes of answers through, and stops."""
+
+    def __init__(self, port, allowed):
+        self.port_behind, self.allowed = port, allowed
+        self.stalled = threading.Event()
+        self.go_on = threading.Event()
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        near, _ = self.server.accept()
+        with near, socket.create_connection(("127.0.0.1", self.port_behind)) as far:
+            threading.Thread(target=self._carry, args=(near, far, None), daemon=True).start()
+            self._carry(far, near, self.allowed)
+
+    def _carry(self, source, sink, left):
+        try:
+            while data := source.recv(4096):
+                if left is not None:
+                    left -= len(data)
+                    if left < 0:
+                        self.stalled.set()
+                        self.go_on.wait(60)
+                        return
+                sink.sendall(data)
+        except OSError:
+            pass
+
+    def close(self):
+        self.go_on.set()
+        self.server.close()
+
+
+@pytest.fixture(scope="module")
+def much(fleet):
+    """More than the connection below lets through."""
+    return fill(fleet, "much", 300)
+
+
+@pytest.fixture
+def narrow(fleet, much):
+    # pylint: disable=unused-argument
+    made = Narrow(fleet.address("controlplane.yaml", "listen")[1], 100000)
+    yield made
+    made.close()
+
+
+def export_through(fleet, narrow, path, *args):
+    return subprocess.Popen(
+        [CHAPERONE, "audit", "export", "--out", str(path), *args,
+         "--server", f"127.0.0.1:{narrow.port}", "--ca", fleet.path("controlplane/ca/ca.pem"),
+         "--token-file", fleet.path("operator.token")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("args", [(), ("--format", "jsonl")])
+def test_a_control_plane_that_dies_in_the_middle_gives_no_package(fleet, narrow, tmp_path, args):
+    with export_through(fleet, narrow, tmp_path / "x", *args) as exporting:
+        assert narrow.stalled.wait(30), fleet.logs()
+        assert os.listdir(tmp_path) == ["x.part"]
+        narrow.go_on.set()  # the connection breaks
+        _, said = exporting.communicate(timeout=60)
+        assert exporting.returncode == 3 and "cannot reach the control plane" in said
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whoever_breaks_it_off_finds_nothing(fleet, narrow, tmp_path, number):
+    with export_through(fleet, narrow, tmp_path / "x.zip") as exporting:
+        assert narrow.stalled.wait(30), fleet.logs()
+        exporting.send_signal(number)
+        exporting.communicate(timeout=60)
+        assert exporting.returncode == 128 + number
+    assert os.listdir(tmp_path) == []
+
+
+def test_even_killed_it_leaves_no_records_behind_but_in_the_part(fleet, narrow, tmp_path):
+    with export_through(fleet, narrow, tmp_path / "x.zip") as exporting:
+        assert narrow.stalled.wait(30), fleet.logs()
+        exporting.kill()
+        exporting.communicate(timeout=60)
+    # What it received was in files without a name; of the package nothing was written yet.
+    assert os.listdir(tmp_path) == ["x.zip.part"]
+    assert os.path.getsize(tmp_path / "x.zip.part") == 0
+    done = export(fleet, tmp_path / "x.zip", expect=1)
+    assert "--force" in done.stderr
+    export(fleet, tmp_path / "x.zip", "--force", "--session", fill(fleet, "again", 1))
+    assert os.listdir(tmp_path) == ["x.zip"]
 
 
 def test_interrupted_it_leaves_nothing_behind(fleet, past, tmp_path):
