@@ -33,7 +33,14 @@ enum err package_write_context(struct package *p) MUST_USE;  /* package_context.
 enum err package_write_manifest(struct package *p) MUST_USE; /* package_manifest.c */
 enum err package_write_pages(struct package *p) MUST_USE;    /* package_pages.c */
 /* package_pages_rows.c: the tables of the pages. */
-enum package_table { TABLE_SESSIONS, TABLE_APPROVALS, TABLE_REFUSALS, TABLE_ACTIONS, TABLES };
+enum package_table {
+    TABLE_SESSIONS,
+    TABLE_APPROVALS,
+    TABLE_REFUSALS,
+    TABLE_POLICIES,
+    TABLE_ACTIONS,
+    TABLES,
+};
 size_t package_table_rows(const struct package *p, enum package_table table);
 const char *package_table_name(enum package_table table);  /* "sessions" */
 const char *package_table_title(enum package_table table); /* "Sessions" */

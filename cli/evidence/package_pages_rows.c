@@ -127,6 +127,33 @@ static enum err put_approval(struct package *p, size_t n, const struct rows *r)
     return OK;
 }
 
+/* --- policies ----------------------------------------------------------------------------------
+ */
+
+static enum err put_policy(struct package *p, size_t n, const struct rows *r)
+{
+    struct bytes packed;
+    enum err e = collection_item(p->with.collection, COLLECTION_POLICY, n, &packed);
+    if (e != OK) {
+        return e;
+    }
+    Chaperone__V1__ExportPolicy *policy =
+        chaperone__v1__export_policy__unpack(NULL, packed.size, packed.data);
+    if (policy == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    (void)fputs("<tr>", r->out);
+    html_cell_time(r->out, policy->created_unix_ns);
+    (void)fprintf(r->out, "<td><a href=\"%spolicies/%" PRIu64 ".json\">%" PRIu64 "</a></td>", r->up,
+                  policy->revision, policy->revision);
+    html_cell(r->out, policy->created_by);
+    html_cell(r->out, policy->message);
+    html_cell(r->out, policy->hash);
+    (void)fputs("</tr>\n", r->out);
+    chaperone__v1__export_policy__free_unpacked(policy, NULL);
+    return OK;
+}
+
 /* --- of records --------------------------------------------------------------------------------
  */
 
@@ -195,12 +222,14 @@ static const struct table *table_of(enum package_table table)
                                             "Outcome", "Decisions", "Approval", NULL};
     static const char *const refusals[] = {"Time",      "Identity", "Resource", "Rule",
                                            "Statement", "Why",      "Session",  NULL};
+    static const char *const policies[] = {"Made", "Revision", "By", "Why", "Hash", NULL};
     static const char *const actions[] = {"Time", "Kind", "What", "Position", NULL};
     static const struct table tables[TABLES] = {
         [TABLE_SESSIONS] = {"sessions", "Sessions", sessions, 0, NULL, put_session},
         [TABLE_APPROVALS] = {"approvals", "Approvals", approvals, 0, NULL, put_approval},
         [TABLE_REFUSALS] = {"refusals", "Refusals", refusals, COLLECTION_REFUSALS, put_refusal,
                             NULL},
+        [TABLE_POLICIES] = {"policies", "Policies", policies, 0, NULL, put_policy},
         [TABLE_ACTIONS] = {"actions", "What people did, and what was noticed", actions,
                            COLLECTION_ACTIONS, put_action, NULL},
     };
