@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -220,6 +221,9 @@ int fixture_setup(void **state)
     (void)snprintf(f->database, sizeof(f->database), "%s/controlplane.db", f->directory);
     f->log = (struct log){
         .fd = STDERR_FILENO, .format = LOG_HUMAN, .level = LOG_DEBUG, .clock = clock_system()};
+    f->fakes = mmap(NULL, FIXTURE_WITNESSES * sizeof(*f->fakes), PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(f->fakes, MAP_FAILED);
     f->arena = arena_create(64 << 10, 16 << 20);
     assert_non_null(f->arena);
     for (size_t i = 0; i < FIXTURE_WITNESSES; i++) {
@@ -237,6 +241,7 @@ int fixture_teardown(void **state)
     for (size_t i = 0; i < FIXTURE_WITNESSES; i++) {
         crypto_ed25519_destroy(f->fakes[i].key);
     }
+    (void)munmap(f->fakes, FIXTURE_WITNESSES * sizeof(*f->fakes));
     arena_destroy(f->arena);
     scratch_remove(f->directory);
     free(f);

@@ -30,7 +30,8 @@ struct fixture {
     struct keeper *keeper;
     struct log log;
     int64_t shift_ns; /* of the clocks */
-    struct fake_witness fakes[FIXTURE_WITNESSES];
+    /* In memory that child processes share: what a witness has seen outlives them. */
+    struct fake_witness *fakes;
     struct keeper_witness witnesses[FIXTURE_WITNESSES];
     size_t witness_count, quorum;
     const char *origin;

@@ -357,6 +357,47 @@ static void a_foreign_log_is_left_alone(void **state)
     assert_int_equal(c.size, 10);
 }
 
+/* Two control planes on one store, which both sign: each follows what the other signed, and there
+ * is one tree of each size. */
+static void two_on_one_store(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture other = *f;
+    char path[256];
+    fixture_add(f, 10);
+    fixture_turn(f);
+    scratch_create(other.directory);
+    for (size_t i = 0; i < 2; i++) { /* they have the same key */
+        static const char *const names[] = {"log.key", "log.yaml"};
+        struct buffer content;
+        buffer_init(&content, 1 << 16);
+        fixture_path(f, names[i], path);
+        assert_int_equal(files_read(path, &content, NULL), OK);
+        fixture_path(&other, names[i], path);
+        assert_int_equal(files_write(path, 0600, buffer_bytes(&content), NULL), OK);
+        buffer_finish(&content);
+    }
+    other.keeper = NULL;
+    assert_int_equal(store_open_sqlite(f->database, NULL, &other.store, NULL), OK);
+    assert_int_equal(fixture_create_keeper(&other, NULL), OK);
+    uint64_t size = 10;
+    for (int i = 0; i < 12; i++) {
+        struct fixture *first = i % 3 == 0 ? &other : f, *second = i % 3 == 0 ? f : &other;
+        fixture_add(first, 77);
+        size += 77;
+        fixture_turn(first);
+        (void)fixture_checked(first, size);
+        fixture_turn(second);
+        struct keeper_checkpoint c = fixture_checked(second, size);
+        assert_state(first, KEEPER_SIGNING);
+        assert_state(second, KEEPER_SIGNING);
+        prove_all(second, &c);
+    }
+    assert_int_equal(f->reports + other.reports, 0);
+    fixture_close(&other);
+    scratch_remove(other.directory);
+}
+
 static void a_directory_has_one_keeper(void **state)
 {
     struct fixture *f = *state;
@@ -383,6 +424,7 @@ int main(void)
         FIXTURE_TEST(the_published_file_is_enough),
         FIXTURE_TEST(the_same_records_again_are_the_same_log),
         FIXTURE_TEST(a_foreign_log_is_left_alone),
+        FIXTURE_TEST(two_on_one_store),
         FIXTURE_TEST(a_directory_has_one_keeper),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
