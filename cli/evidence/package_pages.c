@@ -109,7 +109,10 @@ static void put_overview(const struct package *p, FILE *out)
                 "checkpoint of the log. <a href=\"VERIFY.md\">How to check that</a>; "
                 "<a href=\"manifest.json\">what is in the package</a>; all records as "
                 "<a href=\"records.csv\">CSV</a> and <a href=\"records.jsonl\">JSON lines</a>; "
-                "<a href=\"checkpoint\">the signed checkpoint</a>.</p>\n",
+                "<a href=\"checkpoint\">the signed checkpoint</a>; the "
+                "<a href=\"identities.json\">agents</a>, the keys of their "
+                "<a href=\"issuers.json\">identity providers</a>, the "
+                "<a href=\"sidecars.json\">sidecars</a>.</p>\n",
                 out);
 }
 
@@ -205,6 +208,7 @@ static enum err write_index(struct package *p)
     e = e == OK ? put_table(p, TABLE_APPROVALS, out) : e;
     e = e == OK ? put_table(p, TABLE_REFUSALS, out) : e;
     put_masked(p, out);
+    e = e == OK ? put_table(p, TABLE_POLICIES, out) : e;
     e = e == OK ? put_table(p, TABLE_ACTIONS, out) : e;
     html_end(out);
     enum err ended = zip_end(p->with.zip);

@@ -252,6 +252,7 @@ size_t package_table_rows(const struct package *p, enum package_table table)
     switch (table) {
     case TABLE_SESSIONS: return collection_session_count(p->with.collection);
     case TABLE_APPROVALS: return collection_item_count(p->with.collection, COLLECTION_APPROVAL);
+    case TABLE_POLICIES: return collection_item_count(p->with.collection, COLLECTION_POLICY);
     default: (void)collection_list(p->with.collection, table_of(table)->list, &count); return count;
     }
 }
