@@ -260,8 +260,21 @@ static enum err read_syslog(struct config_reader *r, const struct conf_node *map
  */
 
 /* What at-least-once and the order stand on is not the configuration's. */
-static enum err check_option(const struct conf_node *n, struct err_text *why)
+static enum err check_option(const struct conf_node *n, bool is_secret, struct err_text *why)
 {
+    static const char *const secrets[] = {"sasl.password",
+                                          "ssl.key.password",
+                                          "ssl.key.pem",
+                                          "ssl.keystore.password",
+                                          "sasl.oauthbearer.client.secret",
+                                          NULL};
+    for (size_t i = 0; !is_secret && secrets[i] != NULL; i++) {
+        if (strcmp(conf_key(n), secrets[i]) == 0) {
+            return conf_fail(n, why,
+                             "expected it under `secrets` (a secret is never written into "
+                             "the configuration), found it here");
+        }
+    }
     static const char *const ours[] = {"acks",
                                        "request.required.acks",
                                        "enable.idempotence",
@@ -308,14 +321,14 @@ static enum err read_options(struct config_reader *r, const struct conf_node *ma
          e == OK && n != NULL; n = conf_next(n)) {
         items[i].name = conf_key(n);
         items[i].node = n;
-        e = check_option(n, r->why);
+        e = check_option(n, false, r->why);
         e = e == OK ? conf_as_string(n, &items[i++].value, r->why) : e;
     }
     for (const struct conf_node *n = secrets == NULL ? NULL : conf_first(secrets);
          e == OK && n != NULL; n = conf_next(n)) {
         items[i].name = conf_key(n);
         items[i].node = n;
-        e = check_option(n, r->why);
+        e = check_option(n, true, r->why);
         e = e == OK ? config_read_secret(r, secrets, conf_key(n), &items[i++].secret) : e;
     }
     out->kafka.options = items;

@@ -94,6 +94,8 @@ static const struct {
      "exports[0].kafka.options.acks: expected another option"},
     {LISTED("kafka: {brokers: ['a:1'], topic: t, options: {plugin.library.paths: x}}"),
      "expected another option"},
+    {LISTED("kafka: {brokers: ['a:1'], topic: t, options: {ssl.key.password: SECRET}}"),
+     "expected it under `secrets`"},
     {LISTED("kafka: {brokers: ['a:1'], topic: t, secrets: {sasl.password: SECRET}}"),
      "exports[0].kafka.secrets.sasl.password: expected one of"},
     {"data: d\nexports: [{name: a/b, file: {directory: d}}]\n", "exports[0].name: expected"},

@@ -11,10 +11,26 @@ enum {
 /* A cursor that only passed by records that do not match is not written each time. */
 static const int64_t store_interval_ns = INT64_C(5000000000);
 
+/* A cursor beyond the log's end is of another log: what comes next is not to be passed over. */
+static uint64_t within_log(const struct export_job *job, uint64_t position, uint64_t newest)
+{
+    if (position > newest) {
+        log_event(job->with.log, LOG_ERROR, "export_cursor_beyond_log",
+                  log_text("job", job->with.config->name), log_number("cursor", (int64_t)position),
+                  log_number("log", (int64_t)newest));
+        return newest;
+    }
+    return position;
+}
+
 static enum err begin(struct export_job *job, struct err_text *why)
 {
-    uint64_t position = 0;
+    uint64_t position = 0, newest = 0;
     enum err e = store_cursor_get(job->with.store, job->cursor, &position);
+    if (e == OK) { /* the end after the cursor, which others may move */
+        e = store_audit_count(job->with.store, &newest);
+        position = e == OK ? within_log(job, position, newest) : position;
+    }
     if (e == ERR_NOT_FOUND) {
         e = job->with.config->from_beginning ? OK : store_audit_count(job->with.store, &position);
         if (e == OK) { /* from now on is from the first start on, not from the last one */

@@ -166,6 +166,17 @@ static void a_receiver_that_is_away_is_tried_again(void **state)
     end_receiver(&again);
 }
 
+static void a_name_that_nobody_has_is_a_reason(void **state)
+{
+    struct test *t = *state;
+    export_ship(t, "a", 1);
+    export_configure(t, "- {name: s, from: beginning, syslog: {address: 'nobody.invalid:6514', "
+                        "timeout: 2s}}\n");
+    export_await_state(t, EXPORT_FAILING);
+    assert_non_null(strstr(export_first(t).status.error.text, "nobody.invalid"));
+    assert_non_null(strstr(export_first(t).status.error.text, "resolved"));
+}
+
 static void a_receiver_that_stops_reading_is_a_failure_and_no_obstacle(void **state)
 {
     struct test *t = *state;
@@ -204,6 +215,7 @@ int main(void)
         EXPORT_TEST(each_record_is_a_frame),
         EXPORT_TEST(what_was_not_read_before_the_end_is_sent_again),
         EXPORT_TEST(a_receiver_that_is_away_is_tried_again),
+        EXPORT_TEST(a_name_that_nobody_has_is_a_reason),
         EXPORT_TEST(a_receiver_that_stops_reading_is_a_failure_and_no_obstacle),
         EXPORT_TEST(it_ends_while_a_receiver_takes_nothing),
     };
