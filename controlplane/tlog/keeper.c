@@ -127,7 +127,7 @@ void keeper_set_state(struct keeper *k, enum keeper_state state, const char *det
     (void)pthread_mutex_lock(&k->mutex);
     bool changed = k->status.state != state || strcmp(k->status.detail, detail) != 0;
     k->status.state = state;
-    (void)snprintf(k->status.detail, sizeof(k->status.detail), "%s", detail);
+    (void)snprintf(k->status.detail, sizeof(k->status.detail), "%.255s", detail);
     (void)pthread_mutex_unlock(&k->mutex);
     if (changed) {
         log_event(k->with.log, keeper_state_is_well(state) ? LOG_INFO : LOG_ERROR, "audit_log",
@@ -158,7 +158,7 @@ void keeper_report_once(struct keeper *k, const char *kind, uint64_t size, const
 enum err keeper_halt(struct keeper *k, enum keeper_state state, uint64_t size, const char *detail)
 {
     char text[sizeof(k->status.detail)];
-    (void)snprintf(text, sizeof(text), "%s", detail); /* it may be in what is closed here */
+    (void)snprintf(text, sizeof(text), "%.255s", detail); /* it may be in what is closed here */
     detail = text;
     keeper_set_state(k, state, detail);
     k->halted_size = size;
