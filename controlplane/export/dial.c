@@ -1,6 +1,3 @@
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* getaddrinfo_a */
-#endif
 #include "controlplane/export/dial.h"
 
 #include <errno.h>

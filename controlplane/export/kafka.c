@@ -1,6 +1,8 @@
 #include "controlplane/export/kafka.h"
 
 #include <librdkafka/rdkafka.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,6 +14,8 @@ enum {
     POLL_MS = 50,
     /* What a message has beside its value: key, headers, the protocol's own. */
     MESSAGE_OVERHEAD = 1024,
+    DESTROY_POLL_MS = 5,
+    DESTROY_WAIT_MS = 1000, /* when the job is to end */
 };
 
 struct kafka_sink {
@@ -166,14 +170,35 @@ static void on_log(const rd_kafka_t *producer, int level, const char *facility, 
 /* --- life ---------------------------------------------------------------------------------------
  */
 
+static void *destroy_producer(void *producer)
+{
+    rd_kafka_destroy(producer);
+    return NULL;
+}
+
+/* Its threads may be in the resolver, which may take long: nobody waits for that who is to end.
+ * No callback of ours runs there but on_log, which needs nothing. */
 static void discard(struct kafka_sink *k)
 {
-    if (k->producer != NULL) {
-        (void)rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-                                              RD_KAFKA_PURGE_F_NON_BLOCKING);
-        (void)rd_kafka_poll(k->producer, 0);
-        rd_kafka_destroy(k->producer);
-        k->producer = NULL;
+    rd_kafka_t *producer = k->producer;
+    pthread_t thread;
+    if (producer == NULL) {
+        return;
+    }
+    k->producer = NULL;
+    (void)rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                       RD_KAFKA_PURGE_F_NON_BLOCKING);
+    (void)rd_kafka_poll(producer, 0);
+    if (pthread_create(&thread, NULL, destroy_producer, producer) != 0) {
+        rd_kafka_destroy(producer);
+        return;
+    }
+    for (int waited = 0; pthread_tryjoin_np(thread, NULL) != 0; waited += DESTROY_POLL_MS) {
+        if (export_stop_asked(k->with.stop) && waited >= DESTROY_WAIT_MS) {
+            (void)pthread_detach(thread);
+            return;
+        }
+        (void)poll(NULL, 0, DESTROY_POLL_MS);
     }
 }
 

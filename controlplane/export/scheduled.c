@@ -97,7 +97,11 @@ static void describe(const struct run *r, struct json *j)
     struct crypto_sha256 copy = r->writer.hash;
     json_add_string(j, j->root, "job", config->name);
     json_add_string(j, j->root, "format", config->format == CONFIG_EXPORT_OCSF ? "ocsf" : "json");
-    json_add_time(j, j->root, "since", r->since_ns);
+    if (r->first == 0) {
+        json_add_null(j, j->root, "since"); /* from the beginning */
+    } else {
+        json_add_time(j, j->root, "since", r->since_ns);
+    }
     json_add_time(j, j->root, "until", r->until_ns);
     json_add_unsigned(j, j->root, "after_position", r->first);
     json_add_unsigned(j, j->root, "up_to_position", r->last);
