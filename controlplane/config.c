@@ -220,6 +220,7 @@ static enum err read_root(struct config_reader *r, const struct conf_node *root)
 {
     static const char *const keys[] = {"listen",
                                        "data",
+                                       "store",
                                        "hostnames",
                                        "log",
                                        "ca",
@@ -241,6 +242,7 @@ static enum err read_root(struct config_reader *r, const struct conf_node *root)
     /* What is referred to comes before what refers to it. */
     static enum err (*const parts[])(struct config_reader *, const struct conf_node *) = {
         read_data,
+        config_read_store,
         read_listen,
         read_hostnames,
         read_log,

@@ -165,6 +165,16 @@ struct config_witness {
     const char *ca_file; /* NULL: the system's roots */
 };
 
+/* What everything is kept in. */
+enum config_store_kind { CONFIG_STORE_SQLITE, CONFIG_STORE_POSTGRES };
+
+struct config_store {
+    enum config_store_kind kind;
+    const char *url;                 /* of PostgreSQL; NULL: `url_secret` */
+    struct config_secret url_secret; /* not from the store */
+    int connections;                 /* 0: the default */
+};
+
 struct config {
     const char *file;
     struct {
@@ -172,6 +182,7 @@ struct config {
         uint16_t port; /* 0: any free one */
     } listen;
     const char *data; /* directory */
+    struct config_store store;
     struct config_strings hostnames;
     struct {
         enum log_level level;

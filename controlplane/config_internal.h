@@ -21,6 +21,7 @@ enum err config_read_audit_log(struct config_reader *r, const struct conf_node *
 enum err config_read_grants(struct config_reader *r, const struct conf_node *root);
 enum err config_read_exports(struct config_reader *r, const struct conf_node *root);
 enum err config_read_retention(struct config_reader *r, const struct conf_node *root);
+enum err config_read_store(struct config_reader *r, const struct conf_node *root);
 enum err config_read_metrics(struct config_reader *r, const struct conf_node *root);
 
 /* A list of strings that are not empty, or one string alone. Missing: `*out` as it was. */

@@ -136,6 +136,18 @@ static void keep_issuer_key(void *context, const char *issuer, const char *key_i
 /* --- start -------------------------------------------------------------------------------------
  */
 
+static enum err check_ca_key(struct server *s, struct err_text *why)
+{
+    const struct config *config = config_of(s);
+    char *own = files_join(config->data, "ca/ca.key");
+    enum err e = own == NULL ? ERR_NO_MEMORY
+                             : state_check_key(&config->store, s->state.store,
+                                               config->ca.key == NULL ? own : config->ca.key,
+                                               "ca.key", why);
+    free(own);
+    return e;
+}
+
 static enum err open_ca(struct server *s, struct err_text *why)
 {
     const struct config *config = config_of(s);
@@ -148,6 +160,9 @@ static enum err open_ca(struct server *s, struct err_text *why)
                                        .key = config->ca.key,
                                        .clock = s->with.clock};
     enum err e = ca_open(&options, &s->ca, why);
+    if (e == OK) {
+        e = check_ca_key(s, why);
+    }
     if (e == OK) {
         e = config->tls_ca == NULL ? buffer_append(&s->server_ca_pem, ca_certificate_pem(s->ca))
                                    : files_read(config->tls_ca, &s->server_ca_pem, why);
@@ -162,6 +177,9 @@ static enum err open_publisher(struct server *s, struct err_text *why)
     enum err e = key == NULL
                      ? ERR_NO_MEMORY
                      : publisher_create(s->state.store, key, &s->with.clock, &s->publisher, why);
+    if (e == OK) {
+        e = state_check_key(&config_of(s)->store, s->state.store, key, "policy.key", why);
+    }
     free(key);
     return e == OK ? publish(s, config_of(s), why) : e;
 }
@@ -264,7 +282,7 @@ static void warn_of_gaps(const struct server *s)
 
 static enum err start(struct server *s, struct err_text *why)
 {
-    enum err e = state_open(config_of(s)->data, &s->state, why);
+    enum err e = state_open(config_of(s)->data, &config_of(s)->store, &s->state, why);
     if (e == OK) {
         e = open_ca(s, why);
     }
@@ -334,6 +352,9 @@ enum err server_check(const struct server_options *options, struct err_text *why
     if (e == OK) {
         e = exports_check(snapshot_config(snapshot), why);
     }
+    if (e == OK) {
+        e = state_check(&snapshot_config(snapshot)->store, why);
+    }
     snapshot_release(snapshot);
     return e;
 }
@@ -367,6 +388,13 @@ static bool audit_log_differs(const struct config *a, const struct config *b)
     return differs;
 }
 
+static bool store_differs(const struct config_store *a, const struct config_store *b)
+{
+    return a->kind != b->kind || differ(a->url, b->url) || a->connections != b->connections ||
+           a->url_secret.source != b->url_secret.source ||
+           differ(a->url_secret.at, b->url_secret.at);
+}
+
 static void warn_of_restart(const struct server *s, const struct config *now)
 {
     const struct config *before = config_of(s);
@@ -377,6 +405,7 @@ static void warn_of_restart(const struct server *s, const struct config *now)
         {"listen",
          differ(before->listen.host, now->listen.host) || before->listen.port != now->listen.port},
         {"data", differ(before->data, now->data)},
+        {"store", store_differs(&before->store, &now->store)},
         {"ca", differ(before->ca.certificate, now->ca.certificate) ||
                    differ(before->ca.key, now->ca.key)},
         {"audit_log", audit_log_differs(before, now)},

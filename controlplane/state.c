@@ -1,25 +1,125 @@
 #include "controlplane/state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/crypto/crypto.h"
 #include "controlplane/files/files.h"
+#include "controlplane/state_postgres.h"
 
-static enum err open_all(const char *directory, struct state *out, struct err_text *why)
+static bool is_shared(const struct config_store *store)
 {
+    return store != NULL && store->kind == CONFIG_STORE_POSTGRES;
+}
+
+static enum err open_store(const char *directory, const struct config_store *store,
+                           struct bytes master, struct store **out, struct err_text *why)
+{
+    if (is_shared(store)) {
+        return state_open_postgres(store, master, out, why);
+    }
+    const struct store_sqlite_options options = {.content_master = master};
     char *database = files_join(directory, "controlplane.db");
+    enum err e = database == NULL ? ERR_NO_MEMORY : store_open_sqlite(database, &options, out, why);
+    free(database);
+    return e;
+}
+
+/* ---- keys that are shared ----------------------------------------------------------------------
+ */
+
+/* Of SHA-256, with the label, so that the same key for two purposes is not seen. 63 bits are enough
+ * to find a mistake. */
+static enum err fingerprint(const char *path, const char *label, uint64_t *out,
+                            struct err_text *why)
+{
+    struct crypto_sha256 hash;
+    uint8_t digest[CRYPTO_SHA256_SIZE];
+    struct buffer key;
+    buffer_init(&key, FILES_READ_CAP);
+    /* At once: a buffer that grows leaves copies of the secret behind. */
+    enum err e =
+        buffer_reserve(&key, FILES_READ_CAP) == NULL ? ERR_NO_MEMORY : files_read(path, &key, why);
+    if (e == OK) {
+        crypto_sha256_init(&hash);
+        crypto_sha256_update(&hash, bytes_of_string("chaperone shared key\n"));
+        crypto_sha256_update(&hash, bytes_of_string(label));
+        crypto_sha256_update(&hash, bytes_of_string("\n"));
+        crypto_sha256_update(&hash, buffer_bytes(&key));
+        crypto_sha256_finish(&hash, digest);
+        *out = 0;
+        for (size_t i = 0; i < sizeof(*out); i++) {
+            *out = *out << 8 | digest[i];
+        }
+        *out = (*out & INT64_MAX) == 0 ? 1 : *out & INT64_MAX;
+        bytes_wipe(&hash, sizeof(hash));
+    }
+    buffer_wipe(&key);
+    return e;
+}
+
+enum err state_check_key(const struct config_store *store, struct store *at, const char *path,
+                         const char *label, struct err_text *why)
+{
+    char name[64];
+    uint64_t known = 0, ours = 0;
+    if (!is_shared(store)) {
+        return OK;
+    }
+    enum err e = fingerprint(path, label, &ours, why);
+    if (e != OK) {
+        return e;
+    }
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)snprintf(name, sizeof(name), "key %s", label);
+    e = store_cursor_get(at, name, &known);
+    if (e == ERR_NOT_FOUND) {
+        e = store_cursor_set(at, name, ours, (int64_t)now.tv_sec * 1000000000);
+        known = ours;
+    }
+    if (e != OK) {
+        return err_set(why, e, "the store cannot say which %s is shared: %s", label, err_name(e));
+    }
+    return known == ours
+               ? OK
+               : err_set(why, ERR_INVALID,
+                         "%.200s is not the %s of the control planes that use this store: "
+                         "copy theirs (docs/high-availability.md)",
+                         path, label);
+}
+
+static enum err check_keys(const char *directory, const struct config_store *config,
+                           struct store *store, struct err_text *why)
+{
+    static const char *const names[] = {"content.key", "credentials.key", "masking.key"};
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < sizeof(names) / sizeof(names[0]); i++) {
+        char *path = files_join(directory, names[i]);
+        e = path == NULL ? ERR_NO_MEMORY : state_check_key(config, store, path, names[i], why);
+        free(path);
+    }
+    return e;
+}
+
+/* ---- opening -----------------------------------------------------------------------------------
+ */
+
+static enum err open_all(const char *directory, const struct config_store *config,
+                         struct state *out, struct err_text *why)
+{
     char *key = files_join(directory, "credentials.key");
     char *masking = files_join(directory, "masking.key");
     char *content = files_join(directory, "content.key");
     uint8_t master[SECRET_KEY_SIZE] = {0};
-    const struct store_sqlite_options options = {.content_master =
-                                                     bytes_of(master, sizeof(master))};
-    bool is_missing = database == NULL || key == NULL || masking == NULL || content == NULL;
+    bool is_missing = key == NULL || masking == NULL || content == NULL;
     enum err e = is_missing ? ERR_NO_MEMORY : OK;
     if (e == OK) {
         e = secret_key_load(content, "a content key", master, why);
     }
     if (e == OK) {
-        e = store_open_sqlite(database, &options, &out->store, why);
+        e = open_store(directory, config, bytes_of(master, sizeof(master)), &out->store, why);
     }
     bytes_wipe(master, sizeof(master));
     if (e == OK) {
@@ -28,19 +128,22 @@ static enum err open_all(const char *directory, struct state *out, struct err_te
     if (e == OK) {
         e = secret_key_load(masking, "a masking key", out->masking_key, why);
     }
-    free(database);
+    if (e == OK) {
+        e = check_keys(directory, config, out->store, why);
+    }
     free(key);
     free(masking);
     free(content);
     return e;
 }
 
-enum err state_open(const char *directory, struct state *out, struct err_text *why)
+enum err state_open(const char *directory, const struct config_store *store, struct state *out,
+                    struct err_text *why)
 {
     struct state state = {0};
     enum err e = files_make_directory(directory, 0700, why);
     if (e == OK) {
-        e = open_all(directory, &state, why);
+        e = open_all(directory, store, &state, why);
     }
     if (e != OK) {
         state_close(&state);
@@ -49,6 +152,11 @@ enum err state_open(const char *directory, struct state *out, struct err_text *w
     *out = state;
     bytes_wipe(&state, sizeof(state));
     return OK;
+}
+
+enum err state_check(const struct config_store *store, struct err_text *why)
+{
+    return is_shared(store) ? state_check_postgres(store, why) : OK;
 }
 
 void state_close(struct state *state)
