@@ -58,26 +58,52 @@ static enum err phrase_append(struct bytes run, bool is_prefix, struct buffer *o
     return err == OK ? buffer_append_string(out, is_prefix ? "\" * " : "\" ") : err;
 }
 
+struct expression {
+    sqlite_text_expand_fn *expand; /* may be NULL */
+    void *context;
+    struct buffer *out;
+    bool any; /* phrases so far */
+};
+
+/* Phrases without AND between them: one in which the tokenizer finds no word (a symbol beyond
+ * ASCII) is passed over by FTS5 then, and finds nothing with AND. */
+static enum err phrases_append(struct expression *e, struct bytes in, bool are_expanded)
+{
+    struct bytes run;
+    bool is_prefix = false;
+    enum err err = OK;
+    while (err == OK && sqlite_text_phrase_next(&in, &run, &is_prefix)) {
+        bool done = false;
+        size_t before = buffer_size(e->out);
+        if (is_prefix && e->expand != NULL) {
+            err = e->any && are_expanded ? buffer_append_string(e->out, "AND ") : OK;
+            err = err == OK ? e->expand(e->context, bytes_of(run.data, run.size - 1), e->out, &done)
+                            : err;
+        }
+        if (err == OK && done != are_expanded) {
+            e->out->end = e->out->start + before; /* in the other pass */
+            continue;
+        }
+        if (err == OK && !done) {
+            err = phrase_append(run, is_prefix, e->out);
+        }
+        e->any = true;
+    }
+    return err;
+}
+
 enum err sqlite_text_expression(const char *text, sqlite_text_expand_fn *expand, void *context,
                                 struct buffer *out)
 {
-    struct bytes in = bytes_of_string(text), run;
-    bool any = false, is_prefix = false;
+    struct expression e = {.expand = expand, .context = context, .out = out};
     enum err err = buffer_append_string(out, "{text} : (");
-    while (err == OK && sqlite_text_phrase_next(&in, &run, &is_prefix)) {
-        bool done = false;
-        if (any) {
-            err = buffer_append_string(out, "AND ");
-        }
-        if (err == OK && is_prefix && expand != NULL) {
-            err = expand(context, bytes_of(run.data, run.size - 1), out, &done);
-        }
-        if (err == OK && !done) {
-            err = phrase_append(run, is_prefix, out);
-        }
-        any = true;
+    if (err == OK) {
+        err = phrases_append(&e, bytes_of_string(text), false);
     }
-    if (err == OK && !any) {
+    if (err == OK && expand != NULL) {
+        err = phrases_append(&e, bytes_of_string(text), true);
+    }
+    if (err == OK && !e.any) {
         err = ERR_INVALID;
     }
     return err == OK ? buffer_append_string(out, ")") : err;

@@ -8,7 +8,7 @@
 typedef enum err sqlite_text_expand_fn(void *context, struct bytes beginning, struct buffer *out,
                                        bool *out_done);
 
-/* Appends {text} : ("word" AND "two words" AND "begin" *) for what store_audit_filter.text says.
+/* Appends {text} : ("word" "two words" "begin" *) for what store_audit_filter.text says.
  * Nothing of `text` is ever read as an operator of FTS5. `expand` (may be NULL) may put words in
  * the place of a beginning. ERR_INVALID: there is no word in it. */
 enum err sqlite_text_expression(const char *text, sqlite_text_expand_fn *expand, void *context,

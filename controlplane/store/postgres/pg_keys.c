@@ -86,7 +86,7 @@ static enum err key_choose(struct keys *k, struct write_item *item, int64_t last
         if (n > TRIES) {
             return ERR_INTERNAL;
         }
-        key = first + 1 + (int64_t)(mix((uint64_t)item->position, n) >> (64 - n));
+        key = first + 1 + (int64_t)(mix((uint64_t)item->position - 1, n) >> (64 - n));
     }
     item->key = key;
     return set_add(&k->used, key);
