@@ -100,7 +100,6 @@ static enum err write_batch(struct export_writer *w, struct bytes content, struc
     if (fdatasync(w->fd) != 0) {
         enum err e = failed(why, "cannot be made durable", w->name);
         /* The kernel may have dropped the pages: trying again would succeed without them. */
-        (void)ftruncate(w->fd, (off_t)w->size);
         close_file(w);
         return e;
     }
