@@ -159,19 +159,18 @@ static enum err start_find(struct store *store, struct store_audit_filter *filte
     return limit == 0 ? OK : store_audit_nth_newest(store, filter, limit, out_key, why);
 }
 
-enum err audit_search_run(struct store *store, const Chaperone__V1__SearchRequest *request,
-                          audit_entries_fn *on_entries, void *context, uint64_t *out_position,
-                          struct err_text *why)
+enum err audit_search_run_to(struct store *store, const Chaperone__V1__SearchRequest *request,
+                             uint64_t position, audit_entries_fn *on_entries, void *context,
+                             struct err_text *why)
 {
     struct store_audit_filter filter;
     int64_t key = INT64_MIN;
     enum err err = audit_search_filter(request, &filter, why);
-    if (err == OK) {
-        err = store_audit_count(store, &filter.position_max);
-    }
     if (err != OK) {
         return err;
     }
+    /* 0 would be: any. Of an empty log the store still has to judge the question. */
+    filter.position_max = position == 0 ? 1 : position;
     struct arena *arena = arena_create(PAGE_ARENA_BLOCK, PAGE_ARENA_CAP);
     if (arena == NULL) {
         return ERR_NO_MEMORY;
@@ -181,13 +180,22 @@ enum err audit_search_run(struct store *store, const Chaperone__V1__SearchReques
         err = pages_deliver(store, &filter, key, request->limit, arena, on_entries, context, why);
     }
     arena_destroy(arena);
-    if (err != OK && err != ERR_NOT_FOUND) {
-        return err;
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+enum err audit_search_run(struct store *store, const Chaperone__V1__SearchRequest *request,
+                          audit_entries_fn *on_entries, void *context, uint64_t *out_position,
+                          struct err_text *why)
+{
+    uint64_t position = 0;
+    enum err err = store_audit_count(store, &position);
+    if (err == OK) {
+        err = audit_search_run_to(store, request, position, on_entries, context, why);
     }
-    if (out_position != NULL) {
-        *out_position = filter.position_max;
+    if (err == OK && out_position != NULL) {
+        *out_position = position;
     }
-    return OK;
+    return err;
 }
 
 enum err audit_search_follow(struct store *store, const Chaperone__V1__SearchRequest *request,

@@ -26,6 +26,11 @@ enum err audit_search_run(struct store *store, const Chaperone__V1__SearchReques
                           audit_entries_fn *on_entries, void *context, uint64_t *out_position,
                           struct err_text *why) MUST_USE;
 
+/* The same, of the first `position` records of the log. */
+enum err audit_search_run_to(struct store *store, const Chaperone__V1__SearchRequest *request,
+                             uint64_t position, audit_entries_fn *on_entries, void *context,
+                             struct err_text *why) MUST_USE;
+
 /* What matches and is beyond `*position`, in order of arrival; moves `*position`. The limit of the
  * request does not count. */
 enum err audit_search_follow(struct store *store, const Chaperone__V1__SearchRequest *request,

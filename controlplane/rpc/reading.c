@@ -23,6 +23,7 @@ struct reading {
     bool follows;              /* a tail */
     struct actor actor;        /* who reads */
     ProtobufCMessage *request; /* owned; NULL until it arrived */
+    uint64_t position;         /* a search sees the records up to here */
     pthread_t thread;          /* of a search; runs when `searching` */
     bool searching;
     struct audit_tail *tail;
@@ -73,9 +74,9 @@ static void *run_search(void *context)
 {
     struct reading *r = context;
     struct err_text why = {0};
-    enum err e =
-        audit_search_run(r->services->with.store, (const Chaperone__V1__SearchRequest *)r->request,
-                         on_entries, r, NULL, &why);
+    enum err e = audit_search_run_to(r->services->with.store,
+                                     (const Chaperone__V1__SearchRequest *)r->request, r->position,
+                                     on_entries, r, &why);
     finish(r, e, &why);
     return NULL;
 }
@@ -95,10 +96,14 @@ static enum err begin(struct reading *r)
                             (const Chaperone__V1__SearchRequest *)r->request, &events, r, &r->tail);
 }
 
-/* Before the first record goes out. */
-static enum err record(const struct reading *r)
+/* Before the first record goes out. A search does not find itself. */
+static enum err record(struct reading *r)
 {
     char object[DESCRIBE_SIZE];
+    enum err e = store_audit_count(r->services->with.store, &r->position);
+    if (e != OK) {
+        return e;
+    }
     describe_search((const Chaperone__V1__SearchRequest *)r->request, object);
     return services_record_as(r->services, &r->actor, r->follows ? "tail" : "search", object);
 }

@@ -52,8 +52,7 @@ def people(controlplane, provider):
 
 
 def actions(controlplane, by=None, action=None):
-    """What was recorded, without the search that asks for it."""
-    found = controlplane.search("--kind", "action")[:-1]
+    found = controlplane.search("--kind", "action")
     return [a for a in found if (by is None or a["by"] == by)
             and (action is None or a["action"] == action)]
 
