@@ -43,12 +43,15 @@ def memory_of(pid):
 
 
 def measure(stack, out, more):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
     subprocess.run([CHAPERONE, "audit", "export", "--out", out, "--reason", "benchmark", *more,
                     *stack.operator()], check=True)
     took = time.monotonic() - began
-    # Of the largest child so far: the command is larger than evidence_fill's batches.
-    return took, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    # Of the largest child so far, which is this one.
+    return took, cpu, after.ru_maxrss * 1024
 
 
 def main():
@@ -73,12 +76,12 @@ def main():
         with tempfile.TemporaryDirectory(dir=options.directory) as folder:
             for run in range(options.runs):
                 out = os.path.join(folder, f"{run}.zip")
-                took, memory = measure(stack, out, options.more)
+                took, cpu, memory = measure(stack, out, options.more)
                 with zipfile.ZipFile(out) as z:
                     files = len(z.namelist())
                 print(json.dumps({
                     "records": options.records, "session": options.session,
-                    "seconds": round(took, 2), "records_per_second": round(options.records / took),
+                    "seconds": round(took, 2), "command_cpu_seconds": round(cpu, 2),
                     "command_memory_mb": round(memory / 1e6, 1),
                     "control_plane_memory_mb":
                         round(memory_of(stack.parts["controlplane"].pid) / 1e6, 1),
