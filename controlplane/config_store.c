@@ -13,10 +13,7 @@ static enum err read_url(struct config_reader *r, const struct conf_node *map,
     }
     const struct conf_node *n = conf_get(map, "url");
     if (conf_kind(n) == CONF_SCALAR) {
-        e = conf_read_string(map, "url", &out->url, r->why);
-        return e == OK && out->url[0] == '\0'
-                   ? conf_fail(n, r->why, "expected an address of a PostgreSQL, found \"\"")
-                   : e;
+        return conf_read_string(map, "url", &out->url, r->why);
     }
     e = config_read_secret(r, map, "url", &out->url_secret);
     return e == OK && out->url_secret.source == CONFIG_SECRET_STORE

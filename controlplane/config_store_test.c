@@ -56,7 +56,7 @@ static void test_mistakes_are_named(void **state)
         {"store: {mysql: {}}", "mysql"},
         {"store: {sqlite: {file: x}}", "file"},
         {"store: {postgres: {}}", "url"},
-        {"store: {postgres: {url: ''}}", "expected an address"},
+        {"store: {postgres: {url: ''}}", "found an empty one"},
         {"store: {postgres: {url: {store: x}}}", "found {store: ...}"},
         {"store: {postgres: {url: x, connections: 1}}", "connections"},
         {"store: {postgres: {url: x, pool: 1}}", "pool"},

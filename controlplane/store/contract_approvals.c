@@ -341,6 +341,34 @@ static void test_blocks_are_lifted_once(void **state)
     assert_int_equal(count, 0);
 }
 
+/* It is of the same identity as a block, and goes by its id only. */
+static void test_an_order_is_kept_beside_the_blocks(void **state)
+{
+    struct test *t = *state;
+    const struct store_block block = {.id = "b1", .identity = "bot", .created_ns = 1};
+    const struct store_block order = {
+        .id = "o1", .identity = "bot", .is_order = true, .created_by = "ann", .created_ns = 2};
+    const struct store_block one = {
+        .id = "o2", .session = "0192-7", .is_order = true, .created_ns = 3};
+    const struct store_block_what bot = {.identity = "bot"}, its_id = {.id = "o1"};
+    struct store_block *items = NULL;
+    size_t count = 0;
+    assert_int_equal(store_block_add(t->store, &block), OK);
+    assert_int_equal(store_block_add(t->store, &order), OK);
+    assert_int_equal(store_block_add(t->store, &one), OK);
+    assert_int_equal(store_block_lift(t->store, &bot, "ann", 5, t->arena, &items, &count), OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(items[0].id, "b1");
+    assert_int_equal(store_block_list(t->store, t->arena, &items, &count), OK);
+    assert_int_equal(count, 2);
+    assert_true(items[0].is_order);
+    assert_string_equal(items[0].session, "");
+    assert_string_equal(items[1].session, "0192-7");
+    assert_int_equal(store_block_lift(t->store, &its_id, "ann", 6, t->arena, &items, &count), OK);
+    assert_int_equal(count, 1);
+    assert_true(items[0].is_order);
+}
+
 int contract_approvals_run(const struct store_contract *contract)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +381,7 @@ int contract_approvals_run(const struct store_contract *contract)
         CONTRACT_TEST(test_a_change_is_recorded_or_not_made),
         CONTRACT_TEST(test_a_code_links_one_account),
         CONTRACT_TEST(test_blocks_are_lifted_once),
+        CONTRACT_TEST(test_an_order_is_kept_beside_the_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,8 @@
 /* ---- blocks -------------------------------------------------------------------------------- */
 
 #define BLOCK_COLUMNS                                                                              \
-    "id, identity, resource, everything, reason, created_by, created_ns, lifted_ns, lifted_by"
+    "id, identity, resource, everything, reason, created_by, created_ns, lifted_ns, lifted_by,"    \
+    " is_order, session"
 
 enum err sqlite_block_add(struct store *store, const struct store_block *block)
 {
@@ -17,7 +18,7 @@ enum err sqlite_block_add(struct store *store, const struct store_block *block)
     }
     err = db_statement(db,
                        "INSERT INTO block (" BLOCK_COLUMNS ")"
-                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '')",
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '', ?8, ?9)",
                        &add);
     if (err == OK) {
         db_bind_string(add, 1, block->id);
@@ -27,6 +28,8 @@ enum err sqlite_block_add(struct store *store, const struct store_block *block)
         db_bind_string(add, 5, block->reason);
         db_bind_string(add, 6, block->created_by);
         db_bind_number(add, 7, block->created_ns);
+        db_bind_number(add, 8, block->is_order);
+        db_bind_string(add, 9, block->session);
         err = db_run(db, add);
     }
     return sqlite_write_end(s, err, NULL);
@@ -45,6 +48,8 @@ static bool block_read(sqlite3_stmt *row, struct arena *arena, void *out_item)
     block->created_ns = sqlite3_column_int64(row, 6);
     block->lifted_ns = sqlite3_column_int64(row, 7);
     block->lifted_by = db_column_string(row, 8, arena, &failed);
+    block->is_order = sqlite3_column_int(row, 9) != 0;
+    block->session = db_column_string(row, 10, arena, &failed);
     return !failed;
 }
 
@@ -64,7 +69,7 @@ enum err sqlite_block_lift(struct store *store, const struct store_block_what *w
     err = db_statement(db,
                        "UPDATE block SET lifted_ns = ?5, lifted_by = ?6 WHERE lifted_ns = 0"
                        " AND iif(?1 <> '', id = ?1,"
-                       " identity = ?2 AND resource = ?3 AND everything = ?4)"
+                       " identity = ?2 AND resource = ?3 AND everything = ?4 AND is_order = 0)"
                        " RETURNING " BLOCK_COLUMNS,
                        &lift);
     if (err == OK) {

@@ -166,10 +166,14 @@ static const char version_5[] =
     "CREATE INDEX approval_decision_approval ON approval_decision (approval);"
     "CREATE INDEX legal_hold_open ON legal_hold (created_ns) WHERE lifted_ns = 0";
 
+/* Orders to other control planes. */
+static const char version_6[] = "ALTER TABLE block ADD COLUMN is_order INTEGER NOT NULL DEFAULT 0;"
+                                "ALTER TABLE block ADD COLUMN session TEXT NOT NULL DEFAULT ''";
+
 static const struct db_migration store_migrations[] = {
     {.version = 1, .sql = version_1}, {.version = 2, .sql = version_2},
     {.version = 3, .sql = version_3}, {.version = 4, .sql = version_4},
-    {.version = 5, .sql = version_5},
+    {.version = 5, .sql = version_5}, {.version = 6, .sql = version_6},
 };
 
 static enum err read_number(struct db *db, const char *sql, int64_t *out, struct err_text *why)

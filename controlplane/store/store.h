@@ -618,12 +618,15 @@ enum err store_link_remove(struct store *store, const char *provider,
 
 /* ---- the kill switch --------------------------------------------------------------------- */
 
-/* New sessions of the identity, for the resource, or all are refused. */
+/* New sessions of the identity, for the resource, or all are refused. Or an order to control planes
+ * that a sidecar may be connected to: sessions that are open end, new ones are let in. */
 struct store_block {
     const char *id;       /* UUIDv7 */
     const char *identity; /* subject; "": not by it */
     const char *resource;
     bool everything;
+    bool is_order;
+    const char *session; /* of an order: this one; NULL or "": not by it */
     const char *reason, *created_by;
     int64_t created_ns;
     int64_t lifted_ns; /* 0: it is open */

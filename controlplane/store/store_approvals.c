@@ -168,7 +168,8 @@ enum err store_link_remove(struct store *store, const char *provider, const char
 enum err store_block_add(struct store *store, const struct store_block *block)
 {
     if (!is_name(block->id) || !is_optional_name(block->identity) ||
-        !is_optional_name(block->resource) || block->created_ns <= 0) {
+        !is_optional_name(block->resource) || !is_optional_name(block->session) ||
+        block->created_ns <= 0) {
         return ERR_INVALID;
     }
     return store->backend->block_add(store, block);

@@ -5,7 +5,8 @@
  */
 
 #define BLOCK_COLUMNS                                                                              \
-    "id, identity, resource, everything, reason, created_by, created_ns, lifted_ns, lifted_by"
+    "id, identity, resource, everything, reason, created_by, created_ns, lifted_ns, lifted_by,"    \
+    " is_order, session"
 
 static enum err block_add(struct store *store, const struct store_block *block)
 {
@@ -17,9 +18,11 @@ static enum err block_add(struct store *store, const struct store_block *block)
     pg_put_string(&p, block->reason);
     pg_put_string(&p, block->created_by);
     pg_put_number(&p, block->created_ns);
+    pg_put_number(&p, block->is_order);
+    pg_put_string(&p, block->session);
     return postgres_write_one(postgres_of(store),
                               "INSERT INTO block (" BLOCK_COLUMNS ")"
-                              " VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '')",
+                              " VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '', $8, $9)",
                               &p, false, STORE_NEWS_BLOCKS);
 }
 
@@ -36,6 +39,8 @@ static bool block_read(const PGresult *result, int row, struct arena *arena, voi
     block->created_ns = pg_number(result, row, 6);
     block->lifted_ns = pg_number(result, row, 7);
     block->lifted_by = pg_copy_string(result, row, 8, arena, &failed);
+    block->is_order = pg_number(result, row, 9) != 0;
+    block->session = pg_copy_string(result, row, 10, arena, &failed);
     return !failed;
 }
 
@@ -61,7 +66,8 @@ static enum err block_lift(struct store *store, const struct store_block_what *w
     err = pg_read_all(db,
                       "UPDATE block SET lifted_ns = $5, lifted_by = $6 WHERE lifted_ns = 0"
                       " AND CASE WHEN $1 <> '' THEN id = $1"
-                      " ELSE identity = $2 AND resource = $3 AND everything = $4 END"
+                      " ELSE identity = $2 AND resource = $3 AND everything = $4"
+                      " AND is_order = 0 END"
                       " RETURNING " BLOCK_COLUMNS,
                       &p, sizeof(struct store_block), block_read, arena, &items, &count);
     err = postgres_end_news(s, db, err, STORE_NEWS_BLOCKS);

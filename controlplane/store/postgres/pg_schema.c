@@ -155,8 +155,13 @@ static const char version_1[] =
     "  created_ns int8 NOT NULL, lifted_ns int8 NOT NULL, lifted_by bytea NOT NULL);"
     "CREATE INDEX block_open ON block (created_ns, id) WHERE lifted_ns = 0";
 
+/* Orders to other control planes. */
+static const char version_2[] = "ALTER TABLE block ADD COLUMN is_order int8 NOT NULL DEFAULT 0;"
+                                "ALTER TABLE block ADD COLUMN session bytea NOT NULL DEFAULT ''";
+
 static const struct postgres_migration store_migrations[] = {
     {.version = 1, .sql = version_1},
+    {.version = 2, .sql = version_2},
 };
 
 /* An empty database becomes ours; another program's is left alone. -1: it is that. */
