@@ -72,17 +72,64 @@ static enum err record(const struct run *r, const char *resource, int64_t keep_n
     return journal_append(r->with->journal, &entry, r->why);
 }
 
+/* Whether the last that is known of the session arrived before then. */
+static enum err has_arrived_before(const struct run *r, const char *session, int64_t limit_ns,
+                                   bool *out)
+{
+    const struct store_audit_filter filter = {.session = session};
+    struct store_audit_entry *items = NULL;
+    size_t count = 0;
+    int64_t key = 0;
+    bool more = false;
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP); /* a record has up to 1 MiB */
+    enum err e = arena == NULL ? ERR_NO_MEMORY
+                               : store_audit_nth_newest(r->with->store, &filter, 1, &key, r->why);
+    if (e == OK) {
+        e = store_audit_page(r->with->store, &filter, key, 1, 1, arena, &items, &count, &more,
+                             r->why);
+    }
+    if (e == OK) {
+        *out = count == 1 && items[0].received_ns < limit_ns;
+    }
+    arena_destroy(arena);
+    return e;
+}
+
+/* Keeps those of them that may go, in place: the first RETENTION_SESSIONS_MAX. */
+static enum err choose(const struct run *r, int64_t limit_ns, const char **sessions, size_t *count)
+{
+    size_t kept = 0;
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < *count && kept < RETENTION_SESSIONS_MAX; i++) {
+        bool may_go = false;
+        e = has_arrived_before(r, sessions[i], limit_ns, &may_go);
+        if (e == ERR_IO) { /* a record that was changed in the database: evidence, and kept */
+            log_event(r->with->log, LOG_ERROR, "retention_passed_over",
+                      log_text("session", sessions[i]), log_text("why", r->why->text));
+            e = OK;
+        }
+        if (e == OK && may_go) {
+            sessions[kept++] = sessions[i];
+        }
+    }
+    *count = kept;
+    return e;
+}
+
 /* Some sessions of a resource: found, written down, erased. `*out_more`: there may be others. */
 static enum err step(struct run *r, const char *resource, int64_t keep_ns, bool *out_more)
 {
     int64_t now_ns = clock_wall(&r->with->clock);
     struct store_erase what = {.resource = resource,
                                .closed_before_ns = now_ns - keep_ns,
-                               .max = RETENTION_SESSIONS_MAX,
+                               .max = RETENTION_LOOK_MAX,
                                .is_preview = true};
     const char **found = NULL, **erased = NULL;
     size_t found_count = 0, erased_count = 0;
     enum err e = store_audit_erase(r->with->store, &what, now_ns, r->arena, &found, &found_count);
+    if (e == OK) {
+        e = choose(r, what.closed_before_ns, found, &found_count);
+    }
     if (e != OK || found_count == 0) {
         *out_more = false;
         return e;

@@ -3,7 +3,9 @@
  * A run goes over the resources that sessions were on. For each it takes some sessions at a time:
  * those that ended long enough ago and that no legal hold is about; records in the journal that
  * their content is erased; and then erases it (store.h says what stays). What is not recorded is
- * not erased. Of several control planes on one store the one that has STORE_DUTY_ERASE does it.
+ * not erased. When a session ended is what its sidecar's clock said: its last record must have
+ * arrived as long ago, so that a clock that was wrong takes nothing away. Of several control planes
+ * on one store the one that has STORE_DUTY_ERASE does it.
  *
  * A thread runs at once, then every hour, and when the configuration changes. */
 #ifndef CHAPERONE_CONTROLPLANE_RETENTION_RETENTION_H
@@ -17,6 +19,7 @@
 
 enum {
     RETENTION_SESSIONS_MAX = 100, /* in one record of the journal, and erased after it */
+    RETENTION_LOOK_MAX = 4096,    /* that are looked at for them */
     RETENTION_EVERY_S = 3600,
 };
 

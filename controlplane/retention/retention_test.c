@@ -18,6 +18,7 @@ struct test {
     struct journal *journal;
     struct arena *arena;
     int64_t now_ns;
+    int64_t received_ns; /* 0: soon after its time */
     uint64_t sequence;
     uint8_t last[STORE_HASH_SIZE];
 };
@@ -77,7 +78,8 @@ static void record_add(struct test *t, const char *session, enum store_audit_kin
     memcpy(r.hash, &t->sequence, sizeof(t->sequence));
     r.hash[31] = 9;
     memcpy(t->last, r.hash, STORE_HASH_SIZE);
-    assert_int_equal(store_audit_append(t->store, "s1", &r, 1, t->now_ns, &done, NULL, NULL), OK);
+    int64_t received_ns = t->received_ns == 0 ? time_ns + 1000 : t->received_ns;
+    assert_int_equal(store_audit_append(t->store, "s1", &r, 1, received_ns, &done, NULL, NULL), OK);
 }
 
 /* A session that was opened and closed some days after the start. */
@@ -180,6 +182,24 @@ static void test_what_was_kept_long_enough_is_erased(void **state)
     assert_int_equal(before, after);
 }
 
+/* A sidecar whose clock stands in the past: what it sends today is not old. */
+static void test_what_arrived_late_is_kept_from_then_on(void **state)
+{
+    struct test *t = *state;
+    size_t erased = 99;
+    session_add(t, "old", "db1", 1);
+    t->received_ns = t->now_ns - day_ns;
+    session_add(t, "late", "db1", 2);
+    assert_int_equal(run(t, t->journal, "[{resource: db1, keep: 10d}]", &erased), OK);
+    assert_int_equal(erased, 1);
+    assert_true(is_erased(t, "old"));
+    assert_false(is_erased(t, "late"));
+    t->now_ns += 10 * day_ns;
+    assert_int_equal(run(t, t->journal, "[{resource: db1, keep: 10d}]", &erased), OK);
+    assert_int_equal(erased, 1);
+    assert_true(is_erased(t, "late"));
+}
+
 static void test_without_a_rule_nothing_is_erased(void **state)
 {
     struct test *t = *state;
@@ -279,6 +299,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_first_rule_that_matches_counts),
         TEST(test_what_was_kept_long_enough_is_erased),
+        TEST(test_what_arrived_late_is_kept_from_then_on),
         TEST(test_without_a_rule_nothing_is_erased),
         TEST(test_a_legal_hold_keeps),
         TEST(test_more_sessions_than_a_record_names),
