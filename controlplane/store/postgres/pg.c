@@ -27,15 +27,19 @@ enum err pg_explain(const struct pg *db, enum err err, struct err_text *why)
 
 static enum err session_set(struct pg *db, int timeout_ms)
 {
-    char text[400];
-    (void)snprintf(text, sizeof(text),
-                   "SET client_min_messages = warning; SET client_encoding = 'UTF8';"
-                   "SET search_path = chaperone; SET lock_timeout = %d; SET statement_timeout = %d;"
-                   "SET idle_in_transaction_session_timeout = 60000;"
-                   /* A commit must be durable when it returns; what is stricter than 'on' stays. */
-                   "SELECT set_config('synchronous_commit', 'on', false)"
-                   " WHERE current_setting('synchronous_commit') IN ('off', 'local')",
-                   STORE_BUSY_MS, timeout_ms);
+    char text[800];
+    (void)snprintf(
+        text, sizeof(text),
+        "SET client_min_messages = warning; SET client_encoding = 'UTF8';"
+        "SET search_path = chaperone; SET lock_timeout = %d; SET statement_timeout = %d;"
+        /* Who stands still with a lock, or whose host is gone, must not hold up the others. */
+        "SET idle_in_transaction_session_timeout = 20000; SET tcp_keepalives_idle = 10;"
+        "SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;"
+        "SET tcp_user_timeout = 20000;"
+        /* A commit must be durable when it returns; what is stricter than 'on' stays. */
+        "SELECT set_config('synchronous_commit', 'on', false)"
+        " WHERE current_setting('synchronous_commit') IN ('off', 'local')",
+        STORE_BUSY_MS, timeout_ms);
     return pg_execute(db, text);
 }
 
@@ -284,6 +288,18 @@ enum err pg_run(struct pg *db, const char *sql, const struct pg_parameters *p)
     PGresult *result = NULL;
     enum err err = pg_query(db, sql, p, &result);
     if (err == OK) {
+        PQclear(result);
+    }
+    return err;
+}
+
+enum err pg_commit(struct pg *db)
+{
+    PGresult *result = NULL;
+    enum err err = pg_query(db, "COMMIT", NULL, &result);
+    if (err == OK) {
+        /* What has failed before is rolled back, and that is no error. */
+        err = strcmp(PQcmdStatus(result), "COMMIT") == 0 ? OK : ERR_INTERNAL;
         PQclear(result);
     }
     return err;

@@ -72,6 +72,8 @@ enum err pg_query_once(struct pg *db, const char *sql, const struct pg_parameter
                        PGresult **out) MUST_USE;
 /* As pg_query, without rows. */
 enum err pg_run(struct pg *db, const char *sql, const struct pg_parameters *p) MUST_USE;
+/* ERR_INTERNAL: it was rolled back instead. */
+enum err pg_commit(struct pg *db) MUST_USE;
 /* ERR_NOT_FOUND when no row was changed. */
 enum err pg_run_one(struct pg *db, const char *sql, const struct pg_parameters *p) MUST_USE;
 /* The number in the first row and column; ERR_NOT_FOUND: no row. */

@@ -83,7 +83,7 @@ static enum err checkpoint_insert(struct postgres_store *s,
     if (err == OK) {
         err = postgres_news_send(s, db, STORE_NEWS_CHECKPOINT);
     }
-    return err == OK ? pg_run(db, "COMMIT", NULL) : err;
+    return err == OK ? pg_commit(db) : err;
 }
 
 static enum err checkpoint_add(struct store *store, const struct store_checkpoint *checkpoint)

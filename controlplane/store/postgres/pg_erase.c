@@ -5,6 +5,7 @@
  * any more (a crash) is done by the next run: the session counts as erased only with its key gone.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "controlplane/store/postgres/pg_store.h"
 #include "controlplane/store/redact.h"
@@ -12,6 +13,7 @@
 enum {
     STEP_ARENA_CAP = 256 << 20,
     HELD_CAP = 2 * STORE_HELD_SIZE_MAX,
+    WAIT_STEP_MS = 50,
 };
 
 /* ---- which -------------------------------------------------------------------------------------
@@ -203,10 +205,9 @@ static enum err session_end(struct pg *db, const struct chosen *c, int64_t now_n
 static enum err step_do(struct pg *db, const struct store_erase *what, const struct chosen *c,
                         int64_t now_ns, bool is_last, enum step *out)
 {
-    struct pg_parameters p = {.count = 0}, mark = {.count = 0};
+    struct pg_parameters p = {.count = 0};
     int64_t id = 0, count = 0;
     erasable_put(&p, what, c->id);
-    pg_put_number(&mark, now_ns);
     enum err err =
         is_last ? pg_run_one(db, "SELECT FROM counter WHERE id = 2 FOR UPDATE", NULL) : OK;
     if (err == OK && is_last) {
@@ -224,7 +225,7 @@ static enum err step_do(struct pg *db, const struct store_erase *what, const str
     }
     err = records_erase(db, c->id, &count);
     if (err == OK) {
-        err = pg_run(db, "INSERT INTO audit_scrub VALUES ($1) ON CONFLICT DO NOTHING", &mark);
+        err = pg_run(db, "INSERT INTO audit_scrub VALUES (pg_current_xact_id()::text::int8)", NULL);
     }
     if (err == OK && is_last && count == 0) {
         err = session_end(db, c, now_ns);
@@ -256,6 +257,30 @@ static enum err session_erase(struct postgres_store *s, const struct store_erase
 /* ---- old rows
  * ------------------------------------------------------------------------------------ */
 
+/* Until nobody has a snapshot in which something is not erased yet: what such a one may still see,
+ * VACUUM leaves. */
+static enum err snapshots_wait(struct pg *db, int64_t erased_xid)
+{
+    const struct timespec moment = {.tv_nsec = WAIT_STEP_MS * INT64_C(1000000)};
+    struct pg_parameters p = {.count = 0};
+    int64_t old = 1;
+    enum err err = OK;
+    pg_put_number(&p, erased_xid);
+    for (int waited = 0; err == OK && old > 0 && waited < STORE_BUSY_MS; waited += WAIT_STEP_MS) {
+        err = pg_ask_number(db,
+                            "SELECT count(*) FROM pg_stat_activity"
+                            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                            " AND backend_type <> 'autovacuum worker' AND backend_xmin IS NOT NULL"
+                            " AND age(backend_xmin) >="
+                            " pg_snapshot_xmax(pg_current_snapshot())::text::int8 - $1",
+                            &p, &old);
+        if (err == OK && old > 0) {
+            (void)nanosleep(&moment, NULL);
+        }
+    }
+    return err == OK && old > 0 ? ERR_UNAVAILABLE : err;
+}
+
 /* The keys' table is written anew: its old file is gone then. Of the others, deleted rows become
  * free space. On a connection without a limit of time. */
 static enum err scrub(struct postgres_store *s, struct pg *db)
@@ -264,18 +289,23 @@ static enum err scrub(struct postgres_store *s, struct pg *db)
         "SET lock_timeout = 0",     "VACUUM (FULL) audit_content_key",
         "VACUUM audit_text",        "VACUUM audit_record_table",
         "VACUUM audit_record",      "VACUUM approval",
-        "VACUUM approval_decision", "DELETE FROM audit_scrub",
+        "VACUUM approval_decision",
     };
-    int64_t due = 0;
+    struct pg_parameters p = {.count = 0};
+    int64_t last = 0;
     enum err err = pg_connect(db, s->url, 0, NULL);
     if (err == OK) {
-        err = pg_ask_number(db, "SELECT count(*) FROM audit_scrub", NULL, &due);
+        err = pg_ask_number(db, "SELECT coalesce(max(xid), 0) FROM audit_scrub", NULL, &last);
     }
-    for (size_t i = 0; err == OK && due > 0 && i < sizeof(statements) / sizeof(statements[0]);
-         i++) {
+    if (err != OK || last == 0) {
+        return err;
+    }
+    err = snapshots_wait(db, last);
+    for (size_t i = 0; err == OK && i < sizeof(statements) / sizeof(statements[0]); i++) {
         err = pg_execute(db, statements[i]);
     }
-    return err;
+    pg_put_number(&p, last);
+    return err == OK ? pg_run(db, "DELETE FROM audit_scrub WHERE xid <= $1", &p) : err;
 }
 
 static enum err chosen_find(struct postgres_store *s, const struct store_erase *what,

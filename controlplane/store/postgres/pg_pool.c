@@ -105,7 +105,7 @@ enum err postgres_begin(struct postgres_store *s, struct pg **out)
 
 enum err postgres_end(struct postgres_store *s, struct pg *db, enum err result)
 {
-    enum err err = result == OK ? pg_run(db, "COMMIT", NULL) : result;
+    enum err err = result == OK ? pg_commit(db) : result;
     /* Whatever state it is in: a connection goes back clean or not at all. */
     if (err != OK && (!pg_is_alive(db) || pg_execute(db, "ROLLBACK") != OK)) {
         pg_disconnect(db);

@@ -63,7 +63,8 @@ static const char version_1[] =
     "CREATE TABLE audit_content_key ("
     "  session int8 PRIMARY KEY REFERENCES audit_session, wrapped bytea NOT NULL)"
     "  WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1);"
-    "CREATE TABLE audit_scrub (since_ns int8 PRIMARY KEY);"
+    /* The transactions that erased something. */
+    "CREATE TABLE audit_scrub (xid int8 PRIMARY KEY);"
 
     /* The order of the log: unpartitioned, so that a position is there once. */
     "CREATE TABLE audit_log ("

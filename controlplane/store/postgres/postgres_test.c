@@ -562,6 +562,16 @@ static void test_a_key_that_was_deleted_is_not_used_again(void **state)
     const struct store_erase erase = {.resource = "db1", .closed_before_ns = INT64_MAX, .max = 10};
     assert_int_equal(store_audit_erase(t->b, &erase, 7, t->arena, &sessions, &count), OK);
     assert_int_equal(count, 1);
+    /* With the next call the old file of the keys is gone, too. */
+    const char file[] = "SELECT relfilenode FROM pg_class"
+                        " WHERE oid = 'chaperone.audit_content_key'::regclass";
+    long long before = test_server_number(t->server, file);
+    assert_int_equal(store_audit_erase(t->b, &erase, 7, t->arena, &sessions, &count), OK);
+    assert_int_equal(count, 0);
+    assert_true(test_server_number(t->server, file) != before);
+    before = test_server_number(t->server, file);
+    assert_int_equal(store_audit_erase(t->b, &erase, 7, t->arena, &sessions, &count), OK);
+    assert_int_equal(test_server_number(t->server, file), before); /* nothing is left to do */
     assert_int_equal(
         store_audit_append(t->a, "s1", r + 2, 1, records_received_ns, &done, NULL, NULL), OK);
     assert_int_equal(store_audit_at(t->b, 1, t->arena, &e), OK);
