@@ -91,6 +91,10 @@ static enum err has_arrived_before(const struct run *r, const char *session, int
     if (e == OK) {
         *out = count == 1 && items[0].received_ns < limit_ns;
     }
+    if (e == ERR_NOT_FOUND) { /* a name, and no record that it could keep */
+        *out = true;
+        e = OK;
+    }
     arena_destroy(arena);
     return e;
 }
@@ -105,7 +109,8 @@ static enum err choose(const struct run *r, int64_t limit_ns, const char **sessi
         e = has_arrived_before(r, sessions[i], limit_ns, &may_go);
         if (e == ERR_IO) { /* a record that was changed in the database: evidence, and kept */
             log_event(r->with->log, LOG_ERROR, "retention_passed_over",
-                      log_text("session", sessions[i]), log_text("why", r->why->text));
+                      log_text("session", sessions[i]),
+                      log_text("why", r->why == NULL ? "" : r->why->text));
             e = OK;
         }
         if (e == OK && may_go) {
