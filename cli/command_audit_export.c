@@ -161,6 +161,9 @@ int export_failed(struct export_command *x, enum err e)
     if (e == ERR_CLOSED) {
         return remote_signal_exit(x->remote.signal_fd);
     }
+    if (x->lines.is_reader_gone) {
+        return EXIT_NO;
+    }
     return command_fail(x->i, EXIT_NO, "%s%s",
                         x->why.text[0] == '\0' ? "nothing was exported: " : "",
                         x->why.text[0] != '\0' ? x->why.text

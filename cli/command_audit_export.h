@@ -26,7 +26,8 @@ struct export_command {
         FILE *out;
         struct buffer line;
         uint64_t count, matching;
-        bool is_whole; /* the end has come */
+        bool is_whole;       /* the end has come */
+        bool is_reader_gone; /* `chaperone audit export --out - | head` has seen enough */
     } lines;
     enum err failed; /* while the answer came; set on the client's thread */
     struct err_text why;

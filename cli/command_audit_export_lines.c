@@ -21,6 +21,7 @@ static enum err write_entries(struct export_command *x, const Chaperone__V1__Exp
         x->lines.count++;
     }
     if (e == ERR_IO) {
+        x->lines.is_reader_gone = errno == EPIPE;
         (void)err_set(&x->why, e, "cannot write %.300s: %s", x->path, strerror(errno));
     }
     return e;
@@ -75,7 +76,6 @@ int export_lines(struct export_command *x)
     int code = e == OK ? export_receive(x, on_part) : export_failed(x, e);
     bool is_written = fclose(x->lines.out) == 0;
     if (code == EXIT_YES && !is_written) {
-        /* Whoever read it has seen enough: `chaperone audit export --out - | head`. */
         code = errno == EPIPE ? EXIT_NO
                               : command_fail(x->i, EXIT_NO, "cannot write %.300s: %s", x->path,
                                              strerror(errno));

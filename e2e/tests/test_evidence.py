@@ -6,6 +6,7 @@ import html.parser
 import io
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -96,6 +97,19 @@ def past(fleet):
     killed = be_killed(fleet)
     return {"session": fleet.conversation("evidence")[0]["session"], "approval": approval,
             "killed": killed}
+
+
+def fill(fleet, name, statements):
+    """A session with so many statements; its id."""
+    fleet.psql("-q", "-o", "/dev/null", stdin="".join(
+        f"SELECT {n}, '{n:0200}';\n" for n in range(statements)), PGAPPNAME=name)
+    return fleet.conversation(name)[0]["session"]
+
+
+@pytest.fixture(scope="module")
+def much(fleet):
+    """More than the connection below lets through."""
+    return fill(fleet, "much", 300)
 
 
 class Package:
@@ -387,6 +401,39 @@ def test_records_as_lines(fleet, past, tmp_path):
                for e in map(json.loads, done.stdout.splitlines()))
 
 
+def test_a_reader_that_has_seen_enough(fleet, much):
+    assert much
+    with subprocess.Popen([CHAPERONE, "audit", "export", "--out", "-", "--format", "jsonl",
+                           *fleet.operator()], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as exporting:
+        assert json.loads(exporting.stdout.readline())
+        exporting.stdout.close()
+        assert exporting.stderr.read() == b""
+        assert exporting.wait(30) in (1, -signal.SIGPIPE)
+
+
+def test_how_far_it_is_stands_on_a_terminal(fleet, much, tmp_path):
+    assert much
+    near, far = pty.openpty()
+    with subprocess.Popen([CHAPERONE, "audit", "export", "--out", str(tmp_path / "x.zip"),
+                           *fleet.operator()], stdout=subprocess.PIPE, stderr=far,
+                          env=dict(os.environ, TERM="xterm")) as exporting:
+        os.close(far)
+        shown = b""
+        try:
+            while data := os.read(near, 4096):
+                shown += data
+        except OSError:
+            pass  # the terminal's end
+        os.close(near)
+        assert exporting.wait(60) == 0
+    lines = shown.decode().split("\r\x1b[K")
+    total = str(Package(tmp_path / "x.zip").manifest["counts"]["entries"])
+    assert [line for line in lines if line.startswith("receiving [") and f" of {total} " in line]
+    assert [line for line in lines if line.startswith("writing ")]
+    assert lines[-1] == ""  # and is taken away
+
+
 def test_only_auditors_and_admins_export(fleet, tmp_path):
     token = next(os.path.join(fleet.dir, n) for n in ("agent.token", "agent/token")
                  if os.path.exists(os.path.join(fleet.dir, n)))
@@ -409,20 +456,13 @@ def verify(path, *args):
                           text=True, check=False, timeout=120)
 
 
-def fill(fleet, name, statements):
-    """A session with so many statements; its id."""
-    fleet.psql("-q", "-o", "/dev/null", stdin="".join(
-        f"SELECT {n}, '{n:0200}';\n" for n in range(statements)), PGAPPNAME=name)
-    return fleet.conversation(name)[0]["session"]
-
-
 def test_what_is_exported_is_what_verify_believes(fleet, past, tmp_path):
     # More than one tile, so that levels are above each other.
     session = fill(fleet, "many", 400)
     export(fleet, tmp_path / "x.zip", "--sample", "7", "--seed", "s")
     package = Package(tmp_path / "x.zip")
-    assert package.manifest["checkpoint"]["size"] > 800
-    assert "tiles/tile/1/000.p/3" in package.files
+    size = package.manifest["checkpoint"]["size"]
+    assert size > 800 and f"tiles/tile/1/000.p/{size // 256}" in package.files
     done = verify(tmp_path / "x.zip", "--log-key", key_of_the_log(fleet, package))
     assert done.returncode == 0 and "whole" in done.stdout, done.stdout + done.stderr
     # Of the middle of a log only what is needed.
@@ -497,12 +537,6 @@ class Narrow:
     def close(self):
         self.go_on.set()
         self.server.close()
-
-
-@pytest.fixture(scope="module")
-def much(fleet):
-    """More than the connection below lets through."""
-    return fill(fleet, "much", 300)
 
 
 @pytest.fixture
