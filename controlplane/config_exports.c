@@ -222,7 +222,7 @@ static enum err read_syslog(struct config_reader *r, const struct conf_node *map
         {"local5", 21}, {"local6", 22}, {"local7", 23}, {NULL, 0}};
     const char *address = NULL;
     out->syslog.facility = FACILITY_AUDIT;
-    out->syslog.message_max = 64 << 10;
+    out->syslog.message_max = SYSLOG_MESSAGE_MIN; /* more would be cut by who takes no more */
     out->syslog.timeout_ns = 30 * second_ns;
     enum err e = conf_check_keys(map, keys, r->why);
     if (e == OK) {

@@ -8,7 +8,7 @@ import time
 from support.postgres import free_port
 
 CONFIG = """
-global(workDirectory="{dir}" maxMessageSize="128k" parser.escapeControlCharactersOnReceive="off"
+global(workDirectory="{dir}" maxMessageSize="2m" parser.escapeControlCharactersOnReceive="off"
        DefaultNetstreamDriverCAFile="{ca}"
        DefaultNetstreamDriverCertFile="{certificate}"
        DefaultNetstreamDriverKeyFile="{key}")

@@ -258,6 +258,24 @@ def test_a_receiver_that_was_away_gets_what_it_missed(exports, rsyslog):
     assert_complete(positions(r for _, r in received(receiver)), newest)
 
 
+def test_a_receiver_that_stops_reading_is_left_and_tried_again(exports, rsyslog):
+    receiver = rsyslog(client="exporter")
+    exports.run(syslog_job(receiver, TLS, "      timeout: 2s\n      message_max: 180KiB\n"))
+    exports.wait_for_job("siem", lambda j: j["lag_records"] == 0 and j["records"] > 0)
+    receiver.process.send_signal(signal.SIGSTOP)
+    try:
+        large = "x" * 150_000
+        exports.stack.psql(stdin="".join(f"SELECT {i} -- {large}\n;\n" for i in range(80)))
+        job = exports.wait_for_job("siem", lambda j: j["state"] == "failing")
+        assert re.search("takes no records|no answer for 2000 ms", job["error"]), job["error"]
+        exports.stack.psql("-c", "SELECT 'the agent goes on'")
+    finally:
+        receiver.process.send_signal(signal.SIGCONT)
+    newest = exports.newest()
+    exports.wait_for_job("siem", lambda j: j["position"] >= newest, 60)
+    assert_complete(positions(r for _, r in received(receiver)), newest)
+
+
 # ---- Kafka
 
 
