@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "controlplane/store/sqlite.h"
+#include "controlplane/store/sqlite_content.h"
 #include "controlplane/store/store_contract.h"
 #include "controlplane/store/store_records.h"
 
@@ -419,6 +419,56 @@ static size_t count_words(struct store *store, const char *text)
     return count;
 }
 
+static void envelope_check(const char *canonical, const char *text, size_t tables)
+{
+    struct buffer list, packed;
+    struct envelope in = {.canonical = bytes_of_string(canonical), .text = bytes_of_string(text)};
+    struct envelope out;
+    buffer_init(&list, 1024);
+    buffer_init(&packed, 1 << 16);
+    for (size_t i = 0; i < tables; i++) {
+        assert_int_equal(envelope_add_table(&list, (int64_t)i + 1, INT64_MAX - (int64_t)i), OK);
+    }
+    in.tables = buffer_bytes(&list);
+    assert_int_equal(envelope_pack(&in, &packed), OK);
+    assert_true(envelope_open(buffer_bytes(&packed), &out));
+    assert_true(bytes_equal(out.canonical, in.canonical));
+    assert_true(bytes_equal(out.text, in.text));
+    assert_int_equal(out.tables.size, tables * ENVELOPE_TABLE);
+    for (size_t i = 0; i < tables; i++) {
+        int64_t name = 0, full = 0;
+        envelope_table(&out, i, &name, &full);
+        assert_int_equal(name, i + 1);
+        assert_int_equal(full, INT64_MAX - (int64_t)i);
+    }
+    /* Whatever is cut off or changed: it is refused, or what it says lies within it. */
+    uint8_t *at = packed.data + packed.start;
+    size_t size = buffer_size(&packed);
+    for (size_t cut = 0; cut < size; cut++) {
+        assert_false(envelope_open(bytes_of(at, cut), &out));
+    }
+    for (size_t bit = 0; bit < (size_t)ENVELOPE_HEAD * 8; bit++) {
+        at[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        if (envelope_open(bytes_of(at, size), &out) && out.text.size > 0) {
+            assert_true(out.text.data >= at && out.text.data + out.text.size <= at + size);
+        }
+        at[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+    buffer_finish(&list);
+    buffer_finish(&packed);
+}
+
+static void test_what_is_encrypted_says_what_the_index_has(void **state)
+{
+    (void)state;
+    envelope_check("before select 1 behind", "select 1", 2); /* kept once */
+    envelope_check("select 1", "select 1", 0);
+    envelope_check("ends with select 1", "select 1", 1);
+    envelope_check("another text", "select 1", 1); /* kept beside */
+    envelope_check("no text", "", 3);
+    envelope_check("", "", 0);
+}
+
 static void test_content_is_not_readable_in_the_file(void **state)
 {
     const struct place *p = *state;
@@ -766,6 +816,7 @@ int main(void)
         TEST(test_a_damaged_file_is_refused),
         TEST(test_migrations_go_forward_each_once),
         TEST(test_a_database_of_version_1_goes_on),
+        cmocka_unit_test(test_what_is_encrypted_says_what_the_index_has),
         TEST(test_content_is_not_readable_in_the_file),
         TEST(test_neither_key_nor_words_are_left_after_erasing),
         TEST(test_records_of_before_are_erased_too),
