@@ -209,7 +209,8 @@ static enum err refused(struct keeper *k, size_t i, enum err reason, uint64_t se
     if (reason == ERR_EXISTS && store_has_signed(k, seen)) {
         return OK; /* another control plane on this store: the next turn sees it */
     }
-    pause_asking(k, a, reason == ERR_UNAVAILABLE ? PAUSE_FIRST_S : PAUSE_MAX_S);
+    bool is_its_word = reason == ERR_EXISTS || reason == ERR_INVALID || reason == ERR_DENIED;
+    pause_asking(k, a, is_its_word ? PAUSE_MAX_S : PAUSE_FIRST_S);
     a->said = true;
     if (!again) {
         log_event(k->with.log, LOG_WARN, "witness_refused", log_text("witness", name),
@@ -244,7 +245,7 @@ static enum err ask(struct keeper *k, size_t i, const struct tlog_reader *reader
     if (e == OK) {
         *a = (struct keeper_asked){.cosigned = k->head.size, .checked = true};
     } else {
-        a->checked = e != ERR_UNAVAILABLE;
+        a->checked = e == ERR_EXISTS || e == ERR_INVALID || e == ERR_DENIED;
         e = refused(k, i, e, seen, &why);
     }
     buffer_finish(&line);
