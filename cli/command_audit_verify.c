@@ -11,6 +11,7 @@
 #include "cli/output/moment.h"
 #include "cli/remote.h"
 #include "cli/text_file.h"
+#include "cli/verify/stream.h"
 #include "formats/json.h"
 #include "formats/text.h"
 
@@ -190,13 +191,16 @@ static void add_checkpoint(struct json *j, const struct verify_result *v)
     json_add_unsigned(j, o, "witnesses", v->checkpoint.witnesses);
 }
 
+static const char *const subjects[] = {
+    [VERIFY_PACKAGE] = "package", [VERIFY_LOG] = "log", [VERIFY_EVERYTHING] = "everything"};
+
 static enum err print_json(FILE *out, const struct report *report, const struct verify_result *v)
 {
     const struct records_summary *s = &v->summary;
     struct json j;
     json_init(&j);
     json_add_string(&j, j.root, "result", verdict_of(report));
-    json_add_string(&j, j.root, "subject", v->subject == VERIFY_LOG ? "log" : "package");
+    json_add_string(&j, j.root, "subject", subjects[v->subject]);
     json_add_bool(&j, j.root, "keys_given", !v->has_own_keys);
     add_checkpoint(&j, v);
     json_add_unsigned(&j, j.root, "files", v->files);
@@ -226,7 +230,7 @@ int command_audit_verify_conclude(const struct invocation *i, struct report *rep
 {
     if (result->has_own_keys) {
         report_note(report, "NOBODY SAID WHICH KEY TO BELIEVE: the checkpoint was checked with the "
-                            "key that the package brings along, which whoever made the package "
+                            "key that came with the records, which whoever made them "
                             "chose. Give --log-key with a key that you have from elsewhere.");
     }
     if (options_flag(&i->options, "json")) {
@@ -271,13 +275,84 @@ static int verify_offline(struct invocation *i, struct verify_options *options,
     return command_audit_verify_conclude(i, report, &result);
 }
 
+/* ---- the control plane's log ----------------------------------------------------------------- */
+
+struct online {
+    struct verify_stream *stream;
+    struct progress progress;
+    enum err failed;
+    struct err_text why;
+};
+
+static bool on_part(void *context, const ProtobufCMessage *message)
+{
+    struct online *o = context;
+    uint64_t total = 0;
+    o->failed = verify_stream_add(o->stream, (const Chaperone__V1__ExportPart *)message, &o->why);
+    uint64_t done = verify_stream_progress(o->stream, &total);
+    progress_show(&o->progress, done, total);
+    return o->failed == OK;
+}
+
+static int receive(struct invocation *i, struct remote *remote, struct online *o)
+{
+    static char reason[] = "audit verify";
+    Chaperone__V1__SearchRequest everything = CHAPERONE__V1__SEARCH_REQUEST__INIT;
+    Chaperone__V1__ExportRequest request = CHAPERONE__V1__EXPORT_REQUEST__INIT;
+    struct client_end end;
+    request.filter = &everything;
+    request.reason = reason;
+    request.with_proofs = true;
+    request.with_context = true;
+    progress_start(&o->progress, &i->errors, &i->clock, "receiving");
+    client_stream(remote->client, &chaperone__v1__log__descriptor, "Export", &request.base, on_part,
+                  o, &end);
+    progress_end(&o->progress);
+    int code = remote_exit(i, remote, &end);
+    /* Whatever kept it from the records: nothing was found out. */
+    return code == EXIT_NO ? EXIT_UNCHECKED : code;
+}
+
+static int verify_received(struct invocation *i, const struct verify_options *options,
+                           struct report *report, struct remote *remote)
+{
+    struct online o = {.failed = OK};
+    struct verify_result result = {0};
+    o.failed = verify_stream_create(options, report, &result, &o.stream);
+    int code = o.failed == OK ? receive(i, remote, &o) : EXIT_YES;
+    if (code == EXIT_YES && o.failed == OK) {
+        o.failed = verify_stream_check(o.stream, &o.why);
+    }
+    if (code == EXIT_YES && o.failed != OK) {
+        code = command_fail(i, EXIT_UNCHECKED, "it could not be checked: %s",
+                            o.why.text[0] == '\0' ? err_name(o.failed) : o.why.text);
+    } else if (code == EXIT_YES) {
+        code = command_audit_verify_conclude(i, report, &result);
+    }
+    verify_stream_destroy(o.stream);
+    return code;
+}
+
+static int verify_online(struct invocation *i, const struct verify_options *options,
+                         struct report *report)
+{
+    struct remote remote;
+    int code = remote_open(i, &remote);
+    if (code == EXIT_YES) {
+        code = verify_received(i, options, report, &remote);
+        remote_close(&remote);
+    }
+    return code;
+}
+
 static int verify_with(struct invocation *i, struct verify_options *options)
 {
     struct report *report = report_create();
     if (report == NULL) {
         return command_fail(i, EXIT_UNCHECKED, "out of memory");
     }
-    int code = verify_offline(i, options, report);
+    int code = i->options.argument_count == 0 ? verify_online(i, options, report)
+                                              : verify_offline(i, options, report);
     report_destroy(report);
     return code;
 }

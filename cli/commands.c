@@ -53,12 +53,14 @@ static const char audit_prove_details[] =
 
 static const char audit_verify_details[] =
     "PATH is an evidence package (a zip file, or the folder it was unpacked into) or a log's "
-    "directory.\n"
-    "Offline: nothing is asked of anybody. Checks signatures, witnesses, every hash up to the "
-    "root,\n"
-    "every record, the streams, the manifest, and says which record is wrong and how. "
-    "Exit code 0:\n"
-    "whole, 1: wrong, 2: it could not be checked.";
+    "directory:\n"
+    "offline, nothing is asked of anybody. Without PATH all records are asked of the control plane "
+    "and\n"
+    "checked here. Checks signatures, witnesses, every hash up to the root, every record, the "
+    "streams,\n"
+    "the manifest, and says which record is wrong and how (docs/verify.md). Exit code 0: whole, 1: "
+    "wrong,\n"
+    "2: it could not be checked.";
 
 static const char audit_export_details[] =
     "A package (zip) has the records, the tiles and the checkpoint that prove them, sessions as "
@@ -371,15 +373,15 @@ const struct command commands[] = {
     },
     {
         .name = "audit verify",
-        .arguments = "PATH",
+        .arguments = "[PATH]",
         .summary = "Check an evidence package or a log: whole, and what was logged",
         .details = audit_verify_details,
         .examples = EXAMPLES("chaperone audit verify october.zip --log-key log.pub",
                              "chaperone audit verify october.zip --log-key log.pub --witness-key "
                              "witnesses.pub --quorum 2 --checkpoint kept.note --json"),
         .options = command_audit_verify_options,
-        .arguments_min = 1,
         .arguments_max = 1,
+        .connects = true,
         .run = command_audit_verify,
     },
     {

@@ -48,11 +48,20 @@ struct evidence {
     struct tlog_tile tile_name;
     uint64_t *listed; /* counts the lines of the listing; NULL: of sample.csv */
     bool is_broken;   /* reported; the rest is only hashed */
+
+    bool is_everything; /* not a package: all records of the log, as the control plane sent them */
 };
+
+/* To be finished also after an error. */
+enum err evidence_init(struct evidence *e, const struct verify_options *options,
+                       struct report *report, struct verify_result *result) MUST_USE;
+void evidence_finish(struct evidence *e);
 
 /* A visitor of pack_read. */
 struct pack_visitor evidence_visitor(struct evidence *e);
 /* After all files were read. */
 enum err evidence_check(struct evidence *e, struct err_text *why) MUST_USE;
+/* The same without a manifest. */
+enum err evidence_check_unlisted(struct evidence *e, struct err_text *why) MUST_USE;
 
 #endif

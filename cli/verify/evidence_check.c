@@ -198,17 +198,18 @@ static enum err check_records(struct evidence *e, const struct manifest_view *v,
                               struct context *context)
 {
     const struct trust_checkpoint *c = &e->result->checkpoint;
-    bool by_time_only =
-        v != NULL && v->identity == NULL && v->resource == NULL && v->session == NULL;
-    struct records_expectation x = {.size = c->size,
-                                    .is_contiguous = by_time_only,
-                                    .is_whole =
-                                        by_time_only && v->since_ns == 0 && v->until_ns == 0,
-                                    .since_ns = v == NULL ? 0 : v->since_ns,
-                                    .until_ns = v == NULL ? 0 : v->until_ns,
-                                    .has_policy = context_has_policy,
-                                    .has_key = context_has_key,
-                                    .context = context};
+    bool by_time_only = v == NULL
+                            ? e->is_everything
+                            : v->identity == NULL && v->resource == NULL && v->session == NULL;
+    struct records_expectation x = {
+        .size = c->size,
+        .is_contiguous = by_time_only,
+        .is_whole = by_time_only && (v == NULL || (v->since_ns == 0 && v->until_ns == 0)),
+        .since_ns = v == NULL ? 0 : v->since_ns,
+        .until_ns = v == NULL ? 0 : v->until_ns,
+        .has_policy = context_has_policy,
+        .has_key = context_has_key,
+        .context = context};
     e->result->tiles = known_tiles_count(e->tiles);
     if (e->result->has_checkpoint &&
         known_tiles_check(e->tiles, c->size, &c->root, e->report) != OK) {
@@ -246,6 +247,19 @@ static enum err check_with(struct evidence *e, const struct manifest *m, struct 
     return failed;
 }
 
+static enum err check_context(struct evidence *e, const struct manifest *m, struct err_text *why)
+{
+    struct context *context = context_create(&e->kept, e->report);
+    enum err failed = context == NULL ? ERR_NO_MEMORY : check_with(e, m, context);
+    context_destroy(context);
+    return failed == OK ? OK : err_set(why, failed, "%s", err_name(failed));
+}
+
+enum err evidence_check_unlisted(struct evidence *e, struct err_text *why)
+{
+    return check_context(e, NULL, why);
+}
+
 enum err evidence_check(struct evidence *e, struct err_text *why)
 {
     struct bytes json;
@@ -259,9 +273,7 @@ enum err evidence_check(struct evidence *e, struct err_text *why)
     } else {
         check_files(e, manifest);
     }
-    struct context *context = context_create(&e->kept, e->report);
-    enum err failed = context == NULL ? ERR_NO_MEMORY : check_with(e, manifest, context);
-    context_destroy(context);
+    enum err failed = check_context(e, manifest, why);
     manifest_destroy(manifest);
-    return failed == OK ? OK : err_set(why, failed, "%s", err_name(failed));
+    return failed;
 }

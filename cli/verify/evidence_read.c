@@ -76,6 +76,31 @@ static enum err on_sampled(void *context, const struct listing_line *line)
     return OK;
 }
 
+enum err evidence_init(struct evidence *e, const struct verify_options *options,
+                       struct report *report, struct verify_result *result)
+{
+    *e = (struct evidence){.options = options, .report = report, .result = result};
+    buffer_init(&e->tile, TLOG_TILE_BYTES);
+    e->records = records_create(report);
+    e->tiles = known_tiles_create();
+    return e->records == NULL || e->tiles == NULL ? ERR_NO_MEMORY : OK;
+}
+
+void evidence_finish(struct evidence *e)
+{
+    for (size_t i = 0; i < e->file_count; i++) {
+        free(e->files[i].name);
+    }
+    free(e->files);
+    free(e->sampled);
+    kept_finish(&e->kept);
+    rec_finish(&e->rec);
+    listing_finish(&e->listing);
+    buffer_finish(&e->tile);
+    records_destroy(e->records);
+    known_tiles_destroy(e->tiles);
+}
+
 /* ---- a file begins -------------------------------------------------------------------------- */
 
 struct known {
@@ -286,7 +311,6 @@ static void on_progress(void *context, uint64_t done, uint64_t total)
 
 struct pack_visitor evidence_visitor(struct evidence *e)
 {
-    buffer_init(&e->tile, TLOG_TILE_BYTES);
     return (struct pack_visitor){.on_file = on_file,
                                  .on_data = on_data,
                                  .on_end = on_end,

@@ -18,7 +18,11 @@ struct verify_options {
     void *context;
 };
 
-enum verify_subject { VERIFY_PACKAGE, VERIFY_LOG };
+enum verify_subject {
+    VERIFY_PACKAGE,
+    VERIFY_LOG,        /* a directory of hashes */
+    VERIFY_EVERYTHING, /* all records, as the control plane sends them */
+};
 
 /* What a person is told beside what is wrong. */
 struct verify_result {

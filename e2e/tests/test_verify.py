@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from support import packages, translog
-from support.packages import Log, Package, Record, write_folder, write_zip
+from support.packages import Log, Package, Record, write_folder
+from support.parts import Parts
 
 BIN = Path(os.environ["CHAPERONE_BIN"]) if "CHAPERONE_BIN" in os.environ else None
 
@@ -732,3 +733,76 @@ def test_a_file_changed_after_the_manifest_was_made(small, tmp_path):
     step = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)[0]
     run = subprocess.run(["sh", "-ec", step], cwd=folder, capture_output=True, text=True, check=False)
     assert run.returncode != 0 and "index.html was changed" in run.stderr
+
+
+# ---- a real control plane
+
+
+@pytest.fixture(scope="module")
+def fleet(postgres):
+    running = Parts(postgres)
+    for n in range(3):
+        running.psql(stdin="".join(f"SELECT {n}, {m};\n" for m in range(30)), PGAPPNAME=f"verify-{n}")
+        running.conversation(f"verify-{n}")
+    yield running
+    running.close()
+
+
+def test_everything_that_a_control_plane_has(fleet, tmp_path):
+    fleet.chaperone("audit", "checkpoint", "--save", str(tmp_path / "kept"))
+    run = fleet.chaperone("audit", "verify", "--json", check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    said = json.loads(run.stdout)
+    assert (said["result"], said["subject"], said["keys_given"]) == ("whole", "everything", False)
+    assert said["records"] == said["checkpoint"]["size"] >= 3 * 30 * 2
+    assert said["operations"] >= 90
+    run = fleet.chaperone("audit", "verify", "--json", "--checkpoint", str(tmp_path / "kept"), check=False)
+    assert run.returncode == 0, run.stdout
+    # Another key than this log's.
+    run = fleet.chaperone("audit", "verify", "--json", "--log-key", packages.LogKey(said["checkpoint"]["origin"]).text,
+                          check=False)
+    assert run.returncode == 1 and "not to be believed" in run.stdout
+
+
+def test_a_flipped_bit_in_any_file_of_a_real_package(fleet, tmp_path):
+    path = tmp_path / "x.zip"
+    fleet.chaperone("audit", "export", "--since", "1d", "--out", str(path), "--sample", "3", "--seed", "s")
+    with zipfile.ZipFile(path) as z:
+        z.extractall(tmp_path)
+    folder = next(tmp_path.glob("evidence-*"))
+    files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    key = json.loads(files["keys.json"])["log_keys"][0]
+    assert verify(folder, "--log-key", key).code == 0
+    text = files["manifest.json"].decode()
+    free = {n for n, c in enumerate(text) if c in " \n"}
+    for name in FREE:
+        begin = text.index(f'"{name}":"') + len(name) + 4
+        free.update(range(begin, text.index('"', begin)))
+    passed = []
+    for name, offset, bit in mutations(files, 150, 6):
+        if name == "manifest.json" and offset in free:
+            continue
+        bad = bytearray(files[name])
+        bad[offset] ^= 1 << bit
+        (folder / name).write_bytes(bad)
+        if verify(folder, "--log-key", key).code != 1:
+            passed.append((name, offset, bit))
+        (folder / name).write_bytes(files[name])
+    assert passed == []
+
+
+def test_the_page_says_yes_to_a_real_package(fleet, tmp_path):
+    class Exported:
+        folder = None
+
+        def write(self, path):
+            fleet.chaperone("audit", "export", "--since", "1d", "--out", str(path), "--sample", "3", "--seed", "s")
+            with zipfile.ZipFile(path) as z:
+                self.folder = z.namelist()[0].split("/")[0]
+                text = json.loads(z.read(self.folder + "/keys.json"))["log_keys"][0]
+            self.key = type("Key", (), {"signer": type("Signer", (), {"text": text})})
+            return path
+
+    package = Exported()
+    package.write(tmp_path / "first.zip")
+    assert follow_the_page(package, package.key, tmp_path) is None
