@@ -8,169 +8,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/conf/conf.h"
 #include "controlplane/files/files.h"
-
-enum { DOCUMENT_MAX = 256 << 10 };
-
-/* A public key, and until when it signs beside the newer one; 0: no end was set. */
-struct known {
-    struct tlog_verifier verifier;
-    int64_t until_ns;
-};
-
-/* What log.yaml says. */
-struct description {
-    char base[LOG_ORIGIN_BASE_MAX + 1]; /* the origin of the first log */
-    char origin[TLOG_ORIGIN_MAX + 1];
-    int64_t number; /* 1: the first log, 2: the one after a restart, ... */
-    struct known known[LOG_KEYS_MAX];
-    size_t known_count;
-};
+#include "controlplane/tlog/log_description.h"
 
 struct log_keys {
     char *key_path, *previous_path, *document_path; /* owned */
     int64_t overlap_ns;
     struct clock clock;
-    struct description is;
+    struct log_description is;
     struct tlog_verifier ordered[LOG_KEYS_MAX]; /* the one that signs now first */
     struct crypto_ed25519 *key, *previous;      /* owned; previous may be NULL */
     struct timespec changed[3];
 };
 
-/* --- the document ------------------------------------------------------------------------------
- */
-
-static enum err set_origin(struct description *d, struct err_text *why)
-{
-    int n = d->number == 1
-                ? snprintf(d->origin, sizeof(d->origin), "%s", d->base)
-                : snprintf(d->origin, sizeof(d->origin), "%s/%lld", d->base, (long long)d->number);
-    struct tlog_verifier unused;
-    uint8_t key[CRYPTO_ED25519_PUBLIC_SIZE] = {0};
-    bool fits =
-        n > 0 && (size_t)n < sizeof(d->origin) &&
-        tlog_verifier_init(bytes_of_string(d->origin), TLOG_KEY_ED25519, key, &unused) == OK;
-    return fits ? OK
-                : err_set(why, ERR_INVALID,
-                          "\"%.64s\" cannot be the origin of a log: expected 1 to %d bytes without "
-                          "spaces and plus signs",
-                          d->base, LOG_ORIGIN_BASE_MAX);
-}
-
-static enum err read_key(const struct conf_node *item, struct description *d, struct err_text *why)
-{
-    static const char *const names[] = {"key", "until", NULL};
-    const char *text = NULL;
-    if (d->known_count == LOG_KEYS_MAX) {
-        return conf_fail(item, why, "expected at most %d keys", LOG_KEYS_MAX);
-    }
-    struct known *k = &d->known[d->known_count];
-    enum err e = conf_check_keys(item, names, why);
-    if (e == OK) {
-        e = conf_require(item, "key", why);
-    }
-    if (e == OK) {
-        e = conf_read_string(item, "key", &text, why);
-    }
-    if (e == OK) {
-        e = tlog_verifier_parse(bytes_of_string(text), &k->verifier, why);
-    }
-    if (e == OK) {
-        e = conf_read_integer(item, "until", "a time in nanoseconds", 0, INT64_MAX, &k->until_ns,
-                              why);
-    }
-    d->known_count += e == OK ? 1 : 0;
-    return e;
-}
-
-static enum err read_document(const struct conf_node *root, struct description *out,
-                              struct err_text *why)
-{
-    static const char *const names[] = {"origin", "number", "keys", NULL};
-    struct description d = {.number = 1};
-    const struct conf_node *list = NULL;
-    const char *base = NULL;
-    enum err e = conf_check_keys(root, names, why);
-    if (e == OK) {
-        e = conf_require(root, "origin", why);
-    }
-    if (e == OK) {
-        e = conf_read_string(root, "origin", &base, why);
-    }
-    if (e == OK) {
-        e = conf_read_integer(root, "number", "the number of the log", 1, LOG_FORMER_MAX + 1,
-                              &d.number, why);
-    }
-    if (e == OK) {
-        e = conf_read_list(root, "keys", &list, why);
-    }
-    for (const struct conf_node *n = list == NULL ? NULL : conf_first(list); e == OK && n != NULL;
-         n = conf_next(n)) {
-        e = read_key(n, &d, why);
-    }
-    if (e == OK && strlen(base) > LOG_ORIGIN_BASE_MAX) {
-        e = conf_fail(root, why, "expected an origin of at most %d bytes", LOG_ORIGIN_BASE_MAX);
-    }
-    if (e == OK) {
-        (void)snprintf(d.base, sizeof(d.base), "%s", base);
-        e = set_origin(&d, why);
-    }
-    if (e == OK) {
-        *out = d;
-    }
-    return e;
-}
-
-static enum err load_document(const char *path, struct description *out, struct err_text *why)
-{
-    struct buffer text;
-    struct conf *conf = NULL;
-    buffer_init(&text, DOCUMENT_MAX);
-    enum err e = files_read(path, &text, why);
-    if (e == OK) {
-        e = conf_load_text(path, buffer_bytes(&text), &conf, why);
-    }
-    if (e == OK) {
-        e = read_document(conf_root(conf), out, why);
-    }
-    conf_destroy(conf);
-    buffer_finish(&text);
-    return e;
-}
-
-/* Origins and keys have neither quotes nor spaces (tlog_verifier_init), but may have a backslash,
- * which single quotes leave alone. */
-static enum err store_document(const char *path, const struct description *d, struct err_text *why)
-{
-    struct buffer text, key;
-    buffer_init(&text, DOCUMENT_MAX);
-    buffer_init(&key, TLOG_VERIFIER_TEXT_MAX + 1);
-    enum err e = buffer_append_format(&text,
-                                      "# The audit log's name and public keys; written by the "
-                                      "control plane.\norigin: '%s'\nnumber: %lld\nkeys:\n",
-                                      d->base, (long long)d->number);
-    for (size_t i = 0; e == OK && i < d->known_count; i++) {
-        buffer_clear(&key);
-        e = tlog_verifier_format(&d->known[i].verifier, &key);
-        if (e == OK) {
-            struct bytes b = buffer_bytes(&key);
-            e = buffer_append_format(&text, "  - {key: '%.*s', until: %lld}\n", (int)b.size,
-                                     (const char *)b.data, (long long)d->known[i].until_ns);
-        }
-    }
-    if (e == OK) {
-        e = files_write(path, 0644, buffer_bytes(&text), why);
-    }
-    buffer_finish(&text);
-    buffer_finish(&key);
-    return e;
-}
-
 /* --- the keys ----------------------------------------------------------------------------------
  */
 
-static enum err make_verifier(const struct description *d, const struct crypto_ed25519 *key,
+static enum err make_verifier(const struct log_description *d, const struct crypto_ed25519 *key,
                               struct tlog_verifier *out)
 {
     uint8_t public_key[CRYPTO_ED25519_PUBLIC_SIZE];
@@ -178,7 +32,7 @@ static enum err make_verifier(const struct description *d, const struct crypto_e
     return tlog_verifier_init(bytes_of_string(d->origin), TLOG_KEY_ED25519, public_key, out);
 }
 
-static struct known *find_known(struct description *d, const struct tlog_verifier *v)
+static struct log_known *find_known(struct log_description *d, const struct tlog_verifier *v)
 {
     for (size_t i = 0; i < d->known_count; i++) {
         if (d->known[i].verifier.id == v->id &&
@@ -191,8 +45,8 @@ static struct known *find_known(struct description *d, const struct tlog_verifie
 }
 
 /* A key that is not in the list yet is new: those before it have their time left. */
-static enum err add_known(struct description *d, const struct crypto_ed25519 *key, int64_t until_ns,
-                          bool *out_added, struct err_text *why)
+static enum err add_known(struct log_description *d, const struct crypto_ed25519 *key,
+                          int64_t until_ns, bool *out_added, struct err_text *why)
 {
     struct tlog_verifier v;
     enum err e = make_verifier(d, key, &v);
@@ -205,7 +59,7 @@ static enum err add_known(struct description *d, const struct crypto_ed25519 *ke
     for (size_t i = 0; i < d->known_count; i++) {
         d->known[i].until_ns = d->known[i].until_ns == 0 ? until_ns : d->known[i].until_ns;
     }
-    d->known[d->known_count++] = (struct known){.verifier = v};
+    d->known[d->known_count++] = (struct log_known){.verifier = v};
     *out_added = true;
     return OK;
 }
@@ -261,26 +115,27 @@ static void read_changes(const struct log_keys *k, struct timespec out[3])
 }
 
 static enum err load_description(const struct log_keys *k, const struct log_keys_options *options,
-                                 struct description *out, bool *out_is_new, struct err_text *why)
+                                 struct log_description *out, bool *out_is_new,
+                                 struct err_text *why)
 {
-    enum err e = load_document(k->document_path, out, why);
+    enum err e = log_description_load(k->document_path, out, why);
     *out_is_new = e == ERR_NOT_FOUND;
     if (e != ERR_NOT_FOUND) {
         return e;
     }
     const char *base = options->origin == NULL ? options->fallback : options->origin;
-    *out = (struct description){.number = 1};
+    *out = (struct log_description){.number = 1};
     if (strlen(base) > LOG_ORIGIN_BASE_MAX || strchr(base, '\'') != NULL) {
         return err_set(why, ERR_INVALID, "\"%.64s\" cannot be the origin of a log", base);
     }
     (void)snprintf(out->base, sizeof(out->base), "%s", base);
-    return set_origin(out, why);
+    return log_description_set_origin(out, why);
 }
 
 static enum err load_all(struct log_keys *k, const struct log_keys_options *options,
                          struct err_text *why)
 {
-    struct description d;
+    struct log_description d;
     struct crypto_ed25519 *key = NULL, *previous = NULL;
     bool changed = false;
     struct timespec changes[3];
@@ -302,7 +157,7 @@ static enum err load_all(struct log_keys *k, const struct log_keys_options *opti
         e = add_known(&d, key, clock_wall(&k->clock) + k->overlap_ns, &changed, why);
     }
     if (e == OK && changed) {
-        e = store_document(k->document_path, &d, why);
+        e = log_description_store(k->document_path, &d, why);
         read_changes(k, changes);
     }
     if (e != OK) {
@@ -397,17 +252,17 @@ size_t log_keys_signers(const struct log_keys *keys, int64_t now_ns,
         tlog_signer_init(name, TLOG_KEY_ED25519, keys->previous, &out[n]) != OK) {
         return n;
     }
-    struct description *d = (struct description *)(uintptr_t)&keys->is;
-    const struct known *k = find_known(d, &out[n].verifier);
+    struct log_description *d = (struct log_description *)(uintptr_t)&keys->is;
+    const struct log_known *k = find_known(d, &out[n].verifier);
     return k != NULL && k->until_ns > now_ns && out[n].verifier.id != out[0].verifier.id ? n + 1
                                                                                          : n;
 }
 
 bool log_keys_is_former(const struct log_keys *keys, struct bytes origin)
 {
-    struct description d = keys->is;
+    struct log_description d = keys->is;
     for (d.number = 1; d.number < keys->is.number; d.number++) {
-        if (set_origin(&d, NULL) == OK && bytes_equal_string(origin, d.origin)) {
+        if (log_description_set_origin(&d, NULL) == OK && bytes_equal_string(origin, d.origin)) {
             return true;
         }
     }
@@ -466,7 +321,7 @@ enum err log_keys_rotate(const struct log_keys_options *options, struct buffer *
         e = crypto_ed25519_store(next, k->key_path, why);
     }
     if (e == OK) {
-        e = store_document(k->document_path, &k->is, why);
+        e = log_description_store(k->document_path, &k->is, why);
     }
     if (e == OK) {
         e = tlog_verifier_format(&k->is.known[k->is.known_count - 1].verifier, out_key);
@@ -487,13 +342,13 @@ enum err log_keys_restart(const struct log_keys_options *options, struct buffer 
     }
     if (e == OK) {
         k->is.number++;
-        e = set_origin(&k->is, why);
+        e = log_description_set_origin(&k->is, why);
     }
     if (e == OK) {
         e = add_known(&k->is, k->key, clock_wall(&options->clock), &added, why);
     }
     if (e == OK) {
-        e = store_document(k->document_path, &k->is, why);
+        e = log_description_store(k->document_path, &k->is, why);
     }
     if (e == OK) {
         e = buffer_append_string(out_origin, k->is.origin);
