@@ -114,6 +114,11 @@ void approvals_tell_change(struct approvals *a, const struct approvals_held *hel
                            bool by_sidecar)
 {
     a->with.on_changed(a->with.context, &held->message, cursor, by_sidecar);
+    approvals_wake(a);
+}
+
+void approvals_wake(struct approvals *a)
+{
     (void)pthread_mutex_lock(&a->mutex);
     a->is_changed = true;
     (void)pthread_cond_signal(&a->wake);

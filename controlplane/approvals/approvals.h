@@ -58,6 +58,9 @@ enum err approvals_create(const struct approvals_options *options, struct approv
 /* Takes NULL. No call may be under way. */
 void approvals_destroy(struct approvals *approvals);
 
+/* Another control plane on the same store changed something: what is due may be due earlier. */
+void approvals_wake(struct approvals *approvals);
+
 /* ---- sidecars -------------------------------------------------------------------------------- */
 
 /* Idempotent by its id. `*out` is WAITING, or APPROVED by a standing approval or (retry mode) by

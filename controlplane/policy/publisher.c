@@ -6,7 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARENA_BLOCK = 64 << 10, ARENA_CAP = 64 << 20, SIGNED_SIZE = 160 };
+enum {
+    ARENA_BLOCK = 64 << 10,
+    ARENA_CAP = 64 << 20,
+    SIGNED_SIZE = 160,
+    TRIES_MAX = 20, /* each loses only to another control plane that published */
+};
 
 static const char default_author[] = "default";
 
@@ -209,28 +214,91 @@ static enum err fail(struct err_text *why, enum err e)
     return e == OK ? OK : err_set(why, e, "the policy cannot be published: %s", err_name(e));
 }
 
+/* With `publishing` held. `*out_beaten`: another control plane made this revision meanwhile. */
+static enum err publish_once(struct publisher *p, const struct publisher_draft *draft,
+                             struct arena *arena, struct publisher_result *out, bool *out_beaten,
+                             struct err_text *why)
+{
+    struct store_policy latest;
+    *out_beaten = false;
+    arena_reset(arena);
+    enum err e = read_latest(p, arena, &latest);
+    if (e != OK) {
+        return fail(why, e);
+    }
+    if (draft->expect != 0 && draft->expect != latest.revision) {
+        return err_set(why, ERR_EXISTS,
+                       "the newest revision is %" PRIu64 ", not %" PRIu64
+                       ": somebody else published meanwhile",
+                       latest.revision, draft->expect);
+    }
+    e = publish(p, &latest, draft, false, out);
+    *out_beaten = e == ERR_EXISTS;
+    return fail(why, e);
+}
+
 enum err publisher_publish(struct publisher *publisher, const struct publisher_draft *draft,
                            struct publisher_result *out, struct err_text *why)
 {
     struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
-    struct store_policy latest;
+    bool is_beaten = true;
+    enum err e = OK;
     if (arena == NULL) {
         return fail(why, ERR_NO_MEMORY);
     }
     (void)pthread_mutex_lock(&publisher->publishing);
-    enum err e = read_latest(publisher, arena, &latest);
-    if (e != OK) {
-        (void)fail(why, e);
-    } else if (draft->expect != 0 && draft->expect != latest.revision) {
-        e = err_set(why, ERR_EXISTS,
-                    "the newest revision is %" PRIu64 ", not %" PRIu64
-                    ": somebody else published meanwhile",
-                    latest.revision, draft->expect);
-    } else {
-        e = fail(why, publish(publisher, &latest, draft, false, out));
+    for (int i = 0; is_beaten && i < TRIES_MAX; i++) {
+        e = publish_once(publisher, draft, arena, out, &is_beaten, why);
     }
     (void)pthread_mutex_unlock(&publisher->publishing);
     arena_destroy(arena);
+    return e;
+}
+
+/* --- other control planes ------------------------------------------------------------------------
+ */
+
+/* With `publishing` held. */
+static enum err refresh(struct publisher *p, struct arena *arena, bool *out_changed)
+{
+    struct store_policy latest;
+    enum err e = read_latest(p, arena, &latest);
+    const struct publication *now = publisher_current(p);
+    bool is_newer = e == OK && latest.revision > (now == NULL ? 0 : now->revision);
+    publication_release(now);
+    if (!is_newer) {
+        return e;
+    }
+    struct shared *s = make_shared(p, latest.revision, latest.document);
+    if (s == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    if (latest.signature.size != sizeof(s->publication.signature) ||
+        latest.public_key.size != sizeof(s->publication.public_key)) {
+        publication_release(&s->publication);
+        return ERR_IO;
+    }
+    memcpy(s->publication.signature, latest.signature.data, latest.signature.size);
+    memcpy(s->publication.public_key, latest.public_key.data, latest.public_key.size);
+    set_current(p, s);
+    *out_changed = true;
+    return OK;
+}
+
+enum err publisher_refresh(struct publisher *publisher, bool *out_changed)
+{
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    bool changed = false;
+    if (arena == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    (void)pthread_mutex_lock(&publisher->publishing);
+    enum err e = refresh(publisher, arena, &changed);
+    (void)pthread_mutex_unlock(&publisher->publishing);
+    arena_destroy(arena);
+    if (e == OK) {
+        *out_changed = changed;
+    }
     return e;
 }
 
@@ -309,7 +377,11 @@ enum err publisher_configure(struct publisher *publisher, struct bytes document,
         return fail(why, ERR_NO_MEMORY);
     }
     (void)pthread_mutex_lock(&publisher->publishing);
-    enum err e = configure(publisher, arena, document, source, is_default, out);
+    enum err e = ERR_EXISTS;
+    for (int i = 0; e == ERR_EXISTS && i < TRIES_MAX; i++) { /* others start at the same time */
+        arena_reset(arena);
+        e = configure(publisher, arena, document, source, is_default, out);
+    }
     (void)pthread_mutex_unlock(&publisher->publishing);
     arena_destroy(arena);
     return fail(why, e);

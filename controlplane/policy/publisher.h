@@ -68,6 +68,9 @@ enum err publisher_configure(struct publisher *publisher, struct bytes document,
                              bool is_default, struct publisher_result *out,
                              struct err_text *why) MUST_USE;
 
+/* Takes over what another control plane has published meanwhile on the same store. */
+enum err publisher_refresh(struct publisher *publisher, bool *out_changed) MUST_USE;
+
 /* The newest one, with a reference that is the caller's; NULL before the first. */
 const struct publication *publisher_current(struct publisher *publisher) MUST_USE;
 void publication_release(const struct publication *publication); /* takes NULL */

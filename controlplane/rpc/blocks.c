@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "api/operator.pb-c.h"
 #include "base/uuid.h"
@@ -30,6 +31,8 @@ struct blocking {
     struct watchers_answers answers;
     char **sessions, **not_confirmed; /* in the arena */
     size_t session_count, not_confirmed_count;
+    char **elsewhere; /* that other control planes' sidecars have ended; in the arena */
+    size_t elsewhere_count;
 };
 
 static char *text_of(const char *s)
@@ -73,17 +76,28 @@ static enum err add_line(struct blocking *b, const char *line)
     return OK;
 }
 
+/* Where other control planes may have sidecars connected, an order is stored, too, for as long as
+ * it is waited for. */
 static enum err store_it(const struct blocking *b)
 {
+    struct replicas *replicas = b->call->services->replicas;
     const struct store_block block = {.id = b->id,
                                       .identity = b->meant.identity,
                                       .resource = b->meant.resource,
                                       .everything = b->meant.everything,
+                                      .is_order = b->request->allow_new,
+                                      .session = "",
                                       .reason = b->request->reason,
                                       .created_by = b->call->caller->who->subject,
                                       .created_ns = b->ordered_ns,
                                       .lifted_by = ""};
-    return b->request->allow_new ? OK : store_block_add(b->call->services->with.store, &block);
+    if (block.is_order && replicas == NULL) {
+        return OK;
+    }
+    if (replicas != NULL) {
+        replicas_know(replicas, b->id);
+    }
+    return store_block_add(b->call->services->with.store, &block);
 }
 
 static enum err give_order(struct blocking *b)
@@ -102,13 +116,16 @@ static enum err give_order(struct blocking *b)
 /* What the sidecars have answered. */
 static enum err collect(struct blocking *b)
 {
-    size_t sessions = 0;
+    size_t sessions = b->elsewhere_count;
     for (size_t i = 0; i < b->answers.count; i++) {
         sessions += b->answers.items[i].session_count;
     }
     b->sessions = arena_alloc(b->arena, (sessions + 1) * sizeof(*b->sessions));
     if (b->sessions == NULL) {
         return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < b->elsewhere_count; i++) {
+        b->sessions[b->session_count++] = b->elsewhere[i];
     }
     enum err e = OK;
     for (size_t i = 0; e == OK && i < b->answers.count; i++) {
@@ -182,6 +199,93 @@ static enum err find_away(struct blocking *b)
     return e == OK ? add_away(b, items, count) : e;
 }
 
+/* --- sidecars of other control planes ----------------------------------------------------------
+ */
+
+/* The open sessions that are meant, of sidecars that are not connected here. */
+static enum err list_elsewhere(struct blocking *b, struct arena *arena,
+                               struct store_session **out_items, size_t *out_count)
+{
+    struct store_session *items = NULL;
+    size_t count = 0, kept = 0;
+    enum err e = store_session_list(b->call->services->with.store, false, 0, arena, &items, &count);
+    for (size_t i = 0; e == OK && i < count; i++) {
+        if (is_meant(&b->meant, &items[i]) && items[i].opened_ns <= b->ordered_ns &&
+            !was_asked(&b->answers, items[i].sidecar)) {
+            items[kept++] = items[i];
+        }
+    }
+    if (e == OK) {
+        *out_items = items;
+        *out_count = kept;
+    }
+    return e;
+}
+
+static bool is_among(const struct store_session *items, size_t count, const char *session)
+{
+    bool found = false;
+    for (size_t i = 0; !found && i < count; i++) {
+        found = strcmp(items[i].session, session) == 0;
+    }
+    return found;
+}
+
+/* Their control planes give the order; here it is seen in the log that the sessions have ended. */
+static enum err await_elsewhere(struct blocking *b)
+{
+    const struct clock *clock = &b->call->services->with.clock;
+    struct store_session *first = NULL, *now = NULL;
+    size_t count = 0, left = 0;
+    int64_t wait_ns = (int64_t)REPLICAS_ORDER_WAIT_MS * 1000000;
+    int64_t most_ns = services_order_timeout(b->call);
+    int64_t until = clock_monotonic(clock) + (most_ns < wait_ns ? most_ns : wait_ns);
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    enum err e = arena == NULL ? ERR_NO_MEMORY : list_elsewhere(b, b->arena, &first, &count);
+    for (left = count; e == OK && left > 0 && clock_monotonic(clock) < until;) {
+        const struct timespec pause = {.tv_nsec = REPLICAS_POLL_MS * 1000000L};
+        (void)nanosleep(&pause, NULL);
+        arena_reset(arena);
+        e = list_elsewhere(b, arena, &now, &left);
+    }
+    b->elsewhere = e == OK ? arena_alloc(b->arena, (count + 1) * sizeof(*b->elsewhere)) : NULL;
+    e = e == OK && b->elsewhere == NULL ? ERR_NO_MEMORY : e;
+    for (size_t i = 0; e == OK && i < count; i++) {
+        if (!is_among(now, left, first[i].session)) {
+            b->elsewhere[b->elsewhere_count++] = text_of(first[i].session);
+        }
+    }
+    arena_destroy(arena);
+    return e;
+}
+
+/* It is carried out, or nobody waits for it any more. */
+static void drop_order(const struct blocking *b)
+{
+    const struct store_block_what what = {.id = b->id, .identity = "", .resource = ""};
+    struct store_block *items = NULL;
+    size_t count = 0;
+    enum err e =
+        store_block_lift(b->call->services->with.store, &what, b->call->caller->who->subject,
+                         services_now(b->call->services), b->arena, &items, &count);
+    if (e != OK) { /* it is too old soon */
+        log_event(b->call->services->with.log, LOG_WARN, "order_not_dropped",
+                  log_text("order", b->id), log_text("error", err_name(e)));
+    }
+}
+
+static enum err order_elsewhere(struct blocking *b)
+{
+    if (b->call->services->replicas == NULL) {
+        return OK;
+    }
+    enum err e = await_elsewhere(b);
+    if (b->request->allow_new) {
+        drop_order(b);
+    }
+    return e;
+}
+
 static void join_lines(char *const *lines, size_t count, char *out, size_t size)
 {
     size_t used = 0;
@@ -242,6 +346,9 @@ static void carry_out(struct blocking *b, ProtobufCMessage **out_reply,
     b->ordered_ns = clock_wall(clock);
     enum err stored = store_it(b);
     enum err e = give_order(b);
+    if (e == OK && stored == OK) {
+        e = order_elsewhere(b);
+    }
     int64_t took_us = (clock_monotonic(clock) - begin) / 1000;
     if (e == OK) {
         e = find_away(b);
@@ -392,6 +499,17 @@ void sessions_lift(const struct call *call, const ProtobufCMessage *message,
     arena_destroy(arena);
 }
 
+static size_t without_orders(struct store_block *items, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!items[i].is_order) {
+            items[kept++] = items[i];
+        }
+    }
+    return kept;
+}
+
 void sessions_list_blocks(const struct call *call, const ProtobufCMessage *message,
                           ProtobufCMessage **out_reply, struct rpc_status *out_status)
 {
@@ -403,6 +521,7 @@ void sessions_list_blocks(const struct call *call, const ProtobufCMessage *messa
                                : store_block_list(call->services->with.store, arena, &items,
                                                   &response.n_blocks);
     if (e == OK) {
+        response.n_blocks = without_orders(items, response.n_blocks);
         response.blocks = blocks_of(items, response.n_blocks, arena);
         e = response.blocks == NULL ? ERR_NO_MEMORY : OK;
     }

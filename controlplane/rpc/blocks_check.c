@@ -61,13 +61,58 @@ enum err blocks_check(struct services *services, const struct identity *who, con
     }
     for (size_t i = 0; e == OK && i < count; i++) {
         const struct store_block *b = &items[i];
-        if (b->everything || is_of_identity(b, who) ||
-            (b->resource[0] != '\0' && strcmp(b->resource, resource) == 0)) {
+        if (!b->is_order && (b->everything || is_of_identity(b, who) ||
+                             (b->resource[0] != '\0' && strcmp(b->resource, resource) == 0))) {
             e = refuse(b, why);
         }
     }
     arena_destroy(arena);
     return e;
+}
+
+/* The sidecar of an order about one session; "" for all. ERR_NOT_FOUND: it is about none here. */
+static enum err find_sidecar(struct services *services, const struct store_block *b,
+                             struct arena *arena, const char **out)
+{
+    struct store_session session;
+    *out = NULL;
+    if (b->session[0] == '\0') {
+        return OK;
+    }
+    enum err e = store_session_get(services->with.store, b->session, arena, &session);
+    if (e == OK) {
+        *out = session.sidecar;
+    }
+    return e == ERR_INVALID ? ERR_NOT_FOUND : e;
+}
+
+enum err blocks_give(struct services *services, const struct store_block *b,
+                     struct watcher *watcher, struct arena *arena)
+{
+    static const int64_t order_ns = REPLICAS_ORDER_S * INT64_C(1000000000);
+    const struct watchers_order order = {.id = b->id,
+                                         .session = b->session,
+                                         .identity = b->identity,
+                                         .resource = b->resource,
+                                         .all = b->everything,
+                                         .ordered_by = b->created_by,
+                                         .reason = b->reason,
+                                         .ordered_ns = b->created_ns};
+    const char *sidecar = NULL;
+    if (b->is_order && services_now(services) - b->created_ns > order_ns) {
+        return OK;
+    }
+    enum err e = find_sidecar(services, b, arena, &sidecar);
+    if (e != OK) {
+        return e == ERR_NOT_FOUND ? OK : e;
+    }
+    if (watcher == NULL) {
+        watchers_give_order(services->watchers, sidecar, &order);
+        return OK;
+    }
+    return sidecar == NULL || strcmp(sidecar, watchers_sidecar(watcher)) == 0
+               ? watchers_repeat_order(watcher, &order)
+               : OK;
 }
 
 void blocks_repeat(struct services *services, struct watcher *watcher)
@@ -77,15 +122,7 @@ void blocks_repeat(struct services *services, struct watcher *watcher)
     size_t count = 0;
     enum err e = list_blocks(services, &arena, &items, &count);
     for (size_t i = 0; e == OK && i < count; i++) {
-        const struct store_block *b = &items[i];
-        const struct watchers_order order = {.id = b->id,
-                                             .identity = b->identity,
-                                             .resource = b->resource,
-                                             .all = b->everything,
-                                             .ordered_by = b->created_by,
-                                             .reason = b->reason,
-                                             .ordered_ns = b->created_ns};
-        e = watchers_repeat_order(watcher, &order);
+        e = blocks_give(services, &items[i], watcher, arena);
     }
     if (e != OK) {
         log_event(services->with.log, LOG_ERROR, "blocks_not_repeated",
@@ -147,7 +184,8 @@ void blocks_record_late(struct services *services, const char *sidecar,
     char(*ids)[UUID_TEXT_SIZE] = watchers_sessions_of(done, &ended);
     if (ended > 0 && list_blocks(services, &arena, &items, &count) == OK) {
         for (size_t i = 0; i < count; i++) {
-            if (strcmp(items[i].id, done->order) == 0) {
+            /* An order's own control plane records what became of it. */
+            if (!items[i].is_order && strcmp(items[i].id, done->order) == 0) {
                 record_late(services, &items[i], sidecar, ids,
                             ended < BLOCKS_RECORDED_MAX ? ended : BLOCKS_RECORDED_MAX);
             }

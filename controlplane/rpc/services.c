@@ -262,7 +262,7 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
 
 static bool is_connected(void *context, const char *sidecar)
 {
-    return watchers_is_connected(((struct services *)context)->watchers, sidecar);
+    return replicas_is_connected(context, sidecar);
 }
 
 static enum err create_watch(struct services *s)
@@ -297,6 +297,9 @@ static enum err create_parts(struct services *s)
         .publisher = s->with.publisher, .news = s->news, .log = s->with.log};
     s->watchers = e == OK ? watchers_create(&watching) : NULL;
     e = s->watchers == NULL ? ERR_NO_MEMORY : approvals_push_create(s);
+    if (e == OK && s->with.is_shared) {
+        e = replicas_create(s, &s->replicas);
+    }
     return e == OK ? create_watch(s) : e;
 }
 
@@ -330,6 +333,7 @@ void services_destroy(struct services *services)
 {
     if (services != NULL) {
         watch_destroy(services->watch);
+        replicas_destroy(services->replicas);
         approvals_destroy(services->approvals); /* its thread tells the watchers */
         audit_feed_destroy(services->approvals_feed);
         watchers_destroy(services->watchers);

@@ -22,6 +22,7 @@ struct services;
 /* All borrowed. */
 struct services_options {
     struct store *store;
+    bool is_shared; /* other control planes work on it, too */
     const struct vault *vault;
     struct bytes masking_key; /* for OpenSession; a secret */
     const struct ca *ca;

@@ -15,6 +15,7 @@
 #include "controlplane/rpc/logins.h"
 #include "controlplane/rpc/news.h"
 #include "controlplane/rpc/refusals.h"
+#include "controlplane/rpc/replicas.h"
 #include "controlplane/rpc/services.h"
 #include "controlplane/rpc/streams.h"
 #include "controlplane/rpc/watchers.h"
@@ -32,6 +33,7 @@ struct services {
     struct watchers *watchers;
     struct approvals *approvals;
     struct audit_feed *approvals_feed; /* of the cursors of their changes */
+    struct replicas *replicas;         /* NULL where the store is not shared */
     atomic_int approval_watches;       /* under way */
     struct streams streams;
     atomic_int exports;    /* under way */
@@ -138,6 +140,10 @@ enum err blocks_check(struct services *services, const struct identity *who, con
                       struct err_text *why) MUST_USE;
 /* Ends the sessions of a sidecar that was away when a block was set. */
 void blocks_repeat(struct services *services, struct watcher *watcher);
+/* Gives the order of a block, or one that another control plane gave, to the sidecars that it is
+ * about: those that are connected here, or only this one. Waits for nothing. */
+enum err blocks_give(struct services *services, const struct store_block *block,
+                     struct watcher *watcher, struct arena *arena) MUST_USE;
 /* Records what a sidecar has ended by a block's order after nobody waited for it any more: when it
  * is back. */
 void blocks_record_late(struct services *services, const char *sidecar,

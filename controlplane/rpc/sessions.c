@@ -1,6 +1,7 @@
 /* Sessions: what is open, and the order to end one. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "api/operator.pb-c.h"
 #include "base/uuid.h"
@@ -23,11 +24,17 @@ static void fail(const struct call *call, const char *at, enum err e, struct rpc
 static void mark_lost(const struct call *call, Chaperone__V1__SessionSummary **items, size_t count)
 {
     static char lost[] = "lost";
+    const char *asked = NULL; /* those of one sidecar often stand together */
+    bool connected = false;
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(items[i]->state, "open") == 0 &&
-            !watchers_is_connected(call->services->watchers, items[i]->sidecar)) {
-            items[i]->state = lost;
+        if (strcmp(items[i]->state, "open") != 0) {
+            continue;
         }
+        if (asked == NULL || strcmp(asked, items[i]->sidecar) != 0) {
+            asked = items[i]->sidecar;
+            connected = replicas_is_connected(call->services, asked);
+        }
+        items[i]->state = connected ? items[i]->state : lost;
     }
 }
 
@@ -94,6 +101,62 @@ static void record_kill(const struct call *call, const struct store_session *ses
     (void)e;
 }
 
+/* --- a sidecar that another control plane has ------------------------------------------------
+ */
+
+static bool has_ended(const struct call *call, const char *session, struct arena *arena)
+{
+    struct store_session now;
+    arena_reset(arena);
+    return store_session_get(call->services->with.store, session, arena, &now) == OK &&
+           strcmp(now.state, "open") != 0;
+}
+
+/* The order goes through the store; that it was carried out is seen in the log. */
+static void order_elsewhere(const struct call *call, const struct watchers_order *order,
+                            struct watchers_answer *answer)
+{
+    const struct clock *clock = &call->services->with.clock;
+    const struct store_block block = {.id = order->id,
+                                      .identity = "",
+                                      .resource = "",
+                                      .is_order = true,
+                                      .session = order->session,
+                                      .reason = order->reason,
+                                      .created_by = order->ordered_by,
+                                      .created_ns = order->ordered_ns,
+                                      .lifted_by = ""};
+    const struct store_block_what what = {.id = order->id, .identity = "", .resource = ""};
+    const struct timespec pause = {.tv_nsec = REPLICAS_POLL_MS * 1000000L};
+    int64_t wait_ns = (int64_t)REPLICAS_ORDER_WAIT_MS * 1000000;
+    int64_t most_ns = services_order_timeout(call);
+    int64_t until = clock_monotonic(clock) + (most_ns < wait_ns ? most_ns : wait_ns);
+    struct store_block *items = NULL;
+    size_t count = 0;
+    bool ended = false;
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    replicas_know(call->services->replicas, order->id);
+    if (arena == NULL || store_block_add(call->services->with.store, &block) != OK) {
+        arena_destroy(arena);
+        return;
+    }
+    while (!ended && clock_monotonic(clock) < until) {
+        (void)nanosleep(&pause, NULL);
+        ended = has_ended(call, order->session, arena);
+    }
+    enum err e = store_block_lift(call->services->with.store, &what, order->ordered_by,
+                                  services_now(call->services), arena, &items, &count);
+    if (e != OK) { /* it is too old soon */
+        log_event(call->services->with.log, LOG_WARN, "order_not_dropped",
+                  log_text("order", order->id), log_text("error", err_name(e)));
+    }
+    if (ended) {
+        answer->result = OK;
+        answer->why.text[0] = '\0';
+    }
+    arena_destroy(arena);
+}
+
 static void order_kill(const struct call *call, const struct store_session *session,
                        const char *reason, ProtobufCMessage **out_reply,
                        struct rpc_status *out_status)
@@ -117,8 +180,12 @@ static void order_kill(const struct call *call, const struct store_session *sess
         return;
     }
     Chaperone__V1__KillSessionResponse response = CHAPERONE__V1__KILL_SESSION_RESPONSE__INIT;
+    struct watchers_answer *answer = &answers.items[0];
+    bool is_away = answer->result == ERR_UNAVAILABLE || answer->result == ERR_CLOSED;
+    if (is_away && call->services->replicas != NULL) {
+        order_elsewhere(call, &order, answer);
+    }
     response.took_us = (clock_monotonic(clock) - begin) / 1000;
-    const struct watchers_answer *answer = &answers.items[0];
     record_kill(call, session, &order, &answer->why);
     if (answer->result == OK) {
         response.killed = true;

@@ -40,13 +40,37 @@ static void on_order_done(const struct watch *w, const Chaperone__V1__OrderDone 
     }
 }
 
-/* What was never published cannot be in use. */
-static bool was_published(const struct watch *w, uint64_t revision)
+/* Another control plane on the same store may have published since: a sidecar that comes from there
+ * is not given an older policy than it has. */
+static void refresh_policy(struct services *services)
+{
+    bool changed = false;
+    enum err e =
+        services->with.is_shared ? publisher_refresh(services->with.publisher, &changed) : OK;
+    if (e != OK) {
+        log_event(services->with.log, LOG_WARN, "news_not_read", log_text("of", "policy"),
+                  log_text("error", err_name(e)));
+    }
+    if (changed) {
+        watchers_push_policy(services->watchers);
+    }
+}
+
+static bool is_published(const struct watch *w, uint64_t revision)
 {
     const struct publication *newest = publisher_current(w->services->with.publisher);
     bool was = newest != NULL && revision <= newest->revision;
     publication_release(newest);
     return was;
+}
+
+/* What was never published cannot be in use. */
+static bool was_published(const struct watch *w, uint64_t revision)
+{
+    if (!is_published(w, revision)) {
+        refresh_policy(w->services);
+    }
+    return is_published(w, revision);
 }
 
 static void on_message(void *context, struct rpc_stream *stream, const ProtobufCMessage *message)
@@ -109,6 +133,7 @@ void watch_open(const struct call *call, struct rpc_stream *stream,
         free(w);
         return;
     }
+    refresh_policy(call->services);
     w->watcher = watchers_add(call->services->watchers, w->sidecar, stream);
     if (w->watcher == NULL) {
         rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");

@@ -124,6 +124,11 @@ void watchers_remove(struct watcher *watcher)
     free(watcher);
 }
 
+const char *watchers_sidecar(const struct watcher *watcher)
+{
+    return watcher->sidecar;
+}
+
 struct watcher *watchers_find(struct watchers *watchers, const char *sidecar)
 {
     struct watcher *w = watchers->first;
@@ -139,4 +144,14 @@ bool watchers_is_connected(struct watchers *watchers, const char *sidecar)
     bool connected = watchers_find(watchers, sidecar) != NULL;
     (void)pthread_mutex_unlock(&watchers->mutex);
     return connected;
+}
+
+void watchers_note_seen(struct watchers *watchers, int64_t now_ns)
+{
+    (void)pthread_mutex_lock(&watchers->mutex);
+    for (const struct watcher *w = watchers->first; w != NULL; w = w->next) {
+        const struct store_sidecar_news news = {.sidecar = w->sidecar, .seen_ns = now_ns};
+        news_add(watchers->with.news, &news);
+    }
+    (void)pthread_mutex_unlock(&watchers->mutex);
 }

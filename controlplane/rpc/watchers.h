@@ -32,7 +32,12 @@ struct watcher *watchers_add(struct watchers *watchers, const char *sidecar,
                              struct rpc_stream *stream) MUST_USE;
 void watchers_remove(struct watcher *watcher);
 
+const char *watchers_sidecar(const struct watcher *watcher); /* its id; borrowed */
+
 bool watchers_is_connected(struct watchers *watchers, const char *sidecar);
+
+/* Says of all that are connected that they are: for other control planes on the same store. */
+void watchers_note_seen(struct watchers *watchers, int64_t now_ns);
 
 /* Sends the publisher's current policy to those that were not sent it yet. */
 void watchers_push_policy(struct watchers *watchers);
@@ -80,6 +85,10 @@ char (*watchers_sessions_of(const Chaperone__V1__OrderDone *done,
 /* Gives the order to one that has just connected; its answer is not waited for. */
 enum err watchers_repeat_order(struct watcher *watcher,
                                const struct watchers_order *order) MUST_USE;
+
+/* Gives it to all that are connected, or to `sidecar` only; the answers are not waited for. */
+void watchers_give_order(struct watchers *watchers, const char *sidecar,
+                         const struct watchers_order *order);
 
 /* The answer to an order. False: it is not awaited (any more) from this sidecar, and changes
  * nothing. */

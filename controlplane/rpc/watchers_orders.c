@@ -138,6 +138,22 @@ static bool is_newest(struct watcher *w)
     return watchers_find(w->all, w->sidecar) == w;
 }
 
+void watchers_give_order(struct watchers *watchers, const char *sidecar,
+                         const struct watchers_order *order)
+{
+    (void)pthread_mutex_lock(&watchers->mutex);
+    for (struct watcher *w = watchers->first; w != NULL; w = w->next) {
+        bool is_meant = is_newest(w) && (sidecar == NULL || strcmp(w->sidecar, sidecar) == 0);
+        enum err e = is_meant ? send_order(w, order) : OK;
+        if (e != OK) {
+            log_event(watchers->with.log, LOG_WARN, "order_not_sent",
+                      log_text("sidecar", w->sidecar), log_text("order", order->id),
+                      log_text("error", err_name(e)));
+        }
+    }
+    (void)pthread_mutex_unlock(&watchers->mutex);
+}
+
 static size_t count_meant(struct watchers *watchers, const char *sidecar)
 {
     size_t count = 0;
