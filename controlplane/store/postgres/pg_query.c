@@ -289,13 +289,14 @@ static enum err bounds_add(const struct store_audit_filter *f, struct query *q,
 static enum err texts_add(const struct store_audit_filter *f, struct query *q,
                           const struct query_range *range)
 {
-    return range->near ? buffer_append_format(
-                             &q->from,
-                             " JOIN (SELECT * FROM audit_text WHERE key BETWEEN %lld AND %lld"
-                             " ORDER BY key%s LIMIT %d) t ON t.key = r.key",
-                             (long long)bound_from(f, range), (long long)bound_to(f, range),
-                             range->newest_first ? " DESC" : "", QUERY_NEAR)
-                       : buffer_append_string(&q->from, " JOIN audit_text t ON t.key = r.key");
+    if (range->near == 0) {
+        return buffer_append_string(&q->from, " JOIN audit_text t ON t.key = r.key");
+    }
+    return buffer_append_format(&q->from,
+                                " JOIN (SELECT * FROM audit_text WHERE key BETWEEN %lld AND %lld"
+                                " ORDER BY key%s LIMIT %lld) t ON t.key = r.key",
+                                (long long)bound_from(f, range), (long long)bound_to(f, range),
+                                range->newest_first ? " DESC" : "", (long long)range->near);
 }
 
 /* "+ 0": not by an index that gives the order and little else. */
@@ -310,7 +311,7 @@ static enum err from_add(const struct store_audit_filter *f, struct query *q,
     }
     if (err == OK && is_given(f->text)) {
         err = texts_add(f, q, range);
-        q->order = by_arrival ? q->order : range->near ? "t.key" : "t.key + 0";
+        q->order = by_arrival ? q->order : range->near > 0 ? "t.key" : "t.key + 0";
     }
     if (err == OK && q->table_count > 0) {
         err = buffer_append_string(&q->from, " JOIN audit_record_table rt ON rt.key = r.key");

@@ -15,10 +15,8 @@ struct query_range {
     /* By arrival: only positions in here, both included; in their order. 0: by key. */
     int64_t position_from, position_to;
     bool newest_first;
-    bool near; /* with words, by key: only the QUERY_NEAR texts that come first */
+    int64_t near; /* with words, by key: only so many texts, those that come first; 0: all */
 };
-
-enum { QUERY_NEAR = 20000 };
 
 struct query {
     struct buffer from; /* " FROM ... WHERE ..." */

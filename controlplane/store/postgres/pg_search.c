@@ -11,6 +11,10 @@ enum {
     /* Positions that one call of follow looks at: bounds the work between two answers of a tail. */
     FOLLOW_WINDOW = 4096,
     STATEMENT_MAX = 2 << 20,
+    /* Texts that are looked through before the index of words is asked: what a rare word costs, and
+     * what is cheaper than sorting all places of a common one. */
+    NEAR_FIRST = 5000,
+    NEAR_MAX = 40000,
 };
 
 /* What a search needs of its own. */
@@ -66,6 +70,17 @@ static enum err statement_run(struct search *search, struct query *q, const char
     return err;
 }
 
+/* How many texts to look through next, after so many of them had `found`: as many as should do, or
+ * all by the index of words (0) where that is too many. */
+static int64_t near_next(int64_t near, int64_t found, int64_t enough)
+{
+    if (near != NEAR_FIRST || found <= 0 || enough > NEAR_MAX) {
+        return 0;
+    }
+    int64_t next = 2 * near * enough / found;
+    return next <= NEAR_MAX ? next : 0;
+}
+
 /* Runs a search, with words first only near its bound: that is all where it finds `enough`. `count`
  * says how many were found. */
 static enum err rows_find(struct search *search, const struct store_audit_filter *filter,
@@ -76,17 +91,18 @@ static enum err rows_find(struct search *search, const struct store_audit_filter
     bool has_words = filter->text != NULL && filter->text[0] != '\0';
     enum err err = OK;
     bool is_done = false;
-    for (range->near = has_words && range->position_from == 0; err == OK && !is_done;
-         range->near = false) {
+    range->near = has_words && range->position_from == 0 ? NEAR_FIRST : 0;
+    while (err == OK && !is_done) {
         struct query q;
-        bool is_last = !range->near;
         PQclear(*out);
         *out = NULL;
         err = query_start(&q, search->db, search->words, filter, range, why);
         if (err == OK && !q.nothing) {
             err = statement_run(search, &q, before, after, out, why);
         }
-        is_done = is_last || q.nothing || (err == OK && count(*out) >= enough);
+        int64_t found = *out == NULL ? 0 : count(*out);
+        is_done = range->near == 0 || q.nothing || found >= enough;
+        range->near = near_next(range->near, found, enough);
         query_finish(&q);
     }
     return err;
