@@ -82,6 +82,8 @@ static const struct {
     {LISTED("syslog: {address: a}"), "exports[0].syslog.address: expected HOST:PORT"},
     {LISTED("syslog: {address: 'a.example:1', tls: {mode: disable}}"),
      "exports[0].syslog.tls: expected TLS"},
+    {LISTED("syslog: {address: '127.a.example:1', tls: {mode: disable}}"),
+     "exports[0].syslog.tls: expected TLS"},
     {LISTED("syslog: {address: 'a:1', tls: {key: {env: K}}}"), "expected `certificate` and `key`"},
     {LISTED("syslog: {address: 'a:1', tls: {key: SECRET}}"), "syslog.tls.key: expected one of"},
     {LISTED("syslog: {address: 'a:1', facility: local9}"), "syslog.facility: expected"},
