@@ -77,6 +77,10 @@ static const Chaperone__V1__Action *find(const struct actions *a, const char *ac
             found = one;
         }
     }
+    if (found == NULL) { /* cannot be: there is one */
+        fail_msg("no %s by %s", action, subject);
+        abort();
+    }
     assert_non_null(strstr(found->from, "127.0.0.1"));
     return found;
 }

@@ -114,7 +114,7 @@ bool refusals_next(struct refusals *refusals, int64_t now_ns, bool all, struct r
 {
     bool found = false;
     (void)pthread_mutex_lock(&refusals->mutex);
-    for (size_t i = 0; !found && i < POOLS * (REFUSALS_PEERS + 1); i++) {
+    for (size_t i = 0; !found && i < (size_t)POOLS * (REFUSALS_PEERS + 1); i++) {
         struct peer *p = &refusals->peers[i / (REFUSALS_PEERS + 1)][i % (REFUSALS_PEERS + 1)];
         if (!p->is_used || (!all && now_ns - p->since_ns < window_ns)) {
             continue;

@@ -371,7 +371,7 @@ static enum err check_lost(struct watch_state *w)
     size_t count = 0;
     arena_reset(w->arena);
     enum err e = store_session_list(w->with.store, true, LOST_LOOKED_AT, w->arena, &items, &count);
-    int64_t since = w->began_ns - FINDINGS_DAYS * 86400 * second_ns;
+    int64_t since = w->began_ns - (int64_t)FINDINGS_DAYS * 86400 * second_ns;
     for (size_t i = 0; e == OK && i < count; i++) {
         if (strcmp(items[i].close_reason, "lost") == 0 && items[i].closed_ns > since) {
             const struct session key = make_session(items[i].sidecar, items[i].session);
