@@ -149,6 +149,12 @@ static void check_counts(struct evidence *e, const struct manifest_view *v,
     const struct records_summary *s = &e->result->summary;
     struct bytes issuers;
     cJSON *list = kept_find(&e->kept, "issuers.json", &issuers) ? json_read(issuers) : NULL;
+    if (s->records > RECORDS_SHOWN_MAX) {
+        report_note(e->report,
+                    "of records.jsonl only the first %d lines were compared with what their "
+                    "records say, the others by position and hash",
+                    RECORDS_SHOWN_MAX);
+    }
     compare_counts(e, "records", v->entries, s->records);
     compare_counts(e, "erased records", v->erased, s->erased);
     compare_counts(e, "sessions", v->sessions, s->sessions);

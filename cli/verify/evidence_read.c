@@ -36,6 +36,18 @@ static void declare_erased(struct evidence *e, size_t n, struct bytes text)
     cJSON_Delete(line);
 }
 
+static void compare_line(struct evidence *e, const struct record_fact *f,
+                         const struct listing_line *line)
+{
+    uint8_t shown[SHOWN_SIZE];
+    if (shown_of_line(line->text, shown) != OK || memcmp(shown, f->shown, sizeof(shown)) != 0) {
+        report_add(e->report, REPORT_CHANGED, f->position,
+                   "records.jsonl: line %" PRIu64
+                   " does not say what the record at position %" PRIu64 " says",
+                   line->number, f->position);
+    }
+}
+
 static enum err on_line(void *context, const struct listing_line *line)
 {
     struct evidence *e = context;
@@ -60,6 +72,8 @@ static enum err on_line(void *context, const struct listing_line *line)
                    line->number, f->position);
     } else if (f->is_erased && e->listing.format == LISTING_JSON) {
         declare_erased(e, n, line->text);
+    } else if (e->listing.format == LISTING_JSON && f->has_shown) {
+        compare_line(e, f, line);
     }
     return OK;
 }

@@ -104,6 +104,10 @@ static enum err take(struct records *r, const struct scan *s, struct record_fact
     f->sequence = s->sequence;
     f->time_ns = s->time_ns;
     f->kind = s->kind;
+    if (e == OK && r->count < RECORDS_SHOWN_MAX) {
+        e = shown_of_record(s, f->shown);
+        f->has_shown = true;
+    }
     f->operation = s->kind == SCAN_SESSION_CLOSED ? s->operations : s->operation;
     if (e == OK && s->kind == SCAN_HEARTBEAT) {
         e = add_heartbeat(r, s);

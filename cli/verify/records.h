@@ -8,7 +8,7 @@
 #include "cli/verify/name_table.h"
 #include "cli/verify/rec.h"
 #include "cli/verify/report.h"
-#include "cli/verify/scan.h"
+#include "cli/verify/shown.h"
 
 /* A plain value. */
 struct record_fact {
@@ -20,7 +20,12 @@ struct record_fact {
     uint32_t stream, session, policy; /* numbers of names; 0: none */
     enum scan_kind kind;              /* of an erased one SCAN_UNKNOWN, until it is declared */
     bool is_erased;
+    bool has_shown;
+    uint8_t shown[SHOWN_SIZE]; /* what records.jsonl must say of it */
 };
+
+/* Comparing the lines of more than these takes longer than all the rest. */
+enum { RECORDS_SHOWN_MAX = 100000 };
 
 struct records;
 

@@ -81,12 +81,12 @@ static bool next_field(struct cursor *c, struct field *out)
 
 /* Where a kind of event has what is wanted; 0: nowhere. */
 struct places {
-    unsigned operation, operations, revision, policy, signature, key, first, last;
+    unsigned operation, operations, revision, verdict, policy, text, signature, key, first, last;
 };
 
 static const struct places places[SCAN_KINDS] = {
-    [SCAN_SESSION_OPENED] = {.policy = 3, .revision = 4},
-    [SCAN_INTENT] = {.operation = 1, .policy = 4, .revision = 5},
+    [SCAN_SESSION_OPENED] = {.verdict = 1, .policy = 3, .revision = 4},
+    [SCAN_INTENT] = {.operation = 1, .verdict = 2, .policy = 4, .revision = 5, .text = 9},
     [SCAN_APPROVAL] = {.operation = 2},
     [SCAN_OUTCOME] = {.operation = 1},
     [SCAN_SESSION_CLOSED] = {.operations = 4},
@@ -102,6 +102,8 @@ static void take_number(const struct places *p, const struct field *f, struct sc
         out->operations = f->value;
     } else if (f->number == p->revision) {
         out->policy_revision = f->value;
+    } else if (f->number == p->verdict) {
+        out->verdict = f->value;
     } else if (f->number == p->first) {
         out->first = f->value;
     } else if (f->number == p->last) {
@@ -113,6 +115,8 @@ static void take_bytes(const struct places *p, const struct field *f, struct sca
 {
     if (f->number == p->policy) {
         out->policy_hash = f->bytes;
+    } else if (f->number == p->text) {
+        out->text = f->bytes;
     } else if (f->number == p->signature) {
         out->signature = f->bytes;
     } else if (f->number == p->key) {

@@ -38,6 +38,8 @@ struct scan {
     uint64_t operation;       /* of intents, outcomes and approvals; else 0 */
     uint64_t operations;      /* of a session's end */
     uint64_t policy_revision; /* of intents and sessions */
+    uint64_t verdict;         /* of them, as a number; 0: none */
+    struct bytes text;        /* of intents */
     struct bytes policy_hash;
     struct bytes signature, public_key; /* of heartbeats */
     uint64_t first, last;               /* of a loss: what is missing */

@@ -230,7 +230,8 @@ def listed(record):
     if record.erased:
         line["erased"] = True
     else:
-        line["text"] = record.text
+        line["text"] = record.text if record.kind == 11 else None
+        line["verdict"] = "allow" if record.kind in (10, 11) else None
     return json.dumps(line, separators=(",", ":")) + "\n"
 
 

@@ -394,6 +394,17 @@ def test_lists_of_other_records(package, check):
         assert check(p).code == 1
 
 
+def test_lines_that_say_something_else(package, check):
+    lines = package.files["records.jsonl"].splitlines(keepends=True)
+    n = next(n for n, line in enumerate(lines) if b"SELECT 3 " in line)
+    for old, new in ((b"SELECT 3 ", b"SELECT 4 "), (b'"allow"', b'"deny"'), (b'"intent"', b'"outcome"'),
+                     (b":43:", b":44:"), (b'"sequence":', b'"sequence":1'), (b'"session":"0', b'"session":"1')):
+        p = copy.deepcopy(package)
+        assert old in lines[n]
+        p.files["records.jsonl"] = b"".join(lines[:n] + [lines[n].replace(old, new, 1)] + lines[n + 1:])
+        check(p).wrong("changed", f"records.jsonl: line {n + 1} does not say what the record")
+
+
 # ---- one bit
 
 
