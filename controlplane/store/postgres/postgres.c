@@ -107,12 +107,26 @@ static enum err master_check(struct postgres_store *s, struct err_text *why)
                : err;
 }
 
+/* libpq's own sentence would say the part that it does not understand: a password, perhaps. */
+static enum err url_check(const char *url, struct err_text *why)
+{
+    char *message = NULL;
+    PQconninfoOption *parts = PQconninfoParse(url, &message);
+    bool is_one = parts != NULL;
+    PQconninfoFree(parts);
+    PQfreemem(message);
+    return is_one ? OK : err_set(why, ERR_INVALID, "this is no connection string of PostgreSQL");
+}
+
 static enum err open_all(struct postgres_store *s, const char *url,
                          const struct store_postgres_options *options, struct err_text *why)
 {
     struct pg migrator = {.handle = NULL};
     s->url = strdup(url);
     enum err err = s->url == NULL ? ERR_NO_MEMORY : instance_make(s->instance);
+    if (err == OK) {
+        err = url_check(url, why);
+    }
     if (err == OK) {
         err = master_copy(s, options->content_master);
     }

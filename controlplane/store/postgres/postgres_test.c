@@ -165,6 +165,9 @@ static void test_a_database_of_another_program_is_left_alone(void **state)
     assert_int_equal(store_open_postgres("host=/nonexistent dbname=x", NULL, &store, &why),
                      ERR_UNAVAILABLE);
     assert_non_null(strstr(why.text, "cannot be reached"));
+    assert_int_equal(store_open_postgres("postgresql://u:se/cr%zzet@h/d", NULL, &store, &why),
+                     ERR_INVALID);
+    assert_null(strstr(why.text, "zzet"));
     store_close(open_there(t->server));
 }
 
