@@ -86,6 +86,26 @@ static enum err read_listeners(const struct conf_node *root, struct config *c, s
                : e;
 }
 
+/* One address, or several that serve the same. */
+static enum err read_servers(const struct conf_node *map, struct config *c, struct err_text *why)
+{
+    const struct conf_node *n = conf_get(map, "server"), *list = NULL;
+    if (conf_kind(n) != CONF_LIST) {
+        c->server_count = 1;
+        return conf_read_string(map, "server", &c->servers[0], why);
+    }
+    enum err e = conf_read_list(map, "server", &list, why);
+    for (const struct conf_node *i = e == OK ? conf_first(list) : NULL; e == OK && i != NULL;
+         i = conf_next(i)) {
+        e = c->server_count == CONFIG_SERVERS_MAX
+                ? conf_fail(i, why, "expected at most %d addresses", CONFIG_SERVERS_MAX)
+                : conf_as_string(i, &c->servers[c->server_count++], why);
+    }
+    return e == OK && c->server_count == 0
+               ? conf_fail(n, why, "expected an address or several, found none")
+               : e;
+}
+
 static enum err read_control_plane(const struct conf_node *root, struct config *c,
                                    struct err_text *why)
 {
@@ -94,8 +114,7 @@ static enum err read_control_plane(const struct conf_node *root, struct config *
     enum err e = conf_require(root, "control_plane", why);
     if (e == OK && (e = conf_read_map(root, "control_plane", &n, why)) == OK &&
         (e = conf_check_keys(n, keys, why)) == OK && (e = conf_require(n, "server", why)) == OK &&
-        (e = conf_require(n, "ca_file", why)) == OK &&
-        (e = conf_read_string(n, "server", &c->server, why)) == OK &&
+        (e = conf_require(n, "ca_file", why)) == OK && (e = read_servers(n, c, why)) == OK &&
         (e = conf_read_string(n, "server_name", &c->server_name, why)) == OK &&
         (e = conf_read_string(n, "ca_file", &c->ca_file, why)) == OK) {
         e = conf_read_string(n, "join_token_file", &c->join_token_file, why);

@@ -11,6 +11,7 @@
 enum {
     CONFIG_LISTENERS_MAX = 64,
     CONFIG_COMMAND_MAX = 32,
+    CONFIG_SERVERS_MAX = 8,
 };
 
 struct config_listener {
@@ -24,8 +25,10 @@ struct config_listener {
 struct config {
     struct conf *conf;
     const char *state;
-    const char *name; /* for people; default: the host's */
-    const char *server, *server_name, *ca_file, *join_token_file;
+    const char *name;                        /* for people; default: the host's */
+    const char *servers[CONFIG_SERVERS_MAX]; /* of one control plane, the preferred one first */
+    size_t server_count;
+    const char *server_name, *ca_file, *join_token_file;
     struct token_source_options identity;
     const char *identity_command[CONFIG_COMMAND_MAX + 1];
     bool token_in_band;

@@ -43,7 +43,8 @@ static void test_the_least_there_can_be(void **state)
     (void)state;
     struct config c = load(GOOD);
     assert_string_equal(c.state, "/var/lib/x");
-    assert_string_equal(c.server, "cp:7443");
+    assert_int_equal(c.server_count, 1);
+    assert_string_equal(c.servers[0], "cp:7443");
     assert_string_equal(c.ca_file, "/etc/ca.pem");
     assert_string_equal(c.identity.file, "/run/token");
     assert_null(c.identity.environment);
@@ -66,6 +67,19 @@ static void test_the_least_there_can_be(void **state)
     assert_int_equal(c.drain_ns, 30000000000);
     config_finish(&c);
     assert_null(c.conf);
+}
+
+static void test_several_control_planes(void **state)
+{
+    (void)state;
+    struct config c = load("state: /s\n"
+                           "control_plane: {server: ['a:1', 'b:2'], ca_file: /ca}\n"
+                           "identity: {in_band: true}\n"
+                           "listeners: [{resource: r, listen: 'localhost:1'}]\n");
+    assert_int_equal(c.server_count, 2);
+    assert_string_equal(c.servers[0], "a:1");
+    assert_string_equal(c.servers[1], "b:2");
+    config_finish(&c);
 }
 
 static void test_everything_there_is(void **state)
@@ -188,6 +202,12 @@ static const struct mistake mistakes[] = {
     {.control_plane = "", .why = "control_plane: required, but missing", .line = 1},
     {.control_plane = "control_plane: {ca_file: b}",
      .why = "control_plane.server: required, but missing",
+     .line = 2},
+    {.control_plane = "control_plane: {server: [], ca_file: b}",
+     .why = "control_plane.server: expected an address or several, found none",
+     .line = 2},
+    {.control_plane = "control_plane: {server: [a, a, a, a, a, a, a, a, a], ca_file: b}",
+     .why = "control_plane.server[8]: expected at most 8 addresses",
      .line = 2},
     {.control_plane = "control_plane: {server: b}",
      .why = "control_plane.ca_file: required, but missing",
@@ -369,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_least_there_can_be),
         cmocka_unit_test(test_everything_there_is),
+        cmocka_unit_test(test_several_control_planes),
         cmocka_unit_test(test_sources_of_the_token),
         cmocka_unit_test(test_the_manual_can_be_copied),
         cmocka_unit_test(test_each_mistake_is_named),

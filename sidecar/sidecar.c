@@ -285,7 +285,9 @@ static enum err start_control(struct sidecar *s, struct err_text *why)
             .loop = s->loop,
             .log = &s->log,
             .clock = &s->clock,
-            .server = c->server,
+            .server = c->servers[0],
+            .others = c->servers + 1,
+            .others_count = c->server_count - 1,
             .server_name = c->server_name,
             .ca_pem = buffer_bytes(&ca),
             .state_dir = c->state,
@@ -414,7 +416,7 @@ enum err sidecar_create(struct config *config, const char *path, struct sidecar 
 enum err sidecar_run(struct sidecar *s)
 {
     log_event(&s->log, LOG_INFO, "started", log_text("version", sidecar_version),
-              log_text("control_plane", sidecar_config(s)->server));
+              log_text("control_plane", sidecar_config(s)->servers[0]));
     loop_run(s->loop);
     log_event(&s->log, LOG_INFO, "stopped");
     return s->failed ? ERR_IO : OK;

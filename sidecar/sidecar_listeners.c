@@ -139,9 +139,18 @@ void sidecar_apply(struct sidecar *s)
     s->shared->protocol.token_in_band = c->token_in_band;
 }
 
+static bool servers_differ(const struct config *a, const struct config *b)
+{
+    bool differ = a->server_count != b->server_count;
+    for (size_t i = 0; !differ && i < a->server_count; i++) {
+        differ = strcmp(a->servers[i], b->servers[i]) != 0;
+    }
+    return differ;
+}
+
 static bool needs_restart(const struct config *a, const struct config *b)
 {
-    return strcmp(a->state, b->state) != 0 || strcmp(a->server, b->server) != 0 ||
+    return strcmp(a->state, b->state) != 0 || servers_differ(a, b) ||
            strcmp(a->ca_file, b->ca_file) != 0;
 }
 

@@ -18,9 +18,8 @@ enum err control_make_tunnel(struct control *c, bool with_certificate, struct tu
     struct tunnel_options options = {.loop = c->loop,
                                      .log = c->log,
                                      .runtime = c->runtime,
-                                     .host = c->host,
-                                     .port = c->port,
-                                     .server_name = c->server_name,
+                                     .servers = c->servers,
+                                     .server_count = c->server_count,
                                      .ca_pem = buffer_bytes(&c->ca_pem)};
     if (with_certificate) {
         options.certificate_pem = identity_certificate_pem(c->identity);
@@ -105,13 +104,40 @@ static enum err copy_strings(struct control *c, const struct control_options *o)
     return result == OK ? copy_resources(c, o) : result;
 }
 
+static enum err copy_server(struct control *c, const char *server, const char *server_name,
+                            struct err_text *why)
+{
+    char host[HOST_SIZE];
+    struct tunnel_server *out = &c->servers[c->server_count++];
+    bool has_name = server_name != NULL && server_name[0] != '\0';
+    if (resolve_split(server, host, sizeof(host), &out->port) != OK || host[0] == '\0') {
+        return err_set(why, ERR_INVALID, "the control plane's address %s is not HOST:PORT", server);
+    }
+    out->host = strdup(host);
+    out->name = strdup(has_name ? server_name : host);
+    return out->host == NULL || out->name == NULL ? ERR_NO_MEMORY : OK;
+}
+
+static enum err copy_servers(struct control *c, const struct control_options *o,
+                             struct err_text *why)
+{
+    if (o->others_count >= TUNNEL_SERVERS_MAX) {
+        return err_set(why, ERR_INVALID, "a control plane has at most %d addresses",
+                       TUNNEL_SERVERS_MAX);
+    }
+    enum err result = copy_server(c, o->server, o->server_name, why);
+    for (size_t i = 0; result == OK && i < o->others_count; i++) {
+        result = copy_server(c, o->others[i], o->server_name, why);
+    }
+    return result;
+}
+
 static enum err copy_options(struct control *c, const struct control_options *o,
                              struct err_text *why)
 {
-    char host[HOST_SIZE];
-    if (resolve_split(o->server, host, sizeof(host), &c->port) != OK || host[0] == '\0') {
-        return err_set(why, ERR_INVALID, "the control plane's address %s is not HOST:PORT",
-                       o->server);
+    enum err copied = copy_servers(c, o, why);
+    if (copied != OK) {
+        return copied;
     }
     if (o->ca_pem.size == 0) {
         return err_set(why, ERR_INVALID,
@@ -127,13 +153,6 @@ static enum err copy_options(struct control *c, const struct control_options *o,
     c->context = o->context;
     buffer_init(&c->ca_pem, CA_CAP);
     enum err result = buffer_append(&c->ca_pem, o->ca_pem);
-    if (result == OK) {
-        result = copy_string(host, &c->host);
-    }
-    if (result == OK) {
-        bool has_name = o->server_name != NULL && o->server_name[0] != '\0';
-        result = copy_string(has_name ? o->server_name : host, &c->server_name);
-    }
     return result == OK ? copy_strings(c, o) : result;
 }
 
@@ -220,8 +239,10 @@ static void free_options(struct control *c)
         bytes_wipe(c->join_token, strlen(c->join_token));
     }
     free(c->join_token);
-    free(c->host);
-    free(c->server_name);
+    for (size_t i = 0; i < c->server_count; i++) {
+        free(c->servers[i].host);
+        free(c->servers[i].name);
+    }
     free(c->name);
     free(c->version);
     buffer_finish(&c->ca_pem);

@@ -77,8 +77,12 @@ struct control_options {
     const struct log *log;     /* borrowed; may be NULL */
     const struct clock *clock; /* borrowed */
 
-    const char *server;      /* "host:port" */
-    const char *server_name; /* in its certificate; NULL: the host of `server` */
+    const char *server; /* "host:port" */
+    /* Other control planes on the same store: where `server` does not answer, or is lost, the next
+     * one is taken. At most TUNNEL_SERVERS_MAX with it. */
+    const char *const *others;
+    size_t others_count;
+    const char *server_name; /* in their certificates; NULL: the host of each */
     struct bytes ca_pem;     /* what its certificate is checked against; not empty */
     const char *state_dir;   /* identity and policy; made with mode 0700 */
 

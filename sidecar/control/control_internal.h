@@ -41,8 +41,9 @@ struct control {
     struct loop *loop;
     const struct log *log;
     const struct clock *clock;
-    char *host, *server_name, *join_token, *name, *version;
-    uint16_t port;
+    struct tunnel_server servers[TUNNEL_SERVERS_MAX]; /* the texts are owned */
+    size_t server_count;
+    char *join_token, *name, *version;
     struct buffer ca_pem;
     char **resources;
     size_t resources_count;

@@ -16,6 +16,8 @@
 
 enum {
     TUNNEL_CONNECT_MS = 10000, /* and as much for the handshake */
+    TUNNEL_NEXT_MS = 3000,     /* the same where there is another one to try */
+    TUNNEL_JITTER_MS = 300,    /* after a loss, at most */
     TUNNEL_FLUSH_MS = 2000,
     TUNNEL_PIPES = 8,        /* gRPC needs one, two while it reconnects */
     TUNNEL_CHUNK = 64 << 10, /* read at once, on the stack */
@@ -24,22 +26,26 @@ enum {
     TUNNEL_BACKOFF_MS = 3000,
 };
 
-enum pipe_state { PIPE_CONNECTING, PIPE_HANDSHAKE, PIPE_OPEN };
+enum pipe_state { PIPE_WAITING, PIPE_CONNECTING, PIPE_HANDSHAKE, PIPE_OPEN };
 
 /* One of gRPC's connections and its TLS connection. */
 struct pipe {
     struct tunnel *tunnel;
     struct pipe *next;
-    struct conn *local, *remote;
+    struct conn *local, *remote; /* remote: NULL in PIPE_WAITING */
+    ev_timer timer;              /* in PIPE_WAITING */
     enum pipe_state state;
+    size_t server; /* index */
+    size_t tried;  /* servers that did not answer this pipe */
 };
 
 struct tunnel {
     _Atomic int references;
     struct loop *loop;
     const struct log *log;
-    char *host, *server_name;
-    uint16_t port;
+    struct tunnel_server servers[TUNNEL_SERVERS_MAX]; /* the texts are owned */
+    size_t server_count, server;                      /* the one that is tried next */
+    bool was_lost;                                    /* a connection, and none was made since */
     struct tls_context *tls;
     struct rpc_channel *channel;
     int fd; /* listening; -1: closed */
@@ -60,6 +66,7 @@ static void pipe_free(struct pipe *p)
     }
     *link = p->next;
     t->pipe_count--;
+    ev_timer_stop(loop_ev(t->loop), &p->timer);
     free(p);
 }
 
@@ -70,15 +77,47 @@ static void pipe_close(struct pipe *p)
     pipe_free(p);
 }
 
+/* Of pipes that fail at the same time, one goes on to the next server. */
+static void leave_server(struct pipe *p)
+{
+    struct tunnel *t = p->tunnel;
+    if (t->server == p->server) {
+        t->server = (t->server + 1) % t->server_count;
+    }
+}
+
+static void pipe_connect(struct pipe *p);
+
+/* An open connection ended: gRPC makes the next one. */
+static void pipe_lost(struct pipe *p)
+{
+    p->tunnel->was_lost = true;
+    leave_server(p);
+}
+
 static void pipe_fail(struct pipe *p, const char *why)
 {
     struct tunnel *t = p->tunnel;
+    const struct tunnel_server *server = &t->servers[p->server];
     if (strcmp(t->error, why) != 0) { /* not once per attempt */
         (void)snprintf(t->error, sizeof(t->error), "%s", why);
-        log_event(t->log, LOG_WARN, "control_plane_not_reached", log_text("host", t->host),
-                  log_number("port", t->port), log_text("error", why));
+        log_event(t->log, LOG_WARN, "control_plane_not_reached", log_text("host", server->host),
+                  log_number("port", server->port), log_text("error", why));
     }
-    pipe_close(p);
+    bool was_open = p->state == PIPE_OPEN;
+    if (was_open) {
+        pipe_lost(p);
+    } else {
+        leave_server(p);
+    }
+    p->tried++;
+    if (was_open || p->tried >= t->server_count) {
+        pipe_close(p);
+        return;
+    }
+    conn_close(p->remote);
+    p->remote = NULL;
+    pipe_connect(p);
 }
 
 /* Moves what there is, at most one chunk a turn, and stops reading while the other side is slow. */
@@ -96,11 +135,19 @@ static void pump(struct pipe *p, struct conn *from, struct conn *to)
         break;
     case CONN_AGAIN: break;
     case CONN_EOF:
+        if (from == p->remote) {
+            pipe_lost(p);
+        }
         conn_close(from);
         conn_close_after_flush(to, TUNNEL_FLUSH_MS);
         pipe_free(p);
         break;
-    case CONN_FAILED: pipe_close(p); break;
+    case CONN_FAILED:
+        if (from == p->remote) {
+            pipe_lost(p);
+        }
+        pipe_close(p);
+        break;
     }
     bytes_wipe(chunk, n); /* tokens go this way, and credentials come */
 }
@@ -120,7 +167,9 @@ static void on_remote_readable(void *context)
 static void on_local_drained(void *context)
 {
     struct pipe *p = context;
-    conn_resume(p->remote);
+    if (p->state == PIPE_OPEN) {
+        conn_resume(p->remote);
+    }
 }
 
 static void on_remote_drained(void *context)
@@ -144,19 +193,31 @@ static void on_remote_failed(void *context, enum err error, const char *why)
     pipe_fail(context, why);
 }
 
+static int connect_ms(const struct tunnel *t)
+{
+    return t->server_count > 1 ? TUNNEL_NEXT_MS : TUNNEL_CONNECT_MS;
+}
+
 static void on_remote_ready(void *context)
 {
     struct pipe *p = context;
     struct tunnel *t = p->tunnel;
     if (p->state == PIPE_CONNECTING) {
         p->state = PIPE_HANDSHAKE;
-        if (conn_start_tls(p->remote, t->tls, t->server_name, TUNNEL_CONNECT_MS) != OK) {
+        if (conn_start_tls(p->remote, t->tls, t->servers[p->server].name, connect_ms(t)) != OK) {
             pipe_fail(p, "TLS cannot be started");
         }
         return;
     }
     p->state = PIPE_OPEN;
     t->error[0] = '\0';
+    t->was_lost = false;
+    t->server = p->server;
+    if (t->server_count > 1) {
+        log_event(t->log, LOG_INFO, "control_plane_reached",
+                  log_text("host", t->servers[p->server].host),
+                  log_number("port", t->servers[p->server].port));
+    }
     conn_resume(p->local);
     conn_resume(p->remote);
 }
@@ -168,6 +229,37 @@ static const struct conn_events remote_events = {.on_ready = on_remote_ready,
                                                  .on_drained = on_remote_drained,
                                                  .on_failed = on_remote_failed};
 
+static void pipe_connect(struct pipe *p)
+{
+    struct tunnel *t = p->tunnel;
+    p->state = PIPE_CONNECTING;
+    p->server = t->server;
+    const struct tunnel_server *server = &t->servers[p->server];
+    if (conn_connect(t->loop, server->host, server->port, connect_ms(t), &remote_events, p,
+                     &p->remote) != OK) {
+        p->remote = NULL;
+        pipe_close(p);
+    }
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    (void)ev;
+    (void)events;
+    pipe_connect(timer->data);
+}
+
+/* Seconds. */
+static double jitter(void)
+{
+    uint16_t chance = 0;
+    struct crypto_random random = crypto_random_system();
+    if (crypto_random_fill(&random, (uint8_t *)&chance, sizeof(chance)) != OK) {
+        chance = UINT16_MAX;
+    }
+    return TUNNEL_JITTER_MS / 1000.0 * chance / UINT16_MAX;
+}
+
 /* Takes the socket. */
 static void pipe_open(struct tunnel *t, int fd)
 {
@@ -178,16 +270,18 @@ static void pipe_open(struct tunnel *t, int fd)
         return;
     }
     p->tunnel = t;
-    p->state = PIPE_CONNECTING;
-    if (conn_connect(t->loop, t->host, t->port, TUNNEL_CONNECT_MS, &remote_events, p, &p->remote) !=
-        OK) {
-        conn_close(p->local);
-        free(p);
-        return;
-    }
+    p->state = PIPE_WAITING;
     p->next = t->pipes;
     t->pipes = p;
     t->pipe_count++;
+    ev_init(&p->timer, on_timer);
+    p->timer.data = p;
+    if (t->was_lost && t->server_count > 1) {
+        ev_timer_set(&p->timer, jitter(), 0.0);
+        ev_timer_start(loop_ev(t->loop), &p->timer);
+    } else {
+        pipe_connect(p);
+    }
 }
 
 /* ---- the listener ---- */
@@ -253,8 +347,10 @@ static void tunnel_free(void *context)
     struct tunnel *t = context;
     tunnel_close(t);
     tls_context_destroy(t->tls);
-    free(t->host);
-    free(t->server_name);
+    for (size_t i = 0; i < t->server_count; i++) {
+        free(t->servers[i].host);
+        free(t->servers[i].name);
+    }
     free(t);
 }
 
@@ -269,9 +365,14 @@ enum err tunnel_create(const struct tunnel_options *options, struct tunnel **out
     t->fd = -1;
     t->loop = options->loop;
     t->log = options->log;
-    t->port = options->port;
-    t->host = strdup(options->host);
-    t->server_name = strdup(options->server_name);
+    t->server_count = options->server_count;
+    bool is_copied = true;
+    for (size_t i = 0; i < t->server_count; i++) {
+        const struct tunnel_server *from = &options->servers[i];
+        t->servers[i] = (struct tunnel_server){
+            .host = strdup(from->host), .name = strdup(from->name), .port = from->port};
+        is_copied = is_copied && t->servers[i].host != NULL && t->servers[i].name != NULL;
+    }
     const struct tls_client_options tls = {.verify = TLS_CHECK_NAME,
                                            .ca_pem = options->ca_pem,
                                            .certificate_pem = options->certificate_pem,
@@ -279,7 +380,7 @@ enum err tunnel_create(const struct tunnel_options *options, struct tunnel **out
                                            .alpn = "h2",
                                            .only_tls13 = true};
     char target[128];
-    enum err result = t->host == NULL || t->server_name == NULL ? ERR_NO_MEMORY : OK;
+    enum err result = is_copied ? OK : ERR_NO_MEMORY;
     if (result == OK) {
         result = tls_client_create(&tls, &t->tls, why);
     }
@@ -288,7 +389,7 @@ enum err tunnel_create(const struct tunnel_options *options, struct tunnel **out
     }
     if (result == OK) {
         const struct rpc_channel_options channel = {
-            .target = target, .authority = t->server_name, .max_backoff_ms = TUNNEL_BACKOFF_MS};
+            .target = target, .authority = t->servers[0].name, .max_backoff_ms = TUNNEL_BACKOFF_MS};
         result = rpc_channel_create(options->runtime, &channel, &t->channel);
     }
     if (result != OK) {

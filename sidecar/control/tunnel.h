@@ -16,13 +16,24 @@
 
 struct tunnel;
 
+enum { TUNNEL_SERVERS_MAX = 8 };
+
+/* One of the control planes that serve the same. */
+struct tunnel_server {
+    char *host;
+    char *name; /* in its certificate */
+    uint16_t port;
+};
+
 struct tunnel_options {
     struct loop *loop;     /* borrowed, as long as the tunnel lives */
     const struct log *log; /* borrowed, likewise */
     struct rpc_runtime *runtime;
-    const char *host;
-    uint16_t port;
-    const char *server_name;
+    /* The preferred one first. Where one does not answer, the next one is tried at once; where a
+     * connection is lost, the next one is tried after a moment of chance, so that a fleet does not
+     * come all at once. */
+    const struct tunnel_server *servers;
+    size_t server_count; /* 1 to TUNNEL_SERVERS_MAX */
     struct bytes ca_pem;
     struct bytes certificate_pem; /* empty: without a client certificate */
     struct bytes key_pem;
