@@ -91,7 +91,11 @@ class Part:
 
 
 class Parts(Stack):
-    """Made once by `chaperone dev`; `sidecar` is appended to the sidecar's configuration."""
+    """Made once by `chaperone dev`; `sidecar` is appended to the sidecar's configuration. `..._env`:
+    all of the environment of that part, from its next start on; so are the limits."""
+
+    sidecar_env = controlplane_env = None
+    controlplane_limits = ()
 
     def __init__(self, postgres, sidecar="", state=None, limits=(), **options):
         self.parts = {}
@@ -145,14 +149,18 @@ class Parts(Stack):
         assert self.parts["issuer"].stdout.readline().startswith("ready: ")
 
     def start_controlplane(self):
-        part = Part([CONTROLPLANE, "--config", self.path("controlplane.yaml")])
+        part = Part([CONTROLPLANE, "--config", self.path("controlplane.yaml")],
+                    self.controlplane_limits, env=self.controlplane_env)
         self.parts["controlplane"] = part
         part.wait_for("listening")
         return part
 
+    def sidecar_command(self):
+        return [SIDECAR, "--config", self.path("sidecar.yaml")]
+
     def start_sidecar(self, ready=True):
         """`ready`: sessions can be opened. Without, it only listens (the control plane is away)."""
-        part = Part([SIDECAR, "--config", self.path("sidecar.yaml")], self.limits)
+        part = Part(self.sidecar_command(), self.limits, env=self.sidecar_env)
         self.parts["sidecar"] = part
         part.wait_for("listening")
         if ready:
