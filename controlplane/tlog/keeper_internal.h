@@ -80,6 +80,9 @@ enum err keeper_tree_open(struct keeper *k, const struct keeper_head *head, stru
 enum err keeper_tree_follow(struct keeper *k, struct err_text *why);
 /* All of it is on the disk when it returns. */
 enum err keeper_tree_flush(struct keeper *k, struct err_text *why);
+/* The partial tiles of a smaller tree: of one that another control plane has signed, while the tree
+ * here had grown beyond it. Who reads the checkpoint asks for exactly these. */
+enum err keeper_tree_put_edge(struct keeper *k, uint64_t size, struct err_text *why);
 /* The root that the tiles give for a tree of `size`, of what is flushed. */
 enum err keeper_tree_root(struct keeper *k, uint64_t size, struct tlog_hash *out);
 /* Makes all tiles of the records anew in memory and compares the root with `head`. ERR_DENIED: it

@@ -284,7 +284,10 @@ enum err keeper_publish(struct keeper *k, struct err_text *why)
     if (k->head.size == 0 || !is_new || k->cosignatures < k->with.quorum) {
         return OK;
     }
-    enum err e = tile_directory_publish(k->directory, buffer_bytes(&k->note), why);
+    enum err e = keeper_tree_put_edge(k, k->head.size, why);
+    if (e == OK) {
+        e = tile_directory_publish(k->directory, buffer_bytes(&k->note), why);
+    }
     if (e != OK) {
         return e;
     }

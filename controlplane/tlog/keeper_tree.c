@@ -122,6 +122,39 @@ enum err keeper_tree_flush(struct keeper *k, struct err_text *why)
     return e;
 }
 
+/* A tile as a tree of `size` has it, of what is there in a wider one. */
+static enum err put_narrower(struct keeper *k, const struct tlog_tile *tile, struct err_text *why)
+{
+    struct buffer data;
+    buffer_init(&data, TILE_DIRECTORY_BUNDLE_MAX);
+    enum err e = tile_directory_read(k->directory, tile, &data);
+    e = e == OK ? tile_directory_put(k->directory, tile, buffer_bytes(&data), why)
+                : err_set(why, e, "a tile cannot be read: %s", err_name(e));
+    buffer_finish(&data);
+    return e;
+}
+
+enum err keeper_tree_put_edge(struct keeper *k, uint64_t size, struct err_text *why)
+{
+    enum err e = OK;
+    if (size == k->flushed) {
+        return OK;
+    }
+    for (unsigned level = 0; e == OK && level < TLOG_TILE_LEVELS; level++) {
+        uint64_t count = size >> (TLOG_TILE_HEIGHT * level);
+        struct tlog_tile tile = {.kind = TLOG_TILE_HASHES,
+                                 .level = level,
+                                 .index = count / TLOG_TILE_WIDTH,
+                                 .width = (unsigned)(count % TLOG_TILE_WIDTH)};
+        e = tile.width == 0 ? OK : put_narrower(k, &tile, why);
+        if (e == OK && level == 0 && tile.width > 0) {
+            tile.kind = TLOG_TILE_ENTRIES;
+            e = put_narrower(k, &tile, why);
+        }
+    }
+    return e == OK ? tile_directory_sync(k->directory, why) : e;
+}
+
 enum err keeper_tree_root(struct keeper *k, uint64_t size, struct tlog_hash *out)
 {
     struct tlog_tile_reader *tiles = NULL;
