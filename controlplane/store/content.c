@@ -4,12 +4,17 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
-enum { NONCE_SIZE = 12, TAG_SIZE = 16, SESSION_LABEL_MAX = STORE_SESSION_SIZE_MAX };
+enum { NONCE_SIZE = 12, TAG_SIZE = 16, SESSION_LABEL_MAX = STORE_SESSION_SIZE_MAX, NONCES = 64 };
 _Static_assert(NONCE_SIZE + TAG_SIZE == CONTENT_OVERHEAD, "what is around the bytes");
 
 struct content {
     EVP_CIPHER_CTX *seal, *open; /* the cipher is looked up once, not for each record */
     uint8_t master[CONTENT_KEY_SIZE];
+    uint8_t sealing[CONTENT_KEY_SIZE]; /* the key that `seal` has */
+    bool is_keyed;
+    /* Of the next to be sealed, each used once: asked of the generator for many at a time. */
+    uint8_t nonces[NONCES][NONCE_SIZE];
+    size_t nonces_left;
 };
 
 enum err content_create(struct bytes master, struct content **out)
@@ -43,22 +48,57 @@ void content_destroy(struct content *content)
     if (content != NULL) {
         EVP_CIPHER_CTX_free(content->seal);
         EVP_CIPHER_CTX_free(content->open);
-        bytes_wipe(content->master, sizeof(content->master));
+        bytes_wipe(content, sizeof(*content));
         free(content);
     }
 }
 
+void content_forget(struct content *content)
+{
+    static const uint8_t nothing[CONTENT_KEY_SIZE];
+    bytes_wipe(content->sealing, sizeof(content->sealing));
+    content->is_keyed = false;
+    /* Over the one that is expanded in there. */
+    (void)EVP_EncryptInit_ex(content->seal, NULL, NULL, nothing, NULL);
+}
+
+static bool nonce_take(struct content *content, uint8_t out[NONCE_SIZE])
+{
+    if (content->nonces_left == 0) {
+        if (RAND_bytes(content->nonces[0], sizeof(content->nonces)) != 1) {
+            return false;
+        }
+        content->nonces_left = NONCES;
+    }
+    content->nonces_left--;
+    memcpy(out, content->nonces[content->nonces_left], NONCE_SIZE);
+    return true;
+}
+
+/* The records of a session come one after the other: its key is expanded once for them. */
+static bool key_use(struct content *content, const uint8_t *key)
+{
+    if (content->is_keyed && memcmp(content->sealing, key, CONTENT_KEY_SIZE) == 0) {
+        return true;
+    }
+    memcpy(content->sealing, key, CONTENT_KEY_SIZE);
+    content->is_keyed = EVP_EncryptInit_ex(content->seal, NULL, NULL, key, NULL) == 1;
+    return content->is_keyed;
+}
+
 /* nonce, what is encrypted, tag: plain.size + CONTENT_OVERHEAD bytes at `out`. */
-static enum err encrypt(EVP_CIPHER_CTX *c, const uint8_t *key, struct bytes label,
+static enum err encrypt(struct content *content, const uint8_t *key, struct bytes label,
                         struct bytes plain, uint8_t *out)
 {
+    EVP_CIPHER_CTX *c = content->seal;
     uint8_t *text = out + NONCE_SIZE, *tag = text + plain.size;
     int n = 0;
     if (plain.size > INT32_MAX) {
         return ERR_LIMIT;
     }
     bool done =
-        RAND_bytes(out, NONCE_SIZE) == 1 && EVP_EncryptInit_ex(c, NULL, NULL, key, out) == 1 &&
+        nonce_take(content, out) && key_use(content, key) &&
+        EVP_EncryptInit_ex(c, NULL, NULL, NULL, out) == 1 &&
         EVP_EncryptUpdate(c, NULL, &n, label.data, (int)label.size) == 1 &&
         (plain.size == 0 || EVP_EncryptUpdate(c, text, &n, plain.data, (int)plain.size) == 1) &&
         EVP_EncryptFinal_ex(c, tag, &n) == 1 &&
@@ -98,8 +138,7 @@ enum err content_key_make(struct content *content, struct bytes session,
     }
     enum err err = RAND_bytes(key, sizeof(key)) == 1 ? OK : ERR_INTERNAL;
     if (err == OK) {
-        err = encrypt(content->seal, content->master, session, bytes_of(key, sizeof(key)),
-                      out_wrapped);
+        err = encrypt(content, content->master, session, bytes_of(key, sizeof(key)), out_wrapped);
     }
     if (err == OK) {
         memcpy(out_key, key, sizeof(key));
@@ -136,7 +175,7 @@ enum err content_seal(struct content *content, const uint8_t key[CONTENT_KEY_SIZ
     if (at == NULL) {
         return ERR_NO_MEMORY;
     }
-    enum err err = encrypt(content->seal, key, bytes_of(hash, STORE_HASH_SIZE), canonical, at);
+    enum err err = encrypt(content, key, bytes_of(hash, STORE_HASH_SIZE), canonical, at);
     if (err == OK) {
         buffer_commit(out, canonical.size + CONTENT_OVERHEAD);
     }

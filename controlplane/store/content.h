@@ -36,6 +36,8 @@ enum err content_key_open(struct content *content, struct bytes session, struct 
 enum err content_seal(struct content *content, const uint8_t key[CONTENT_KEY_SIZE],
                       const uint8_t hash[STORE_HASH_SIZE], struct bytes canonical,
                       struct buffer *out) MUST_USE;
+/* The key of the last content_seal is kept for the next one until this is called. */
+void content_forget(struct content *content);
 /* In the arena. ERR_DENIED: not what was sealed under this key for this record. */
 enum err content_open(struct content *content, const uint8_t key[CONTENT_KEY_SIZE],
                       const uint8_t hash[STORE_HASH_SIZE], struct bytes sealed, struct arena *arena,

@@ -75,6 +75,35 @@ static void test_equal_content_is_sealed_differently(void **state)
     assert_memory_not_equal(first, f->sealed.data + f->sealed.start, sizeof(first));
 }
 
+/* The key that was used last is not taken for another, nor a nonce twice. */
+static void test_keys_in_turn(void **state)
+{
+    enum { SEALED = 200, NONCE = 12 };
+    static uint8_t nonces[SEALED][NONCE];
+    struct fixture *f = *state;
+    uint8_t other[CONTENT_KEY_SIZE], wrapped[CONTENT_WRAPPED_SIZE];
+    struct bytes out;
+    assert_int_equal(content_key_make(f->content, bytes_of_string(session), other, wrapped), OK);
+    for (size_t i = 0; i < SEALED; i++) {
+        const uint8_t *key = i % 3 == 0 ? f->key : other;
+        const uint8_t *wrong = i % 3 == 0 ? other : f->key;
+        assert_int_equal(
+            content_seal(f->content, key, f->hash, bytes_of_string("equal"), &f->sealed), OK);
+        memcpy(nonces[i], buffer_bytes(&f->sealed).data, NONCE);
+        for (size_t j = 0; j < i; j++) {
+            assert_memory_not_equal(nonces[i], nonces[j], NONCE);
+        }
+        assert_int_equal(
+            content_open(f->content, key, f->hash, buffer_bytes(&f->sealed), f->arena, &out), OK);
+        assert_int_equal(
+            content_open(f->content, wrong, f->hash, buffer_bytes(&f->sealed), f->arena, &out),
+            ERR_DENIED);
+        if (i % 5 == 0) {
+            content_forget(f->content);
+        }
+    }
+}
+
 static void test_every_flipped_bit_is_noticed(void **state)
 {
     struct fixture *f = *state;
@@ -169,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_what_was_sealed_is_opened),
         TEST(test_equal_content_is_sealed_differently),
+        TEST(test_keys_in_turn),
         TEST(test_every_flipped_bit_is_noticed),
         TEST(test_content_of_one_record_is_not_that_of_another),
         TEST(test_a_key_is_opened_only_in_its_place_and_with_its_master),

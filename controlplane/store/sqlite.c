@@ -244,6 +244,9 @@ enum err store_open_sqlite(const char *path, const struct store_sqlite_options *
     if (err != OK) {
         return err;
     }
+    /* Nobody asks how much memory SQLite has: counting it costs a lock for each allocation. Of a
+     * second store it is refused, and is so already. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     struct sqlite_store *s = calloc(1, sizeof(*s));
     if (s == NULL) {
         return ERR_NO_MEMORY;

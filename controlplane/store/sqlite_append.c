@@ -1,6 +1,13 @@
 /* Appends a batch to a sidecar's stream and indexes it: one transaction, whole or not at all. */
 #include "controlplane/store/sqlite_content.h"
 
+/* Names come again and again: those of a batch are looked up once. Ids hold in the transaction. */
+enum { TABLES_KEPT = 16 };
+struct table_kept {
+    struct bytes full; /* the batch's */
+    int64_t name_id, full_id;
+};
+
 struct append {
     struct sqlite_store *s;
     struct db *db;
@@ -10,6 +17,8 @@ struct append {
     uint64_t before, position; /* of the newest record in the log: at first, and now */
     struct store_audit_last last;
     struct buffer tag, tables, packed, sealed; /* scratch, of one record */
+    struct table_kept kept[TABLES_KEPT];
+    size_t kept_next;
     uint64_t refused;
     struct err_text *why;
 };
@@ -269,6 +278,26 @@ static enum err table_id(struct db *db, const struct store_audit_table *table, i
     return err;
 }
 
+static enum err table_id_kept(struct append *a, const struct store_audit_table *table,
+                              int64_t *out_name, int64_t *out_full)
+{
+    for (size_t i = 0; i < TABLES_KEPT; i++) {
+        const struct table_kept *k = &a->kept[i];
+        if (k->full_id != 0 && bytes_equal(k->full, table->full)) {
+            *out_name = k->name_id;
+            *out_full = k->full_id;
+            return OK;
+        }
+    }
+    enum err err = table_id(a->db, table, out_name, out_full);
+    if (err == OK) {
+        a->kept[a->kept_next] =
+            (struct table_kept){.full = table->full, .name_id = *out_name, .full_id = *out_full};
+        a->kept_next = (a->kept_next + 1) % TABLES_KEPT;
+    }
+    return err;
+}
+
 /* The ids of what it is about. */
 static enum err tables_find(struct append *a, const struct store_audit_record *r)
 {
@@ -276,7 +305,7 @@ static enum err tables_find(struct append *a, const struct store_audit_record *r
     buffer_clear(&a->tables);
     for (size_t i = 0; err == OK && i < r->index.table_count; i++) {
         int64_t name = 0, full = 0;
-        err = table_id(a->db, &r->index.tables[i], &name, &full);
+        err = table_id_kept(a, &r->index.tables[i], &name, &full);
         if (err == OK) {
             err = envelope_add_table(&a->tables, name, full);
         }
@@ -407,6 +436,7 @@ static enum err batch_append(struct append *a, const char *sidecar,
     if (err == OK && a->position > a->before) {
         err = stream_write(a);
     }
+    content_forget(a->db->content);
     return err == OK ? sqlite_sessions_flush(a->s) : err;
 }
 

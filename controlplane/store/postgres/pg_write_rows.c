@@ -99,6 +99,7 @@ static enum err record_rows(struct pg *db, struct write_cache *cache, const stru
             err = record_row(&copy, g, item, content);
         }
     }
+    content_forget(cache->content);
     copy.failed = err == OK ? copy.failed : err;
     err = pg_copy_end(&copy);
     buffer_finish(&sealed);
