@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/rpc/rpc_tls.h"
+#include "cli/servers.h"
 #include "cli/text_file.h"
 
 enum {
@@ -54,7 +55,9 @@ static enum err connect_channel(struct client *c, const struct client_options *o
     }
     buffer_finish(&ca);
     if (e == OK) {
-        struct rpc_channel_options channel = {.target = options->server,
+        char server[SERVERS_ADDRESS_SIZE];
+        servers_choose(options->server, server);
+        struct rpc_channel_options channel = {.target = server,
                                               .credentials = c->credentials,
                                               /* A development stack is waited for at its start. */
                                               .max_backoff_ms = 1000};

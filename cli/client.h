@@ -11,7 +11,7 @@
 struct client;
 
 struct client_options {
-    const char *server;  /* "HOST:PORT" */
+    const char *server;  /* "HOST:PORT", or several (servers.h) */
     const char *ca_file; /* NULL: the system's roots */
     const char *token;   /* copied and wiped */
     int interrupt_fd;    /* borrows */

@@ -8,6 +8,7 @@
 
 #include "base/conf/conf.h"
 #include "cli/login/current.h"
+#include "cli/servers.h"
 #include "cli/settings_internal.h"
 #include "cli/text_file.h"
 
@@ -246,10 +247,7 @@ enum err settings_check_server(const char *server, struct err_text *error)
                        "HOST:PORT, set CHAPERONE_SERVER, or write `server: HOST:PORT` into "
                        "~/.config/chaperone/config.yaml");
     }
-    const char *colon = strrchr(server, ':');
-    char *end = NULL;
-    long port = colon == NULL ? 0 : strtol(colon + 1, &end, 10);
-    if (colon == NULL || colon == server || *end != '\0' || port < 1 || port > 65535) {
+    if (!servers_are_valid(server)) {
         return err_set(error, ERR_INVALID,
                        "the control plane's address: expected HOST:PORT, found \"%.128s\"", server);
     }

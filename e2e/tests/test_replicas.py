@@ -7,6 +7,7 @@ import collections
 import json
 import os
 import re
+import subprocess
 import threading
 import time
 
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 from support.oidc import Provider
 from support.replicas import Replicas, Store
+from support.stack import CHAPERONE
 from support.tlog_directory import Directory, Key, leaf, node, open_checkpoint
 
 KILLS = int(os.environ.get("REPLICA_KILLS", "24"))
@@ -198,6 +200,17 @@ def test_another_key_is_refused(replicas, provider):
         assert name in said.log() and "high-availability" in said.log(), said.log()
         os.rename(kept, path)
         replicas.b.start()
+
+
+def test_the_command_asks_one_that_answers(replicas):
+    both = ",".join(f"127.0.0.1:{m.server_port}" for m in (replicas.a, replicas.b))
+    command = [CHAPERONE, "session", "list", "--server", both, "--ca", replicas.a.ca,
+               "--token-file", replicas.a.operator_file]
+    for member in (replicas.a, replicas.b):
+        member.kill()
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        member.start()
 
 
 # ---- under load
