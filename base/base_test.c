@@ -210,6 +210,16 @@ static void test_log_lines(void **state)
                               "none=\"\"\n");
 }
 
+static void test_a_log_line_is_utf8_whatever_a_peer_says(void **state)
+{
+    (void)state;
+    char out[256];
+    const struct log_field fields[] = {
+        log_text("said", "\xff\xc3\xa9 \xed\xa0\x80 \xf0\x9f\x98\x80 \xc3"), {0}};
+    read_line(fields, LOG_JSON, out, sizeof(out));
+    assert_non_null(strstr(out, "\"said\":\"?\xc3\xa9 ??? \xf0\x9f\x98\x80 ?\""));
+}
+
 static void test_a_log_line_of_any_length_is_one_line(void **state)
 {
     (void)state;
@@ -238,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_times_are_rfc3339),
         cmocka_unit_test(test_uuids_sort_by_time),
         cmocka_unit_test(test_log_lines),
+        cmocka_unit_test(test_a_log_line_is_utf8_whatever_a_peer_says),
         cmocka_unit_test(test_a_log_line_of_any_length_is_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

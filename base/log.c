@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 enum { LINE_SIZE = 4096 }; /* PIPE_BUF: a line stays one piece in a pipe as well */
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
@@ -29,6 +31,7 @@ static void line_put_string(struct line *l, const char *text)
 
 static void line_put_quoted(struct line *l, const char *text)
 {
+    const unsigned char *end = (const unsigned char *)text + strlen(text);
     line_put(l, "\"", 1);
     for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
         char escaped[8];
@@ -44,7 +47,9 @@ static void line_put_quoted(struct line *l, const char *text)
             (void)snprintf(escaped, sizeof(escaped), "\\u%04x", *p);
             line_put(l, escaped, 6);
         } else {
-            line_put(l, (const char *)p, 1);
+            size_t size = utf8_character_size(p, (size_t)(end - p));
+            line_put(l, size == 0 ? "?" : (const char *)p, size == 0 ? 1 : size); /* else no JSON */
+            p += size == 0 ? 0 : size - 1;
         }
     }
     line_put(l, "\"", 1);

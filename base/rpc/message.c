@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
+
 const char *rpc_code_name(enum rpc_code code)
 {
     static const char *const names[] = {
@@ -219,6 +221,7 @@ void rpc_status_from_core(grpc_status_code code, const grpc_slice *text,
     out->code =
         (int)code < 0 || code > GRPC_STATUS_UNAUTHENTICATED ? RPC_UNKNOWN : (enum rpc_code)code;
     set_text(out, rpc_slice_bytes(text));
+    utf8_repair(out->message); /* it goes into records and logs, and a peer may say anything */
     out->details = rpc_metadata_find(trailing, RPC_STATUS_DETAILS);
 }
 

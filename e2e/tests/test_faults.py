@@ -135,6 +135,7 @@ def test_a_control_plane_that_hangs(parts):
             began = time.monotonic()
             error = error_of(stack)
             assert error["C"] == "57P03" and time.monotonic() - began < 15
+            assert "the control plane cannot be reached: it does not answer" in error["M"]
             assert c.execute("SELECT 2").fetchone() == (2,)
         finally:
             stack.controlplane.signal(signal.SIGCONT)

@@ -33,6 +33,9 @@ static void on_reply(void *context, const struct rpc_status *status, const Proto
     const struct tunnel *tunnel = o->control->tunnel;
     const char *reason = tunnel == NULL ? "" : tunnel_error(tunnel);
     bool is_away = status->code == RPC_UNAVAILABLE || status->code == RPC_DEADLINE_EXCEEDED;
+    if (reason[0] == '\0' && status->code == RPC_DEADLINE_EXCEEDED) {
+        reason = "it does not answer"; /* the connection stands, as far as anybody knows */
+    }
     if (is_away && reason[0] != '\0') {
         /* gRPC only knows that its own socket was closed. */
         rpc_status_set(&told, status->code, "the control plane cannot be reached: %s", reason);

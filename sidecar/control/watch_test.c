@@ -125,6 +125,7 @@ static void deadline_ends_a_call_that_hangs(void **state)
     (void)ask(f, &g);
     wait_for_grant(f, &g);
     assert_int_equal(g.code, RPC_DEADLINE_EXCEEDED);
+    assert_string_equal(g.message, "the control plane cannot be reached: it does not answer");
 }
 
 static bool has_been_asked(struct control_fixture *f)

@@ -231,8 +231,6 @@ void postgres_bind_approval(struct postgres *p, const struct pg_operation *op,
 /* It is held: the agent is told, the target is asked for a prediction, people are asked. */
 void postgres_hold(struct postgres *p, const struct pg_operation *op, bool may_hold_locks,
                    const struct protocol_hold *hold);
-/* What is no UTF-8 becomes "?": the session's client_encoding may be another. */
-void postgres_make_utf8(char *text);
 /* It will never be decided. */
 void postgres_hold_forget(struct postgres *p, const char *why);
 

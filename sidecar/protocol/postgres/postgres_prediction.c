@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "sidecar/operation/plan_rows.h"
 #include "sidecar/protocol/postgres/postgres_internal.h"
 
@@ -110,11 +111,11 @@ static void tell_people(struct postgres *p)
     char *locks[PG_PREDICTION_LOCKS_MAX];
     for (size_t i = 0; i < x->lock_count; i++) {
         locks[i] = x->locks[i];
-        postgres_make_utf8(locks[i]);
+        utf8_repair(locks[i]); /* client_encoding may be another */
     }
     char *plan = bytes_to_string(buffer_bytes(&x->plan));
     if (plan != NULL) {
-        postgres_make_utf8(plan);
+        utf8_repair(plan);
         m.plan = plan;
     }
     if (buffer_size(&x->json) > 0 &&
@@ -343,7 +344,7 @@ static void note_error(struct pg_prediction *x, struct bytes body)
         struct bytes code = pg_fields_find(&fields, 'C');
         (void)snprintf(text, sizeof(text), "the target says no to it (SQLSTATE %.*s)",
                        (int)code.size, code.data);
-        postgres_make_utf8(text);
+        utf8_repair(text);
         say_unavailable(x, text);
     }
 }
