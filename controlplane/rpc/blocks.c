@@ -202,7 +202,18 @@ static enum err find_away(struct blocking *b)
 /* --- sidecars of other control planes ----------------------------------------------------------
  */
 
-/* The open sessions that are meant, of sidecars that are not connected here. */
+/* A watcher here may be of a connection that is dead, and the sidecar elsewhere. */
+static bool has_confirmed(const struct watchers_answers *answers, const char *sidecar)
+{
+    bool confirmed = false;
+    for (size_t i = 0; !confirmed && i < answers->count; i++) {
+        confirmed =
+            answers->items[i].result == OK && strcmp(answers->items[i].sidecar, sidecar) == 0;
+    }
+    return confirmed;
+}
+
+/* The open sessions that are meant, of sidecars that have not confirmed the order here. */
 static enum err list_elsewhere(struct blocking *b, struct arena *arena,
                                struct store_session **out_items, size_t *out_count)
 {
@@ -211,7 +222,7 @@ static enum err list_elsewhere(struct blocking *b, struct arena *arena,
     enum err e = store_session_list(b->call->services->with.store, false, 0, arena, &items, &count);
     for (size_t i = 0; e == OK && i < count; i++) {
         if (is_meant(&b->meant, &items[i]) && items[i].opened_ns <= b->ordered_ns &&
-            !was_asked(&b->answers, items[i].sidecar)) {
+            !has_confirmed(&b->answers, items[i].sidecar)) {
             items[kept++] = items[i];
         }
     }

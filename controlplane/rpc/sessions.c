@@ -112,11 +112,10 @@ static bool has_ended(const struct call *call, const char *session, struct arena
            strcmp(now.state, "open") != 0;
 }
 
-/* The order goes through the store; that it was carried out is seen in the log. */
-static void order_elsewhere(const struct call *call, const struct watchers_order *order,
-                            struct watchers_answer *answer)
+/* Also where the sidecar seems to be connected here: its connection may be dead, and it elsewhere.
+ */
+static bool give_elsewhere(const struct call *call, const struct watchers_order *order)
 {
-    const struct clock *clock = &call->services->with.clock;
     const struct store_block block = {.id = order->id,
                                       .identity = "",
                                       .resource = "",
@@ -126,33 +125,47 @@ static void order_elsewhere(const struct call *call, const struct watchers_order
                                       .created_by = order->ordered_by,
                                       .created_ns = order->ordered_ns,
                                       .lifted_by = ""};
-    const struct store_block_what what = {.id = order->id, .identity = "", .resource = ""};
+    if (call->services->replicas == NULL) {
+        return false;
+    }
+    replicas_know(call->services->replicas, order->id);
+    return store_block_add(call->services->with.store, &block) == OK;
+}
+
+/* That it was carried out is seen in the log. */
+static bool await_end(const struct call *call, const char *session, struct arena *arena)
+{
+    const struct clock *clock = &call->services->with.clock;
     const struct timespec pause = {.tv_nsec = REPLICAS_POLL_MS * 1000000L};
     int64_t wait_ns = (int64_t)REPLICAS_ORDER_WAIT_MS * 1000000;
     int64_t most_ns = services_order_timeout(call);
     int64_t until = clock_monotonic(clock) + (most_ns < wait_ns ? most_ns : wait_ns);
-    struct store_block *items = NULL;
-    size_t count = 0;
-    bool ended = false;
-    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
-    replicas_know(call->services->replicas, order->id);
-    if (arena == NULL || store_block_add(call->services->with.store, &block) != OK) {
-        arena_destroy(arena);
-        return;
-    }
+    bool ended = has_ended(call, session, arena);
     while (!ended && clock_monotonic(clock) < until) {
         (void)nanosleep(&pause, NULL);
-        ended = has_ended(call, order->session, arena);
+        ended = has_ended(call, session, arena);
     }
-    enum err e = store_block_lift(call->services->with.store, &what, order->ordered_by,
-                                  services_now(call->services), arena, &items, &count);
+    return ended;
+}
+
+static void confirm_elsewhere(const struct call *call, const struct watchers_order *order,
+                              struct watchers_answer *answer)
+{
+    const struct store_block_what what = {.id = order->id, .identity = "", .resource = ""};
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    struct store_block *items = NULL;
+    size_t count = 0;
+    if (arena != NULL && answer->result != OK && await_end(call, order->session, arena)) {
+        answer->result = OK;
+        answer->why.text[0] = '\0';
+    }
+    enum err e = arena == NULL
+                     ? ERR_NO_MEMORY
+                     : store_block_lift(call->services->with.store, &what, order->ordered_by,
+                                        services_now(call->services), arena, &items, &count);
     if (e != OK) { /* it is too old soon */
         log_event(call->services->with.log, LOG_WARN, "order_not_dropped",
                   log_text("order", order->id), log_text("error", err_name(e)));
-    }
-    if (ended) {
-        answer->result = OK;
-        answer->why.text[0] = '\0';
     }
     arena_destroy(arena);
 }
@@ -171,6 +184,7 @@ static void order_kill(const struct call *call, const struct store_session *sess
                                          .ordered_ns = services_now(call->services)};
     int64_t begin = clock_monotonic(clock);
     enum err e = uuid_make_v7(clock, id);
+    bool is_given = e == OK && give_elsewhere(call, &order);
     if (e == OK) {
         e = watchers_order(call->services->watchers, session->sidecar, &order,
                            services_order_timeout(call), &answers);
@@ -181,9 +195,8 @@ static void order_kill(const struct call *call, const struct store_session *sess
     }
     Chaperone__V1__KillSessionResponse response = CHAPERONE__V1__KILL_SESSION_RESPONSE__INIT;
     struct watchers_answer *answer = &answers.items[0];
-    bool is_away = answer->result == ERR_UNAVAILABLE || answer->result == ERR_CLOSED;
-    if (is_away && call->services->replicas != NULL) {
-        order_elsewhere(call, &order, answer);
+    if (is_given) {
+        confirm_elsewhere(call, &order, answer);
     }
     response.took_us = (clock_monotonic(clock) - begin) / 1000;
     record_kill(call, session, &order, &answer->why);
