@@ -6,7 +6,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=deploy/common.sh
 . "$root/deploy/common.sh"
 
-sections=(unit interop chatops e2e quickstart asan-unit asan-interop asan-e2e)
+sections=(lint unit interop chatops e2e quickstart asan-unit asan-interop asan-e2e)
 
 usage() {
     cat <<END
@@ -16,6 +16,7 @@ Installs what is missing (Debian packages, as root or through sudo; npm packages
 test, and goes on after a failure. The last line is "N passed, M failed"; the exit code is 0 when
 nothing failed. Sections:
 
+  lint          each .c and .h file is as clang-format leaves it
   unit          bazel test //...: each case of each unit test, and the replay of each fuzz corpus
   interop       stock gRPC clients (@grpc/grpc-js) against base/rpc
   chatops       the bots against a local Slack, OpenID provider and Approvals service
@@ -39,7 +40,7 @@ misuse() {
 chosen=()
 while [ $# -gt 0 ]; do
     case "$1" in
-    --quick) chosen=(unit interop chatops e2e quickstart) ;;
+    --quick) chosen=(lint unit interop chatops e2e quickstart) ;;
     --only)
         case " ${sections[*]} " in
         *" ${2:-?} "*) chosen+=("$2") ;;
@@ -118,6 +119,16 @@ count_reports() {
         head -n 60 "$report"
         count_one "a sanitizer's report, $report" 1
     done
+}
+
+run_lint() {
+    local file status=0
+    (cd "$root" && find . \( -name node_modules -o -name '.?*' \) -prune -o -type f -name '*.[ch]' -print0 |
+        xargs -0 -n 40 -P "$(nproc)" clang-format --dry-run -Werror) 2>"$work/lint.log" || status=1
+    for file in $(sed -n 's/^\([^ :]*\):[0-9]*:[0-9]*: error: .*/\1/p' "$work/lint.log" | sort -u); do
+        count_one "$file: clang-format -i is missing" 1
+    done
+    if [ "$status" -eq 0 ] || [ ! -s "$work/failures" ]; then count_one "clang-format" "$status"; fi
 }
 
 run_unit() {
