@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/log.pb-c.h"
+#include "api/policy.pb-c.h"
 #include "controlplane/rpc/access.h"
 #include "controlplane/testing/fixture.h"
 
@@ -9,7 +11,8 @@ static const ProtobufCServiceDescriptor *const services[] = {
     &chaperone__v1__enrolment__descriptor,    &chaperone__v1__sidecar__descriptor,
     &chaperone__v1__audit_ingest__descriptor, &chaperone__v1__audit__descriptor,
     &chaperone__v1__sessions__descriptor,     &chaperone__v1__administration__descriptor,
-    &chaperone__v1__approvals__descriptor,
+    &chaperone__v1__approvals__descriptor,    &chaperone__v1__log__descriptor,
+    &chaperone__v1__policies__descriptor,     &chaperone__v1__retention__descriptor,
 };
 
 static void every_method_has_a_rule_and_no_other_has(void **state)
@@ -31,7 +34,7 @@ static enum rpc_code call_any(struct rpc_channel *channel,
                               const char *token)
 {
     const ProtobufCMethodDescriptor *method = &service->methods[m];
-    static const char *const streams[] = {"Watch", "Ship", "Search", "Tail"};
+    static const char *const streams[] = {"Watch", "Ship", "Search", "Tail", "ReadTiles", "Export"};
     uint8_t empty[512];
     ProtobufCMessage *request = (ProtobufCMessage *)(void *)empty;
     assert_true(method->input->sizeof_message <= sizeof(empty));
@@ -155,6 +158,89 @@ static void roles_allow_what_they_are_for(void **state)
     }
 }
 
+/* Who may call what people call; a method that is not here is of nobody. Whoever may is told
+ * something else than that he may not: requests are empty. */
+enum { ADMIN = 1 << 0, APPROVER = 1 << 1, AUDITOR = 1 << 2, BOT = 1 << 3, ANYBODY = 1 << 4 };
+static const struct {
+    const char *service, *method;
+    unsigned who;
+} permitted[] = {
+    {"Audit", "Search", ADMIN | AUDITOR},
+    {"Audit", "Tail", ADMIN | AUDITOR},
+    {"Log", "GetCheckpoint", ADMIN | AUDITOR},
+    {"Log", "ProveInclusion", ADMIN | AUDITOR},
+    {"Log", "ProveConsistency", ADMIN | AUDITOR},
+    {"Log", "ReadTiles", ADMIN | AUDITOR},
+    {"Log", "Export", ADMIN | AUDITOR},
+    {"Sessions", "List", ADMIN | APPROVER | AUDITOR},
+    {"Sessions", "Kill", ADMIN},
+    {"Sessions", "Block", ADMIN},
+    {"Sessions", "Lift", ADMIN},
+    {"Sessions", "ListBlocks", ADMIN | APPROVER | AUDITOR},
+    {"Approvals", "List", ADMIN | APPROVER | AUDITOR | BOT},
+    {"Approvals", "Get", ADMIN | APPROVER | AUDITOR | BOT},
+    {"Approvals", "Watch", ADMIN | APPROVER | AUDITOR | BOT},
+    {"Approvals", "Decide", ANYBODY}, /* the groups of the rule that holds decide */
+    {"Approvals", "CreateLinkCode", BOT},
+    {"Approvals", "ConfirmLink", ANYBODY},
+    {"Approvals", "RemoveLink", ANYBODY},
+    {"Policies", "Push", ADMIN},
+    {"Policies", "Rollback", ADMIN},
+    {"Policies", "List", ADMIN | AUDITOR},
+    {"Policies", "Get", ADMIN | AUDITOR},
+    {"Administration", "CreateJoinToken", ADMIN},
+    {"Administration", "Status", ADMIN | APPROVER | AUDITOR},
+    {"Administration", "ListExportJobs", ADMIN | AUDITOR},
+    {"Retention", "PlaceHold", ADMIN},
+    {"Retention", "LiftHold", ADMIN},
+    {"Retention", "ListHolds", ADMIN | AUDITOR},
+    {"Retention", "Preview", ADMIN | AUDITOR},
+};
+
+static unsigned permitted_to(const char *service, const char *method)
+{
+    for (size_t i = 0; i < sizeof(permitted) / sizeof(permitted[0]); i++) {
+        if (strcmp(strrchr(service, '.') + 1, permitted[i].service) == 0 &&
+            strcmp(method, permitted[i].method) == 0) {
+            return permitted[i].who;
+        }
+    }
+    fail_msg("%s.%s: who may?", service, method);
+    return 0;
+}
+
+static void nobody_calls_what_his_role_is_not_for(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *group;
+        unsigned role;
+    } people[] = {{"admins", ADMIN}, {"approvers", APPROVER}, {"auditors", AUDITOR},
+                  {"bots", BOT},     {"agents", 0},           {NULL, 0}};
+    size_t refused = 0;
+    for (size_t p = 0; p < sizeof(people) / sizeof(people[0]); p++) {
+        char *token = fixture_token(f, "somebody", people[p].group);
+        for (size_t i = 3; i < sizeof(services) / sizeof(services[0]); i++) {
+            for (unsigned m = 0; m < services[i]->n_methods; m++) {
+                const char *method = services[i]->methods[m].name;
+                unsigned who = permitted_to(services[i]->name, method);
+                bool may = (who & people[p].role) != 0 || (who & ANYBODY) != 0;
+                if (may) {
+                    continue; /* what he does is in the tests of each */
+                }
+                enum rpc_code code = call_any(f->channel, services[i], m, token);
+                if (code != RPC_PERMISSION_DENIED) {
+                    fail_msg("%s for %s: %s", method,
+                             people[p].group == NULL ? "-" : people[p].group, rpc_code_name(code));
+                }
+                refused++;
+            }
+        }
+        free(token);
+    }
+    assert_int_equal(refused, 108);
+}
+
 static void a_bad_token_is_refused_and_the_refusal_logged(void **state)
 {
     struct fixture *f = *state;
@@ -201,6 +287,7 @@ int main(void)
         CASE(a_sidecar_is_no_operator),
         CASE(an_operator_is_no_sidecar),
         CASE(roles_allow_what_they_are_for),
+        CASE(nobody_calls_what_his_role_is_not_for),
         CASE(a_bad_token_is_refused_and_the_refusal_logged),
         CASE(what_an_operator_does_is_logged_with_the_name),
     };

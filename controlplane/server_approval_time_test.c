@@ -37,7 +37,8 @@ static void what_is_held_survives_a_restart(void **state)
     reconnect(f, &s);
     held_asks(&s, (struct held_asking){.number = 1}, WAITS, 1);
     held_says(f, (struct held_word){.who = "ann", .group = "dba", .number = 1}, APPROVED);
-    struct listening *l = held_connect(&s, 1); /* it was away when that was decided */
+    const unsigned both[] = {1, 2}; /* it was away when the first was decided */
+    struct listening *l = held_connect_all(&s, both, 2);
     assert_int_equal(held_told(l, 1)->state, APPROVED);
     listening_finish(l);
     /* The clock goes on while nobody is there. */

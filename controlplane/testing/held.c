@@ -155,12 +155,21 @@ Chaperone__V1__ApprovalState held_state(struct fixture *f, unsigned number)
 
 struct listening *held_connect(struct sidecar *s, unsigned number)
 {
-    char id[37], *held[] = {text_of(held_id(number, id))};
+    return held_connect_all(s, &number, number == 0 ? 0 : 1);
+}
+
+struct listening *held_connect_all(struct sidecar *s, const unsigned *numbers, size_t count)
+{
+    char ids[HELD_CONNECT_MAX][37], *held[HELD_CONNECT_MAX];
     Chaperone__V1__WatchRequest request = CHAPERONE__V1__WATCH_REQUEST__INIT;
     Chaperone__V1__Hello hello = CHAPERONE__V1__HELLO__INIT;
     struct listening *l = listen_to(s->channel, &chaperone__v1__sidecar__descriptor, "Watch", NULL);
+    assert_in_range(count, 0, HELD_CONNECT_MAX);
+    for (size_t i = 0; i < count; i++) {
+        held[i] = text_of(held_id(numbers[i], ids[i]));
+    }
     hello.held = held;
-    hello.n_held = number == 0 ? 0 : 1;
+    hello.n_held = count;
     request.hello = &hello;
     listening_send(l, &request.base);
     (void)listening_await(l, 0); /* the policy */

@@ -60,8 +60,11 @@ void held_says(struct fixture *f, struct held_word word, Chaperone__V1__Approval
 struct answer held_get(struct fixture *f, const char *id, const char *group);
 Chaperone__V1__ApprovalState held_state(struct fixture *f, unsigned number);
 
-/* A sidecar's Watch that says which one it waits for; number 0: none. */
+/* A sidecar's Watch that says which one it waits for; number 0: none. What it does not name, and
+ * asked for some seconds ago, is withdrawn. */
 struct listening *held_connect(struct sidecar *s, unsigned number);
+enum { HELD_CONNECT_MAX = 4 };
+struct listening *held_connect_all(struct sidecar *s, const unsigned *numbers, size_t count);
 /* The n-th that it was sent is a decision: this one. */
 const Chaperone__V1__ApprovalDecided *held_told(struct listening *l, size_t n);
 /* A person's Watch, and the n-th event on it. */
