@@ -21,6 +21,14 @@ class Authority:
                 "-addext", "basicConstraints=critical,CA:TRUE",
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
+    @classmethod
+    def of(cls, directory, name):
+        """One that is there: NAME.pem and NAME.key."""
+        found = cls.__new__(cls)
+        found.directory, found.name = str(directory), name
+        found.certificate, found.key = found._path("pem"), found._path("key")
+        return found
+
     def _path(self, kind, name=None):
         return os.path.join(self.directory, f"{name or self.name}.{kind}")
 

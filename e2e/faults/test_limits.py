@@ -1,0 +1,162 @@
+"""Descriptors, memory and connections come to their ends."""
+
+import concurrent.futures
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import psycopg
+import pytest
+from support.postgres import free_port
+from support.rounds import ROUNDS, Survived
+from support.underload import (Counter, Witness, by_name, check_cut_off, check_stream, check_went_on,
+                               everything, prepared, simple, start_loads, writing)
+from support.wire import Wire, query
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+IDLE = int(os.environ.get("CHAPERONE_FAULT_IDLE", "1000"))
+
+
+def status_kb(pid, name):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(name + ":"))
+
+
+def limit(pid, what, soft):
+    resource.prlimit(pid, what, (soft, resource.prlimit(pid, what)[1]))
+
+
+@pytest.mark.parametrize("whose", ["sidecar", "control plane"])
+def test_descriptors(target, parts, whose):
+    """None is left for anything new. Open sessions do not notice; afterwards all works again."""
+    stack = parts(postgres=target)
+    witness = Witness(target)
+    answers = Counter()
+    survived = Survived(f"no descriptors for the {whose}", ROUNDS)
+    loads = start_loads(stack, "f", works=(simple, prepared, writing), on_answer=answers, pace=0.01)
+    for _ in range(ROUNDS):
+        pid = (stack.sidecar if whose == "sidecar" else stack.controlplane).pid
+        limit(pid, resource.RLIMIT_NOFILE, len(os.listdir(f"/proc/{pid}/fd")))
+        for _ in range(5):
+            try:
+                psycopg.connect(stack.dsn(application_name="new", connect_timeout=2)).close()
+            except psycopg.OperationalError:
+                survived.add(refused=1)
+        answers.wait(answers.count + 100)
+        limit(pid, resource.RLIMIT_NOFILE, 4096)
+        stack.wait_until_ready(60)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(stack.dsn(application_name="new", connect_timeout=5)).close()
+                break
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline
+    for load in loads:
+        load.stop()
+    executed = witness.read()
+    records = everything(stack)
+    check_stream(records)
+    check_went_on(loads, executed, by_name(records))
+    assert survived.numbers.get("refused", 0) > 0 or whose == "control plane"
+    survived.add(executed=sum(map(len, executed.values())))
+    survived.write()
+
+
+def starve(stack, survived):
+    """Statements that need much, on many connections, until some of them do not get it."""
+    for size in (1 << 18, 1 << 19, 400000):
+        hungry = []
+        try:
+            for _ in range(24):
+                hungry.append(Wire(stack.port, timeout=10).login(application_name="hungry"))
+                hungry[-1].send(query("SELECT " + ", ".join(f"'{i}'" for i in range(size // 16))))
+            for w in hungry:
+                w.read_until()
+        except (OSError, EOFError, PermissionError):
+            survived.add(refused=1)
+        for w in hungry:
+            w.socket.close()
+
+
+def test_memory_of_the_sidecar(target, parts):
+    """RLIMIT_AS a little above what it has, then statements that need much more. A statement, a session, or
+    the process in a library that aborts without memory (gRPC's): what was executed is in the audit."""
+    stack = parts(postgres=target)
+    survived = Survived("memory limit of the sidecar", ROUNDS)
+    witness = Witness(target)
+    everyone = []
+    for n in range(ROUNDS):
+        loads = start_loads(stack, f"m{n}x", works=(simple, prepared, writing), pace=0.002)
+        everyone += loads
+        pid = stack.sidecar.pid
+        limit(pid, resource.RLIMIT_AS, (status_kb(pid, "VmSize") + 512) * 1024)
+        starve(stack, survived)
+        if stack.sidecar.process.poll() is None:
+            limit(pid, resource.RLIMIT_AS, resource.RLIM_INFINITY)
+        for load in loads:
+            load.stopping.set()
+            load.join(60)
+        if stack.sidecar.process.poll() is not None:
+            assert stack.sidecar.process.returncode == -signal.SIGABRT, stack.sidecar.log()
+            survived.add(aborted=1)
+            stack.start_sidecar()
+        stack.wait_until_ready(60)
+    executed = witness.read()
+    records = everything(stack)
+    check_stream(records)
+    survived.add(open_ends=check_cut_off(everyone, executed, by_name(records)),
+                 executed=sum(map(len, executed.values())))
+    assert survived.numbers.get("refused", 0) > 0
+    survived.write()
+
+
+def test_idle_connections(parts):
+    """Thousands of agents that are connected and silent; what each costs, and that others do not notice."""
+    port = free_port()
+    with subprocess.Popen([sys.executable, os.path.join(FOLDER, "many_target.py"), str(port)],
+                          stdout=subprocess.PIPE) as fake:
+        class Many:
+            @staticmethod
+            def url(database):
+                return f"postgres://many:unproved@127.0.0.1:{port}/{database}"
+
+        assert fake.stdout.readline() == b"ready\n"
+        files = 2 * IDLE + 500
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, 4096), resource.getrlimit(
+            resource.RLIMIT_NOFILE)[1]))
+        stack = parts(postgres=Many, limits=[(resource.RLIMIT_NOFILE, files)])
+        survived = Survived(f"{IDLE} idle agent connections")
+        Wire(stack.port).login().socket.close()
+        before = status_kb(stack.sidecar.pid, "VmRSS")
+        began = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            idle = list(pool.map(lambda n: Wire(stack.port, timeout=60).login(
+                application_name=f"idle-{n}"), range(IDLE)))
+        opened = time.monotonic() - began
+        after = status_kb(stack.sidecar.pid, "VmRSS")
+        began = time.monotonic()
+        with Wire(stack.port) as busy:
+            busy.login()
+            for _ in range(200):
+                busy.send(query("SELECT 1"))
+                busy.read_until()
+        survived.add(opened_per_s=round(IDLE / opened), rss_before_kb=before, rss_after_kb=after,
+                     kb_per_session=round((after - before) / IDLE, 1),
+                     us_per_statement=round((time.monotonic() - began) / 200 * 1e6))
+        for w in idle[::100]:  # they live
+            w.send(query("SELECT 1"))
+            assert w.read_until()[-1][0] == b"Z"
+        for w in idle:
+            w.socket.close()
+        deadline = time.monotonic() + 60
+        while stack.metrics()["sessions_active"] > 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert len(stack.conversation(f"idle-{IDLE - 1}")) == 2
+        survived.write()
+        fake.kill()
+
