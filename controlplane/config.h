@@ -168,11 +168,16 @@ struct config_witness {
 /* What everything is kept in. */
 enum config_store_kind { CONFIG_STORE_SQLITE, CONFIG_STORE_POSTGRES };
 
+/* By default: against a thread as usual, one that takes records in gets a quarter of a processor.
+ */
+enum { CONFIG_INGEST_NICENESS = 5 };
+
 struct config_store {
     enum config_store_kind kind;
     const char *url;                 /* of PostgreSQL; NULL: `url_secret` */
     struct config_secret url_secret; /* not from the store */
     int connections;                 /* 0: the default */
+    int ingest_niceness;             /* of the threads that take records in; 0: as the others */
 };
 
 struct config {

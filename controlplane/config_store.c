@@ -1,7 +1,7 @@
 /* `store`: what everything is kept in. */
 #include "controlplane/config_internal.h"
 
-enum { CONNECTIONS_MIN = 2, CONNECTIONS_MAX = 128 };
+enum { CONNECTIONS_MIN = 2, CONNECTIONS_MAX = 128, NICENESS_MAX = 19 };
 
 /* As it stands, or from where secrets are: not from the store that it leads to. */
 static enum err read_url(struct config_reader *r, const struct conf_node *map,
@@ -42,9 +42,11 @@ static enum err read_postgres(struct config_reader *r, const struct conf_node *m
 
 enum err config_read_store(struct config_reader *r, const struct conf_node *root)
 {
-    static const char *const keys[] = {"sqlite", "postgres", NULL};
+    static const char *const keys[] = {"sqlite", "postgres", "ingest_niceness", NULL};
     static const char *const none[] = {NULL};
     const struct conf_node *map = NULL, *sqlite = NULL, *postgres = NULL;
+    int64_t niceness = CONFIG_INGEST_NICENESS;
+    r->config->store.ingest_niceness = CONFIG_INGEST_NICENESS;
     enum err e = conf_read_map(root, "store", &map, r->why);
     if (e != OK || map == NULL) {
         return e;
@@ -56,6 +58,11 @@ enum err config_read_store(struct config_reader *r, const struct conf_node *root
     if (e == OK) {
         e = conf_read_map(map, "postgres", &postgres, r->why);
     }
+    if (e == OK) {
+        e = conf_read_integer(map, "ingest_niceness", "a priority", 0, NICENESS_MAX, &niceness,
+                              r->why);
+    }
+    r->config->store.ingest_niceness = (int)niceness;
     if (e == OK && (sqlite == NULL) == (postgres == NULL)) {
         e = conf_fail(map, r->why, "expected exactly one of `sqlite` and `postgres`");
     }

@@ -37,6 +37,7 @@ static void test_postgres_is_read(void **state)
     assert_int_equal(c->store.kind, CONFIG_STORE_POSTGRES);
     assert_string_equal(c->store.url, "postgres://u@h/d");
     assert_int_equal(c->store.connections, 12);
+    assert_int_equal(c->store.ingest_niceness, CONFIG_INGEST_NICENESS);
     config_release(c);
     c = load("data: d\nstore: {postgres: {url: {file: store.url}}}\n");
     assert_null(c->store.url);
@@ -55,6 +56,8 @@ static void test_mistakes_are_named(void **state)
         {"store: {sqlite: {}, postgres: {url: x}}", "exactly one of"},
         {"store: {mysql: {}}", "mysql"},
         {"store: {sqlite: {file: x}}", "file"},
+        {"store: {sqlite: {}, ingest_niceness: -1}", "ingest_niceness"},
+        {"store: {sqlite: {}, ingest_niceness: 20}", "ingest_niceness"},
         {"store: {postgres: {}}", "url"},
         {"store: {postgres: {url: ''}}", "found an empty one"},
         {"store: {postgres: {url: {store: x}}}", "found {store: ...}"},

@@ -213,6 +213,7 @@ static enum err open_services(struct server *s, struct err_text *why)
     const struct services_options options = {
         .store = s->state.store,
         .is_shared = config_of(s)->store.kind == CONFIG_STORE_POSTGRES,
+        .ingest_niceness = config_of(s)->store.ingest_niceness,
         .vault = s->state.vault,
         .masking_key = bytes_of(s->state.masking_key, sizeof(s->state.masking_key)),
         .ca = s->ca,

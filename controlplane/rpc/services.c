@@ -292,7 +292,8 @@ static enum err create_parts(struct services *s)
     if (s->journal == NULL || s->logins == NULL || s->refusals == NULL) {
         return ERR_NO_MEMORY;
     }
-    enum err e = news_create(s->with.store, s->with.log, &s->news);
+    enum err e = ingest_threads_create(INGEST_THREADS, s->with.ingest_niceness, &s->ingest_threads);
+    e = e == OK ? news_create(s->with.store, s->with.log, &s->news) : e;
     const struct watchers_options watching = {
         .publisher = s->with.publisher, .news = s->news, .log = s->with.log};
     s->watchers = e == OK ? watchers_create(&watching) : NULL;
@@ -346,6 +347,7 @@ void services_destroy(struct services *services)
         logins_destroy(services->logins);
         journal_destroy(services->journal);
         streams_finish(&services->streams);
+        ingest_threads_destroy(services->ingest_threads);
         snapshot_release(services->snapshot);
         (void)pthread_mutex_destroy(&services->mutex);
         free(services);

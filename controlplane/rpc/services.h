@@ -23,6 +23,7 @@ struct services;
 struct services_options {
     struct store *store;
     bool is_shared; /* other control planes work on it, too */
+    int ingest_niceness;
     const struct vault *vault;
     struct bytes masking_key; /* for OpenSession; a secret */
     const struct ca *ca;

@@ -10,6 +10,7 @@
 #include "api/sidecar.pb-c.h"
 #include "controlplane/approvals/approvals.h"
 #include "controlplane/audit/ingest.h"
+#include "controlplane/audit/ingest_threads.h"
 #include "controlplane/audit/journal.h"
 #include "controlplane/rpc/access.h"
 #include "controlplane/rpc/logins.h"
@@ -24,6 +25,7 @@
 struct services {
     struct services_options with; /* borrows what it names */
     struct audit_ingest ingest;
+    struct ingest_threads *ingest_threads;
     struct journal *journal; /* what people decide and order is recorded here */
     struct logins *logins;
     struct refusals *refusals;

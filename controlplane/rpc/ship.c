@@ -53,25 +53,37 @@ static void record_finding(struct ship *s, const struct audit_refusal *refusal,
     }
 }
 
+struct taking {
+    struct ship *ship;
+    const Chaperone__V1__ShipRequest *request;
+    struct store_audit_last last;
+    struct audit_refusal refusal;
+    struct err_text why;
+    enum err err;
+};
+
+static void take(void *context)
+{
+    struct taking *t = context;
+    t->err = audit_ingest_append(&t->ship->services->ingest, t->ship->sidecar, t->request->records,
+                                 t->request->n_records, &t->last, &t->refusal, &t->why);
+}
+
 /* The next batch is read when this has returned: a slow disk slows the sidecars, and fills no
  * memory. */
 static void on_message(void *context, struct rpc_stream *stream, const ProtobufCMessage *message)
 {
     struct ship *s = context;
-    const Chaperone__V1__ShipRequest *request = (const Chaperone__V1__ShipRequest *)message;
-    struct store_audit_last last = {0};
-    struct err_text why = {0};
-    struct audit_refusal refusal = {.kind = NULL};
-    enum err e = audit_ingest_append(&s->services->ingest, s->sidecar, request->records,
-                                     request->n_records, &last, &refusal, &why);
-    if (e != OK) {
-        record_finding(s, &refusal, &why);
-        refuse(s, stream, e, &why);
+    struct taking t = {.ship = s, .request = (const Chaperone__V1__ShipRequest *)message};
+    ingest_threads_run(s->services->ingest_threads, take, &t);
+    if (t.err != OK) {
+        record_finding(s, &t.refusal, &t.why);
+        refuse(s, stream, t.err, &t.why);
         return;
     }
     Chaperone__V1__ShipResponse response = CHAPERONE__V1__SHIP_RESPONSE__INIT;
-    response.sequence = last.sequence;
-    e = rpc_stream_send(stream, &response.base);
+    response.sequence = t.last.sequence;
+    enum err e = rpc_stream_send(stream, &response.base);
     if (e != OK && e != ERR_CLOSED) {
         rpc_stream_finish(stream, RPC_RESOURCE_EXHAUSTED, "acknowledgements are not read");
     }
