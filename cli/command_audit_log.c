@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "cli/commands.h"
 #include "formats/text.h"
 
@@ -74,7 +75,7 @@ int audit_log_alarm(const struct invocation *i, struct audit_log *log,
         return EXIT_UNREACHABLE;
     }
     (void)snprintf(path, sizeof(path), "%s.contradiction", log->path);
-    enum err kept = kept_log_write_file(path, bytes_of_string(answer->note), NULL);
+    enum err kept = file_replace(path, 0644, bytes_of_string(answer->note), NULL);
     (void)fputs("chaperone: ALARM: ", i->errors.out);
     text_write(i->errors.out, bytes_of_string(why->text), TEXT_ESCAPED);
     (void)fputc('\n', i->errors.out);

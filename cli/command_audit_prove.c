@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "api/operator.pb-c.h"
+#include "base/file.h"
 #include "base/tlog/proof_file.h"
 #include "cli/command_audit_log.h"
 #include "cli/commands.h"
@@ -118,13 +119,12 @@ static int write_files(const struct invocation *i, const Chaperone__V1__ProveInc
     struct err_text why = {0};
     enum err e = OK;
     if (out != NULL) {
-        e = kept_log_write_file(out, bytes_of_string(r->proof_file), &why);
+        e = file_replace(out, 0644, bytes_of_string(r->proof_file), &why);
     }
     if (e == OK && record != NULL && r->entry->is_erased) {
         e = err_set(&why, ERR_NOT_FOUND, "the record's content was erased; its proof is left");
     } else if (e == OK && record != NULL) {
-        e = kept_log_write_file(record, bytes_of(r->entry->record.data, r->entry->record.len),
-                                &why);
+        e = file_replace(record, 0644, bytes_of(r->entry->record.data, r->entry->record.len), &why);
     }
     return e == OK ? EXIT_YES : command_fail(i, EXIT_NO, "%s", why.text);
 }

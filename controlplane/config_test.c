@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "controlplane/testing/scratch.h"
+#include "base/testing/scratch.h"
 
 static const char complete[] =
     "listen: 0.0.0.0:7443\n"

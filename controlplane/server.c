@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "controlplane/applied.h"
 #include "controlplane/files/files.h"
 #include "controlplane/listener.h"
@@ -140,10 +141,10 @@ static enum err check_ca_key(struct server *s, struct err_text *why)
 {
     const struct config *config = config_of(s);
     char *own = files_join(config->data, "ca/ca.key");
-    enum err e = own == NULL ? ERR_NO_MEMORY
-                             : state_check_key(&config->store, s->state.store,
-                                               config->ca.key == NULL ? own : config->ca.key,
-                                               "ca.key", why);
+    enum err e =
+        own == NULL ? ERR_NO_MEMORY
+                    : state_check_key(&config->store, s->state.store,
+                                      config->ca.key == NULL ? own : config->ca.key, "ca.key", why);
     free(own);
     return e;
 }
@@ -266,7 +267,7 @@ static enum err write_port_file(struct server *s, struct err_text *why)
     (void)snprintf(text, sizeof(text), "%d\n", s->port);
     s->port_file = files_join(config_of(s)->data, "controlplane.port");
     return s->port_file == NULL ? ERR_NO_MEMORY
-                                : files_write(s->port_file, 0644, bytes_of_string(text), why);
+                                : file_replace(s->port_file, 0644, bytes_of_string(text), why);
 }
 
 static void warn_of_gaps(const struct server *s)

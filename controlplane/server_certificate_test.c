@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "controlplane/ca/ca.h"
 #include "controlplane/files/files.h"
 #include "controlplane/testing/fixture.h"
@@ -68,8 +69,8 @@ static void issue_files(struct fixture *f)
     assert_int_equal(ca_issue_server(ca, hosts, 1, day_ns, &leaf, &key, NULL), OK);
     char *certificate_path = files_join(f->directory, "server.pem");
     char *key_path = files_join(f->directory, "server.key");
-    assert_int_equal(files_write(certificate_path, 0644, buffer_bytes(&leaf.pem), NULL), OK);
-    assert_int_equal(files_write(key_path, 0600, buffer_bytes(&key), NULL), OK);
+    assert_int_equal(file_replace(certificate_path, 0644, buffer_bytes(&leaf.pem), NULL), OK);
+    assert_int_equal(file_replace(key_path, 0600, buffer_bytes(&key), NULL), OK);
     free(certificate_path);
     free(key_path);
     free(directory);

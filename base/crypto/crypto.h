@@ -118,7 +118,10 @@ enum err crypto_ed25519_load(const char *path, struct crypto_ed25519 **out,
  * whenever the machine stops. */
 enum err crypto_ed25519_store(const struct crypto_ed25519 *key, const char *path,
                               struct err_text *why) MUST_USE;
-void crypto_ed25519_destroy(struct crypto_ed25519 *key); /* takes NULL */
+/* What the file has; at a first start, where there is none, a new key that is in it then. */
+enum err crypto_ed25519_load_or_make(const char *path, struct crypto_ed25519 **out,
+                                     struct err_text *why) MUST_USE; /* returns owned */
+void crypto_ed25519_destroy(struct crypto_ed25519 *key);             /* takes NULL */
 
 /* Writes CRYPTO_ED25519_PUBLIC_SIZE bytes. */
 void crypto_ed25519_public(const struct crypto_ed25519 *key, uint8_t *out);

@@ -1,11 +1,10 @@
 #include "base/crypto/crypto.h"
 
 #include "base/crypto/crypto_library.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -157,68 +156,33 @@ out:
     return e;
 }
 
-static bool write_all(int fd, struct bytes data)
-{
-    while (data.size > 0) {
-        ssize_t n = write(fd, data.data, data.size);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        if (n > 0) {
-            data = bytes_of(data.data + n, data.size - (size_t)n);
-        }
-    }
-    return true;
-}
-
-/* A rename is durable only when its directory was synced. */
-static bool sync_directory_of(const char *path)
-{
-    char copy[PATH_MAX];
-    (void)snprintf(copy, sizeof(copy), "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return ok;
-}
-
 enum err crypto_ed25519_store(const struct crypto_ed25519 *key, const char *path,
                               struct err_text *why)
 {
-    char temporary[PATH_MAX];
-    int length = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
-    if (length < 0 || (size_t)length >= sizeof(temporary)) {
-        return err_set(why, ERR_INVALID, "the path of the key is too long");
-    }
     struct buffer pem;
     buffer_init(&pem, PEM_CAP);
     enum err e = crypto_ed25519_to_pem(key, &pem);
-    if (e != OK) {
-        buffer_wipe(&pem);
-        return err_set(why, e, "%s: no memory to write the key", path);
-    }
-    /* mkostemp gives mode 0600 whatever the umask is. */
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    bool written = fd >= 0 && write_all(fd, buffer_bytes(&pem)) && fsync(fd) == 0;
-    int failure = errno;
+    e = e == OK ? file_replace(path, 0600, buffer_bytes(&pem), why)
+                : err_set(why, e, "%s: no memory to write the key", path);
     buffer_wipe(&pem);
-    if (fd >= 0 && close(fd) != 0 && written) {
-        written = false;
-        failure = errno;
+    return e;
+}
+
+enum err crypto_ed25519_load_or_make(const char *path, struct crypto_ed25519 **out,
+                                     struct err_text *why)
+{
+    enum err e = crypto_ed25519_load(path, out, why);
+    if (e != ERR_NOT_FOUND) {
+        return e;
     }
-    if (written && (rename(temporary, path) != 0 || !sync_directory_of(path))) {
-        written = false;
-        failure = errno;
+    struct crypto_ed25519 *key = NULL;
+    e = crypto_ed25519_generate(&key);
+    e = e == OK ? crypto_ed25519_store(key, path, why) : err_set(why, e, "no key can be made");
+    if (e != OK) {
+        crypto_ed25519_destroy(key);
+        return e;
     }
-    if (!written) {
-        if (fd >= 0) {
-            (void)unlink(temporary);
-        }
-        return err_set(why, failure == ENOSPC ? ERR_FULL : ERR_IO, "%s: %s", path,
-                       strerror(failure));
-    }
+    *out = key;
     return OK;
 }
 

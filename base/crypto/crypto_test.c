@@ -383,8 +383,14 @@ static void ed25519_files(void **state)
     assert_memory_equal(a, b, sizeof(a));
     crypto_ed25519_destroy(again);
     again = NULL;
+    assert_int_equal(crypto_ed25519_load_or_make(path, &again, &why), OK);
+    crypto_ed25519_public(again, b);
+    assert_memory_equal(a, b, sizeof(a));
+    crypto_ed25519_destroy(again);
+    again = NULL;
 
     assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(crypto_ed25519_load_or_make(path, &again, &why), ERR_DENIED);
     assert_int_equal(crypto_ed25519_load(path, &again, &why), ERR_DENIED);
     assert_non_null(strstr(why.text, "0640"));
     assert_int_equal(chmod(path, 0600), 0);
@@ -392,6 +398,16 @@ static void ed25519_files(void **state)
     assert_int_equal(crypto_ed25519_load(path, &again, &why), ERR_INVALID);
     assert_int_equal(truncate(path, 1 << 20), 0);
     assert_int_equal(crypto_ed25519_load(path, &again, &why), ERR_INVALID);
+    assert_int_equal(unlink(path), 0);
+    struct crypto_ed25519 *made = NULL;
+    assert_int_equal(crypto_ed25519_load_or_make(path, &made, &why), OK);
+    assert_int_equal(crypto_ed25519_load(path, &again, &why), OK);
+    crypto_ed25519_public(made, a);
+    crypto_ed25519_public(again, b);
+    assert_memory_equal(a, b, sizeof(a));
+    crypto_ed25519_destroy(made);
+    crypto_ed25519_destroy(again);
+    again = NULL;
     assert_int_equal(unlink(path), 0);
     /* Nothing else was left in the directory. */
     assert_int_equal(rmdir(directory), 0);

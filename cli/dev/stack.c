@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/text_file.h"
 
 enum { SAVED_MAX = 64 << 10, NAMES_MAX = 64 };
@@ -90,48 +91,12 @@ enum err stack_make_directory(const struct stack *s, const char *name, struct er
     return make_directory(path, error);
 }
 
-static enum err write_all(int fd, struct bytes content)
-{
-    while (content.size > 0) {
-        ssize_t n = write(fd, content.data, content.size);
-        if (n < 0 && errno != EINTR) {
-            return ERR_IO;
-        }
-        if (n > 0) {
-            content.data += n;
-            content.size -= (size_t)n;
-        }
-    }
-    return OK;
-}
-
 enum err stack_write(const struct stack *s, const char *name, struct bytes content,
                      struct err_text *error)
 {
     char path[PATH_MAX];
-    char new_path[PATH_MAX + 8];
     stack_path(s, name, path);
-    (void)snprintf(new_path, sizeof(new_path), "%s.new", path);
-    int fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        return err_set(error, ERR_IO, "%s: %s", new_path, strerror(errno));
-    }
-    bool written = fchmod(fd, 0600) == 0 && write_all(fd, content) == OK && fsync(fd) == 0;
-    int failure = errno;
-    if (close(fd) != 0 && written) {
-        failure = errno;
-        written = false;
-    }
-    if (written && rename(new_path, path) != 0) {
-        failure = errno;
-        written = false;
-    }
-    if (!written) {
-        (void)unlink(new_path);
-        return err_set(error, failure == ENOSPC ? ERR_FULL : ERR_IO, "%s: %s", path,
-                       strerror(failure));
-    }
-    return OK;
+    return file_replace(path, 0600, content, error);
 }
 
 static enum err take_lock(struct stack *s, struct err_text *error)

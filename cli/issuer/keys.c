@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/crypto/crypto.h"
+#include "base/file.h"
 #include "cli/issuer/key_file.h"
 
 enum {
@@ -99,7 +100,7 @@ static enum err save(const struct issuer_keys *keys, struct err_text *why)
     if (text == NULL) {
         return err_set(why, ERR_NO_MEMORY, "memory is short");
     }
-    enum err e = key_file_write(keys->path, bytes_of_string(text), why);
+    enum err e = file_replace(keys->path, 0600, bytes_of_string(text), why);
     bytes_wipe(text, strlen(text));
     free(text);
     return e;

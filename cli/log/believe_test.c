@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "cli/log/believe.h"
 
 enum { LEAVES = 600 };
@@ -203,7 +204,7 @@ static void what_is_kept_is_read_again(void **state)
     assert_true(bytes_equal(buffer_bytes(&again.note), buffer_bytes(&s->kept.note)));
     kept_log_finish(&again);
     (void)snprintf(keys, sizeof(keys), "%s.keys", path);
-    assert_int_equal(kept_log_write_file(keys, bytes_of_string("no key\n"), NULL), OK);
+    assert_int_equal(file_replace(keys, 0644, bytes_of_string("no key\n"), NULL), OK);
     kept_log_init(&again);
     assert_int_equal(kept_log_read(path, &again, NULL), ERR_INVALID);
     kept_log_finish(&again);

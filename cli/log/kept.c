@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/text_file.h"
 
 enum { KEYS_FILE_MAX = 64 << 10 };
@@ -65,39 +66,6 @@ enum err kept_log_path(const char *server, char **out, struct err_text *why)
 
 /* --- files -------------------------------------------------------------------------------------
  */
-
-static bool write_all(int fd, struct bytes content)
-{
-    size_t done = 0;
-    while (done < content.size) {
-        ssize_t n = write(fd, content.data + done, content.size - done);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        done += n < 0 ? 0 : (size_t)n;
-    }
-    return true;
-}
-
-enum err kept_log_write_file(const char *path, struct bytes content, struct err_text *why)
-{
-    char name[PATH_MAX];
-    int n = snprintf(name, sizeof(name), "%s.XXXXXX", path);
-    int fd = n > 0 && (size_t)n < sizeof(name) ? mkstemp(name) : -1;
-    if (fd < 0) {
-        return err_set(why, ERR_IO, "%.300s cannot be written: %s", path, strerror(errno));
-    }
-    bool written = fchmod(fd, 0644) == 0 && write_all(fd, content) && fsync(fd) == 0;
-    int reason = errno;
-    (void)close(fd);
-    if (!written || rename(name, path) != 0) {
-        reason = written ? errno : reason;
-        (void)unlink(name);
-        return err_set(why, reason == ENOSPC ? ERR_FULL : ERR_IO, "%.300s cannot be written: %s",
-                       path, strerror(reason));
-    }
-    return OK;
-}
 
 enum err kept_log_add_key(struct kept_log *k, const char *text, struct err_text *why)
 {
@@ -163,10 +131,10 @@ enum err kept_log_write(const char *path, const struct kept_log *k, struct err_t
         }
     }
     if (e == OK) {
-        e = kept_log_write_file(name, buffer_bytes(&text), why);
+        e = file_replace(name, 0644, buffer_bytes(&text), why);
     }
     if (e == OK) {
-        e = kept_log_write_file(path, buffer_bytes(&k->note), why);
+        e = file_replace(path, 0644, buffer_bytes(&k->note), why);
     }
     buffer_finish(&text);
     return e;

@@ -30,7 +30,4 @@ enum err kept_log_write(const char *path, const struct kept_log *k, struct err_t
 /* ERR_INVALID; ERR_LIMIT. One that is there already is not added again. */
 enum err kept_log_add_key(struct kept_log *k, const char *text, struct err_text *why) MUST_USE;
 
-/* Replaces the file. */
-enum err kept_log_write_file(const char *path, struct bytes content, struct err_text *why) MUST_USE;
-
 #endif

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "controlplane/identity/strict_json.h"
 
 enum { FILE_MAX = 256 << 10 };
@@ -241,39 +242,6 @@ static char *print(const struct login_stored *s)
     return text;
 }
 
-static bool write_all(int fd, const char *text)
-{
-    size_t left = strlen(text);
-    while (left > 0) {
-        ssize_t n = write(fd, text, left);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        text += n > 0 ? n : 0;
-        left -= n > 0 ? (size_t)n : 0;
-    }
-    return fsync(fd) == 0;
-}
-
-static enum err replace(const char *path, const char *text, struct err_text *why)
-{
-    char draft[PATH_MAX + 8];
-    (void)snprintf(draft, sizeof(draft), "%s.XXXXXX", path);
-    int fd = mkostemp(draft, O_CLOEXEC); /* mode 0600 */
-    if (fd < 0) {
-        return err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
-    }
-    bool ok = write_all(fd, text);
-    int failure = errno;
-    ok = close(fd) == 0 && ok;
-    if (ok && rename(draft, path) == 0) {
-        return OK;
-    }
-    failure = ok ? errno : failure;
-    (void)unlink(draft);
-    return err_set(why, failure == ENOSPC ? ERR_FULL : ERR_IO, "%s: %s", path, strerror(failure));
-}
-
 enum err login_store_write(const struct login_stored *s, struct err_text *why)
 {
     char path[PATH_MAX];
@@ -286,7 +254,7 @@ enum err login_store_write(const struct login_stored *s, struct err_text *why)
     if (text == NULL) {
         return err_set(why, ERR_NO_MEMORY, "out of memory");
     }
-    e = replace(path, text, why);
+    e = file_replace(path, 0600, bytes_of_string(text), why);
     bytes_wipe(text, strlen(text));
     cJSON_free(text);
     return e;

@@ -1,6 +1,5 @@
 #include "cli/witness/cosigner.h"
 
-#include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/testing/alloc_fail.h"
+#include "base/testing/scratch.h"
 #include "base/tlog/checkpoint.h"
 #include "base/tlog/witness_request.h"
 #include "cli/witness/key.h"
@@ -23,7 +23,7 @@
 enum { THREADS = 4, TURNS = 100, NOW_S = 1750000000 };
 
 struct fixture {
-    char directory[32];
+    char directory[SCRATCH_SIZE];
     struct crypto_ed25519 *log_key;
     struct tlog_signer log;
     struct buffer line; /* the log's verifier key, as a text */
@@ -56,8 +56,7 @@ static int set_up(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     f->now_ns = (int64_t)NOW_S * 1000000000;
-    (void)snprintf(f->directory, sizeof(f->directory), "/tmp/cosigner-test-XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
+    scratch_create(f->directory);
     assert_int_equal(crypto_ed25519_generate(&f->log_key), OK);
     assert_int_equal(
         tlog_signer_init(bytes_of_string(ORIGIN), TLOG_KEY_ED25519, f->log_key, &f->log), OK);
@@ -69,21 +68,13 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
-{
-    (void)s;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
     cosigner_destroy(f->cosigner);
     crypto_ed25519_destroy(f->log_key);
     buffer_finish(&f->line);
-    (void)nftw(f->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    scratch_remove(f->directory);
     free(f);
     return 0;
 }
@@ -294,7 +285,7 @@ static void a_first_start_that_was_ended_in_its_middle(void **state)
 {
     struct fixture *f = *state;
     struct tlog_verifier before = *cosigner_verifier(f->cosigner), shown;
-    char path[64];
+    char path[SCRATCH_SIZE + 16];
     (void)snprintf(path, sizeof(path), "%s/witness.pub", f->directory);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(witness_key_show(f->directory, &shown, &f->why), ERR_NOT_FOUND);
@@ -308,7 +299,7 @@ static void a_first_start_that_was_ended_in_its_middle(void **state)
 static void keys_that_are_not_its_own(void **state)
 {
     struct fixture *f = *state;
-    char path[64];
+    char path[SCRATCH_SIZE + 16];
     (void)snprintf(path, sizeof(path), "%s/key.pem", f->directory);
     assert_int_equal(chmod(path, 0640), 0);
     assert_int_equal(open_again(f, NULL), ERR_DENIED);

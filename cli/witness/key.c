@@ -1,11 +1,8 @@
 #include "cli/witness/key.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "base/file.h"
 #include "cli/text_file.h"
 #include "cli/witness/memory.h"
 
@@ -39,36 +36,18 @@ enum err witness_key_show(const char *directory, struct tlog_verifier *out, stru
     return e;
 }
 
-static bool write_new(const char *path, struct bytes content)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    bool ok =
-        fd >= 0 && write(fd, content.data, content.size) == (ssize_t)content.size && fsync(fd) == 0;
-    return fd >= 0 && close(fd) == 0 && ok;
-}
-
-/* Atomic: it is there with all of its content, or not. */
 static enum err public_write(const char *path, const struct tlog_verifier *verifier,
                              struct err_text *why)
 {
     struct buffer text;
-    char *temporary = NULL;
     buffer_init(&text, TLOG_VERIFIER_TEXT_MAX + 1);
     enum err e = tlog_verifier_format(verifier, &text);
     if (e == OK) {
         e = buffer_append_string(&text, "\n");
     }
-    if (e == OK && asprintf(&temporary, "%s.new", path) < 0) {
-        temporary = NULL;
-        e = ERR_NO_MEMORY;
-    }
-    if (e != OK) {
-        e = err_set(why, e, "memory is short");
-    } else if (!write_new(temporary, buffer_bytes(&text)) || rename(temporary, path) != 0) {
-        e = err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
-    }
+    e = e == OK ? file_replace(path, 0644, buffer_bytes(&text), why)
+                : err_set(why, e, "memory is short");
     buffer_finish(&text);
-    free(temporary);
     return e;
 }
 
@@ -80,12 +59,7 @@ static enum err make(const char *key_path, const char *public_path, const char *
         return err_set(why, ERR_INVALID,
                        "--name NAME is needed at the first start: it is the witness's for good");
     }
-    enum err e = crypto_ed25519_load(key_path, &out->key, why);
-    if (e == ERR_NOT_FOUND) {
-        e = crypto_ed25519_generate(&out->key);
-        e = e == OK ? crypto_ed25519_store(out->key, key_path, why)
-                    : err_set(why, e, "no key can be made");
-    }
+    enum err e = crypto_ed25519_load_or_make(key_path, &out->key, why);
     if (e == OK && tlog_signer_init(bytes_of_string(name), TLOG_KEY_COSIGNATURE, out->key,
                                     &out->signer) != OK) {
         e = err_set(why, ERR_INVALID,

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/text_file.h"
 
 enum { NAME_SIZE = 2 * CRYPTO_SHA256_SIZE + 1 };
@@ -154,20 +155,6 @@ static char *path_of(const char *directory, struct bytes named)
     return memory_path(directory, name);
 }
 
-static bool write_all(int fd, struct bytes content)
-{
-    while (content.size > 0) {
-        ssize_t n = write(fd, content.data, content.size);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        if (n > 0) {
-            content = bytes_of(content.data + n, content.size - (size_t)n);
-        }
-    }
-    return true;
-}
-
 /* Replaces the file; `*out_renamed` says whether its name may lead to the new content already. */
 static enum err replace(const char *directory, const char *path, struct bytes content,
                         bool *out_renamed, struct err_text *why)
@@ -178,7 +165,7 @@ static enum err replace(const char *directory, const char *path, struct bytes co
     }
     enum err e = OK;
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || !write_all(fd, content) || fsync(fd) != 0) {
+    if (fd < 0 || !file_write_all(fd, content) || fsync(fd) != 0) {
         e = fail(temporary, why);
     }
     if (fd >= 0 && close(fd) != 0 && e == OK) {

@@ -1,7 +1,6 @@
 /* The disk's calls in their order, and each of them failing. They are wrapped by the linker
  * (--wrap), so this test is linked statically. */
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/testing/scratch.h"
 #include "cli/witness/memory.h"
 
 #define ORIGIN "log.example/audit"
@@ -66,7 +66,7 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
 }
 
 struct fixture {
-    char directory[32];
+    char directory[SCRATCH_SIZE];
     struct crypto_ed25519 *key;
     struct tlog_signer self;
     struct memory *memory;
@@ -77,8 +77,7 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    (void)snprintf(f->directory, sizeof(f->directory), "/tmp/memory-test-XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
+    scratch_create(f->directory);
     assert_int_equal(crypto_ed25519_generate(&f->key), OK);
     assert_int_equal(
         tlog_signer_init(bytes_of_string("w.example"), TLOG_KEY_COSIGNATURE, f->key, &f->self), OK);
@@ -87,20 +86,12 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
-{
-    (void)s;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
     memory_destroy(f->memory);
     crypto_ed25519_destroy(f->key);
-    (void)nftw(f->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    scratch_remove(f->directory);
     free(f);
     return 0;
 }

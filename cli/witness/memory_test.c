@@ -1,19 +1,20 @@
 #include "cli/witness/memory.h"
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/testing/scratch.h"
 
 #define ORIGIN "log.example/audit"
 
 struct fixture {
-    char directory[32];
+    char directory[SCRATCH_SIZE];
     struct crypto_ed25519 *key;
     struct tlog_signer self;
     struct memory *memory;
@@ -24,8 +25,7 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    (void)snprintf(f->directory, sizeof(f->directory), "/tmp/memory-test-XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
+    scratch_create(f->directory);
     assert_int_equal(crypto_ed25519_generate(&f->key), OK);
     assert_int_equal(
         tlog_signer_init(bytes_of_string("w.example"), TLOG_KEY_COSIGNATURE, f->key, &f->self), OK);
@@ -34,20 +34,12 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
-{
-    (void)s;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
     memory_destroy(f->memory);
     crypto_ed25519_destroy(f->key);
-    (void)nftw(f->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    scratch_remove(f->directory);
     free(f);
     return 0;
 }

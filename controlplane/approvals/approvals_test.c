@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/testing/scratch.h"
 #include "controlplane/approvals/approvals_internal.h"
-#include "controlplane/testing/scratch.h"
 
 #define ID "0199e9a2-0000-7000-8000-000000000001"
 #define WAITS CHAPERONE__V1__APPROVAL_STATE__WAITING

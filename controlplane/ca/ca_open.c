@@ -3,6 +3,7 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "controlplane/ca/ca_internal.h"
 #include "controlplane/files/files.h"
 
@@ -106,10 +107,10 @@ static enum err make_own(const struct ca *ca, const char *certificate_path, cons
         e = ca_certificate_to_pem(c, &certificate_pem);
     }
     if (e == OK) {
-        e = files_write(key_path, 0600, buffer_bytes(&key_pem), why);
+        e = file_replace(key_path, 0600, buffer_bytes(&key_pem), why);
     }
     if (e == OK) {
-        e = files_write(certificate_path, 0644, buffer_bytes(&certificate_pem), why);
+        e = file_replace(certificate_path, 0644, buffer_bytes(&certificate_pem), why);
     }
     buffer_wipe(&key_pem);
     buffer_finish(&certificate_pem);
@@ -145,7 +146,7 @@ static enum err open_external(struct ca *ca, const struct ca_options *options, s
     enum err e = load(ca, options->certificate, options->key, why);
     char *copy = e == OK ? files_join(options->directory, "ca.pem") : NULL;
     if (e == OK) {
-        e = copy == NULL ? ERR_NO_MEMORY : files_write(copy, 0644, buffer_bytes(&ca->pem), why);
+        e = copy == NULL ? ERR_NO_MEMORY : file_replace(copy, 0644, buffer_bytes(&ca->pem), why);
     }
     free(copy);
     return e;

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "controlplane/testing/scratch.h"
+#include "base/testing/scratch.h"
 
 static const char id[] = "0199e9a2-0000-7000-8000-000000000001";
 static const int64_t second = 1000000000;

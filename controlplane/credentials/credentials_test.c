@@ -8,8 +8,9 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
+#include "base/testing/scratch.h"
 #include "controlplane/files/files.h"
-#include "controlplane/testing/scratch.h"
 
 struct fixture {
     char directory[SCRATCH_SIZE];
@@ -76,10 +77,10 @@ static void from_a_file_as_it_is_now(void **state)
     struct fixture *f = *state;
     char got[64];
     struct err_text why = {0};
-    assert_int_equal(files_write(f->file, 0600, bytes_of_string("one\n"), NULL), OK);
+    assert_int_equal(file_replace(f->file, 0600, bytes_of_string("one\n"), NULL), OK);
     assert_int_equal(read_password(f, CONFIG_SECRET_FILE, f->file, got, NULL), OK);
     assert_string_equal(got, "one");
-    assert_int_equal(files_write(f->file, 0600, bytes_of_string("two \r\n"), NULL), OK);
+    assert_int_equal(file_replace(f->file, 0600, bytes_of_string("two \r\n"), NULL), OK);
     assert_int_equal(read_password(f, CONFIG_SECRET_FILE, f->file, got, NULL), OK);
     assert_string_equal(got, "two ");
     assert_int_equal(unlink(f->file), 0);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "controlplane/testing/scratch.h"
+#include "base/testing/scratch.h"
 
 struct fixture {
     char directory[SCRATCH_SIZE];

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/testing/scratch.h"
 #include "controlplane/credentials/secret_key.h"
-#include "controlplane/testing/scratch.h"
 
 struct fixture {
     char directory[SCRATCH_SIZE];

@@ -5,11 +5,11 @@
 
 #include <pthread.h>
 
+#include "base/testing/scratch.h"
 #include "controlplane/audit/ingest.h"
 #include "controlplane/audit/record.h"
 #include "controlplane/audit/stream_maker.h"
 #include "controlplane/export/export.h"
-#include "controlplane/testing/scratch.h"
 
 struct test {
     char directory[SCRATCH_SIZE];

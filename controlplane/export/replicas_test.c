@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/testing/scratch.h"
 #include "controlplane/audit/record.h"
 #include "controlplane/audit/stream_maker.h"
 #include "controlplane/export/export.h"
 #include "controlplane/store/postgres/postgres.h"
 #include "controlplane/store/postgres/test_server.h"
-#include "controlplane/testing/scratch.h"
 
 enum { REPLICAS = 2, RECORDS = 500, TRIES = 6000, TRY_US = 5000 };
 

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "controlplane/export/compress.h"
 #include "controlplane/export/file.h"
 #include "controlplane/export/job_internal.h"
@@ -137,7 +138,7 @@ static enum err write_manifest(const struct run *r, struct err_text *why)
     (void)snprintf(name, sizeof(name), "%s.manifest.json", r->stem);
     char *path = files_join(r->job->with.config->file.directory, name);
     if (e == OK) {
-        e = path == NULL ? ERR_NO_MEMORY : files_write(path, 0600, bytes_of(text, size), why);
+        e = path == NULL ? ERR_NO_MEMORY : file_replace(path, 0600, bytes_of(text, size), why);
     }
     free(path);
     free(text);

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 enum { READ_SIZE = 16 << 10 };
 
 char *files_join(const char *directory, const char *name)
@@ -53,22 +55,6 @@ enum err files_read(const char *path, struct buffer *out, struct err_text *why)
     return e;
 }
 
-static bool write_all(int fd, struct bytes content)
-{
-    size_t done = 0;
-    while (done < content.size) {
-        ssize_t n = write(fd, content.data + done, content.size - done);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return false;
-        }
-        done += (size_t)n;
-    }
-    return true;
-}
-
 /* Writes a new file beside `path`, with its content on the disk. */
 static enum err write_beside(const char *path, mode_t mode, struct bytes content, char *out_name,
                              size_t size, struct err_text *why)
@@ -80,7 +66,7 @@ static enum err write_beside(const char *path, mode_t mode, struct bytes content
     if (fd < 0) {
         return err_set(why, ERR_IO, "%s cannot be created: %s", path, strerror(errno));
     }
-    bool written = fchmod(fd, mode) == 0 && write_all(fd, content) && fsync(fd) == 0;
+    bool written = fchmod(fd, mode) == 0 && file_write_all(fd, content) && fsync(fd) == 0;
     int reason = errno;
     (void)close(fd);
     if (!written) {
@@ -91,36 +77,7 @@ static enum err write_beside(const char *path, mode_t mode, struct bytes content
     return OK;
 }
 
-/* The name is on the disk only when its directory is. */
-static void sync_directory_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *directory = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
-    int fd = directory == NULL ? -1 : open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd);
-        (void)close(fd);
-    }
-    free(directory);
-}
-
 enum { PATH_SIZE = 4096 };
-
-enum err files_write(const char *path, mode_t mode, struct bytes content, struct err_text *why)
-{
-    char name[PATH_SIZE];
-    enum err e = write_beside(path, mode, content, name, sizeof(name), why);
-    if (e != OK) {
-        return e;
-    }
-    if (rename(name, path) != 0) {
-        e = err_set(why, ERR_IO, "%s cannot be replaced: %s", path, strerror(errno));
-        (void)unlink(name);
-        return e;
-    }
-    sync_directory_of(path);
-    return OK;
-}
 
 enum err files_create(const char *path, mode_t mode, struct bytes content, struct err_text *why)
 {
@@ -135,7 +92,9 @@ enum err files_create(const char *path, mode_t mode, struct bytes content, struc
                     strerror(errno));
     }
     (void)unlink(name);
-    sync_directory_of(path);
+    if (e == OK && !file_sync_directory_of(path)) {
+        e = err_set(why, ERR_IO, "%s cannot be created: %s", path, strerror(errno));
+    }
     return e;
 }
 

@@ -1,7 +1,6 @@
 /* Small files of the data directory: keys, certificates, pid and port files.
  *
- * A write is atomic: another process sees the old content or the new, never a part; it is
- * on the disk when the function returns. */
+ * What is made is on the disk when the function returns; base/file.h replaces what is there. */
 #ifndef CHAPERONE_CONTROLPLANE_FILES_FILES_H
 #define CHAPERONE_CONTROLPLANE_FILES_FILES_H
 
@@ -16,10 +15,6 @@ enum { FILES_READ_CAP = 1 << 20 };
 /* Appends the content to `out`. ERR_NOT_FOUND when there is none, ERR_LIMIT above the buffer's cap.
  */
 enum err files_read(const char *path, struct buffer *out, struct err_text *why) MUST_USE;
-
-/* Replaces the file. */
-enum err files_write(const char *path, mode_t mode, struct bytes content,
-                     struct err_text *why) MUST_USE;
 
 /* Makes the file; ERR_EXISTS when it is there already, also when another process was faster. */
 enum err files_create(const char *path, mode_t mode, struct bytes content,

@@ -9,7 +9,8 @@
 
 #include <cmocka.h>
 
-#include "controlplane/testing/scratch.h"
+#include "base/file.h"
+#include "base/testing/scratch.h"
 
 static int setup(void **state)
 {
@@ -38,8 +39,8 @@ static void writes_with_the_mode_and_replaces(void **state)
 {
     char *path = files_join(*state, "key");
     struct stat s;
-    assert_int_equal(files_write(path, 0600, bytes_of_string("one"), NULL), OK);
-    assert_int_equal(files_write(path, 0600, bytes_of_string("second"), NULL), OK);
+    assert_int_equal(file_replace(path, 0600, bytes_of_string("one"), NULL), OK);
+    assert_int_equal(file_replace(path, 0600, bytes_of_string("second"), NULL), OK);
     assert_content(path, "second");
     assert_int_equal(stat(path, &s), 0);
     assert_int_equal(s.st_mode & 07777, 0600);
@@ -60,7 +61,7 @@ static void a_lax_mode_is_named_with_its_remedy(void **state)
     char *path = files_join(*state, "key");
     struct err_text why = {0};
     assert_int_equal(files_check_private(path, &why), ERR_NOT_FOUND);
-    assert_int_equal(files_write(path, 0640, bytes_of_string("k"), NULL), OK);
+    assert_int_equal(file_replace(path, 0640, bytes_of_string("k"), NULL), OK);
     assert_int_equal(files_check_private(path, &why), ERR_DENIED);
     assert_non_null(strstr(why.text, "mode 0640"));
     assert_non_null(strstr(why.text, "chmod 600"));
@@ -75,7 +76,7 @@ static void a_file_above_the_cap_is_refused(void **state)
     struct err_text why = {0};
     struct buffer b;
     buffer_init(&b, 4);
-    assert_int_equal(files_write(path, 0600, bytes_of_string("12345"), NULL), OK);
+    assert_int_equal(file_replace(path, 0600, bytes_of_string("12345"), NULL), OK);
     assert_int_equal(files_read(path, &b, &why), ERR_LIMIT);
     assert_non_null(strstr(why.text, "larger than 4 bytes"));
     buffer_finish(&b);

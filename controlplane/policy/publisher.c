@@ -51,25 +51,6 @@ const struct publication *publisher_current(struct publisher *publisher)
     return s == NULL ? NULL : &s->publication;
 }
 
-static enum err load_key(const char *path, struct crypto_ed25519 **out, struct err_text *why)
-{
-    enum err e = crypto_ed25519_load(path, out, why);
-    if (e != ERR_NOT_FOUND) {
-        return e;
-    }
-    struct crypto_ed25519 *key = NULL;
-    e = crypto_ed25519_generate(&key);
-    if (e == OK) {
-        e = crypto_ed25519_store(key, path, why);
-    }
-    if (e != OK) {
-        crypto_ed25519_destroy(key);
-        return e;
-    }
-    *out = key;
-    return OK;
-}
-
 enum err publisher_create(struct store *store, const char *key_path, const struct clock *clock,
                           struct publisher **out, struct err_text *why)
 {
@@ -82,7 +63,7 @@ enum err publisher_create(struct store *store, const char *key_path, const struc
     p->clock = *clock;
     (void)pthread_mutex_init(&p->publishing, NULL);
     (void)pthread_mutex_init(&p->mutex, NULL);
-    enum err e = load_key(key_path, &p->key, why);
+    enum err e = crypto_ed25519_load_or_make(key_path, &p->key, why);
     if (e == OK) {
         crypto_ed25519_public(p->key, public_key);
         e = crypto_ed25519_public_to_der(public_key, p->public_key);

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
+#include "base/testing/scratch.h"
 #include "controlplane/retention/retention.h"
-#include "controlplane/testing/scratch.h"
 
 static const int64_t day_ns = INT64_C(86400) * 1000000000;
 static const int64_t start_ns = INT64_C(1700000000000000000);

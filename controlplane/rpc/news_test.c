@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "controlplane/testing/scratch.h"
+#include "base/testing/scratch.h"
 
 enum { SIDECARS = 4, EACH = 3 * NEWS_WAITING_MAX / 2, ARENA_BLOCK = 4096, ARENA_CAP = 1 << 20 };
 

@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/rpc/rpc_tls.h"
+#include "base/testing/scratch.h"
 #include "controlplane/files/files.h"
 #include "controlplane/identity/fetch_curl.h"
-#include "controlplane/testing/scratch.h"
 
 static const char config_format[] =
     "listen: 127.0.0.1:0\n"
@@ -33,7 +34,7 @@ static const char config_format[] =
 static void write_file(struct fixture *f, const char *name, const char *text)
 {
     char *path = files_join(f->directory, name);
-    assert_int_equal(files_write(path, 0600, bytes_of_string(text), NULL), OK);
+    assert_int_equal(file_replace(path, 0600, bytes_of_string(text), NULL), OK);
     free(path);
 }
 

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "controlplane/files/files.h"
 #include "controlplane/tlog/keeper_fixture.h"
 
@@ -329,7 +330,7 @@ void fixture_copy(struct fixture *f, const char *from, const char *to)
     fixture_path(f, from, a);
     fixture_path(f, to, b);
     assert_int_equal(files_read(a, &content, NULL), OK);
-    assert_int_equal(files_write(b, 0600, buffer_bytes(&content), NULL), OK);
+    assert_int_equal(file_replace(b, 0600, buffer_bytes(&content), NULL), OK);
     buffer_finish(&content);
 }
 

@@ -3,8 +3,8 @@
 #ifndef CHAPERONE_CONTROLPLANE_TLOG_KEEPER_FIXTURE_H
 #define CHAPERONE_CONTROLPLANE_TLOG_KEEPER_FIXTURE_H
 
+#include "base/testing/scratch.h"
 #include "controlplane/store/store.h"
-#include "controlplane/testing/scratch.h"
 #include "controlplane/tlog/keeper.h"
 
 #define FIXTURE_ORIGIN "log.example/audit"

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/file.h"
 #include "controlplane/files/files.h"
 
 static const int64_t second_ns = 1000000000;
@@ -94,7 +95,7 @@ static enum err commit(struct keeper *k, const struct keeper_head *next, const s
     k->cosignatures = 0;
     buffer_clear(&k->note);
     e = buffer_append(&k->note, buffer_bytes(note));
-    return e == OK ? files_write(k->signed_path, 0600, buffer_bytes(note), why) : e;
+    return e == OK ? file_replace(k->signed_path, 0600, buffer_bytes(note), why) : e;
 }
 
 enum err keeper_sign(struct keeper *k, struct err_text *why)

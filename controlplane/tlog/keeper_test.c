@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "controlplane/files/files.h"
 #include "controlplane/tlog/keeper_fixture.h"
 
@@ -374,7 +375,7 @@ static void two_on_one_store(void **state)
         fixture_path(f, names[i], path);
         assert_int_equal(files_read(path, &content, NULL), OK);
         fixture_path(&other, names[i], path);
-        assert_int_equal(files_write(path, 0600, buffer_bytes(&content), NULL), OK);
+        assert_int_equal(file_replace(path, 0600, buffer_bytes(&content), NULL), OK);
         buffer_finish(&content);
     }
     other.keeper = NULL;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/conf/conf.h"
+#include "base/file.h"
 #include "controlplane/files/files.h"
 
 enum { DOCUMENT_MAX = 256 << 10 };
@@ -128,7 +129,7 @@ enum err log_description_store(const char *path, const struct log_description *d
         }
     }
     if (e == OK) {
-        e = files_write(path, 0644, buffer_bytes(&text), why);
+        e = file_replace(path, 0644, buffer_bytes(&text), why);
     }
     buffer_finish(&text);
     buffer_finish(&key);

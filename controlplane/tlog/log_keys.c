@@ -64,26 +64,6 @@ static enum err add_known(struct log_description *d, const struct crypto_ed25519
     return OK;
 }
 
-static enum err load_key(const char *path, bool may_make, struct crypto_ed25519 **out,
-                         struct err_text *why)
-{
-    enum err e = crypto_ed25519_load(path, out, why);
-    if (e != ERR_NOT_FOUND || !may_make) {
-        return e;
-    }
-    struct crypto_ed25519 *key = NULL;
-    e = crypto_ed25519_generate(&key);
-    if (e == OK) {
-        e = crypto_ed25519_store(key, path, why);
-    }
-    if (e != OK) {
-        crypto_ed25519_destroy(key);
-        return e;
-    }
-    *out = key;
-    return OK;
-}
-
 static void put_in_order(struct log_keys *k)
 {
     struct tlog_verifier now = {.name = ""};
@@ -147,10 +127,10 @@ static enum err load_all(struct log_keys *k, const struct log_keys_options *opti
                     d.base, options->origin);
     }
     if (e == OK) {
-        e = load_key(k->key_path, true, &key, why);
+        e = crypto_ed25519_load_or_make(k->key_path, &key, why);
     }
     if (e == OK) {
-        e = load_key(k->previous_path, false, &previous, why);
+        e = crypto_ed25519_load(k->previous_path, &previous, why);
         e = e == ERR_NOT_FOUND ? OK : e;
     }
     if (e == OK) {

@@ -8,8 +8,9 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
+#include "base/testing/scratch.h"
 #include "controlplane/files/files.h"
-#include "controlplane/testing/scratch.h"
 #include "controlplane/tlog/log_keys.h"
 
 static const int64_t hour_ns = INT64_C(3600) * 1000000000;
@@ -174,7 +175,7 @@ static void what_is_wrong_is_refused(void **state)
     assert_int_equal(chmod(key, 0600), 0);
     for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
         struct log_keys *k = NULL;
-        assert_int_equal(files_write(document, 0644, bytes_of_string(documents[i]), NULL), OK);
+        assert_int_equal(file_replace(document, 0644, bytes_of_string(documents[i]), NULL), OK);
         if (log_keys_open(&s->options, &k, NULL) == OK) {
             fail_msg("accepted: %s", documents[i]);
         }

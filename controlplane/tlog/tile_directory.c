@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "controlplane/files/files.h"
 
 enum {
@@ -114,19 +115,6 @@ static enum err make_parents(const struct tile_directory *d, char *path, struct 
 /* --- writing -----------------------------------------------------------------------------------
  */
 
-static bool write_all(int fd, struct bytes data)
-{
-    size_t done = 0;
-    while (done < data.size) {
-        ssize_t n = write(fd, data.data + done, data.size - done);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        done += n < 0 ? 0 : (size_t)n;
-    }
-    return true;
-}
-
 static enum err failed(const char *path, int reason, struct err_text *why)
 {
     bool full = reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
@@ -150,7 +138,7 @@ static enum err write_file(struct tile_directory *d, const char *path, struct by
         return failed(path, errno, why);
     }
     step(d, "write");
-    bool written = fchmod(fd, 0644) == 0 && write_all(fd, data);
+    bool written = fchmod(fd, 0644) == 0 && file_write_all(fd, data);
     if (written && durable) {
         step(d, "sync");
         written = fsync(fd) == 0;

@@ -8,8 +8,9 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
+#include "base/testing/scratch.h"
 #include "controlplane/files/files.h"
-#include "controlplane/testing/scratch.h"
 #include "controlplane/tlog/tile_directory.h"
 
 struct scene {
@@ -165,7 +166,7 @@ static void only_what_a_tree_has_stays(void **state)
         assert_true(is_there(s, all[i].name));
     }
     (void)snprintf(path, sizeof(path), "%s/tile/0/README", s->path);
-    assert_int_equal(files_write(path, 0644, bytes_of_string("x"), NULL), OK);
+    assert_int_equal(file_replace(path, 0644, bytes_of_string("x"), NULL), OK);
     assert_int_equal(tile_directory_trim(s->directory, 600, NULL), OK);
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         if (is_there(s, all[i].name) != all[i].stays) {

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
-#include <ftw.h>
 #include <microhttpd.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +12,7 @@
 #include <cmocka.h>
 #include <unistd.h>
 
+#include "base/testing/scratch.h"
 #include "base/tlog/checkpoint.h"
 #include "base/tlog/witness_request.h"
 #include "cli/witness/cosigner.h"
@@ -79,7 +79,7 @@ struct fixture {
     struct tlog_signer log, self, other; /* self: the witness as the fake plays it */
     struct tlog_verifier trusted;        /* the witness that the client is told of */
     int64_t now_ns;
-    char directory[32];
+    char directory[SCRATCH_SIZE];
     struct cosigner *cosigner;
     struct witness_http *http;
     struct MHD_Daemon *fake;
@@ -128,14 +128,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
-{
-    (void)s;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
@@ -146,7 +138,7 @@ static int tear_down(void **state)
         MHD_stop_daemon(f->fake);
     }
     if (f->directory[0] != '\0') {
-        (void)nftw(f->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+        scratch_remove(f->directory);
     }
     crypto_ed25519_destroy(f->log_key);
     crypto_ed25519_destroy(f->witness_key);
@@ -498,8 +490,7 @@ static void real_start(struct fixture *f)
     struct witness_http_options http = {.address = (const struct sockaddr *)&address,
                                         .clock = clock_system()};
     if (f->directory[0] == '\0') {
-        (void)snprintf(f->directory, sizeof(f->directory), "/tmp/witness-test-XXXXXX");
-        assert_non_null(mkdtemp(f->directory));
+        scratch_create(f->directory);
     }
     assert_int_equal(cosigner_create(&options, &f->cosigner, &f->why), OK);
     assert_int_equal(witness_http_start(f->cosigner, &http, &f->http, &f->port, &f->why), OK);

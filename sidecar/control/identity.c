@@ -86,13 +86,7 @@ static enum err load_key(struct identity *id, const char *dir, struct err_text *
     if (length < 0 || (size_t)length >= sizeof(path)) {
         return err_set(why, ERR_INVALID, "the state directory's name is too long");
     }
-    enum err result = crypto_ed25519_load(path, &id->key, why);
-    if (result == ERR_NOT_FOUND) {
-        result = crypto_ed25519_generate(&id->key);
-        if (result == OK) {
-            result = crypto_ed25519_store(id->key, path, why);
-        }
-    }
+    enum err result = crypto_ed25519_load_or_make(path, &id->key, why);
     return result == OK ? crypto_ed25519_to_pem(id->key, &id->key_pem) : result;
 }
 

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 enum { NAME_SIZE = 64, READ_STEP = 16 << 10 };
 
 enum err state_directory_open(const char *path, int *out_dir, int *out_lock, struct err_text *why)
@@ -61,16 +63,8 @@ enum err state_file_read(int dir, const char *name, struct buffer *out)
 
 static enum err write_all(int fd, struct bytes content)
 {
-    while (content.size > 0) {
-        ssize_t n = write(fd, content.data, content.size);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_IO;
-        }
-        content.data += n;
-        content.size -= (size_t)n;
+    if (!file_write_all(fd, content)) {
+        return errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_IO;
     }
     return fsync(fd) == 0 ? OK : ERR_IO;
 }

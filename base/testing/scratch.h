@@ -1,6 +1,6 @@
 /* A directory for one test, under the system's own for such. */
-#ifndef CHAPERONE_CONTROLPLANE_TESTING_SCRATCH_H
-#define CHAPERONE_CONTROLPLANE_TESTING_SCRATCH_H
+#ifndef CHAPERONE_BASE_TESTING_SCRATCH_H
+#define CHAPERONE_BASE_TESTING_SCRATCH_H
 
 enum { SCRATCH_SIZE = 64 };
 

@@ -1,4 +1,4 @@
-#include "controlplane/testing/scratch.h"
+#include "base/testing/scratch.h"
 
 #include <ftw.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 void scratch_create(char out[SCRATCH_SIZE])
 {
-    (void)snprintf(out, SCRATCH_SIZE, "/tmp/controlplane_test.XXXXXX");
+    (void)snprintf(out, SCRATCH_SIZE, "/tmp/chaperone_test.XXXXXX");
     assert_non_null(mkdtemp(out));
 }
 
