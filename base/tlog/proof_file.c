@@ -26,30 +26,6 @@ static enum err extra_parse(struct bytes base64, struct buffer *out, struct err_
     return e;
 }
 
-static enum err hashes_parse(struct bytes *rest, struct tlog_proof *out, struct err_text *why)
-{
-    struct bytes line;
-    out->count = 0;
-    for (;;) {
-        if (!text_take_line(rest, &line)) {
-            return err_set(why, ERR_INVALID, "the proof ends before its checkpoint");
-        }
-        if (line.size == 0) {
-            return OK;
-        }
-        if (out->count == TLOG_PROOF_MAX) {
-            return err_set(why, ERR_LIMIT, "the proof has more than %d hashes",
-                           (int)TLOG_PROOF_MAX);
-        }
-        enum err e = text_to_hash(line, &out->hashes[out->count]);
-        if (e != OK) {
-            return err_set(why, e, "hash %zu of the proof is not base64 of 32 bytes",
-                           out->count + 1);
-        }
-        out->count++;
-    }
-}
-
 enum err tlog_proof_file_parse(struct bytes file, struct tlog_proof_file *out,
                                struct buffer *out_extra, struct err_text *why)
 {
@@ -74,7 +50,7 @@ enum err tlog_proof_file_parse(struct bytes file, struct tlog_proof_file *out,
         return err_set(why, ERR_INVALID, "there is no line \"index\" with a number below 2^%d",
                        (int)TLOG_LEVELS);
     }
-    enum err e = hashes_parse(&rest, &parsed.proof, why);
+    enum err e = text_take_proof(&rest, "proof", &parsed.proof, why);
     if (e == OK && (rest.size == 0 || rest.size > TLOG_NOTE_SIZE_MAX)) {
         e = err_set(why, ERR_INVALID, "the proof's checkpoint has no bytes or more than %d",
                     (int)TLOG_NOTE_SIZE_MAX);

@@ -132,6 +132,31 @@ enum err text_to_hash(struct bytes text, struct tlog_hash *out)
     return text_to_bytes(text, out->bytes, TLOG_HASH_SIZE);
 }
 
+enum err text_take_proof(struct bytes *rest, const char *what, struct tlog_proof *out,
+                         struct err_text *why)
+{
+    struct bytes line;
+    out->count = 0;
+    for (;;) {
+        if (!text_take_line(rest, &line)) {
+            return err_set(why, ERR_INVALID, "the %s ends before its checkpoint", what);
+        }
+        if (line.size == 0) {
+            return OK;
+        }
+        if (out->count == TLOG_PROOF_MAX) {
+            return err_set(why, ERR_LIMIT, "the proof has more than %d hashes",
+                           (int)TLOG_PROOF_MAX);
+        }
+        enum err e = text_to_hash(line, &out->hashes[out->count]);
+        if (e != OK) {
+            return err_set(why, e, "hash %zu of the proof is not base64 of 32 bytes",
+                           out->count + 1);
+        }
+        out->count++;
+    }
+}
+
 enum err text_put_hash(struct buffer *out, const struct tlog_hash *hash)
 {
     size_t before = buffer_size(out);

@@ -24,6 +24,10 @@ bool text_to_number(struct bytes text, uint64_t most, uint64_t *out);
 /* Base64 of exactly `size` bytes. ERR_INVALID, ERR_NO_MEMORY. */
 enum err text_to_bytes(struct bytes text, uint8_t *out, size_t size) MUST_USE;
 enum err text_to_hash(struct bytes text, struct tlog_hash *out) MUST_USE;
+/* The lines of a proof and the empty one after them. `what` is what they stand in. ERR_INVALID,
+ * ERR_LIMIT. */
+enum err text_take_proof(struct bytes *rest, const char *what, struct tlog_proof *out,
+                         struct err_text *why) MUST_USE;
 /* Appends it with a newline. */
 enum err text_put_hash(struct buffer *out, const struct tlog_hash *hash) MUST_USE;
 

@@ -4,30 +4,6 @@
 
 #define OLD "old "
 
-static enum err hashes_parse(struct bytes *rest, struct tlog_proof *out, struct err_text *why)
-{
-    struct bytes line;
-    out->count = 0;
-    for (;;) {
-        if (!text_take_line(rest, &line)) {
-            return err_set(why, ERR_INVALID, "the request ends before its checkpoint");
-        }
-        if (line.size == 0) {
-            return OK;
-        }
-        if (out->count == TLOG_PROOF_MAX) {
-            return err_set(why, ERR_LIMIT, "the proof has more than %d hashes",
-                           (int)TLOG_PROOF_MAX);
-        }
-        enum err e = text_to_hash(line, &out->hashes[out->count]);
-        if (e != OK) {
-            return err_set(why, e, "hash %zu of the proof is not base64 of 32 bytes",
-                           out->count + 1);
-        }
-        out->count++;
-    }
-}
-
 enum err tlog_witness_request_parse(struct bytes body, struct tlog_witness_request *out,
                                     struct err_text *why)
 {
@@ -45,7 +21,7 @@ enum err tlog_witness_request_parse(struct bytes body, struct tlog_witness_reque
                        "the first line is not \"old\" and a tree's size of at most 2^%d",
                        (int)TLOG_LEVELS);
     }
-    enum err e = hashes_parse(&rest, &parsed.proof, why);
+    enum err e = text_take_proof(&rest, "request", &parsed.proof, why);
     if (e == OK && (rest.size == 0 || rest.size > TLOG_NOTE_SIZE_MAX)) {
         e = err_set(why, ERR_INVALID, "the checkpoint has no bytes or more than %d",
                     (int)TLOG_NOTE_SIZE_MAX);
