@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 
+#include "cli/output/moment.h"
 #include "formats/text.h"
 
 const struct option_spec command_connection_options[] = {
@@ -21,6 +22,33 @@ const struct option_spec command_json_options[] = {
     {"json", 0, OPTION_FLAG, NULL, "one JSON object a line", NULL},
     {0},
 };
+
+static enum err read_moment(const struct invocation *i, const char *option, int64_t *out,
+                            struct err_text *error)
+{
+    const char *value = options_value(&i->options, option);
+    struct err_text why = {0};
+    if (value == NULL || moment_parse(value, clock_wall(&i->clock), out, &why) == OK) {
+        return OK;
+    }
+    return err_set(error, ERR_INVALID, "--%s: %s", option, why.text);
+}
+
+enum err command_times(const struct invocation *i, int64_t *out_since_ns, int64_t *out_until_ns,
+                       struct err_text *error)
+{
+    int64_t since = *out_since_ns, until = *out_until_ns;
+    enum err e = read_moment(i, "since", &since, error);
+    e = e != OK ? e : read_moment(i, "until", &until, error);
+    if (e == OK && until != 0 && since > until) {
+        e = err_set(error, ERR_INVALID, "--since is after --until");
+    }
+    if (e == OK) {
+        *out_since_ns = since;
+        *out_until_ns = until;
+    }
+    return e;
+}
 
 int command_fail(const struct invocation *i, int code, const char *format, ...)
 {

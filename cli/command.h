@@ -46,6 +46,11 @@ extern const struct option_spec command_connection_options[];
 /* For all: --help. */
 extern const struct option_spec command_common_options[];
 
+/* The options --since and --until, nanoseconds since 1970; what is not given stays as it is. The
+ * error names the option. */
+enum err command_times(const struct invocation *i, int64_t *out_since_ns, int64_t *out_until_ns,
+                       struct err_text *error) MUST_USE;
+
 /* "chaperone: SENTENCE" on standard error; returns `code`. */
 int command_fail(const struct invocation *i, int code, const char *format, ...) PRINTF_LIKE(3, 4);
 /* As command_fail with EXIT_MISUSE, and where the help is. */

@@ -96,29 +96,6 @@ static bool on_entries(void *context, const ProtobufCMessage *message)
     return p->failed == OK && ferror(out) == 0;
 }
 
-/* An option's moment, 0 where it is not given; the error names the option. */
-static enum err read_moment(const struct invocation *i, const char *option, int64_t *out,
-                            struct err_text *error)
-{
-    const char *value = options_value(&i->options, option);
-    struct err_text why = {0};
-    if (value == NULL || moment_parse(value, clock_wall(&i->clock), out, &why) == OK) {
-        return OK;
-    }
-    return err_set(error, ERR_INVALID, "--%s: %s", option, why.text);
-}
-
-static enum err read_times(const struct invocation *i, Chaperone__V1__SearchRequest *out,
-                           struct err_text *error)
-{
-    enum err e = read_moment(i, "since", &out->since_unix_ns, error);
-    e = e != OK ? e : read_moment(i, "until", &out->until_unix_ns, error);
-    if (e == OK && out->until_unix_ns != 0 && out->since_unix_ns > out->until_unix_ns) {
-        e = err_set(error, ERR_INVALID, "--since is after --until");
-    }
-    return e;
-}
-
 enum { KINDS_MAX = 8, KINDS_TEXT_MAX = 256 };
 
 struct kinds {
@@ -197,7 +174,7 @@ static enum err read_request(const struct invocation *i, struct kinds *kinds,
     if (e == OK && options_value(&i->options, "limit") != NULL && out->limit == 0) {
         e = err_set(error, ERR_INVALID, "--limit: expected at least 1; without it all are shown");
     }
-    e = e != OK ? e : read_times(i, out, error);
+    e = e != OK ? e : command_times(i, &out->since_unix_ns, &out->until_unix_ns, error);
     e = e != OK ? e : read_kinds(i, kinds, out, error);
     return e != OK ? e : read_shadow(i, kinds, out, error);
 }

@@ -39,17 +39,6 @@ const struct option_spec command_audit_export_options[] = {
 /* --- what is asked for -------------------------------------------------------------------------
  */
 
-static enum err read_moment(const struct invocation *i, const char *option, int64_t *out,
-                            struct err_text *error)
-{
-    const char *value = options_value(&i->options, option);
-    struct err_text why = {0};
-    if (value == NULL || moment_parse(value, clock_wall(&i->clock), out, &why) == OK) {
-        return OK;
-    }
-    return err_set(error, ERR_INVALID, "--%s: %s", option, why.text);
-}
-
 /* protobuf-c's strings are not const, but a request is only read. */
 static void set_text(const struct invocation *i, const char *option, char **out)
 {
@@ -66,12 +55,7 @@ static enum err read_filter(const struct invocation *i, Chaperone__V1__SearchReq
     set_text(i, "identity", &out->identity);
     set_text(i, "resource", &out->resource);
     set_text(i, "session", &out->session);
-    enum err e = read_moment(i, "since", &out->since_unix_ns, error);
-    e = e != OK ? e : read_moment(i, "until", &out->until_unix_ns, error);
-    if (e == OK && out->until_unix_ns != 0 && out->since_unix_ns > out->until_unix_ns) {
-        e = err_set(error, ERR_INVALID, "--since is after --until");
-    }
-    return e;
+    return command_times(i, &out->since_unix_ns, &out->until_unix_ns, error);
 }
 
 static enum err read_sample(struct export_command *x, struct err_text *error)

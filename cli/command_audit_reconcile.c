@@ -394,17 +394,6 @@ static int conclude(const struct reconciling *r)
 /* --- the command -------------------------------------------------------------------------------
  */
 
-static enum err read_moment(const struct invocation *i, const char *option, int64_t *out,
-                            struct err_text *error)
-{
-    const char *value = options_value(&i->options, option);
-    struct err_text why = {0};
-    if (value == NULL || moment_parse(value, clock_wall(&i->clock), out, &why) == OK) {
-        return OK;
-    }
-    return err_set(error, ERR_INVALID, "--%s: %s", option, why.text);
-}
-
 static enum err read_options(const struct invocation *i, struct reconciling *r,
                              struct err_text *error)
 {
@@ -413,13 +402,9 @@ static enum err read_options(const struct invocation *i, struct reconciling *r,
     if (options_value(&i->options, "postgres-log") == NULL) {
         return err_set(error, ERR_INVALID, "--postgres-log FILE is needed");
     }
-    enum err e = read_moment(i, "since", &r->since_ns, error);
-    e = e != OK ? e : read_moment(i, "until", &r->until_ns, error);
+    enum err e = command_times(i, &r->since_ns, &r->until_ns, error);
     if (e != OK) {
         return e;
-    }
-    if (r->until_ns != 0 && r->since_ns > r->until_ns) {
-        return err_set(error, ERR_INVALID, "--since is after --until");
     }
     if (moment_parse_span(tolerance == NULL ? default_tolerance : tolerance, &r->tolerance_ns,
                           &why) != OK) {
