@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "formats/ocsf_event.h"
+#include "formats/record_json.h"
 
 enum { US_PER_MS = 1000 };
 
@@ -164,13 +165,7 @@ static void add_intent(struct ocsf_event *e, const Chaperone__V1__Intent *i)
     json_add_text(j, query, "query_string", record_bytes(i->text));
     json_add_unsigned(j, query, "bytes", i->text_size > 0 ? i->text_size : i->text.len);
     json_add_strings(j, e->unmapped, "commands", i->commands, i->n_commands);
-    cJSON *objects = json_add_array(j, e->unmapped, "objects");
-    for (size_t n = 0; n < i->n_objects; n++) {
-        cJSON *item = json_add_object(j, objects, NULL);
-        json_add_string(j, item, "kind", i->objects[n]->kind);
-        json_add_string(j, item, "name", i->objects[n]->name);
-        json_add_string(j, item, "access", i->objects[n]->access);
-    }
+    record_json_add_objects(j, e->unmapped, i);
     ocsf_add(e, e->unmapped, "approval", i->approval);
 }
 

@@ -50,6 +50,27 @@ static void add_command(struct json *j, const Chaperone__V1__Record *r)
     buffer_finish(&joined);
 }
 
+void record_json_add_objects(struct json *j, cJSON *to, const Chaperone__V1__Intent *intent)
+{
+    cJSON *objects = json_add_array(j, to, "objects");
+    for (size_t i = 0; i < intent->n_objects; i++) {
+        cJSON *item = json_add_object(j, objects, NULL);
+        json_add_string(j, item, "kind", intent->objects[i]->kind);
+        json_add_string(j, item, "name", intent->objects[i]->name);
+        json_add_string(j, item, "access", intent->objects[i]->access);
+    }
+}
+
+void record_json_add_claims(struct json *j, cJSON *to, const Chaperone__V1__Identity *who)
+{
+    cJSON *claims = json_add_array(j, to, "claims");
+    for (size_t i = 0; i < who->n_claims; i++) {
+        cJSON *item = json_add_object(j, claims, NULL);
+        json_add_string(j, item, "path", who->claims[i]->path);
+        json_add_string(j, item, "value", who->claims[i]->value);
+    }
+}
+
 void record_json_add_parameter(struct json *j, cJSON *list, const Chaperone__V1__Parameter *p)
 {
     cJSON *item = json_add_object(j, list, NULL);
@@ -77,13 +98,7 @@ static void add_request(struct json *j, const Chaperone__V1__Record *r)
         return;
     }
     const Chaperone__V1__Intent *intent = r->intent;
-    cJSON *objects = json_add_array(j, j->root, "objects");
-    for (size_t i = 0; i < intent->n_objects; i++) {
-        cJSON *item = json_add_object(j, objects, NULL);
-        json_add_string(j, item, "kind", intent->objects[i]->kind);
-        json_add_string(j, item, "name", intent->objects[i]->name);
-        json_add_string(j, item, "access", intent->objects[i]->access);
-    }
+    record_json_add_objects(j, j->root, intent);
     json_add_text(j, j->root, "text", record_bytes(intent->text));
     cJSON *parameters = json_add_array(j, j->root, "parameters");
     for (size_t i = 0; i < intent->n_parameters; i++) {
@@ -151,12 +166,7 @@ static void add_identity(struct json *j, const Chaperone__V1__Identity *who)
     add_present(j, j->root, "issuer", who->issuer);
     json_add_string(j, j->root, "assurance", record_assurance_name(who->assurance));
     json_add_strings(j, j->root, "groups", who->groups, who->n_groups);
-    cJSON *claims = json_add_array(j, j->root, "claims");
-    for (size_t i = 0; i < who->n_claims; i++) {
-        cJSON *item = json_add_object(j, claims, NULL);
-        json_add_string(j, item, "path", who->claims[i]->path);
-        json_add_string(j, item, "value", who->claims[i]->value);
-    }
+    record_json_add_claims(j, j->root, who);
 }
 
 static void add_opened(struct json *j, const Chaperone__V1__SessionOpened *e)

@@ -4,6 +4,7 @@
 #include "cli/evidence/collection_internal.h"
 #include "formats/json.h"
 #include "formats/record.h"
+#include "formats/record_json.h"
 
 enum {
     NAME_KEY_MAX = 64 << 10, /* of a masking's names together; longer ones are no columns */
@@ -97,12 +98,7 @@ static void describe(struct json *j, const Chaperone__V1__Identity *who)
     json_add_string(j, j->root, "name", who->name);
     json_add_string(j, j->root, "assurance", record_assurance_name(who->assurance));
     json_add_strings(j, j->root, "groups", who->groups, who->n_groups);
-    cJSON *claims = json_add_array(j, j->root, "claims");
-    for (size_t i = 0; i < who->n_claims; i++) {
-        cJSON *item = json_add_object(j, claims, NULL);
-        json_add_string(j, item, "path", who->claims[i]->path);
-        json_add_string(j, item, "value", who->claims[i]->value);
-    }
+    record_json_add_claims(j, j->root, who);
 }
 
 static enum err count_identity(struct collection *c, const char *text, int64_t time_ns)

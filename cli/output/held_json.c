@@ -73,13 +73,7 @@ static void add_intent(struct json *j, const Chaperone__V1__Intent *intent)
         record_json_add_parameter(j, parameters, intent->parameters[i]);
     }
     json_add_strings(j, j->root, "commands", intent->commands, intent->n_commands);
-    cJSON *objects = json_add_array(j, j->root, "objects");
-    for (size_t i = 0; i < intent->n_objects; i++) {
-        cJSON *item = json_add_object(j, objects, NULL);
-        json_add_string(j, item, "kind", intent->objects[i]->kind);
-        json_add_string(j, item, "name", intent->objects[i]->name);
-        json_add_string(j, item, "access", intent->objects[i]->access);
-    }
+    record_json_add_objects(j, j->root, intent);
     json_add_bool(j, j->root, "without_where", intent->without_where);
     add_text(j, j->root, "transaction", intent->transaction);
     json_add_string(j, j->root, "rule", intent->rule);
