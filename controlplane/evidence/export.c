@@ -22,8 +22,11 @@ bool export_send(struct export *x, const Chaperone__V1__ExportPart *part)
 /* --- the entries -------------------------------------------------------------------------------
  */
 
-/* How many match: those that come are counted before, so that whoever waits knows for how long. */
-static enum err count_matching(struct export *x)
+typedef enum err page_fn(struct export *x, const struct store_audit_entry *items, size_t count);
+
+/* Gives the entries that match to `on_page`, in time order, at most `most` at once. They are valid
+ * until it returns. */
+static enum err each_page(struct export *x, size_t most, page_fn *on_page)
 {
     bool more = true;
     enum err e = OK;
@@ -31,14 +34,21 @@ static enum err count_matching(struct export *x)
         struct store_audit_entry *items = NULL;
         size_t count = 0;
         arena_reset(x->page);
-        e = store_audit_page(x->with->store, &x->filter, key, STORE_SEARCH_PAGE_MAX,
-                             AUDIT_SEARCH_PAGE_BYTES, x->page, &items, &count, &more, x->why);
+        e = store_audit_page(x->with->store, &x->filter, key, most, AUDIT_SEARCH_PAGE_BYTES,
+                             x->page, &items, &count, &more, x->why);
         if (e == OK && count > 0) {
             key = items[count - 1].key + 1;
-            x->matching += count;
+            e = on_page(x, items, count);
         }
     }
     return e;
+}
+
+static enum err count_page(struct export *x, const struct store_audit_entry *items, size_t count)
+{
+    (void)items;
+    x->matching += count;
+    return OK;
 }
 
 static enum err note_record(struct export *x, const Chaperone__V1__Record *r)
@@ -109,24 +119,6 @@ static enum err send_page(struct export *x, const struct store_audit_entry *item
     }
     x->sent += count;
     return e == OK ? send_entries(x, items, count) : e;
-}
-
-static enum err send_all_entries(struct export *x)
-{
-    bool more = true;
-    enum err e = OK;
-    for (int64_t key = INT64_MIN; e == OK && more;) {
-        struct store_audit_entry *items = NULL;
-        size_t count = 0;
-        arena_reset(x->page);
-        e = store_audit_page(x->with->store, &x->filter, key, AUDIT_SEARCH_PAGE,
-                             AUDIT_SEARCH_PAGE_BYTES, x->page, &items, &count, &more, x->why);
-        if (e == OK && count > 0) {
-            key = items[count - 1].key + 1;
-            e = send_page(x, items, count);
-        }
-    }
-    return e;
 }
 
 /* --- the frame ---------------------------------------------------------------------------------
@@ -202,9 +194,9 @@ static enum err run(struct export *x, struct arena *kept)
 {
     Chaperone__V1__Checkpoint checkpoint = CHAPERONE__V1__CHECKPOINT__INIT;
     enum err e = begin(x, kept, &checkpoint);
-    e = e == OK ? count_matching(x) : e;
+    e = e == OK ? each_page(x, STORE_SEARCH_PAGE_MAX, count_page) : e;
     e = e == OK ? send_header(x, &checkpoint) : e;
-    e = e == OK ? send_all_entries(x) : e;
+    e = e == OK ? each_page(x, AUDIT_SEARCH_PAGE, send_page) : e;
     if (e == OK && x->sent != x->matching) {
         /* Erasing changes what is found by words; the rest of a checkpoint does not change. */
         e = err_set(x->why, ERR_UNAVAILABLE, "what matches has changed meanwhile; try again");
