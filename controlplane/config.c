@@ -218,26 +218,11 @@ static enum err read_tls(struct config_reader *r, const struct conf_node *root)
 
 static enum err read_root(struct config_reader *r, const struct conf_node *root)
 {
-    static const char *const keys[] = {"listen",
-                                       "data",
-                                       "store",
-                                       "hostnames",
-                                       "log",
-                                       "ca",
-                                       "tls",
-                                       "identity_providers",
-                                       "roles",
-                                       "grants",
-                                       "credentials",
-                                       "resources",
-                                       "policy",
-                                       "enrolment",
-                                       "session",
-                                       "audit_log",
-                                       "watch",
-                                       "retention",
-                                       "exports",
-                                       "metrics",
+    static const char *const keys[] = {"listen", "data",      "store",       "hostnames",
+                                       "log",    "ca",        "tls",         "identity_providers",
+                                       "roles",  "grants",    "credentials", "resources",
+                                       "policy", "enrolment", "session",     "audit_log",
+                                       "watch",  "retention", "exports",     "metrics",
                                        NULL};
     /* What is referred to comes before what refers to it. */
     static enum err (*const parts[])(struct config_reader *, const struct conf_node *) = {
