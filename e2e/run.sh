@@ -6,7 +6,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=deploy/common.sh
 . "$root/deploy/common.sh"
 
-sections=(lint unit interop chatops e2e quickstart asan-unit asan-interop asan-e2e)
+sections=(lint unit interop chatops e2e faults quickstart asan-unit asan-interop asan-e2e)
 
 usage() {
     cat <<END
@@ -21,6 +21,7 @@ nothing failed. Sections:
   interop       stock gRPC clients (@grpc/grpc-js) against base/rpc
   chatops       the bots against a local Slack, OpenID provider and Approvals service
   e2e           real clients, a real PostgreSQL and a real OpenID provider (pytest)
+  faults        what kills, starves and slows the parts, a few rounds of each; e2e/faults/run.sh has all
   quickstart    deploy/quickstart.sh, whose story checks itself
   asan-unit, asan-interop, asan-e2e
                 the same under AddressSanitizer and UndefinedBehaviorSanitizer, without the two
@@ -40,7 +41,7 @@ misuse() {
 chosen=()
 while [ $# -gt 0 ]; do
     case "$1" in
-    --quick) chosen=(lint unit interop chatops e2e quickstart) ;;
+    --quick) chosen=(lint unit interop chatops e2e faults quickstart) ;;
     --only)
         case " ${sections[*]} " in
         *" ${2:-?} "*) chosen+=("$2") ;;
@@ -171,6 +172,17 @@ run_e2e() {
         --continue-on-collection-errors --timeout=300 --tb=short --durations=5 --junitxml="$work/$section.xml" \
         "${left_out[@]}" e2e/tests) || true
     if [ -n "$1" ]; then count_reports; fi
+    if [ -s "$work/$section.xml" ]; then
+        count junit "$work/$section.xml"
+    else
+        count_one "pytest did not come to its end" 1
+    fi
+}
+
+run_faults() {
+    build "$1" || return 0
+    (cd "$root" && CHAPERONE_BIN=$bin timeout 2400 /usr/bin/python3 -B -m pytest -q --no-header -p no:cacheprovider \
+        --timeout=600 --tb=short --durations=5 --junitxml="$work/$section.xml" e2e/faults) || true
     if [ -s "$work/$section.xml" ]; then
         count junit "$work/$section.xml"
     else

@@ -1,4 +1,5 @@
-/* Preloaded: each fsync and fdatasync takes as many milliseconds longer as $SLOW_DISK_FILE says now. */
+/* Preloaded: each fsync and fdatasync takes as many milliseconds longer as $SLOW_DISK_FILE says
+ * now. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,0 +1,162 @@
+"""Slow readers and slow writers, on the agent's side and on the target's: they hold up nobody else, and what
+waits for them has a bound."""
+
+import threading
+import time
+
+from support.faulty import AUTHENTICATED, READY, FaultyTarget
+from support.rounds import ROUNDS, Survived
+from support.underload import (Counter, Witness, by_name, check_stream, check_went_on, everything,
+                               prepared, simple, start_loads, writing)
+from support.wire import Wire, message, query
+
+ROWS = 400000  # of a hundred bytes: forty times what may wait
+WAITING_KB = 16 * 1024  # of all that waits for some slow agents
+
+
+def rss_kb(part):
+    with open(f"/proc/{part.pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+
+
+def finish(stack, target, witness, loads, survived):
+    for load in loads:
+        load.stop()
+    executed = witness.read()
+    records = everything(stack)
+    check_stream(records)
+    check_went_on(loads, executed, by_name(records))
+    survived.add(executed=sum(map(len, executed.values())))
+    survived.write()
+    return records
+
+
+def test_agents_that_read_slowly(target, parts):
+    """Large answers that nobody takes: the sidecar stops reading from the target, and keeps little."""
+    stack = parts(postgres=target)
+    witness = Witness(target)
+    answers = Counter()
+    loads = start_loads(stack, "a", works=(simple, prepared, writing), on_answer=answers, pace=0.01)
+    survived = Survived("agents that read slowly", ROUNDS)
+    before = rss_kb(stack.sidecar)
+    slow = []
+    for n in range(ROUNDS):
+        slow.append(Wire(stack.port, timeout=60).login(application_name=f"slowly-{n}"))
+        slow[-1].send(query(f"SELECT repeat('x', 100) FROM generate_series(1, {ROWS})"))
+    answers.wait(answers.count + 300)
+    for w in slow:  # a little, now and then
+        for _ in range(10):
+            w.read()
+    answers.wait(answers.count + 100)
+    survived.add(kb_that_wait=max(0, rss_kb(stack.sidecar) - before))
+    assert survived.numbers["kb_that_wait"] < WAITING_KB
+    w = slow[0]  # one takes all of it, and it is all there
+    rows = 10 - 1
+    while (got := w.read())[0] != b"Z":
+        rows += got[0] == b"D"
+    assert rows == ROWS
+    for w in slow:
+        w.socket.close()
+    records = finish(stack, target, witness, loads, survived)
+    # The others went away in the midst of it; what the target did is awaited, for the record.
+    outcomes = [r for n in range(ROUNDS) for r in by_name(records)[f"slowly-{n}"]
+                if r["kind"] == "outcome"]
+    assert len(outcomes) == ROUNDS
+    assert {(r["status"], r["rows"] == ROWS) for r in outcomes} <= {("success", True), ("unknown", False)}
+
+
+def test_agents_that_write_slowly(target, parts):
+    """COPY in, by bits, from several at once."""
+    stack = parts(postgres=target)
+    target.psql("CREATE TABLE slowly (n int, t text)")
+    witness = Witness(target)
+    answers = Counter()
+    loads = start_loads(stack, "w", works=(simple, prepared, writing), on_answer=answers, pace=0.01)
+    survived = Survived("agents that write slowly", ROUNDS)
+    slow = []
+    for n in range(ROUNDS):
+        slow.append(Wire(stack.port, timeout=60).login(application_name=f"writes-{n}"))
+        slow[-1].send(query("COPY slowly FROM STDIN"))
+        slow[-1].read_until(b"G")
+    raw = b"".join(message(b"d", b"%d\tline\n" % i) for i in range(20))
+    for i in range(0, len(raw), 7):
+        for w in slow:
+            w.send(raw[i:i + 7])
+        answers.wait(answers.count + 2)
+    for w in slow:
+        w.send(message(b"c"))
+        assert any(b"COPY 20" in body for _, body in w.read_until())
+        w.socket.close()
+    assert target.psql("SELECT count(*) FROM slowly") == str(20 * ROUNDS)
+    finish(stack, target, witness, loads, survived)
+
+
+class Slow(FaultyTarget):
+    """Reads or writes a few bytes at a time."""
+
+    ROW = (message(b"T", b"\0\1c\0" + bytes(6) + b"\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0")
+           + message(b"D", b"\0\1\0\0\0\5value") + message(b"C", b"SELECT 1\0") + READY)
+
+    def __init__(self, reads):
+        super().__init__()
+        self.go_on = threading.Event()
+        self.script = self.read_slowly if reads else self.write_slowly
+
+    def read_slowly(self, p):
+        p.startup()
+        p.send(AUTHENTICATED, READY)
+        while not self.go_on.wait(0.05) and p.connection.recv(10):
+            pass
+
+    def write_slowly(self, p):
+        p.startup()
+        p.send(AUTHENTICATED, READY)
+        while True:
+            if p.read()[0] == b"Q":
+                for i in range(0, len(self.ROW), 3):
+                    p.send(self.ROW[i:i + 3])
+                    self.go_on.wait(0.01)
+
+
+def test_a_target_that_writes_slowly(parts):
+    """Bytes that come by threes are the same answer, and each session has its own pace."""
+    target = Slow(reads=False)
+    stack = parts(postgres=target)
+    survived = Survived("target that writes slowly", ROUNDS)
+    with Wire(stack.port) as w:
+        w.login(application_name="by threes")
+        for n in range(ROUNDS):
+            w.send(query(f"SELECT {n}"))
+            assert b"".join(k for k, _ in w.read_until()) == b"TDCZ"
+    outcomes = [r for r in stack.conversation("by threes") if r["kind"] == "outcome"]
+    assert [r["status"] for r in outcomes] == ["success"] * ROUNDS
+    survived.write()
+    target.close()
+
+
+def test_a_target_that_reads_slowly(parts):
+    """A statement of half a megabyte that the target takes by tens of bytes: the sidecar keeps no more than
+    that for it, others do not wait, and an agent that goes is not kept."""
+    target = Slow(reads=True)
+    stack = parts(postgres=target)
+    survived = Survived("target that reads slowly", ROUNDS)
+    before = rss_kb(stack.sidecar)
+    text = "SELECT '" + "x" * 400000 + "'"
+    slow = [Wire(stack.port).login(application_name=f"stuck-{n}") for n in range(ROUNDS)]
+    for w in slow:
+        w.send(query(text))
+    with Wire(stack.port) as other:
+        began = time.monotonic()
+        other.login(application_name="other")
+        assert time.monotonic() - began < 10
+    survived.add(kb_that_wait=max(0, rss_kb(stack.sidecar) - before))
+    assert survived.numbers["kb_that_wait"] < WAITING_KB + 1024 * ROUNDS
+    for w in slow:
+        w.socket.close()
+    for n in range(ROUNDS):
+        records = stack.conversation(f"stuck-{n}")
+        assert [r["status"] for r in records if r["kind"] == "outcome"] in ([], ["unknown"])
+        assert records[-1]["kind"] == "session_closed"
+    survived.write()
+    target.go_on.set()
+    target.close()
