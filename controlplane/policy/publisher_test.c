@@ -200,6 +200,38 @@ static void a_key_that_others_may_read_is_refused(void **state)
     assert_non_null(strstr(why.text, f->key));
 }
 
+/* Two control planes on one store. */
+static void what_another_one_published_is_taken_over(void **state)
+{
+    struct fixture *f = *state;
+    struct publisher *other = NULL;
+    struct publisher_result result = {0};
+    bool changed = true;
+    assert_int_equal(publisher_create(f->store, f->key, &f->clock, &other, NULL), OK);
+    assert_int_equal(publisher_refresh(f->publisher, &changed), OK);
+    assert_false(changed); /* there is none yet */
+    assert_null(publisher_current(f->publisher));
+    const struct publisher_draft draft = {
+        .document = bytes_of_string("{\"a\":1}"), .source = "", .created_by = "test"};
+    assert_int_equal(publisher_publish(other, &draft, &result, NULL), OK);
+    assert_int_equal(publisher_refresh(f->publisher, &changed), OK);
+    assert_true(changed);
+    assert_current(f, 1, "{\"a\":1}");
+    const struct publication *theirs = publisher_current(other);
+    const struct publication *ours = publisher_current(f->publisher);
+    assert_memory_equal(ours->signature, theirs->signature, sizeof(ours->signature));
+    publication_release(theirs);
+    publication_release(ours);
+    /* One line of revisions, whoever makes them. */
+    assert_true(publish(f, "{\"a\":2}"));
+    assert_current(f, 2, "{\"a\":2}");
+    assert_int_equal(publisher_refresh(f->publisher, &changed), OK);
+    assert_false(changed);
+    assert_int_equal(publisher_publish(other, &draft, &result, NULL), OK);
+    assert_int_equal(result.revision, 3);
+    publisher_destroy(other);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -213,6 +245,7 @@ int main(void)
         CASE(an_author_who_knows_an_older_one_is_refused),
         CASE(one_that_is_held_outlives_the_next),
         CASE(a_key_that_others_may_read_is_refused),
+        CASE(what_another_one_published_is_taken_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
