@@ -82,8 +82,9 @@ class Impostor:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        if self.listener.fileno() >= 0:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
 
     def _serve(self):
         while True:
@@ -174,8 +175,8 @@ def test_control_plane_that_speaks_garbage(target, parts, impostor_of):
         assert all(load.is_alive() for load in loads), kind
     impostor.close()
     began = time.monotonic()
-    stack.start_controlplane()
-    stack.wait_until_ready(seconds=130)
+    stack.start_controlplane().wait_for("sidecar_connected", seconds=130)
+    stack.wait_until_ready()
     survived.times().append(round(time.monotonic() - began, 1))
     for load in loads:
         load.stop()
