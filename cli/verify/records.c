@@ -16,7 +16,8 @@ struct records *records_create(struct report *report)
     r->streams = name_table_create();
     r->sessions = name_table_create();
     r->policies = name_table_create();
-    if (r->streams == NULL || r->sessions == NULL || r->policies == NULL) {
+    r->erasures = name_table_create();
+    if (r->streams == NULL || r->sessions == NULL || r->policies == NULL || r->erasures == NULL) {
         records_destroy(r);
         return NULL;
     }
@@ -31,6 +32,7 @@ void records_destroy(struct records *r)
     name_table_destroy(r->streams);
     name_table_destroy(r->sessions);
     name_table_destroy(r->policies);
+    name_table_destroy(r->erasures);
     free(r->items);
     free(r->beats);
     free(r->losses);
@@ -113,6 +115,8 @@ static enum err take(struct records *r, const struct scan *s, struct record_fact
         e = add_heartbeat(r, s);
     } else if (e == OK && s->kind == SCAN_LOSS) {
         e = add_loss(r, s, f->stream);
+    } else if (e == OK && s->kind == SCAN_ACTION) {
+        e = records_take_action(r, s->event);
     }
     return e;
 }
@@ -250,6 +254,7 @@ enum err records_check(struct records *r, const struct records_expectation *expe
     records_check_places(r, expectation, tiles);
     records_check_streams(r, expectation, out);
     records_check_sessions(r, out);
+    records_check_erased(r, expectation);
     check_keys(r, expectation);
     check_policies(r, expectation);
     return OK;

@@ -25,8 +25,9 @@ struct records {
     struct loss *losses;
     size_t loss_count, loss_capacity;
     struct name_table *streams, *sessions, *policies;
-    uint32_t *order; /* of records_check */
-    uint8_t *bad;    /* a flag for each record: its bytes are not the logged ones */
+    struct name_table *erasures; /* sessions of which a record says that they were erased */
+    uint32_t *order;             /* of records_check */
+    uint8_t *bad;                /* a flag for each record: its bytes are not the logged ones */
 };
 
 /* " (session 0192..., operation 4)", for a sentence about a record. */
@@ -40,5 +41,10 @@ void records_check_places(struct records *r, const struct records_expectation *e
 void records_check_streams(struct records *r, const struct records_expectation *expectation,
                            struct records_summary *out);
 void records_check_sessions(struct records *r, struct records_summary *out);
+/* records_erased.c. Takes what an action (api/audit.proto) says of it. */
+enum err records_take_action(struct records *r, struct bytes event) MUST_USE;
+/* What is erased was recorded as such before: where all records are there, somebody who only hides
+ * content under that name is found. */
+void records_check_erased(struct records *r, const struct records_expectation *expectation);
 
 #endif

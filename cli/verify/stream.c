@@ -5,10 +5,12 @@
 #include <stdlib.h>
 
 #include "cli/verify/evidence.h"
+#include "cli/verify/filed.h"
 #include "formats/json.h"
 
 struct verify_stream {
     struct evidence evidence;
+    struct filed *filed;
     struct json sidecars; /* a list */
     uint64_t matching, ended;
     bool has_header, has_end;
@@ -27,7 +29,8 @@ enum err verify_stream_create(const struct verify_options *options, struct repor
     enum err e = evidence_init(&s->evidence, options, report, result);
     s->evidence.is_everything = true;
     s->sidecars.root = cJSON_CreateArray();
-    if (e != OK || s->sidecars.root == NULL) {
+    s->filed = filed_create(report);
+    if (e != OK || s->sidecars.root == NULL || s->filed == NULL) {
         verify_stream_destroy(s);
         return ERR_NO_MEMORY;
     }
@@ -41,6 +44,7 @@ void verify_stream_destroy(struct verify_stream *s)
         return;
     }
     evidence_finish(&s->evidence);
+    filed_destroy(s->filed);
     json_finish(&s->sidecars);
     free(s);
 }
@@ -96,6 +100,7 @@ static enum err add_entry(struct verify_stream *s, const Chaperone__V1__Entry *e
     item.canonical = bytes_of(entry->record.data, entry->record.len);
     item.hash = entry->is_erased ? bytes_of(entry->hash.data, entry->hash.len) : item.hash;
     enum err failed = records_add(e->records, &item);
+    failed = failed == OK ? filed_add(s->filed, entry) : failed;
     if (failed == OK && entry->is_erased) {
         failed =
             name_table_put(records_sessions(e->records), bytes_of_string(entry->session), &session);

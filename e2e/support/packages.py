@@ -16,7 +16,7 @@ from support import translog
 START = 1795250580 * 10**9
 ORIGIN = "log.example/audit"
 FOLDER_DATE = "2026-11-21"
-KINDS = {10: "session_opened", 11: "intent", 13: "outcome", 14: "session_closed", 15: "heartbeat"}
+KINDS = {10: "session_opened", 11: "intent", 13: "outcome", 14: "session_closed", 15: "heartbeat", 17: "action"}
 
 
 def sha256(data):

@@ -132,15 +132,37 @@ def test_any_size(size, tmp_path):
     assert verify(tmp_path / "log", "--log-key", log.signer.text).code == 0
 
 
-def test_erased_records_are_proved_too(log, check):
+def log_with_an_erased_session(log, *named):
+    """A session of `log` is erased; an action says that those that are named are."""
     erased = copy.deepcopy(log)
+    event = packages.data(1, "erase") + b"".join(packages.data(9, s) for s in named)
+    erased.records.append(erased.streams[0].record(17, event, erased.records[-1].time + 10**9))
+    erased.number()
     for r in erased.records:
         r.erased = r.session == log.records[90].session and r.kind != 10
+    return erased
+
+
+def test_erased_records_are_proved_too(log, check):
+    erased = log_with_an_erased_session(log, "another", log.records[90].session)
     verdict = check(Package(erased, sample=5))
     assert verdict.code == 0, verdict.said
     assert verdict.said["erased"] == sum(r.erased for r in erased.records)
     # The stream goes on over them.
     assert verdict.said["links"] > log.size - 2 - 2 * verdict.said["erased"]
+
+
+def test_what_nobody_erased_is_not_said_to_be_whole(log, check):
+    """Records that are gone under the name of retention."""
+    for named in ((), ("another",)):
+        verdict = check(Package(log_with_an_erased_session(log, *named)))
+        assert verdict.code == 2 and verdict.said["result"] == "not checked"
+        (problem,) = verdict.said["problems"]
+        assert log.records[90].session in problem["text"] and "no record says who erased" in problem["text"]
+    # What a filter left out may say it.
+    erased = log_with_an_erased_session(log)
+    part = [r for r in erased.records if r.session == log.records[90].session]
+    assert check(Package(erased, part, filter={"session": part[0].session})).code == 0
 
 
 def test_the_key_of_the_package_is_taken_with_a_warning(package, tmp_path):
