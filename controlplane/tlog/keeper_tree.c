@@ -192,6 +192,31 @@ static enum err load_bundle(struct keeper *k, uint64_t size, struct err_text *wh
     return e;
 }
 
+/* The hashes of the store at the edge are those of the tile there, which makes the signed root: they
+ * are published beside it, and no tile that is full compares them yet. */
+static bool bundle_fits(struct keeper *k, uint64_t size)
+{
+    struct tlog_tile_source source = tile_directory_source(k->directory);
+    struct tlog_tile tile = {.kind = TLOG_TILE_HASHES,
+                             .index = size / TLOG_TILE_WIDTH,
+                             .width = (unsigned)(size % TLOG_TILE_WIDTH)};
+    uint8_t data[TLOG_TILE_BYTES];
+    stored_hash hashes[TLOG_TILE_WIDTH];
+    size_t count = 0;
+    if (tile.width == 0) {
+        return true;
+    }
+    bool fits = source.load(source.context, &tile, data) == OK &&
+                read_hashes(k, size - tile.width, size, hashes, &count, NULL) == OK &&
+                count == tile.width;
+    for (size_t i = 0; fits && i < count; i++) {
+        struct tlog_hash leaf;
+        tlog_hash_leaf(bytes_of(hashes[i], STORE_HASH_SIZE), &leaf);
+        fits = memcmp(leaf.bytes, data + i * TLOG_HASH_SIZE, TLOG_HASH_SIZE) == 0;
+    }
+    return fits;
+}
+
 static bool edge_fits(struct keeper *k, const struct keeper_head *head)
 {
     struct tlog_hash root;
@@ -213,7 +238,7 @@ enum err keeper_tree_open(struct keeper *k, const struct keeper_head *head, stru
     }
     keeper_tree_close(k);
     enum err e = tile_directory_trim(k->directory, from.size, why);
-    if (e == OK && !edge_fits(k, &from)) {
+    if (e == OK && (!edge_fits(k, &from) || !bundle_fits(k, from.size))) {
         e = keeper_tree_repair(k, &from, why);
     }
     if (e == OK) {
