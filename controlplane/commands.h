@@ -32,4 +32,9 @@ enum err commands_log_rotate_key(const struct commands_context *context,
 enum err commands_log_restart(const struct commands_context *context, const char *reason,
                               struct err_text *why) MUST_USE;
 
+/* Deletes blobs that no record names: of sessions that were erased, and what appends left over that
+ * failed more than `wait_ns` ago. Also beside a running server. Prints how many. */
+enum err commands_blobs_sweep(const struct commands_context *context, int64_t wait_ns,
+                              struct err_text *why) MUST_USE;
+
 #endif

@@ -223,11 +223,12 @@ static enum err read_root(struct config_reader *r, const struct conf_node *root)
                                        "roles",  "grants",    "credentials", "resources",
                                        "policy", "enrolment", "session",     "audit_log",
                                        "watch",  "retention", "exports",     "metrics",
-                                       NULL};
+                                       "blobs",  NULL};
     /* What is referred to comes before what refers to it. */
     static enum err (*const parts[])(struct config_reader *, const struct conf_node *) = {
         read_data,
         config_read_store,
+        config_read_blobs,
         read_listen,
         read_hostnames,
         read_log,

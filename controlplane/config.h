@@ -172,8 +172,24 @@ enum config_store_kind { CONFIG_STORE_SQLITE, CONFIG_STORE_POSTGRES };
  */
 enum { CONFIG_INGEST_NICENESS = 5 };
 
+/* Where large records are kept. */
+enum config_blobs_kind { CONFIG_BLOBS_NONE, CONFIG_BLOBS_DIRECTORY, CONFIG_BLOBS_S3 };
+
+struct config_blobs {
+    enum config_blobs_kind kind;
+    uint64_t threshold; /* bytes */
+    const char *directory;
+    /* Of S3; controlplane/blobs/s3.h. */
+    const char *endpoint, *bucket, *region;
+    const char *prefix, *ca_file; /* may be NULL */
+    bool is_virtual_host;
+    int64_t timeout_ns;
+    struct config_secret key_id, secret_key; /* not from the store */
+};
+
 struct config_store {
     enum config_store_kind kind;
+    struct config_blobs blobs;
     const char *url;                 /* of PostgreSQL; NULL: `url_secret` */
     struct config_secret url_secret; /* not from the store */
     int connections;                 /* 0: the default */

@@ -22,6 +22,7 @@ enum err config_read_grants(struct config_reader *r, const struct conf_node *roo
 enum err config_read_exports(struct config_reader *r, const struct conf_node *root);
 enum err config_read_retention(struct config_reader *r, const struct conf_node *root);
 enum err config_read_store(struct config_reader *r, const struct conf_node *root);
+enum err config_read_blobs(struct config_reader *r, const struct conf_node *root);
 /* config_export_targets.c: `syslog` and `kafka` of an export. */
 enum err config_read_export_syslog(struct config_reader *r, const struct conf_node *map,
                                    struct config_export *out);

@@ -23,12 +23,16 @@ enum {
     DRAIN_GRACE_MS = 10000,
 };
 
+/* A put of a server that runs beside the command may wait for its row. */
+static const int64_t blob_wait_ns = INT64_C(3600) * 1000000000;
+
 static const char usage[] =
     "Usage: chaperone-controlplane --config FILE [--check]\n"
     "       chaperone-controlplane credential set NAME --config FILE\n"
     "       chaperone-controlplane credential list --config FILE\n"
     "       chaperone-controlplane credential remove NAME --config FILE\n"
     "       chaperone-controlplane join-token create --config FILE [--name NAME] [--lifetime T]\n"
+    "       chaperone-controlplane blobs sweep --config FILE\n"
     "       chaperone-controlplane log rotate-key --config FILE\n"
     "       chaperone-controlplane log restart --reason TEXT --config FILE\n"
     "\n"
@@ -43,6 +47,7 @@ static const char usage[] =
     "\n"
     "`credential set` reads the secret from standard input and stores it encrypted.\n"
     "`join-token create` prints a token that lets one sidecar enrol, once.\n"
+    "`blobs sweep` deletes blobs that no record names, and prints how many.\n"
     "`log rotate-key` gives the audit log a new key and prints it; the old one signs, too, for a "
     "while.\n"
     "`log restart` ends an audit log that was rolled back or forked and begins another one.\n"
@@ -217,6 +222,8 @@ static int administer(const struct arguments *a, const struct config *config)
             e = commands_join_token_create(&context, a->name == NULL ? "" : a->name, lifetime_ns,
                                            &why);
         }
+    } else if (is_command(a, 2, "blobs", "sweep")) {
+        e = commands_blobs_sweep(&context, blob_wait_ns, &why);
     } else if (is_command(a, 2, "log", "rotate-key")) {
         e = commands_log_rotate_key(&context, &why);
     } else if (is_command(a, 2, "log", "restart")) {

@@ -398,6 +398,16 @@ static bool store_differs(const struct config_store *a, const struct config_stor
            differ(a->url_secret.at, b->url_secret.at);
 }
 
+static bool blobs_differ(const struct config_blobs *a, const struct config_blobs *b)
+{
+    return a->kind != b->kind || a->threshold != b->threshold ||
+           differ(a->directory, b->directory) || differ(a->endpoint, b->endpoint) ||
+           differ(a->bucket, b->bucket) || differ(a->region, b->region) ||
+           differ(a->prefix, b->prefix) || differ(a->ca_file, b->ca_file) ||
+           a->is_virtual_host != b->is_virtual_host || a->timeout_ns != b->timeout_ns ||
+           differ(a->key_id.at, b->key_id.at) || differ(a->secret_key.at, b->secret_key.at);
+}
+
 static void warn_of_restart(const struct server *s, const struct config *now)
 {
     const struct config *before = config_of(s);
@@ -409,6 +419,7 @@ static void warn_of_restart(const struct server *s, const struct config *now)
          differ(before->listen.host, now->listen.host) || before->listen.port != now->listen.port},
         {"data", differ(before->data, now->data)},
         {"store", store_differs(&before->store, &now->store)},
+        {"blobs", blobs_differ(&before->store.blobs, &now->store.blobs)},
         {"ca", differ(before->ca.certificate, now->ca.certificate) ||
                    differ(before->ca.key, now->ca.key)},
         {"audit_log", audit_log_differs(before, now)},

@@ -6,6 +6,7 @@
 
 #include "base/crypto/crypto.h"
 #include "controlplane/files/files.h"
+#include "controlplane/state_blobs.h"
 #include "controlplane/state_postgres.h"
 
 static bool is_shared(const struct config_store *store)
@@ -106,6 +107,17 @@ static enum err check_keys(const char *directory, const struct config_store *con
 /* ---- opening -----------------------------------------------------------------------------------
  */
 
+static enum err open_blobs(const struct config_blobs *config, struct store *store,
+                           struct err_text *why)
+{
+    struct blobs *blobs = NULL;
+    enum err e = state_open_blobs(config, &blobs, why);
+    if (e == OK && blobs != NULL) {
+        store_blobs_use(store, blobs, (size_t)config->threshold);
+    }
+    return e;
+}
+
 static enum err open_all(const char *directory, const struct config_store *config,
                          struct state *out, struct err_text *why)
 {
@@ -122,6 +134,9 @@ static enum err open_all(const char *directory, const struct config_store *confi
         e = open_store(directory, config, bytes_of(master, sizeof(master)), &out->store, why);
     }
     bytes_wipe(master, sizeof(master));
+    if (e == OK && config != NULL) {
+        e = open_blobs(&config->blobs, out->store, why);
+    }
     if (e == OK) {
         e = vault_open(key, &out->vault, why);
     }
@@ -156,7 +171,12 @@ enum err state_open(const char *directory, const struct config_store *store, str
 
 enum err state_check(const struct config_store *store, struct err_text *why)
 {
-    return is_shared(store) ? state_check_postgres(store, why) : OK;
+    struct blobs *blobs = NULL;
+    /* A directory is made only where it is used. */
+    enum err e =
+        store->blobs.kind == CONFIG_BLOBS_S3 ? state_open_blobs(&store->blobs, &blobs, why) : OK;
+    blobs_destroy(blobs);
+    return e == OK && is_shared(store) ? state_check_postgres(store, why) : e;
 }
 
 void state_close(struct state *state)

@@ -247,6 +247,27 @@ static void run_and_log(struct retention *r, const struct config *config)
     }
 }
 
+/* What was left over by appends that failed, and what could not be deleted before. */
+static void sweep(struct retention *r)
+{
+    enum { AT_ONCE = 256 };
+    const int64_t second_ns = 1000000000;
+    struct err_text why = {.text = ""};
+    size_t swept = AT_ONCE, all = 0;
+    enum err e = OK;
+    while (e == OK && swept == AT_ONCE && !atomic_load(&r->stop)) {
+        int64_t before = clock_wall(&r->with.clock) - RETENTION_BLOB_WAITS_S * second_ns;
+        e = store_blobs_sweep(r->with.store, before, AT_ONCE, &swept, &why);
+        all += swept;
+    }
+    if (e != OK) {
+        log_event(r->with.log, LOG_ERROR, "blobs_sweep_failed", log_text("error", err_name(e)),
+                  log_text("why", why.text));
+    } else if (all > 0) {
+        log_event(r->with.log, LOG_INFO, "blobs_swept", log_number("count", (int64_t)all));
+    }
+}
+
 /* Waits for the next run. Returns owned; NULL: there is none any more. */
 static struct config *wait_for_run(struct retention *r)
 {
@@ -272,6 +293,7 @@ static void *thread_main(void *context)
     struct retention *r = context;
     for (struct config *config = wait_for_run(r); config != NULL; config = wait_for_run(r)) {
         run_and_log(r, config);
+        sweep(r);
         config_release(config);
     }
     return NULL;

@@ -7,6 +7,8 @@
  * arrived as long ago, so that a clock that was wrong takes nothing away. Of several control planes
  * on one store the one that has STORE_DUTY_ERASE does it.
  *
+ * After a run, blobs that no row names are deleted (store_blobs_sweep), by each control plane.
+ *
  * A thread runs at once, then every hour, and when the configuration changes. */
 #ifndef CHAPERONE_CONTROLPLANE_RETENTION_RETENTION_H
 #define CHAPERONE_CONTROLPLANE_RETENTION_RETENTION_H
@@ -21,6 +23,7 @@ enum {
     RETENTION_SESSIONS_MAX = 100, /* in one record of the journal, and erased after it */
     RETENTION_LOOK_MAX = 4096,    /* that are looked at for them */
     RETENTION_EVERY_S = 3600,
+    RETENTION_BLOB_WAITS_S = 3600, /* for its row, before it is taken for left over */
 };
 
 /* How long content of this resource is kept: of the first rule that matches; 0: for ever. */

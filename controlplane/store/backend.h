@@ -8,6 +8,8 @@
 /* The first member of every backend's own struct. */
 struct store {
     const struct store_backend *backend; /* borrows: static */
+    struct blobs *blobs;                 /* owned; NULL: everything is in the backend */
+    size_t blob_threshold;
 };
 
 struct store_backend {
@@ -92,6 +94,20 @@ struct store_backend {
                                 const char *jwk, int64_t now_ns);
     enum err (*issuer_key_list)(struct store *store, struct arena *arena,
                                 struct store_issuer_key **out_items, size_t *out_count);
+
+    /* What is known of blobs. A new name waits for a row (audit_append takes it, and fails with
+     * ERR_UNAVAILABLE where it does not wait any more); then it is in use, until its session is
+     * erased. What is to be deleted stays known until forget. */
+    enum err (*blob_add)(struct store *store, const uint8_t (*names)[STORE_HASH_SIZE],
+                         size_t count, int64_t now_ns);
+    /* Those of them that wait are to be deleted. */
+    enum err (*blob_drop)(struct store *store, const uint8_t (*names)[STORE_HASH_SIZE],
+                          size_t count);
+    /* Those that have waited since before `before_ns`, too; gives what is to be deleted. */
+    enum err (*blob_claim)(struct store *store, int64_t before_ns, size_t max, struct arena *arena,
+                           uint8_t (**out_names)[STORE_HASH_SIZE], size_t *out_count);
+    enum err (*blob_forget)(struct store *store, const uint8_t (*names)[STORE_HASH_SIZE],
+                            size_t count);
 
     enum err (*legal_hold_add)(struct store *store, const struct store_legal_hold *hold);
     enum err (*legal_hold_lift)(struct store *store, const char *id, const char *lifted_by,

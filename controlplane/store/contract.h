@@ -31,6 +31,7 @@ size_t contract_count(struct test *t, struct store_audit_filter filter);
 enum { CONTRACT_RECORDS = 9 };
 void contract_fill(struct test *t);
 
+int contract_blobs_run(const struct store_contract *contract);
 int contract_configuration_run(const struct store_contract *contract);
 int contract_append_run(const struct store_contract *contract);
 int contract_approvals_run(const struct store_contract *contract);

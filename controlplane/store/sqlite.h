@@ -93,6 +93,14 @@ enum sqlite_form {
     SQLITE_FORM_PLAIN = 0,  /* the bytes */
     SQLITE_FORM_SEALED = 1, /* encrypted, under the key of its session */
     SQLITE_FORM_ERASED = 2, /* gone */
+    SQLITE_FORM_BLOB = 3,   /* as sealed; the record is in a blob, what is here refers to it */
+};
+
+/* audit_blob.state (sqlite_blobs.c). */
+enum sqlite_blob_state {
+    SQLITE_BLOB_WAITS = 0, /* for a row */
+    SQLITE_BLOB_USED = 1,
+    SQLITE_BLOB_DROPPED = 2, /* to be deleted */
 };
 
 /* ---- the store (sqlite.c) ---------------------------------------------------------------- */
@@ -214,6 +222,14 @@ enum err sqlite_issuer_key_seen(struct store *store, const char *issuer, const c
                                 const char *jwk, int64_t now_ns);
 enum err sqlite_issuer_key_list(struct store *store, struct arena *arena,
                                 struct store_issuer_key **out_items, size_t *out_count);
+enum err sqlite_blob_add(struct store *store, const uint8_t (*names)[STORE_HASH_SIZE], size_t count,
+                         int64_t now_ns);
+enum err sqlite_blob_drop(struct store *store, const uint8_t (*names)[STORE_HASH_SIZE],
+                          size_t count);
+enum err sqlite_blob_claim(struct store *store, int64_t before_ns, size_t max, struct arena *arena,
+                           uint8_t (**out_names)[STORE_HASH_SIZE], size_t *out_count);
+enum err sqlite_blob_forget(struct store *store, const uint8_t (*names)[STORE_HASH_SIZE],
+                            size_t count);
 enum err sqlite_legal_hold_add(struct store *store, const struct store_legal_hold *hold);
 enum err sqlite_legal_hold_lift(struct store *store, const char *id, const char *lifted_by,
                                 int64_t now_ns);
@@ -285,6 +301,11 @@ enum err sqlite_audit_append_in(struct sqlite_store *s, struct db *db,
 enum err sqlite_name_id(struct db *db, struct bytes name, int64_t *out) MUST_USE;
 /* The same, only looked up: 0 when it is not there. */
 enum err sqlite_name_find(struct db *db, struct bytes name, int64_t *out) MUST_USE;
+
+/* In a write: a row names this blob now. ERR_UNAVAILABLE: it is known as one to be deleted. */
+enum err sqlite_blob_use(struct db *db, const uint8_t *name, int64_t session) MUST_USE;
+/* In a write: the blobs of this session are to be deleted. */
+enum err sqlite_blobs_drop_session(struct db *db, int64_t session) MUST_USE;
 
 /* The session of a record that is being appended, from the cache or the table, made on its first
  * record. The entry is valid until the next call. */

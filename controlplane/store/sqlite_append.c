@@ -197,8 +197,11 @@ static enum err record_insert(struct append *a, const struct store_audit_record 
     db_bind_number(add, 13, a->received_ns);
     db_bind_blob(add, 14, bytes_of(r->hash, STORE_HASH_SIZE));
     db_bind_blob(add, 15, content);
+    bool is_sealed = session != NULL && session->has_key;
     db_bind_number(add, 16,
-                   session != NULL && session->has_key ? SQLITE_FORM_SEALED : SQLITE_FORM_PLAIN);
+                   r->blob != NULL ? SQLITE_FORM_BLOB
+                   : is_sealed     ? SQLITE_FORM_SEALED
+                                   : SQLITE_FORM_PLAIN);
     return db_run(a->db, add);
 }
 
@@ -377,6 +380,11 @@ static enum err record_append(struct append *a, const struct store_audit_record 
     }
     if (err == OK) {
         err = record_insert_unique(a, r, session, &key);
+    }
+    if (err == OK && r->blob != NULL) {
+        /* Its key must be under the session's. */
+        err = session == NULL || !session->has_key ? ERR_INTERNAL
+                                                   : sqlite_blob_use(a->db, r->blob, session->id);
     }
     if (err == OK) {
         err = tables_index(a, key);

@@ -211,7 +211,8 @@ enum err sqlite_content_open(struct db *db, const struct content_row *row, struc
     switch (row->form) {
     case SQLITE_FORM_ERASED: *out = (struct envelope){0}; return OK;
     case SQLITE_FORM_PLAIN: return plain_copy(row->stored, arena, out);
-    case SQLITE_FORM_SEALED: break;
+    case SQLITE_FORM_SEALED:
+    case SQLITE_FORM_BLOB: break;
     default: return ERR_DENIED;
     }
     enum err err = key_find(db, row, &key);

@@ -183,7 +183,7 @@ static enum err record_erase(struct db *db, struct record *r, int64_t session, s
     enum err err = OK;
     buffer_init(&tag, TAG_SIZE_MAX);
     buffer_init(&tables, TAG_SIZE_MAX);
-    if (r->form != SQLITE_FORM_SEALED) {
+    if (r->form == SQLITE_FORM_PLAIN || r->form == SQLITE_FORM_ERASED) {
         err = plain_tables(db, r, &tables);
         r->envelope.tables = buffer_bytes(&tables);
     }
@@ -350,6 +350,9 @@ static enum err session_end(struct db *db, const struct chosen *c, int64_t now_n
     if (err == OK) {
         db_bind_number(drop, 1, c->id);
         err = db_run(db, drop);
+    }
+    if (err == OK) {
+        err = sqlite_blobs_drop_session(db, c->id);
     }
     if (err == OK) {
         err = db_statement(db, "UPDATE audit_session SET erased_ns = ?2 WHERE id = ?1", &set);

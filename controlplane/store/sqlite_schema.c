@@ -170,10 +170,20 @@ static const char version_5[] =
 static const char version_6[] = "ALTER TABLE block ADD COLUMN is_order INTEGER NOT NULL DEFAULT 0;"
                                 "ALTER TABLE block ADD COLUMN session TEXT NOT NULL DEFAULT ''";
 
+/* Records in blobs (store_blobs.h): audit_record.form 3. `state`: 0 waits for its row, 1 has it, 2
+ * is to be deleted. */
+static const char version_7[] =
+    "CREATE TABLE audit_blob ("
+    "  name BLOB PRIMARY KEY NOT NULL, session INTEGER, state INTEGER NOT NULL,"
+    "  since_ns INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX audit_blob_session ON audit_blob (session) WHERE session IS NOT NULL;"
+    "CREATE INDEX audit_blob_other ON audit_blob (state, since_ns) WHERE state <> 1";
+
 static const struct db_migration store_migrations[] = {
     {.version = 1, .sql = version_1}, {.version = 2, .sql = version_2},
     {.version = 3, .sql = version_3}, {.version = 4, .sql = version_4},
     {.version = 5, .sql = version_5}, {.version = 6, .sql = version_6},
+    {.version = 7, .sql = version_7},
 };
 
 static enum err read_number(struct db *db, const char *sql, int64_t *out, struct err_text *why)

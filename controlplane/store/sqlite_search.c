@@ -72,6 +72,7 @@ static enum err entry_read(struct db *db, sqlite3_stmt *row, struct arena *arena
     e->session = db_column_string(row, 12, arena, &failed);
     content.form = (enum sqlite_form)sqlite3_column_int(row, 13);
     e->is_erased = content.form == SQLITE_FORM_ERASED;
+    e->is_in_blob = content.form == SQLITE_FORM_BLOB;
     e->erased_ns = e->is_erased ? sqlite3_column_int64(row, 14) : 0;
     content.session_id = sqlite3_column_int64(row, 15);
     content.session = e->session;

@@ -2,7 +2,9 @@
 
 #include <stdint.h>
 
+#include "controlplane/blobs/blobs.h"
 #include "controlplane/store/backend.h"
+#include "controlplane/store/store_blobs.h"
 
 static bool is_name(const char *name)
 {
@@ -19,7 +21,9 @@ static bool is_storable(uint64_t n)
 void store_close(struct store *store)
 {
     if (store != NULL) {
+        struct blobs *blobs = store->blobs;
         store->backend->close(store);
+        blobs_destroy(blobs);
     }
 }
 
@@ -188,8 +192,7 @@ enum err store_audit_append(struct store *store, const char *sidecar,
             return err_set(why, ERR_INVALID, "record %zu of the batch has a wrong number", i + 1);
         }
     }
-    return store->backend->audit_append(store, sidecar, records, count, received_ns, out,
-                                        out_refused, why);
+    return store_blobs_append(store, sidecar, records, count, received_ns, out, out_refused, why);
 }
 
 enum err store_audit_last(struct store *store, const char *sidecar, struct store_audit_last *out)
@@ -219,8 +222,18 @@ enum err store_audit_page(struct store *store, const struct store_audit_filter *
     if (max == 0 || max > STORE_SEARCH_PAGE_MAX) {
         return err_set(why, ERR_INVALID, "a page has 1 to %d records", STORE_SEARCH_PAGE_MAX);
     }
-    return store->backend->audit_page(store, filter, from_key, max, max_bytes, arena, out_items,
-                                      out_count, out_more, why);
+    size_t count = 0, fitting = 0;
+    enum err err = store->backend->audit_page(store, filter, from_key, max, max_bytes, arena,
+                                              out_items, &count, out_more, why);
+    fitting = count;
+    if (err == OK) {
+        err = store_blobs_resolve(store, *out_items, &fitting, max_bytes, arena, why);
+    }
+    if (err == OK) {
+        *out_count = fitting;
+        *out_more = *out_more || fitting < count;
+    }
+    return err;
 }
 
 enum err store_audit_follow(struct store *store, const struct store_audit_filter *filter,
@@ -232,8 +245,22 @@ enum err store_audit_follow(struct store *store, const struct store_audit_filter
     if (max == 0 || max > STORE_SEARCH_PAGE_MAX || after_position > INT64_MAX / 2) {
         return err_set(why, ERR_INVALID, "a page has 1 to %d records", STORE_SEARCH_PAGE_MAX);
     }
-    return store->backend->audit_follow(store, filter, after_position, max, max_bytes, arena,
-                                        out_items, out_count, out_position, out_more, why);
+    size_t count = 0, fitting = 0;
+    enum err err =
+        store->backend->audit_follow(store, filter, after_position, max, max_bytes, arena,
+                                     out_items, &count, out_position, out_more, why);
+    fitting = count;
+    if (err == OK) {
+        err = store_blobs_resolve(store, *out_items, &fitting, max_bytes, arena, why);
+    }
+    if (err == OK && fitting < count) {
+        *out_position = (*out_items)[fitting - 1].position;
+        *out_more = true;
+    }
+    if (err == OK) {
+        *out_count = fitting;
+    }
+    return err;
 }
 
 enum err store_session_list(struct store *store, bool include_closed, size_t limit,

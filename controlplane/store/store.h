@@ -238,6 +238,8 @@ struct store_audit_record {
     uint8_t hash[STORE_HASH_SIZE];
     uint8_t previous[STORE_HASH_SIZE];
     struct store_audit_index index;
+    /* NULL. Between the store and its backends: the blob that `canonical` refers to. */
+    const uint8_t *blob;
 };
 
 struct store_audit_last {
@@ -300,6 +302,7 @@ struct store_audit_entry {
     uint8_t hash[STORE_HASH_SIZE]; /* as it was appended; it outlives the content */
     struct bytes canonical;        /* empty where `is_erased` */
     bool is_erased;
+    bool is_in_blob;   /* false. Between the store and its backends: `canonical` is a reference */
     int64_t erased_ns; /* of a record that `is_erased` */
     enum store_audit_kind kind;
     const char *session; /* "": of the stream itself */
@@ -331,6 +334,23 @@ enum err store_audit_follow(struct store *store, const struct store_audit_filter
 /* The record at this position. ERR_NOT_FOUND: there is none. */
 enum err store_audit_at(struct store *store, uint64_t position, struct arena *arena,
                         struct store_audit_entry *out) MUST_USE;
+
+/* ---- large records ----------------------------------------------------------------------- */
+
+/* With blobs, a record that is larger than `threshold` without the text of its statement is
+ * compressed, encrypted under a key of its own and put there before its row is written, which holds
+ * that key and the blob's name. An append fails with ERR_UNAVAILABLE or ERR_FULL where that cannot
+ * be. A blob that is missing or changed: ERR_IO, as of a row that was changed. */
+struct blobs;
+
+/* Takes `blobs`: they are destroyed with the store. Once, before the store is used. */
+void store_blobs_use(struct store *store, struct blobs *blobs, size_t threshold);
+/* Deletes blobs that no row names: of sessions that were erased, and of appends that failed and
+ * began before `put_before_ns`. At most `max` of them, 1 to STORE_BATCH_MAX; `*out_count` is
+ * written in any case, fewer than `max`: that is all for now. Nothing to do without blobs. Also
+ * beside others that do the same. */
+enum err store_blobs_sweep(struct store *store, int64_t put_before_ns, size_t max,
+                           size_t *out_count, struct err_text *why) MUST_USE;
 
 /* ---- the transparency log ---------------------------------------------------------------- */
 

@@ -1,5 +1,8 @@
 /* Checks of arguments: the log, duties, cursors, keys of issuers, retention. */
 #include "controlplane/store/backend.h"
+#include "controlplane/store/store_blobs.h"
+
+enum { SWEEP_MAX = 256 };
 
 static bool is_name(const char *name)
 {
@@ -21,9 +24,19 @@ static bool is_storable(uint64_t n)
 enum err store_audit_at(struct store *store, uint64_t position, struct arena *arena,
                         struct store_audit_entry *out)
 {
-    return position > 0 && is_storable(position)
-               ? store->backend->audit_at(store, position, arena, out)
-               : ERR_NOT_FOUND;
+    struct store_audit_entry entry;
+    size_t one = 1;
+    if (position == 0 || !is_storable(position)) {
+        return ERR_NOT_FOUND;
+    }
+    enum err err = store->backend->audit_at(store, position, arena, &entry);
+    if (err == OK) {
+        err = store_blobs_resolve(store, &entry, &one, SIZE_MAX, arena, NULL);
+    }
+    if (err == OK) {
+        *out = entry;
+    }
+    return err;
 }
 
 enum err store_log_read(struct store *store, uint64_t after, size_t max,
@@ -127,9 +140,19 @@ enum err store_legal_hold_list(struct store *store, bool include_lifted, struct 
 enum err store_audit_erase(struct store *store, const struct store_erase *what, int64_t now_ns,
                            struct arena *arena, const char ***out_sessions, size_t *out_count)
 {
-    return is_name(what->resource) && what->max > 0 && what->max <= STORE_BATCH_MAX
-               ? store->backend->audit_erase(store, what, now_ns, arena, out_sessions, out_count)
-               : ERR_INVALID;
+    size_t swept = SWEEP_MAX;
+    if (!is_name(what->resource) || what->max == 0 || what->max > STORE_BATCH_MAX) {
+        return ERR_INVALID;
+    }
+    enum err err = store->backend->audit_erase(store, what, now_ns, arena, out_sessions, out_count);
+    /* Their blobs cannot be read any more, as their keys are gone. What cannot be deleted now, a
+     * later sweep does. */
+    while (err == OK && !what->is_preview && swept == SWEEP_MAX) {
+        if (store_blobs_sweep(store, 0, SWEEP_MAX, &swept, NULL) != OK) {
+            break;
+        }
+    }
+    return err;
 }
 
 enum err store_audit_resources(struct store *store, struct arena *arena, const char ***out_names,

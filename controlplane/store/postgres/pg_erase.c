@@ -198,6 +198,9 @@ static enum err session_end(struct pg *db, const struct chosen *c, int64_t now_n
     if (err == OK) {
         err = pg_run(db, "DELETE FROM audit_content_key WHERE session = $1", &key);
     }
+    if (err == OK) {
+        err = postgres_blobs_drop_session(db, c->id);
+    }
     return err == OK ? pg_run_one(db, "UPDATE audit_session SET erased_ns = $2 WHERE id = $1", &p)
                      : err;
 }

@@ -160,9 +160,18 @@ static const char version_1[] =
 static const char version_2[] = "ALTER TABLE block ADD COLUMN is_order int8 NOT NULL DEFAULT 0;"
                                 "ALTER TABLE block ADD COLUMN session bytea NOT NULL DEFAULT ''";
 
+/* Records in blobs (store_blobs.h): audit_record.form 3. `state`: 0 waits for its row, 1 has it, 2
+ * is to be deleted. */
+static const char version_3[] =
+    "CREATE TABLE audit_blob ("
+    "  name bytea PRIMARY KEY, session int8, state int8 NOT NULL, since_ns int8 NOT NULL);"
+    "CREATE INDEX audit_blob_session ON audit_blob (session) WHERE session IS NOT NULL;"
+    "CREATE INDEX audit_blob_other ON audit_blob (state, since_ns) WHERE state <> 1";
+
 static const struct postgres_migration store_migrations[] = {
     {.version = 1, .sql = version_1},
     {.version = 2, .sql = version_2},
+    {.version = 3, .sql = version_3},
 };
 
 /* An empty database becomes ours; another program's is left alone. -1: it is that. */

@@ -164,7 +164,8 @@ static enum err content_read(struct search *search, const PGresult *result, int 
     uint8_t key[CONTENT_KEY_SIZE];
     bool failed = false;
     e->canonical = (struct bytes){0};
-    e->is_erased = form == FORM_ERASED || (form == FORM_SEALED && wrapped.size == 0);
+    e->is_erased = form == FORM_ERASED || (form != FORM_PLAIN && wrapped.size == 0);
+    e->is_in_blob = form == FORM_BLOB && !e->is_erased;
     if (e->is_erased) {
         return OK;
     }

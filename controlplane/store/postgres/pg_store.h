@@ -105,6 +105,14 @@ void postgres_erase_fill(struct store_backend *b);
 void postgres_approvals_fill(struct store_backend *b);
 void postgres_approvals_find_fill(struct store_backend *b);
 void postgres_blocks_fill(struct store_backend *b);
+void postgres_blobs_fill(struct store_backend *b);
+
+/* audit_blob.state (pg_blobs.c). */
+enum { PG_BLOB_WAITS = 0, PG_BLOB_USED = 1, PG_BLOB_DROPPED = 2 };
+/* In a write: a row names this blob now. ERR_UNAVAILABLE: it is known as one to be deleted. */
+enum err postgres_blob_use(struct pg *db, const uint8_t *name, int64_t session) MUST_USE;
+/* In a write: the blobs of this session are to be deleted. */
+enum err postgres_blobs_drop_session(struct pg *db, int64_t session) MUST_USE;
 
 enum err postgres_appender_create(struct postgres_store *s,
                                   struct postgres_appender **out) MUST_USE;

@@ -8,7 +8,7 @@
 #include "controlplane/store/postgres/pg_words.h"
 
 /* What a record's content is: audit_record.form. */
-enum { FORM_PLAIN = 0, FORM_SEALED = 1, FORM_ERASED = 2 };
+enum { FORM_PLAIN = 0, FORM_SEALED = 1, FORM_ERASED = 2, FORM_BLOB = 3 };
 
 struct write_text {
     size_t spoken_at, spoken_size; /* in the batch's `spoken` */

@@ -90,7 +90,7 @@ static enum err record_rows(struct pg *db, struct write_cache *cache, const stru
     for (size_t i = 0; err == OK && i < g->count; i++) {
         const struct write_item *item = &g->items[i];
         struct bytes content = item->record->canonical;
-        if (item->form == FORM_SEALED) {
+        if (item->form != FORM_PLAIN) {
             err = content_seal(cache->content, item->content_key, item->record->hash, content,
                                &sealed);
             content = buffer_bytes(&sealed);
@@ -228,9 +228,26 @@ static enum err text_rows(struct pg *db, const struct write_group *g)
     return err;
 }
 
+/* A blob's key must be under the session's. */
+static enum err blobs_use(struct pg *db, const struct write_group *g)
+{
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < g->count; i++) {
+        const struct write_item *item = &g->items[i];
+        if (item->record->blob != NULL) {
+            err = item->form == FORM_BLOB ? postgres_blob_use(db, item->record->blob, item->session)
+                                          : ERR_INTERNAL;
+        }
+    }
+    return err;
+}
+
 enum err write_rows(struct pg *db, struct write_cache *cache, const struct write_group *group)
 {
-    enum err err = record_rows(db, cache, group);
+    enum err err = blobs_use(db, group);
+    if (err == OK) {
+        err = record_rows(db, cache, group);
+    }
     if (err == OK) {
         err = log_rows(db, group);
     }

@@ -243,7 +243,7 @@ enum err write_session(struct pg *db, struct write_cache *cache, struct write_it
     item->session = entry->id;
     item->identity = entry->identity;
     item->resource = entry->resource;
-    item->form = FORM_SEALED;
+    item->form = item->record->blob == NULL ? FORM_SEALED : FORM_BLOB;
     memcpy(item->content_key, entry->content_key, sizeof(item->content_key));
     return OK;
 }

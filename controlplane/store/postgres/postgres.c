@@ -46,6 +46,7 @@ static void backend_fill(struct store_backend *b)
     postgres_approvals_fill(b);
     postgres_approvals_find_fill(b);
     postgres_blocks_fill(b);
+    postgres_blobs_fill(b);
 }
 
 static enum err instance_make(char out[PG_INSTANCE_SIZE])
