@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "sidecar/protocol/postgres/pg_bind.h"
 #include "sidecar/protocol/postgres/pg_types.h"
@@ -211,13 +210,10 @@ enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struc
     uint32_t rest = body_size - (uint32_t)body.size;
     arena_reset(p->shared->scratch);
     struct bound b = {0};
-    struct pg_bind_reader *r = malloc(sizeof(*r));
-    if (r == NULL) {
-        return PROTOCOL_CLOSE;
-    }
-    pg_bind_init(r, body_size);
+    struct pg_bind_reader r; /* 9 KB, and no more than one of them at a time */
+    pg_bind_init(&r, body_size);
     enum protocol_step step;
-    if (!read_bind(p, r, body, &b) || b.values.list == NULL) {
+    if (!read_bind(p, &r, body, &b) || b.values.list == NULL) {
         step = postgres_violation(p, "malformed Bind");
     } else if (b.statement == NULL || p->queue.namings > 0) {
         /* What is under way in this batch may give the name another meaning. */
@@ -247,6 +243,5 @@ enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struc
                : decision == PG_ALLOWED ? send_bind(p, &b, &verdict, message, rest)
                                         : refuse_bind(p, &refusal, rest);
     }
-    free(r);
     return step;
 }

@@ -100,6 +100,7 @@ struct pg_names {
     enum pg_names_kind kind;
     size_t count, text_size;
     struct named *buckets[BUCKETS];
+    struct named *spare; /* of the empty name, which comes and goes with each statement */
 };
 
 static void ref(const struct pg_names *names, void *object)
@@ -158,6 +159,7 @@ void pg_names_destroy(struct pg_names *names)
 {
     if (names != NULL) {
         pg_names_clear(names, NULL, NULL);
+        free(names->spare);
         free(names);
     }
 }
@@ -175,7 +177,11 @@ static void remove_at(struct pg_names *names, struct named **place)
     *place = n->next;
     names->count--;
     names->text_size -= n->text_size;
-    free(n);
+    if (n->size == 0 && names->spare == NULL) {
+        names->spare = n;
+    } else {
+        free(n);
+    }
 }
 
 static enum err add_at(struct pg_names *names, struct named **place, struct bytes name,
@@ -185,10 +191,12 @@ static enum err add_at(struct pg_names *names, struct named **place, struct byte
     if (names->count >= PG_NAMES_COUNT_MAX || text_size > PG_NAMES_TEXT_MAX - names->text_size) {
         return ERR_LIMIT;
     }
-    struct named *n = malloc(sizeof(*n) + name.size);
+    struct named *n =
+        name.size == 0 && names->spare != NULL ? names->spare : malloc(sizeof(*n) + name.size);
     if (n == NULL) {
         return ERR_NO_MEMORY;
     }
+    names->spare = n == names->spare ? NULL : names->spare;
     *n = (struct named){.object = object, .text_size = text_size, .size = name.size};
     if (name.size > 0) {
         memcpy(n->name, name.data, name.size);
