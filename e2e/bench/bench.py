@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""pgbench over several ways to one PostgreSQL, as ratios to a direct connection.
+"""Several ways to one PostgreSQL, as ratios to a direct connection; and what Chaperone's parts cost.
 
 All is measured in one run and interleaved in rounds, so that a machine that is slower for a while is
-slower for everybody. To add a workload, add a line to WORKLOADS; to add a way, add a class to WAYS.
+slower for everybody. To add a workload, add a line to workloads(); to add a way, add a class to WAYS.
 """
 
 import argparse
@@ -20,7 +20,10 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
+sys.path.insert(0, HERE)
 
+import measures  # noqa: E402
+import plot  # noqa: E402
 from support.postgres import PASSWORD, USER, Postgres, free_port  # noqa: E402
 from support.stack import BIN, Stack  # noqa: E402
 
@@ -28,11 +31,19 @@ SCALE = 10  # 1,000,000 rows: 130 MB, in memory
 PATIENCE_S = 60
 
 
-def workloads(clients):
-    """Name, connections, pgbench's arguments."""
+def workloads(clients, many, script):
+    """Name, connections, what measures it: (way, seconds) to how often a second, and how often."""
+    def bench(n, *arguments):
+        return n, lambda way, seconds: measures.run_pgbench(way, n, seconds, arguments)
+
     modes = ("simple", "extended", "prepared")
-    return ([(f"-S {mode}", clients, ["-S", "-M", mode]) for mode in modes]
-            + [(f"-S {mode}, 1 client", 1, ["-S", "-M", mode]) for mode in modes])
+    counts = dict.fromkeys((clients, 1, many))
+    return ([(f"-S {m}, {n}", *bench(n, "-S", "-M", m)) for n in counts for m in modes]
+            + [(f"TPC-B, {clients}", *bench(clients)),
+               ("5,000 rows, masked", *bench(1, "-f", script)),
+               ("COPY out, 1 MB", 1, measures.copy_out),
+               ("COPY in, 1 MB", 1, measures.copy_in),
+               (f"connect, {clients}", *bench(clients, "-S", "-C"))])
 
 
 def wait_for_port(port, process):
@@ -142,36 +153,62 @@ class Chaperone(Direct):
     def close(self):
         self.stack.close()
 
-
-WAYS = (Direct, PgBouncer, HAProxy, Chaperone)
-
-
 def pgbench(way, clients, seconds, arguments):
     """Transactions a second, without the time to connect."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-    env = dict(clean, PGHOST="127.0.0.1", PGDATABASE="postgres", PGSSLMODE="disable", **way.env())
-    done = subprocess.run(["pgbench", "-n", "-c", str(clients), "-j", str(min(clients, 2)),
-                           "-T", str(seconds), *arguments],
-                          env=env, capture_output=True, text=True, check=False)
-    found = re.search(r"^tps = ([0-9.]+)", done.stdout, re.M)
-    if done.returncode != 0 or not found:
-        raise RuntimeError(f"pgbench through {way.name}: {done.stderr}{done.stdout}")
-    return float(found.group(1))
+    return measures.run_pgbench(way, clients, seconds, arguments)[0]
 
 
-def measure(ways, options):
-    """{workload: {way: [tps of each round]}}, and how long the last records were on their way."""
-    work = workloads(options.clients)
-    tps = {name: {way.name: [] for way in ways} for name, _, _ in work}
-    behind = []
+class Everything(Chaperone):
+    """And a policy of 50 rules, of which one masks."""
+
+    def __init__(self, postgres, directory):
+        path = os.path.join(directory, "policy.yaml")
+        with open(path, "w", encoding="ascii") as f:
+            f.write(measures.policy())
+        super().__init__(postgres, directory, policy=path)
+
+
+WAYS = (Direct, PgBouncer, HAProxy, Everything)
+
+
+def measure(ways, work, options):
+    """Of each workload and way: how often a second in each round, and the processor's seconds for
+    100,000 of them; and how long the last records were on their way."""
+    rates = {name: {way.name: [] for way in ways} for name, _, _ in work}
+    cpu = {name: {} for name, _, _ in work}
+    behind, loads = [], []
     for n in range(options.rounds):
         print(f"round {n + 1} of {options.rounds}", file=sys.stderr, flush=True)
-        for name, clients, arguments in work:
+        for name, _, run in work:
             # Another one first in each round.
             for way in ways[n % len(ways):] + ways[:n % len(ways)]:
-                tps[name][way.name].append(pgbench(way, clients, options.seconds, arguments))
-                behind.append(way.settle())
-    return tps, max(behind)
+                pids = measures.processes(way)
+                before = measures.cpu_seconds(pids)
+                rate, count = run(way, options.seconds)
+                behind.append(way.settle())  # what the records cost belongs to the account
+                after = measures.cpu_seconds(pids)
+                rates[name][way.name].append(rate)
+                for part in pids:
+                    cpu[name].setdefault(part, []).append(
+                        (after[part] - before[part]) * 1e5 / count)
+                loads.append(os.getloadavg()[0])
+    return rates, cpu, max(behind), spread(loads)
+
+
+def measure_latency(ways, options):
+    """Microseconds that each way adds at one client: {mode: {way: {percentile: spread}}}."""
+    added = {}
+    for n in range(options.rounds):
+        for mode in ("simple", "prepared"):
+            found = {way.name: measures.latency(way, options.seconds, mode)
+                     for way in ways[n % len(ways):] + ways[:n % len(ways)]}
+            for way in ways[1:]:
+                way.settle()
+                for p, value in found[way.name].items():
+                    added.setdefault(mode, {}).setdefault(way.name, {}).setdefault(p, []).append(
+                        value - found["direct"][p])
+    return {m: {w: {p: spread(v) for p, v in ps.items()} for w, ps in ws.items()}
+            for m, ws in added.items()}
 
 
 def spread(values):
@@ -189,22 +226,30 @@ def summarize(tps):
     return result
 
 
-def print_tables(summary, options):
+def shown(s, digits=2):
+    return f"{s['median']:.{digits}f} ({s['min']:.{digits}f}-{s['max']:.{digits}f})"
+
+
+def print_tables(summary, cpu, added, memory, options):
     names = [way.name for way in WAYS]
-    print(f"\nShare of direct connections' transactions a second, {options.clients} clients:"
-          f" median (min-max) of {options.rounds} rounds of {options.seconds} s\n")
-    print(f"{'pgbench':<14}{'direct tps':>12}" + "".join(f"{n:>20}" for n in names[1:]))
+    print(f"\nShare of direct connections' rate: median (min-max) of {options.rounds} rounds of"
+          f" {options.seconds} s\n")
+    print(f"{'workload, clients':<22}{'direct/s':>10}" + "".join(f"{n:>20}" for n in names[1:]))
     for workload, ways in summary.items():
-        if "1 client" not in workload:
-            ratios = [ways[n]["ratio"] for n in names[1:]]
-            print(f"{workload:<14}{ways['direct']['tps']['median']:>12.0f}" + "".join(
-                f"{'%.2f (%.2f-%.2f)' % (r['median'], r['min'], r['max']):>20}" for r in ratios))
-    print("\nMicroseconds a transaction at one client: median\n")
-    print(f"{'pgbench':<14}" + "".join(f"{n:>12}" for n in names))
-    for workload, ways in summary.items():
-        if "1 client" in workload:
-            print(f"{workload.split(',')[0]:<14}"
-                  + "".join(f"{ways[n]['us_per_transaction']:>12.1f}" for n in names))
+        print(f"{workload:<22}{ways['direct']['tps']['median']:>10.0f}"
+              + "".join(f"{shown(ways[n]['ratio']):>20}" for n in names[1:]))
+    print("\nMicroseconds added to a transaction at one client, of pgbench -S\n")
+    for mode, ways in added.items():
+        for name, found in ways.items():
+            print(f"{mode:<10}{name:<12}"
+                  + "".join(f"{p:>8} {shown(s, 0):<20}" for p, s in found.items()))
+    print("\nProcessor seconds for 100,000 transactions: median (min-max)\n")
+    for workload, parts in cpu.items():
+        print(f"{workload:<22}" + "  ".join(f"{p} {shown(spread(v), 1)}" for p, v in parts.items()))
+    print(f"\nResident KB before there are sessions, for each of {measures.SESSIONS} idle ones, and"
+          " after all\n")
+    for part, m in memory.items():
+        print(f"{part:<22}{m['before']:>10}{m['per_session']:>10.1f}{m['after']:>10}")
 
 
 def parse_options():
@@ -212,12 +257,53 @@ def parse_options():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--many", type=int, default=32, help="clients, too")
+    parser.add_argument("--search-records", type=int, default=10_000_000)
+    parser.add_argument("--quick", action="store_true",
+                        help="one round of two seconds each, a search of 100,000 records")
     options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds, options.search_records = 1, 2, 100_000
     if min(options.rounds, options.seconds, options.clients) < 1:
         parser.error("each number is at least 1")
     if "-opt" not in os.path.realpath(os.path.join(BIN, "cli", "chaperone")):
         parser.error(f"{BIN} is not a build with -c opt: what it measures says nothing")
     return options
+
+
+def run_all(postgres, ways, directory, options):
+    postgres.psql(measures.SCHEMA)
+    subprocess.run(["pgbench", "-i", "-q", "-s", str(SCALE)], env=postgres.env(), check=True,
+                   capture_output=True)
+    script = os.path.join(directory, "people.sql")
+    with open(script, "w", encoding="ascii") as f:
+        f.write("SELECT * FROM bench_people;\n")
+    for way in WAYS:
+        ways.append(way(postgres, directory))
+    memory = {}
+    for way in ways:
+        memory.update(measures.memory(way))
+    rates, cpu, behind, load = measure(ways, workloads(options.clients, options.many, script), options)
+    added = measure_latency(ways, options)
+    for way in ways:
+        for part, kb in measures.rss_kb(measures.processes(way)).items():
+            memory[part]["after"] = kb
+    return {"workloads": summarize(rates), "cpu_s_per_100000": cpu, "added_us": added,
+            "memory_kb": memory, "catch_up_s": behind, "load": load}
+
+
+def write_results(result, options):
+    directory = os.path.join(HERE, "results")
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, "latest.json"), "w", encoding="utf-8") as f:
+        json.dump({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                   "cpus": os.cpu_count(), "kernel": platform.release(),
+                   "options": vars(options), **result}, f, indent=1)
+    shares = {w: {n: ways[n]["ratio"] for n in ways if n != "direct"}
+              for w, ways in result["workloads"].items()}
+    with open(os.path.join(directory, "latest.svg"), "w", encoding="utf-8") as f:
+        f.write(plot.draw(shares, "Share of a direct connection (1.00): median, and the spread of the rounds"))
+    print(f"\nEverything: {os.path.relpath(directory)}/latest.json and latest.svg")
 
 
 def main():
@@ -226,25 +312,19 @@ def main():
     try:
         with tempfile.TemporaryDirectory(prefix="chaperone-bench-") as directory:
             os.chmod(directory, 0o755)
-            subprocess.run(["pgbench", "-i", "-q", "-s", str(SCALE)], env=postgres.env(), check=True,
-                           capture_output=True)
-            for way in WAYS:
-                ways.append(way(postgres, directory))
-            tps, behind = measure(ways, options)
+            result = run_all(postgres, ways, directory, options)
     finally:
         for way in ways:
             way.close()
         postgres.close()
-    summary = summarize(tps)
-    print_tables(summary, options)
-    print(f"\nAfter a measurement the control plane had all records within {behind:.1f} s.")
-    path = os.path.join(HERE, "results", "latest.json")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as f:
-        json.dump({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                   "cpus": os.cpu_count(), "kernel": platform.release(),
-                   "options": vars(options), "catch_up_s": behind, "workloads": summary}, f, indent=1)
-    print(f"Everything: {os.path.relpath(path)}")
+    print_tables(result["workloads"], result["cpu_s_per_100000"], result["added_us"],
+                 result["memory_kb"], options)
+    print(f"\nAfter a measurement the control plane had all records within {result['catch_up_s']:.1f}"
+          f" s. The machine: {os.cpu_count()} CPUs, load {shown(result['load'], 1)}.\n")
+    result["programs"] = measures.small_programs(BIN, options.search_records, options.quick)
+    for name, said in result["programs"].items():
+        print(f"--- {name}\n{said}")
+    write_results(result, options)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# How fast PostgreSQL is through Chaperone, PgBouncer and HAProxy, as a share of direct connections;
+# How fast PostgreSQL is through Chaperone, PgBouncer and HAProxy, as a share of direct connections,
+# and what its parts cost (--quick: in a few minutes);
 # with --fleet as the first option: how fast a policy reaches a thousand sidecars; with --masking: what
 # masking costs; with --approvals: how long after a decision the held statement goes.
 # The other options are those of each: bash e2e/bench/run.sh [--fleet | --masking | --approvals] --help
@@ -13,6 +14,8 @@ export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
 program=bench.py
 targets=(//cli:chaperone //cli/issuer:chaperone-dev-issuer //sidecar:chaperone-sidecar
     //controlplane:chaperone-controlplane)
+small=(//policies:policy_bench //sidecar/sql:sql_bench //sidecar/audit:recorder_bench
+    //controlplane/audit:audit_bench //controlplane/store:store_bench)
 if [ "${1:-}" = --fleet ]; then
     shift
     program=fleet.py
@@ -24,6 +27,8 @@ elif [ "${1:-}" = --masking ]; then
 elif [ "${1:-}" = --approvals ]; then
     shift
     program=approvals.py
+else
+    targets+=("${small[@]}")
 fi
 
 case " $* " in
