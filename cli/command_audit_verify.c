@@ -309,8 +309,9 @@ static int receive(struct invocation *i, struct remote *remote, struct online *o
                   o, &end);
     progress_end(&o->progress);
     int code = remote_exit(i, remote, &end);
-    /* Whatever kept it from the records: nothing was found out. */
-    return code == EXIT_NO ? EXIT_UNCHECKED : code;
+    /* Records that are there no more, or were changed where they are kept, are an answer. Whatever
+     * else kept it from them: nothing was found out. */
+    return code == EXIT_NO && end.status.code != RPC_DATA_LOSS ? EXIT_UNCHECKED : code;
 }
 
 static int verify_received(struct invocation *i, const struct verify_options *options,

@@ -53,6 +53,15 @@ static bool on_part(void *context, const Chaperone__V1__ExportPart *part)
     return open && rpc_stream_send(x->stream, &part->base) == OK;
 }
 
+/* Its records are not those that were signed. */
+static bool has_halted(struct keeper *keeper)
+{
+    struct keeper_status status;
+    keeper_read_status(keeper, &status);
+    return status.state == KEEPER_ROLLED_BACK || status.state == KEEPER_FORKED ||
+           status.state == KEEPER_FOREIGN;
+}
+
 static enum err get_checkpoint(void *context, uint64_t size, struct arena *arena,
                                Chaperone__V1__Checkpoint *out)
 {
@@ -66,6 +75,9 @@ static enum err get_checkpoint(void *context, uint64_t size, struct arena *arena
     if (e == ERR_TIMEOUT || e == ERR_NOT_FOUND) {
         /* The log stands still: what was signed can be proved, and its time is in it. */
         e = keeper_latest(keeper, arena, &found);
+    }
+    if (e == ERR_NOT_FOUND && has_halted(keeper)) {
+        e = ERR_DENIED;
     }
     return e == OK ? log_fill_checkpoint(keeper, &found, arena, out) : e;
 }
@@ -91,6 +103,23 @@ static enum err record(const struct exporting *x)
     return services_record_own(x->services, &action);
 }
 
+/* What is wrong with the records is no outage, which one would wait for the end of. */
+static void say_failure(struct exporting *x, enum err e, const struct err_text *why)
+{
+    struct keeper_status status;
+    struct err_text text = *why;
+    if (e == ERR_DENIED) {
+        keeper_read_status(x->services->with.keeper, &status);
+        (void)err_set(&text, e, "the log has stopped: %s", status.detail);
+    } else if (text.text[0] == '\0') {
+        (void)err_set(&text, e, "the audit log cannot be read now");
+    }
+    log_event(x->services->with.log, LOG_ERROR, "audit_export_failed",
+              log_text("error", err_name(e)), log_text("reason", text.text));
+    rpc_stream_finish(x->stream, e == ERR_DENIED || e == ERR_IO ? RPC_DATA_LOSS : RPC_UNAVAILABLE,
+                      text.text);
+}
+
 static void finish(struct exporting *x, enum err e, const struct err_text *why)
 {
     if (e == OK) {
@@ -98,10 +127,7 @@ static void finish(struct exporting *x, enum err e, const struct err_text *why)
     } else if (e == ERR_INVALID) {
         rpc_stream_finish(x->stream, RPC_INVALID_ARGUMENT, why->text);
     } else if (e != ERR_CLOSED) {
-        log_event(x->services->with.log, LOG_ERROR, "audit_export_failed",
-                  log_text("error", err_name(e)), log_text("reason", why->text));
-        rpc_stream_finish(x->stream, RPC_UNAVAILABLE,
-                          why->text[0] != '\0' ? why->text : "the audit log cannot be read now");
+        say_failure(x, e, why);
     } else {
         rpc_stream_finish(x->stream, RPC_UNAVAILABLE, "the export was broken off");
     }

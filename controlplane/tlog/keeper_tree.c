@@ -238,11 +238,14 @@ enum err keeper_tree_open(struct keeper *k, const struct keeper_head *head, stru
     }
     keeper_tree_close(k);
     enum err e = tile_directory_trim(k->directory, from.size, why);
-    if (e == OK && (!edge_fits(k, &from) || !bundle_fits(k, from.size))) {
+    if (e == OK && !edge_fits(k, &from)) {
         e = keeper_tree_repair(k, &from, why);
     }
     if (e == OK) {
         e = load_bundle(k, from.size, why);
+    }
+    if (e == OK && !bundle_fits(k, from.size)) {
+        e = keeper_tree_repair(k, &from, why);
     }
     if (e != OK) {
         keeper_tree_close(k);
