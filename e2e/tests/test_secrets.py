@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import stat
 import subprocess
+import zipfile
 
 import psycopg
 import pytest
@@ -55,6 +56,18 @@ class World:
         resources = self.controlplane.config["resources"]
         resources.append(dict(resources[0], **different))
         self.controlplane.reload()
+
+    def package(self, directory):
+        """Everything that is recorded, as an auditor gets it, unpacked."""
+        path = os.path.join(directory, "all.zip")
+        self.controlplane.chaperone("audit", "export", "--out", path)
+        with zipfile.ZipFile(path) as file:
+            file.extractall(directory + "/package")
+        return directory + "/package"
+
+    def finds_word(self, text):
+        word = text.rsplit("-", 1)[1]
+        return self.controlplane.chaperone("audit", "search", "--json", "--text", word, check=False).stdout != ""
 
     def sidecar(self, resources, identity, **options):
         made = self.controlplane.sidecar(resources, identity, **options)
@@ -131,11 +144,24 @@ def test_no_secret_comes_out(world, tmp_path):
     shown = world.controlplane.chaperone("session", "list", "--json", check=False).stdout
     assert find(shown, world.secrets) == set()
 
+    # The records to the byte, and everything else in a package: contents at rest are encrypted, so that a
+    # search in the database's files alone would find no secret in them.
+    package = world.package(str(tmp_path))
     needle = {"needle": [NEEDLE.encode()]}
+    assert any("/records/" in p for p in find_in_files(package, needle))
+    assert find_in_files(package, world.secrets) == {}
+    # The index of words is made of contents too, and is not encrypted.
+    assert world.finds_word(NEEDLE) and not world.finds_word(PASSWORD) and not world.finds_word(WRONG)
+
     for part in (world.controlplane.part, sidecar.part, in_band.part):
         assert part.lines and find("".join(x for x in part.lines if x), world.secrets) == set()
-    # While it runs, so that the write-ahead log is looked at too; and what is left on the disk.
-    assert any("-wal" in p for p in find_in_files(world.controlplane.data, needle))
+    # While it runs, so that the write-ahead log is looked at too; and what is left on the disk. What is not
+    # encrypted there shows that the search finds what is there; that contents are not there, that they are encrypted.
+    plain = {"name": [b"stored"], "id": [sidecar.wait_for(
+        lambda r: r["kind"] == "session_opened")["session"].encode()]}
+    assert any("-wal" in p and names == set(plain)
+               for p, names in find_in_files(world.controlplane.data, plain).items())
+    assert find_in_files(world.controlplane.data, needle) == {}
     assert any(p.endswith(".spool") for p in find_in_files(sidecar.state, needle))
     for directory in (world.controlplane.data, sidecar.state, in_band.state):
         assert find_in_files(directory, world.secrets) == {}
