@@ -149,12 +149,13 @@ class Witness:
             pass
 
 
-def everything(stack):
+def everything(stack, seconds=20):
     """All records, when everything that is recorded up to now has arrived."""
     stack.psql("-c", "SELECT 'the last one of all'", PGAPPNAME="last")
     last = stack.wait_for(lambda r: r["kind"] == "session_opened"
-                          and r["application_name"] == "last")
-    stack.wait_for(lambda r: r["kind"] == "session_closed", "--session", last["session"])
+                          and r["application_name"] == "last", seconds=seconds)
+    stack.wait_for(lambda r: r["kind"] == "session_closed", "--session", last["session"],
+                   seconds=seconds)
     return stack.search()
 
 

@@ -6,6 +6,10 @@
 
 #include "api/sidecar.pb-c.h"
 
+/* A call that never ends would stop the shipping for good, on a connection that otherwise works: a
+ * broken peer has been seen to leave one behind. */
+enum { RESUME_DEADLINE_MS = 15000 };
+
 /* To the loop's thread, to which the recorder belongs. */
 struct uplink_errand {
     uint64_t sequence; /* where the control plane's stream ends */
@@ -43,7 +47,8 @@ static void on_resumed(void *context, const struct rpc_status *status,
 static bool ask(struct uplink *u, struct tunnel *tunnel, unsigned generation)
 {
     Chaperone__V1__ResumeRequest request = CHAPERONE__V1__RESUME_REQUEST__INIT;
-    const struct rpc_call_options options = {.wait_for_ready = true};
+    const struct rpc_call_options options = {.wait_for_ready = true,
+                                             .deadline_ms = RESUME_DEADLINE_MS};
     struct rpc_call *call = NULL;
     bool is_cancelled = false;
     u->resumed = false; /* nobody else touches it before the call is started */
