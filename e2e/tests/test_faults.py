@@ -116,7 +116,10 @@ def test_open_sessions_go_on_without_a_control_plane(parts):
         stack.start_controlplane().wait_for("sidecar_connected")
         assert c.execute("SELECT 'again'").fetchone() == ("again",)
     records = stack.conversation("goes on")
-    texts = [r["text"] for r in records if r["kind"] == "intent"]
+    # The client prepares the loop's statement once, which is an operation of its own.
+    intents = [r for r in records if r["kind"] == "intent"]
+    assert [r["text"] for r in intents if r["verb"] == "prepare"] == ["SELECT $1::int, 'without'"]
+    texts = [r["text"] for r in intents if r["verb"] != "prepare"]
     assert len(texts) == 503 and texts[0] == "SELECT 'with'" and texts[-1] == "SELECT 'again'"
     assert {r["status"] for r in records if r["kind"] == "outcome"} == {"success"}
     (refused,) = [r for r in stack.search("--kind", "session_opened", "--verdict", "deny")]
