@@ -126,6 +126,6 @@ int store_contract_run(const struct store_contract *contract)
 {
     return contract_configuration_run(contract) + contract_append_run(contract) +
            contract_find_run(contract) + contract_approvals_run(contract) +
-           contract_log_run(contract) + contract_retention_run(contract) +
-           contract_blobs_run(contract);
+           contract_hostile_run(contract) + contract_log_run(contract) +
+           contract_retention_run(contract) + contract_blobs_run(contract);
 }

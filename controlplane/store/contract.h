@@ -36,6 +36,7 @@ int contract_configuration_run(const struct store_contract *contract);
 int contract_append_run(const struct store_contract *contract);
 int contract_approvals_run(const struct store_contract *contract);
 int contract_find_run(const struct store_contract *contract);
+int contract_hostile_run(const struct store_contract *contract);
 int contract_log_run(const struct store_contract *contract);
 int contract_retention_run(const struct store_contract *contract);
 

@@ -6,7 +6,13 @@
 #include <string.h>
 
 /* pg_type.h: what PQprepare is told of parameters. */
-enum { OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25, OID_INT8_ARRAY = 1016 };
+enum {
+    OID_BYTEA = 17,
+    OID_INT8 = 20,
+    OID_TEXT = 25,
+    OID_BYTEA_ARRAY = 1001,
+    OID_INT8_ARRAY = 1016,
+};
 
 /* ---- the connection ------------------------------------------------------------------------ */
 
@@ -181,6 +187,12 @@ void pg_put_numbers(struct pg_parameters *p, const struct buffer *array)
     put(p, OID_INT8_ARRAY, b.data, b.size);
 }
 
+void pg_put_list(struct pg_parameters *p, const struct buffer *list)
+{
+    struct bytes b = buffer_bytes(list);
+    put(p, OID_BYTEA_ARRAY, b.data, b.size);
+}
+
 /* array_send: dimensions, has-null, element type, then size and lower bound of the dimension. */
 enum { ARRAY_HEADER = 20 };
 
@@ -192,13 +204,18 @@ static void store_u32(uint8_t *at, uint32_t v)
     at[3] = (uint8_t)v;
 }
 
-enum err pg_array_start(struct buffer *array)
+static enum err header_add(struct buffer *array, uint32_t type)
 {
     uint8_t header[ARRAY_HEADER] = {0};
     store_u32(header, 1);
-    store_u32(header + 8, OID_INT8);
+    store_u32(header + 8, type);
     store_u32(header + 16, 1);
     return buffer_append(array, bytes_of(header, sizeof(header)));
+}
+
+enum err pg_array_start(struct buffer *array)
+{
+    return header_add(array, OID_INT8);
 }
 
 enum err pg_array_add(struct buffer *array, int64_t value)
@@ -213,6 +230,24 @@ enum err pg_array_add(struct buffer *array, int64_t value)
                   (uint32_t)((buffer_size(array) - ARRAY_HEADER) / sizeof(item)));
     }
     return err;
+}
+
+enum err pg_list_start(struct buffer *list)
+{
+    return header_add(list, OID_BYTEA);
+}
+
+enum err pg_list_add(struct buffer *list, struct bytes value)
+{
+    uint8_t size[4];
+    store_u32(size, (uint32_t)value.size);
+    enum err err = value.size > INT32_MAX ? ERR_LIMIT : buffer_append(list, bytes_of(size, 4));
+    return err == OK ? buffer_append(list, value) : err;
+}
+
+void pg_list_end(struct buffer *list, size_t count)
+{
+    store_u32(list->data + list->start + 12, (uint32_t)count);
 }
 
 /* ---- statements ---------------------------------------------------------------------------------

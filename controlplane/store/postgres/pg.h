@@ -55,12 +55,18 @@ void pg_put_bytes(struct pg_parameters *p, struct bytes value);
 void pg_put_string(struct pg_parameters *p, const char *value);          /* NULL: "" */
 void pg_put_optional_string(struct pg_parameters *p, const char *value); /* NULL: NULL */
 void pg_put_ascii(struct pg_parameters *p, struct bytes value);          /* as type text */
-/* An int8[] or a bytea[], as pg_array_* made it. */
+/* An int8[], as pg_array_* made it. */
 void pg_put_numbers(struct pg_parameters *p, const struct buffer *array);
+/* A bytea[], as pg_list_* made it. */
+void pg_put_list(struct pg_parameters *p, const struct buffer *list);
 
 /* A one-dimensional int8[] in binary. The buffer is empty before start; each add appends. */
 enum err pg_array_start(struct buffer *array) MUST_USE;
 enum err pg_array_add(struct buffer *array, int64_t value) MUST_USE;
+/* The same of bytea[]; how many there are is said at the end. */
+enum err pg_list_start(struct buffer *list) MUST_USE;
+enum err pg_list_add(struct buffer *list, struct bytes value) MUST_USE;
+void pg_list_end(struct buffer *list, size_t count);
 
 /* Runs without parameters or rows; several statements with ; between them. */
 enum err pg_execute(struct pg *db, const char *sql) MUST_USE;

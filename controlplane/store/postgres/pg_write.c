@@ -204,14 +204,10 @@ static enum err tables_resolve(struct pg *db, struct write_cache *cache, struct 
     }
     for (size_t i = 0; err == OK && i < g->count; i++) {
         struct write_item *item = &g->items[i];
-        const struct store_audit_index *index = &item->record->index;
         item->tables_at = g->table_count;
-        for (size_t t = 0; err == OK && t < index->table_count; t++) {
-            if (index->tables[t].name.size > 0 && index->tables[t].full.size > 0) {
-                err = write_table_id(db, cache, &index->tables[t], &g->tables[g->table_count++]);
-                item->table_count++;
-            }
-        }
+        err = write_tables(db, cache, &item->record->index, g->tables + g->table_count,
+                           &item->table_count);
+        g->table_count += item->table_count;
     }
     return err;
 }

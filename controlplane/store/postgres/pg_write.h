@@ -53,7 +53,7 @@ struct write_item {
     int64_t session, identity, resource; /* ids; 0: none */
     int form;
     uint8_t content_key[CONTENT_KEY_SIZE];
-    size_t tables_at, table_count; /* in `tables` */
+    size_t tables_at, table_count; /* in `tables`; sorted */
 };
 
 struct write_table {
@@ -90,6 +90,12 @@ enum err write_name_id(struct pg *db, struct write_cache *cache, struct bytes na
                        int64_t *out) MUST_USE;
 enum err write_table_id(struct pg *db, struct write_cache *cache,
                         const struct store_audit_table *table, struct write_table *out) MUST_USE;
+/* All tables of a record that have names, sorted by their ids; `out` has room for all. Of many,
+ * with a few statements: how many a statement names is up to an agent, and everybody waits
+ * meanwhile. */
+enum err write_tables(struct pg *db, struct write_cache *cache,
+                      const struct store_audit_index *index, struct write_table *out,
+                      size_t *out_count) MUST_USE;
 
 /* Sessions (pg_write_sessions.c). Says what is known of the item's session, made on its first
  * record, and keeps what the record says about it. */

@@ -5,7 +5,12 @@
 #include "base/writer.h"
 #include "controlplane/store/postgres/pg_write.h"
 
-enum { CONTENT_MAX = 32 << 20, WORDS_MAX = 8 << 20, ARRAY_MAX = 4 << 20 };
+enum {
+    CONTENT_MAX = 32 << 20,
+    WORDS_MAX = 8 << 20,
+    ARRAY_MAX = 4 << 20,
+    TSVECTOR_MAX = (1 << 20) - 1, /* MAXSTRPOS: of the lexemes' texts together */
+};
 
 static enum err log_rows(struct pg *db, const struct write_group *g)
 {
@@ -20,14 +25,10 @@ static enum err log_rows(struct pg *db, const struct write_group *g)
     return pg_copy_end(&copy);
 }
 
+/* They are sorted. */
 static bool name_came_before(const struct write_table *tables, size_t at)
 {
-    for (size_t i = 0; i < at; i++) {
-        if (tables[i].name == tables[at].name) {
-            return true;
-        }
-    }
-    return false;
+    return at > 0 && tables[at - 1].name == tables[at].name;
 }
 
 /* Each last part of a table's name once, as int8[]. */
@@ -113,10 +114,8 @@ static enum err table_row(struct pg_copy *copy, const struct write_item *item,
     struct buffer array;
     buffer_init(&array, ARRAY_MAX);
     enum err err = pg_array_start(&array);
-    for (size_t i = 0; err == OK && i < count; i++) {
-        if (tables[i].name == tables[0].name) {
-            err = pg_array_add(&array, tables[i].full);
-        }
+    for (size_t i = 0; err == OK && i < count && tables[i].name == tables[0].name; i++) {
+        err = pg_array_add(&array, tables[i].full);
     }
     if (err == OK) {
         pg_copy_row(copy, 3);
@@ -190,12 +189,19 @@ static enum err vector_make(const struct write_group *g, const struct write_item
     if (err != OK) {
         return err;
     }
+    struct bytes lexemes =
+        bytes_of(buffer_bytes(&item->batch->lexemes).data + text->lexemes_at, text->lexemes_size);
+    /* Beside each: a NUL and a count of two bytes. */
+    if (buffer_size(tags) + lexemes.size - 3 * (size_t)count > TSVECTOR_MAX) {
+        err = words_tag("*", tags); /* as pg_words.h says of too many words */
+        count = count - text->lexeme_count + 1;
+        lexemes = bytes_of(NULL, 0);
+    }
     struct writer w = writer_start(out);
     writer_put_u32(&w, count);
     writer_put_bytes(&w, buffer_bytes(tags));
-    writer_put_bytes(&w, bytes_of(buffer_bytes(&item->batch->lexemes).data + text->lexemes_at,
-                                  text->lexemes_size));
-    return writer_finish(&w);
+    writer_put_bytes(&w, lexemes);
+    return err == OK ? writer_finish(&w) : err;
 }
 
 static enum err text_rows(struct pg *db, const struct write_group *g)
