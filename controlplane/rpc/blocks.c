@@ -7,24 +7,13 @@
 
 #include "api/operator.pb-c.h"
 #include "base/uuid.h"
-#include "controlplane/rpc/services_internal.h"
-
-enum {
-    ARENA_BLOCK = 64 << 10,
-    ARENA_CAP = 256 << 20,
-};
-
-/* What is blocked or lifted: exactly one of the three. */
-struct meant {
-    const char *identity, *resource;
-    bool everything;
-};
+#include "controlplane/rpc/blocks_internal.h"
 
 /* One block while it is being set. */
 struct blocking {
     const struct call *call;
     const Chaperone__V1__BlockRequest *request;
-    struct meant meant;
+    struct blocks_meant meant;
     struct arena *arena;
     char id[UUID_TEXT_SIZE];
     int64_t ordered_ns;
@@ -40,23 +29,23 @@ static char *text_of(const char *s)
     return (char *)(uintptr_t)s;
 }
 
-static bool is_one(const struct meant *m)
+bool blocks_is_one(const struct blocks_meant *m)
 {
     return (m->identity[0] != '\0') + (m->resource[0] != '\0') + (m->everything ? 1 : 0) == 1;
 }
 
-static bool fits(const struct meant *m, const char *reason)
+bool blocks_fits(const struct blocks_meant *m, const char *reason)
 {
     return strlen(m->identity) <= BLOCKS_TEXT_MAX && strlen(m->resource) <= BLOCKS_TEXT_MAX &&
            strlen(reason) <= BLOCKS_TEXT_MAX;
 }
 
-static void describe(const struct meant *m, char out[BLOCKS_OBJECT_SIZE])
+static void describe(const struct blocks_meant *m, char out[BLOCKS_OBJECT_SIZE])
 {
     blocks_describe(m->identity, m->resource, m->everything, out);
 }
 
-static void fail(const struct call *call, const char *at, enum err e, struct rpc_status *out_status)
+void blocks_fail(const struct call *call, const char *at, enum err e, struct rpc_status *out_status)
 {
     log_event(call->services->with.log, LOG_ERROR, "store_failed", log_text("at", at),
               log_text("error", err_name(e)));
@@ -142,7 +131,7 @@ static enum err collect(struct blocking *b)
     return e;
 }
 
-static bool is_meant(const struct meant *m, const struct store_session *s)
+static bool is_meant(const struct blocks_meant *m, const struct store_session *s)
 {
     /* The chain is one text there: one session too many is better than one that is not told. */
     return m->everything || (m->resource[0] != '\0' && strcmp(m->resource, s->resource) == 0) ||
@@ -251,7 +240,7 @@ static enum err await_elsewhere(struct blocking *b)
     int64_t wait_ns = (int64_t)REPLICAS_ORDER_WAIT_MS * 1000000;
     int64_t most_ns = services_order_timeout(b->call);
     int64_t until = clock_monotonic(clock) + (most_ns < wait_ns ? most_ns : wait_ns);
-    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    struct arena *arena = arena_create(BLOCKS_ARENA_BLOCK, BLOCKS_ARENA_CAP);
     enum err e = arena == NULL ? ERR_NO_MEMORY : list_elsewhere(b, b->arena, &first, &count);
     for (left = count; e == OK && left > 0 && clock_monotonic(clock) < until;) {
         const struct timespec pause = {.tv_nsec = REPLICAS_POLL_MS * 1000000L};
@@ -374,11 +363,11 @@ static void carry_out(struct blocking *b, ProtobufCMessage **out_reply,
         return;
     }
     if (e != OK) {
-        fail(b->call, "block", e, out_status);
+        blocks_fail(b->call, "block", e, out_status);
         return;
     }
     if (record_block(b) != OK && add_line(b, "the audit log: it could not be recorded") != OK) {
-        fail(b->call, "block_record", ERR_NO_MEMORY, out_status);
+        blocks_fail(b->call, "block_record", ERR_NO_MEMORY, out_status);
         return;
     }
     answer(b, took_us, out_reply, out_status);
@@ -389,17 +378,17 @@ void sessions_block(const struct call *call, const ProtobufCMessage *message,
 {
     struct blocking b = {.call = call, .request = (const Chaperone__V1__BlockRequest *)message};
     char object[BLOCKS_OBJECT_SIZE];
-    b.meant = (struct meant){.identity = b.request->identity,
-                             .resource = b.request->resource,
-                             .everything = b.request->everything};
-    if (!is_one(&b.meant) || !fits(&b.meant, b.request->reason)) {
+    b.meant = (struct blocks_meant){.identity = b.request->identity,
+                                    .resource = b.request->resource,
+                                    .everything = b.request->everything};
+    if (!blocks_is_one(&b.meant) || !blocks_fits(&b.meant, b.request->reason)) {
         rpc_status_set(out_status, RPC_INVALID_ARGUMENT,
                        "one of identity, resource and everything is needed, each text with at "
                        "most %d bytes",
                        BLOCKS_TEXT_MAX);
         return;
     }
-    b.arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    b.arena = arena_create(BLOCKS_ARENA_BLOCK, BLOCKS_ARENA_CAP);
     enum err e = b.arena == NULL ? ERR_NO_MEMORY : uuid_make_v7(&call->services->with.clock, b.id);
     if (e == OK) {
         carry_out(&b, out_reply, out_status);
@@ -411,135 +400,4 @@ void sessions_block(const struct call *call, const ProtobufCMessage *message,
                         rpc_code_name(out_status->code));
     watchers_answers_finish(&b.answers);
     arena_destroy(b.arena);
-}
-
-/* --- Lift, ListBlocks --------------------------------------------------------------------------
- */
-
-static Chaperone__V1__Block **blocks_of(const struct store_block *from, size_t count,
-                                        struct arena *arena)
-{
-    Chaperone__V1__Block **pointers = arena_alloc(arena, (count + 1) * sizeof(*pointers));
-    Chaperone__V1__Block *items = arena_alloc(arena, (count + 1) * sizeof(*items));
-    for (size_t i = 0; pointers != NULL && items != NULL && i < count; i++) {
-        Chaperone__V1__Block *out = &items[i];
-        chaperone__v1__block__init(out);
-        out->id = text_of(from[i].id);
-        out->identity = text_of(from[i].identity);
-        out->resource = text_of(from[i].resource);
-        out->everything = from[i].everything;
-        out->reason = text_of(from[i].reason);
-        out->created_by = text_of(from[i].created_by);
-        out->created_unix_ns = from[i].created_ns;
-        pointers[i] = out;
-    }
-    return items == NULL ? NULL : pointers;
-}
-
-static enum err record_lift(const struct call *call, const struct store_block *block,
-                            const char *reason, int64_t now_ns)
-{
-    const struct meant meant = {
-        .identity = block->identity, .resource = block->resource, .everything = block->everything};
-    char object[BLOCKS_OBJECT_SIZE];
-    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
-    describe(&meant, object);
-    action.action = "lift";
-    action.object = object;
-    action.reason = text_of(reason);
-    action.order = text_of(block->id);
-    action.ordered_unix_ns = now_ns;
-    action.done_unix_ns = now_ns;
-    return services_record_action(call, &action, NULL, NULL);
-}
-
-static void lift(const struct call *call, const Chaperone__V1__LiftRequest *request,
-                 struct arena *arena, ProtobufCMessage **out_reply, struct rpc_status *out_status)
-{
-    const struct store_block_what what = {.id = request->id,
-                                          .identity = request->identity,
-                                          .resource = request->resource,
-                                          .everything = request->everything};
-    struct store_block *items = NULL;
-    Chaperone__V1__LiftResponse response = CHAPERONE__V1__LIFT_RESPONSE__INIT;
-    int64_t now_ns = services_now(call->services);
-    enum err e = store_block_lift(call->services->with.store, &what, call->caller->who->subject,
-                                  now_ns, arena, &items, &response.n_lifted);
-    if (e == OK) {
-        response.lifted = blocks_of(items, response.n_lifted, arena);
-        e = response.lifted == NULL ? ERR_NO_MEMORY : OK;
-    }
-    if (e != OK) {
-        fail(call, "block_lift", e, out_status);
-        return;
-    }
-    services_reply(&response.base, out_reply, out_status);
-    for (size_t i = 0; i < response.n_lifted; i++) {
-        if (record_lift(call, &items[i], request->reason, now_ns) != OK) {
-            rpc_status_set(out_status, RPC_INTERNAL, "it was lifted, but could not be recorded");
-        }
-    }
-}
-
-void sessions_lift(const struct call *call, const ProtobufCMessage *message,
-                   ProtobufCMessage **out_reply, struct rpc_status *out_status)
-{
-    const Chaperone__V1__LiftRequest *request = (const Chaperone__V1__LiftRequest *)message;
-    const struct meant meant = {.identity = request->identity,
-                                .resource = request->resource,
-                                .everything = request->everything};
-    bool has_none = meant.identity[0] == '\0' && meant.resource[0] == '\0' && !meant.everything;
-    char object[BLOCKS_OBJECT_SIZE];
-    if (!(request->id[0] == '\0' ? is_one(&meant) : has_none) || !fits(&meant, request->reason) ||
-        strlen(request->id) > BLOCKS_TEXT_MAX) {
-        rpc_status_set(out_status, RPC_INVALID_ARGUMENT,
-                       "one of id, identity, resource and everything is needed, each text with at "
-                       "most %d bytes",
-                       BLOCKS_TEXT_MAX);
-        return;
-    }
-    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
-    if (arena == NULL) {
-        rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");
-        return;
-    }
-    lift(call, request, arena, out_reply, out_status);
-    describe(&meant, object);
-    services_log_action(call, "sessions_lift", request->id[0] == '\0' ? object : request->id,
-                        rpc_code_name(out_status->code));
-    arena_destroy(arena);
-}
-
-static size_t without_orders(struct store_block *items, size_t count)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!items[i].is_order) {
-            items[kept++] = items[i];
-        }
-    }
-    return kept;
-}
-
-void sessions_list_blocks(const struct call *call, const ProtobufCMessage *message,
-                          ProtobufCMessage **out_reply, struct rpc_status *out_status)
-{
-    (void)message;
-    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
-    struct store_block *items = NULL;
-    Chaperone__V1__ListBlocksResponse response = CHAPERONE__V1__LIST_BLOCKS_RESPONSE__INIT;
-    enum err e = arena == NULL ? ERR_NO_MEMORY
-                               : store_block_list(call->services->with.store, arena, &items,
-                                                  &response.n_blocks);
-    if (e == OK) {
-        response.n_blocks = without_orders(items, response.n_blocks);
-        response.blocks = blocks_of(items, response.n_blocks, arena);
-        e = response.blocks == NULL ? ERR_NO_MEMORY : OK;
-    }
-    if (e == OK) {
-        services_reply(&response.base, out_reply, out_status);
-    } else {
-        fail(call, "block_list", e, out_status);
-    }
-    arena_destroy(arena);
 }
