@@ -98,7 +98,8 @@ enum err spool_put(struct spool *s, struct bytes data, struct spool_item *out)
     if (data.size > READ_MAX) {
         return ERR_LIMIT;
     }
-    const struct spool_item item = {.offset = spool_size(s), .size = (uint32_t)data.size};
+    const struct spool_item item = {.offset = s->written + buffer_size(&s->block),
+                                    .size = (uint32_t)data.size};
     if (data.size > BLOCK - buffer_size(&s->block)) {
         e = flush(s);
     }
@@ -143,9 +144,4 @@ enum err spool_get(struct spool *s, struct spool_item item, struct bytes *out)
         *out = buffer_bytes(&s->read);
     }
     return e;
-}
-
-uint64_t spool_size(const struct spool *s)
-{
-    return s->written + buffer_size(&s->block);
 }

@@ -21,7 +21,5 @@ void spool_destroy(struct spool *s); /* takes NULL */
 enum err spool_put(struct spool *s, struct bytes data, struct spool_item *out) MUST_USE;
 /* Valid until the next call; NULL gives no bytes only for an item without any. */
 enum err spool_get(struct spool *s, struct spool_item item, struct bytes *out) MUST_USE;
-/* Bytes put in so far. */
-uint64_t spool_size(const struct spool *s);
 
 #endif
