@@ -150,16 +150,22 @@ static bool read_extra(struct bytes extra, struct member *m, bool has_offset)
     return !c.failed;
 }
 
-static bool read_central(struct cursor *c, struct member *out)
+/* What both headers have behind their versions. */
+static void read_common(struct cursor *c, struct member *out)
 {
-    bool good = read_32(c) == CENTRAL_SIGNATURE;
-    (void)read_32(c); /* versions */
     out->flags = read_16(c);
     out->method = read_16(c);
     (void)read_32(c); /* time */
     out->crc = read_32(c);
     out->packed = read_32(c);
     out->unpacked = read_32(c);
+}
+
+static bool read_central(struct cursor *c, struct member *out)
+{
+    bool good = read_32(c) == CENTRAL_SIGNATURE;
+    (void)read_32(c); /* versions */
+    read_common(c, out);
     uint16_t name = read_16(c), extra = read_16(c), comment = read_16(c);
     good = good && read_16(c) == 0; /* disk */
     (void)read_16(c);
@@ -174,12 +180,7 @@ static bool read_local(struct cursor *c, struct member *out)
 {
     bool good = read_32(c) == LOCAL_SIGNATURE;
     (void)read_16(c); /* version */
-    out->flags = read_16(c);
-    out->method = read_16(c);
-    (void)read_32(c); /* time */
-    out->crc = read_32(c);
-    out->packed = read_32(c);
-    out->unpacked = read_32(c);
+    read_common(c, out);
     uint16_t name = read_16(c), extra = read_16(c);
     out->name = cursor_read_bytes(c, name);
     struct bytes fields = cursor_read_bytes(c, extra);
