@@ -81,6 +81,11 @@ static enum err read_log(struct config_reader *r, const struct conf_node *root)
     return e;
 }
 
+static enum err read_security(struct config_reader *r, const struct conf_node *root)
+{
+    return security_read(root, &r->config->security, r->why);
+}
+
 /* `ca` and `tls`: a certificate with its key. */
 static enum err read_key_pair(struct config_reader *r, const struct conf_node *map,
                               const char *const *keys, const char **out_certificate,
@@ -223,7 +228,7 @@ static enum err read_root(struct config_reader *r, const struct conf_node *root)
                                        "roles",  "grants",    "credentials", "resources",
                                        "policy", "enrolment", "session",     "audit_log",
                                        "watch",  "retention", "exports",     "metrics",
-                                       "blobs",  NULL};
+                                       "blobs",  "security",  NULL};
     /* What is referred to comes before what refers to it. */
     static enum err (*const parts[])(struct config_reader *, const struct conf_node *) = {
         read_data,
@@ -247,6 +252,7 @@ static enum err read_root(struct config_reader *r, const struct conf_node *root)
         config_read_retention,
         config_read_exports,
         config_read_metrics,
+        read_security,
     };
     enum err e = conf_check_keys(root, keys, r->why);
     for (size_t i = 0; e == OK && i < sizeof(parts) / sizeof(parts[0]); i++) {

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/conf/conf.h"
+#include "base/hardening/security.h"
 #include "base/log.h"
 
 struct config_strings {
@@ -209,6 +210,7 @@ struct config {
         enum log_level level;
         enum log_format format;
     } log;
+    struct security security;
     struct {
         const char *certificate, *key; /* both NULL: the default */
     } ca, tls;

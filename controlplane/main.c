@@ -5,11 +5,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/hardening/hardening.h"
 #include "controlplane/commands.h"
 #include "controlplane/credentials/join_token.h"
 #include "controlplane/identity/fetch_curl.h"
@@ -87,17 +87,6 @@ static void allow_files(void)
     }
 }
 
-/* Nothing of this process may end in a core file: it holds credentials. */
-static void forbid_core_files(void)
-{
-    const struct rlimit none = {0};
-    (void)setrlimit(RLIMIT_CORE, &none);
-#if !defined(__SANITIZE_ADDRESS__)
-    /* Also where a pipe takes the core, which the limit does not stop. A sanitizer needs ptrace. */
-    (void)prctl(PR_SET_DUMPABLE, 0);
-#endif
-}
-
 /* --- the server --------------------------------------------------------------------------------
  */
 
@@ -157,6 +146,7 @@ static int serve(struct config *config)
     /* Before any thread is made, so that all signals come to this one. */
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    security_log(&config->security, &log);
     enum err e = server_start(&options, &server, &why);
     if (e != OK) {
         return failed(e, &why);
@@ -245,8 +235,17 @@ static int load_and_run(const struct arguments *a)
         (void)fprintf(stderr, "%s\n", why.text);
         return EXIT_MISUSE;
     }
+    if (a->word_count == 0 && a->check) {
+        return check(config, a->config);
+    }
+    /* The commands, too: what they write belongs to the server's user. */
+    enum err e = security_enter(&config->security, CONFINE_CONTROLPLANE, &why);
+    if (e != OK) {
+        config_release(config);
+        return failed(e, &why);
+    }
     if (a->word_count == 0) {
-        return a->check ? check(config, a->config) : serve(config);
+        return serve(config);
     }
     int code = administer(a, config);
     config_release(config);
@@ -310,7 +309,8 @@ int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
     int code = EXIT_SUCCESS;
-    forbid_core_files();
+    /* Nothing of this process may end in a core file: it holds credentials. */
+    hardening_forbid_dumps();
     allow_files();
     if (!parse(argc, argv, &arguments, &code)) {
         return code;

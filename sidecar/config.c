@@ -237,9 +237,9 @@ static enum err read_health(const struct conf_node *root, struct config *c, stru
 
 static enum err read_root(const struct conf_node *root, struct config *c, struct err_text *why)
 {
-    static const char *const keys[] = {
-        "state",     "name",   "control_plane", "identity",   "log", "health",
-        "listeners", "record", "spool",         "drain_time", NULL};
+    static const char *const keys[] = {"state", "name",       "control_plane", "identity",
+                                       "log",   "health",     "listeners",     "record",
+                                       "spool", "drain_time", "security",      NULL};
     enum err e;
     if ((e = conf_check_keys(root, keys, why)) == OK &&
         (e = conf_require(root, "state", why)) == OK &&
@@ -247,6 +247,7 @@ static enum err read_root(const struct conf_node *root, struct config *c, struct
         (e = conf_read_string(root, "name", &c->name, why)) == OK &&
         (e = read_control_plane(root, c, why)) == OK && (e = read_identity(root, c, why)) == OK &&
         (e = read_log(root, c, why)) == OK && (e = read_health(root, c, why)) == OK &&
+        (e = security_read(root, &c->security, why)) == OK &&
         (e = read_listeners(root, c, why)) == OK && (e = read_sizes(root, c, why)) == OK) {
         e = conf_read_duration(root, "drain_time", 0, 3600 * second_ns, &c->drain_ns, why);
     }

@@ -4,6 +4,7 @@
 #define CHAPERONE_SIDECAR_CONFIG_H
 
 #include "base/conf/conf.h"
+#include "base/hardening/security.h"
 #include "base/log.h"
 #include "sidecar/protocol/protocol.h"
 #include "sidecar/token_source.h"
@@ -32,6 +33,7 @@ struct config {
     struct token_source_options identity;
     const char *identity_command[CONFIG_COMMAND_MAX + 1];
     bool token_in_band;
+    struct security security;
     enum log_level log_level;
     enum log_format log_format;
     const char *health; /* "127.0.0.1:9100"; NULL: none */

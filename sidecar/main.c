@@ -3,9 +3,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 
+#include "base/hardening/hardening.h"
 #include "sidecar/sidecar.h"
+#include "sidecar/token_helper.h"
 
 static const char usage[] =
     "Usage: chaperone-sidecar --config FILE\n"
@@ -20,6 +21,28 @@ static const char usage[] =
     "\n"
     "SIGTERM ends it when its sessions are idle, SIGHUP reads the configuration again.\n"
     "Exit code: 0 after a clean end, 1 when it could not go on, 2 for misuse.\n";
+
+/* The token's command may not be run by a process that is confined: one that is not, and that runs
+ * nothing else, is made before. */
+static enum err harden(struct config *config, struct token_helper **out_helper,
+                       struct err_text *why)
+{
+    const struct hardening_options user_only = {.user = config->security.user, .keep = UINT64_MAX};
+    enum err e = OK;
+    if (config->identity.command != NULL) {
+        e = hardening_drop(&user_only, why);
+        e = e != OK ? e : token_helper_start(&config->identity, out_helper, why);
+        config->identity.helper = e == OK ? *out_helper : NULL;
+    }
+    return e != OK ? e : security_enter(&config->security, CONFINE_SIDECAR, why);
+}
+
+static int refuse(struct config *config, const struct err_text *why)
+{
+    (void)fprintf(stderr, "chaperone-sidecar: %s\n", why->text);
+    config_finish(config);
+    return 1;
+}
 
 static int run(struct config *config, const char *path)
 {
@@ -46,6 +69,8 @@ int main(int argc, char **argv)
     const char *path = NULL;
     bool check = false;
     int option;
+    /* The target's password is in this memory for a moment. */
+    hardening_forbid_dumps();
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         switch (option) {
         case 'c': path = optarg; break;
@@ -72,7 +97,8 @@ int main(int argc, char **argv)
         return 0;
     }
     (void)signal(SIGPIPE, SIG_IGN);
-    /* No core file, no debugger: the target's password is in this memory for a moment. */
-    (void)prctl(PR_SET_DUMPABLE, 0);
-    return run(&config, path);
+    struct token_helper *helper = NULL;
+    int code = harden(&config, &helper, &why) == OK ? run(&config, path) : refuse(&config, &why);
+    token_helper_release(helper);
+    return code;
 }

@@ -415,6 +415,7 @@ enum err sidecar_create(struct config *config, const char *path, struct sidecar 
 
 enum err sidecar_run(struct sidecar *s)
 {
+    security_log(&sidecar_config(s)->security, &s->log);
     log_event(&s->log, LOG_INFO, "started", log_text("version", sidecar_version),
               log_text("control_plane", sidecar_config(s)->servers[0]));
     loop_run(s->loop);

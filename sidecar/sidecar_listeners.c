@@ -4,6 +4,7 @@
 #include "base/net/tls.h"
 #include "sidecar/files.h"
 #include "sidecar/sidecar_internal.h"
+#include "sidecar/token_helper.h"
 
 static enum err load_agent_tls(const struct config_listener *c, struct tls_context **out,
                                struct err_text *why)
@@ -160,6 +161,10 @@ void sidecar_reload(struct sidecar *s)
     struct token_source *tokens = NULL;
     struct loaded *fresh = calloc(1, sizeof(*fresh));
     enum err e = fresh == NULL ? ERR_NO_MEMORY : config_load(s->path, &fresh->config, &why);
+    if (e == OK) {
+        fresh->config.identity.helper = sidecar_config(s)->identity.helper;
+        e = token_helper_check(&fresh->config.identity, &why);
+    }
     if (e == OK) {
         e = token_source_create(&fresh->config.identity, &tokens);
     }

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sidecar/token_helper.h"
+
 extern char **environ;
 
 /* Room for white space around a token, and for one more read behind it. */
@@ -23,6 +25,7 @@ struct token_source {
     char *file, *environment;
     char **command;
     int command_timeout_ms;
+    struct token_helper *helper; /* held; NULL: the command is run here */
 };
 
 static char *copy_or_null(const char *text, bool *failed)
@@ -42,6 +45,7 @@ enum err token_source_create(const struct token_source_options *options, struct 
     atomic_init(&s->references, 1);
     s->command_timeout_ms =
         options->command_timeout_ms > 0 ? options->command_timeout_ms : TOKEN_COMMAND_TIMEOUT_MS;
+    s->helper = token_helper_hold(options->helper);
     s->file = copy_or_null(options->file, &failed);
     s->environment = copy_or_null(options->environment, &failed);
     if (options->command != NULL) {
@@ -77,6 +81,7 @@ void token_source_release(struct token_source *s)
     for (size_t i = 0; s->command != NULL && s->command[i] != NULL; i++) {
         free(s->command[i]);
     }
+    token_helper_release(s->helper);
     free(s->command);
     free(s->file);
     free(s->environment);
@@ -286,7 +291,8 @@ enum err token_source_read(struct token_source *s, struct buffer *out, struct er
     enum err e = s->file != NULL          ? read_file(s, &read, why)
                  : s->environment != NULL ? read_environment(s, &read, why)
                  : s->command != NULL
-                     ? read_command(s, &read, why)
+                     ? (s->helper != NULL ? token_helper_read(s->helper, &read, why)
+                                          : read_command(s, &read, why))
                      : err_set(why, ERR_NOT_FOUND, "no source of the agent's token is configured");
     if (e == OK) {
         e = check(&read, why);

@@ -15,6 +15,7 @@ enum {
 };
 
 struct token_source;
+struct token_helper;
 
 /* At most one of the three is given; none: ERR_NOT_FOUND at every read. `command` is an argument
  * vector, NULL-terminated; all are copied. Returns owned. */
@@ -22,6 +23,8 @@ struct token_source_options {
     const char *file, *environment;
     const char *const *command;
     int command_timeout_ms; /* 0: TOKEN_COMMAND_TIMEOUT_MS */
+    /* Runs the command; NULL: this process does. */
+    struct token_helper *helper;
 };
 
 enum err token_source_create(const struct token_source_options *options,

@@ -2,8 +2,8 @@
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
-#include <stdlib.h>
 
+#include "base/hardening/locked.h"
 #include "controlplane/credentials/secret_key.h"
 
 enum { VERSION = 1, NONCE_SIZE = 12, TAG_SIZE = 16 };
@@ -14,13 +14,15 @@ struct vault {
 
 enum err vault_open(const char *key_path, struct vault **out, struct err_text *why)
 {
-    struct vault *vault = calloc(1, sizeof(*vault));
+    struct vault *vault = locked_alloc(sizeof(*vault));
     if (vault == NULL) {
-        return ERR_NO_MEMORY;
+        return err_set(why, ERR_NO_MEMORY,
+                       "no memory can be locked for %.200s: the limit is too low (ulimit -l)",
+                       key_path);
     }
     enum err e = secret_key_load(key_path, "a credentials key", vault->key, why);
     if (e != OK) {
-        free(vault);
+        locked_free(vault, sizeof(*vault));
         return e;
     }
     *out = vault;
@@ -30,8 +32,7 @@ enum err vault_open(const char *key_path, struct vault **out, struct err_text *w
 void vault_close(struct vault *vault)
 {
     if (vault != NULL) {
-        bytes_wipe(vault, sizeof(*vault));
-        free(vault);
+        locked_free(vault, sizeof(*vault));
     }
 }
 

@@ -2,11 +2,13 @@
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
-#include <stdlib.h>
+
+#include "base/hardening/locked.h"
 
 enum { NONCE_SIZE = 12, TAG_SIZE = 16, SESSION_LABEL_MAX = STORE_SESSION_SIZE_MAX, NONCES = 64 };
 _Static_assert(NONCE_SIZE + TAG_SIZE == CONTENT_OVERHEAD, "what is around the bytes");
 
+/* In locked memory. */
 struct content {
     EVP_CIPHER_CTX *seal, *open; /* the cipher is looked up once, not for each record */
     uint8_t master[CONTENT_KEY_SIZE];
@@ -22,7 +24,7 @@ enum err content_create(struct bytes master, struct content **out)
     if (master.size != 0 && master.size != CONTENT_KEY_SIZE) {
         return ERR_INVALID;
     }
-    struct content *c = calloc(1, sizeof(*c));
+    struct content *c = locked_alloc(sizeof(*c));
     if (c == NULL) {
         return ERR_NO_MEMORY;
     }
@@ -48,8 +50,7 @@ void content_destroy(struct content *content)
     if (content != NULL) {
         EVP_CIPHER_CTX_free(content->seal);
         EVP_CIPHER_CTX_free(content->open);
-        bytes_wipe(content, sizeof(*content));
-        free(content);
+        locked_free(content, sizeof(*content));
     }
 }
 
