@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/testing/scratch.h"
 #include "controlplane/blobs/directory.h"
-#include "controlplane/testing/scratch.h"
 
 struct fixture {
     char scratch[SCRATCH_SIZE];
