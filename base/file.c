@@ -13,7 +13,10 @@ bool file_write_all(int fd, struct bytes content)
 {
     while (content.size > 0) {
         ssize_t n = write(fd, content.data, content.size);
-        if (n < 0 && errno != EINTR) {
+        if (n == 0) {
+            errno = EIO; /* else it would be asked for ever */
+        }
+        if (n == 0 || (n < 0 && errno != EINTR)) {
             return false;
         }
         if (n > 0) {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "controlplane/blobs/backend.h"
 #include "controlplane/files/files.h"
 
@@ -64,21 +65,6 @@ static int folder_make(const struct directory *d, const char *folder)
     return fsync(d->fd) == 0 ? folder_open(d, folder) : -1;
 }
 
-static bool write_all(int fd, struct bytes content)
-{
-    while (content.size > 0) {
-        ssize_t n = write(fd, content.data, content.size);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return false;
-        }
-        content = bytes_of(content.data + n, content.size - (size_t)n);
-    }
-    return true;
-}
-
 static bool file_make(int folder, const char *name, struct bytes content)
 {
     int fd = openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
@@ -86,7 +72,7 @@ static bool file_make(int folder, const char *name, struct bytes content)
     if (fd < 0) {
         return false;
     }
-    bool done = write_all(fd, content) && fsync(fd) == 0;
+    bool done = file_write_all(fd, content) && fsync(fd) == 0;
     int error = errno;
     if (close(fd) != 0 && done) {
         return false;
