@@ -98,8 +98,8 @@ struct store_backend {
     /* What is known of blobs. A new name waits for a row (audit_append takes it, and fails with
      * ERR_UNAVAILABLE where it does not wait any more); then it is in use, until its session is
      * erased. What is to be deleted stays known until forget. */
-    enum err (*blob_add)(struct store *store, const uint8_t (*names)[STORE_HASH_SIZE],
-                         size_t count, int64_t now_ns);
+    enum err (*blob_add)(struct store *store, const uint8_t (*names)[STORE_HASH_SIZE], size_t count,
+                         int64_t now_ns);
     /* Those of them that wait are to be deleted. */
     enum err (*blob_drop)(struct store *store, const uint8_t (*names)[STORE_HASH_SIZE],
                           size_t count);

@@ -192,8 +192,8 @@ static enum err load_bundle(struct keeper *k, uint64_t size, struct err_text *wh
     return e;
 }
 
-/* The hashes of the store at the edge are those of the tile there, which makes the signed root: they
- * are published beside it, and no tile that is full compares them yet. */
+/* The hashes of the store at the edge are those of the tile there, which makes the signed root:
+ * they are published beside it, and no tile that is full compares them yet. */
 static bool bundle_fits(struct keeper *k, uint64_t size)
 {
     struct tlog_tile_source source = tile_directory_source(k->directory);
