@@ -224,7 +224,8 @@ def test_a_slow_disk(target, parts, slow, tmp_path, whose):
             assert seconds > 1  # each write waits for its record, in groups
         setting.write_text("0", encoding="ascii")
         if whose == "spool":
-            stack.start_controlplane()
+            stack.start_controlplane().wait_for("sidecar_connected")
+            stack.wait_until_ready(60)
         writes.wait(writes.count + 100)
         survived.times().append(round(seconds, 1))
     for load in readers + writers:
