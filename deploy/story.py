@@ -269,18 +269,21 @@ class Claims:
         shown = {"the agent's psql": "\n".join(lines_of(self.options.agent_saw)),
                  "what approvers saw": "\n".join(lines_of(self.options.shown)),
                  "audit show": self.audit.text("audit", "show", self.opened["session"]),
-                 "audit search": self.audit.text("audit", "search", "--json")}
+                 "audit search": self.audit.text("audit", "search", "--json", "--rows")}
         files = dict(kept_files(self.options.dir))
         leaks = [where for where, text in shown.items() if any(s in text for s in secrets)]
         leaks += [path for path, content in files.items() if any(s.encode() in content for s in secrets)]
         found = [path for path, content in files.items() if plain.encode() in content]
         receipts = sum(m["rows"] for _, o in self.operations if o for m in o.get("masked", []))
-        is_sound = all(any(part in path for path in found) for part in ("spool/", "controlplane.db"))
+        # The control plane's database has contents encrypted: there, what it gives out is looked at.
+        is_sound = (any("spool/" in path for path in found) and plain in shown["audit search"]
+                    and not any("controlplane.db" in path for path in found))
         return (secrets and receipts and not leaks and is_sound and plain in shown["the agent's psql"],
                 f"What is masked was not recorded either: none of the {len(secrets)} e-mail addresses, social security"
                 f" and telephone numbers of this database is in what psql, `chaperone audit` or `approvals` print, nor"
                 f" in the {len(files)} files that Chaperone keeps (where the same search finds {plain}, whose name is"
-                f" not masked, in {listed(sorted(found))})." + (f" FOUND IN {listed(leaks)}" if leaks else ""))
+                f" not masked, in {listed(sorted(found))}; the control plane's database has contents encrypted, and its"
+                " answers were searched)." + (f" FOUND IN {listed(leaks)}" if leaks else ""))
 
     def approved_first(self):
         """By three clocks that are one: the control plane's, the sidecar's and the database's."""
