@@ -30,6 +30,17 @@ enum err sqlite_write_begin(struct sqlite_store *s, struct db **out)
     return OK;
 }
 
+enum err sqlite_write_one(struct sqlite_store *s, const char *sql, struct db **out_db,
+                          sqlite3_stmt **out)
+{
+    enum err err = sqlite_write_begin(s, out_db);
+    if (err != OK) {
+        return err;
+    }
+    err = db_statement(*out_db, sql, out);
+    return err == OK ? OK : sqlite_write_end(s, err, NULL);
+}
+
 enum err sqlite_write_end(struct sqlite_store *s, enum err result, struct err_text *why)
 {
     if (result == OK && sqlite3_exec(s->writer.handle, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {

@@ -142,6 +142,9 @@ static inline struct sqlite_store *sqlite_of(struct store *store)
  * returns `result` or why the commit failed. After a failed begin there is no end. */
 enum err sqlite_write_begin(struct sqlite_store *s, struct db **out) MUST_USE;
 enum err sqlite_write_end(struct sqlite_store *s, enum err result, struct err_text *why) MUST_USE;
+/* Begins a write that is one statement, to be bound and run. */
+enum err sqlite_write_one(struct sqlite_store *s, const char *sql, struct db **out_db,
+                          sqlite3_stmt **out) MUST_USE;
 /* Waits until a reader is free. */
 struct db *sqlite_read_begin(struct sqlite_store *s);
 void sqlite_read_end(struct sqlite_store *s, struct db *db);

@@ -86,17 +86,13 @@ static enum err waiting_drop(struct sqlite_store *s, int64_t before_ns)
 {
     struct db *db = NULL;
     sqlite3_stmt *drop = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err = sqlite_write_one(
+        s, "UPDATE audit_blob SET state = 2 WHERE state = 0 AND since_ns < ?1", &db, &drop);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db, "UPDATE audit_blob SET state = 2 WHERE state = 0 AND since_ns < ?1",
-                       &drop);
-    if (err == OK) {
-        db_bind_number(drop, 1, before_ns);
-        err = db_run(db, drop);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_number(drop, 1, before_ns);
+    return sqlite_write_end(s, db_run(db, drop), NULL);
 }
 
 static enum err waiting_exist(struct sqlite_store *s, int64_t before_ns, bool *out)

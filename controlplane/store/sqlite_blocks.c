@@ -12,27 +12,23 @@ enum err sqlite_block_add(struct store *store, const struct store_block *block)
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *add = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err = sqlite_write_one(s,
+                                    "INSERT INTO block (" BLOCK_COLUMNS ")"
+                                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '', ?8, ?9)",
+                                    &db, &add);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db,
-                       "INSERT INTO block (" BLOCK_COLUMNS ")"
-                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '', ?8, ?9)",
-                       &add);
-    if (err == OK) {
-        db_bind_string(add, 1, block->id);
-        db_bind_string(add, 2, block->identity);
-        db_bind_string(add, 3, block->resource);
-        db_bind_number(add, 4, block->everything);
-        db_bind_string(add, 5, block->reason);
-        db_bind_string(add, 6, block->created_by);
-        db_bind_number(add, 7, block->created_ns);
-        db_bind_number(add, 8, block->is_order);
-        db_bind_string(add, 9, block->session);
-        err = db_run(db, add);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_string(add, 1, block->id);
+    db_bind_string(add, 2, block->identity);
+    db_bind_string(add, 3, block->resource);
+    db_bind_number(add, 4, block->everything);
+    db_bind_string(add, 5, block->reason);
+    db_bind_string(add, 6, block->created_by);
+    db_bind_number(add, 7, block->created_ns);
+    db_bind_number(add, 8, block->is_order);
+    db_bind_string(add, 9, block->session);
+    return sqlite_write_end(s, db_run(db, add), NULL);
 }
 
 static bool block_read(sqlite3_stmt *row, struct arena *arena, void *out_item)
@@ -260,15 +256,12 @@ enum err sqlite_link_remove(struct store *store, const char *provider, const cha
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *drop = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err = sqlite_write_one(s, "DELETE FROM chat_link WHERE provider = ?1 AND account = ?2",
+                                    &db, &drop);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db, "DELETE FROM chat_link WHERE provider = ?1 AND account = ?2", &drop);
-    if (err == OK) {
-        db_bind_string(drop, 1, provider);
-        db_bind_string(drop, 2, account);
-        err = db_run_one(db, drop);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_string(drop, 1, provider);
+    db_bind_string(drop, 2, account);
+    return sqlite_write_end(s, db_run_one(db, drop), NULL);
 }

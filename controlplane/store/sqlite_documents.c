@@ -176,18 +176,15 @@ enum err sqlite_secret_put(struct store *store, const char *name, struct bytes s
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *put = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err =
+        sqlite_write_one(s, "INSERT OR REPLACE INTO secret VALUES (?1, ?2, ?3)", &db, &put);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db, "INSERT OR REPLACE INTO secret VALUES (?1, ?2, ?3)", &put);
-    if (err == OK) {
-        db_bind_string(put, 1, name);
-        db_bind_blob(put, 2, sealed);
-        db_bind_number(put, 3, now_ns);
-        err = db_run(db, put);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_string(put, 1, name);
+    db_bind_blob(put, 2, sealed);
+    db_bind_number(put, 3, now_ns);
+    return sqlite_write_end(s, db_run(db, put), NULL);
 }
 
 static bool secret_read(sqlite3_stmt *row, struct arena *arena, void *out_item)
@@ -241,14 +238,10 @@ enum err sqlite_secret_delete(struct store *store, const char *name)
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *remove = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err = sqlite_write_one(s, "DELETE FROM secret WHERE name = ?1", &db, &remove);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db, "DELETE FROM secret WHERE name = ?1", &remove);
-    if (err == OK) {
-        db_bind_string(remove, 1, name);
-        err = db_run_one(db, remove);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_string(remove, 1, name);
+    return sqlite_write_end(s, db_run_one(db, remove), NULL);
 }

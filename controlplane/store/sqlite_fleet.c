@@ -10,29 +10,25 @@ enum err sqlite_sidecar_add(struct store *store, const struct store_sidecar *sid
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *add = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err = sqlite_write_one(s,
+                                    "INSERT INTO sidecar (" SIDECAR_COLUMNS ")"
+                                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                    &db, &add);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db,
-                       "INSERT INTO sidecar (" SIDECAR_COLUMNS ")"
-                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                       &add);
-    if (err == OK) {
-        db_bind_string(add, 1, sidecar->id);
-        db_bind_string(add, 2, sidecar->name);
-        db_bind_string(add, 3, sidecar->version);
-        db_bind_blob(add, 4, bytes_of(sidecar->key_hash, STORE_HASH_SIZE));
-        db_bind_string(add, 5, sidecar->certificate_serial);
-        db_bind_number(add, 6, sidecar->certificate_not_after_ns);
-        db_bind_number(add, 7, sidecar->enrolled_ns);
-        db_bind_number(add, 8, sidecar->last_seen_ns);
-        db_bind_number(add, 9, (int64_t)sidecar->policy_revision);
-        db_bind_string(add, 10, sidecar->policy_state);
-        db_bind_string(add, 11, sidecar->enrolled_by);
-        err = db_run(db, add);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_string(add, 1, sidecar->id);
+    db_bind_string(add, 2, sidecar->name);
+    db_bind_string(add, 3, sidecar->version);
+    db_bind_blob(add, 4, bytes_of(sidecar->key_hash, STORE_HASH_SIZE));
+    db_bind_string(add, 5, sidecar->certificate_serial);
+    db_bind_number(add, 6, sidecar->certificate_not_after_ns);
+    db_bind_number(add, 7, sidecar->enrolled_ns);
+    db_bind_number(add, 8, sidecar->last_seen_ns);
+    db_bind_number(add, 9, (int64_t)sidecar->policy_revision);
+    db_bind_string(add, 10, sidecar->policy_state);
+    db_bind_string(add, 11, sidecar->enrolled_by);
+    return sqlite_write_end(s, db_run(db, add), NULL);
 }
 
 enum err sqlite_sidecar_renew(struct store *store, const char *id, const char *certificate_serial,
@@ -153,20 +149,17 @@ enum err sqlite_join_token_add(struct store *store, const struct store_join_toke
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *add = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err =
+        sqlite_write_one(s, "INSERT INTO join_token VALUES (?1, ?2, ?3, ?4, ?5, 0)", &db, &add);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db, "INSERT INTO join_token VALUES (?1, ?2, ?3, ?4, ?5, 0)", &add);
-    if (err == OK) {
-        db_bind_blob(add, 1, bytes_of(token->hash, STORE_HASH_SIZE));
-        db_bind_string(add, 2, token->name);
-        db_bind_string(add, 3, token->created_by);
-        db_bind_number(add, 4, token->created_ns);
-        db_bind_number(add, 5, token->expires_ns);
-        err = db_run(db, add);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_blob(add, 1, bytes_of(token->hash, STORE_HASH_SIZE));
+    db_bind_string(add, 2, token->name);
+    db_bind_string(add, 3, token->created_by);
+    db_bind_number(add, 4, token->created_ns);
+    db_bind_number(add, 5, token->expires_ns);
+    return sqlite_write_end(s, db_run(db, add), NULL);
 }
 
 static bool join_token_read(sqlite3_stmt *row, struct arena *arena, void *out_item)
@@ -246,27 +239,24 @@ enum err sqlite_policy_add(struct store *store, const struct store_policy *polic
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *add = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err = sqlite_write_one(s,
+                                    "INSERT INTO policy (" POLICY_COLUMNS ")"
+                                    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
+                                    " WHERE ?1 > (SELECT coalesce(max(revision), 0) FROM policy)",
+                                    &db, &add);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db,
-                       "INSERT INTO policy (" POLICY_COLUMNS ")"
-                       " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
-                       " WHERE ?1 > (SELECT coalesce(max(revision), 0) FROM policy)",
-                       &add);
-    if (err == OK) {
-        db_bind_number(add, 1, (int64_t)policy->revision);
-        db_bind_string(add, 2, policy->hash);
-        db_bind_blob(add, 3, policy->document);
-        db_bind_blob(add, 4, policy->signature);
-        db_bind_blob(add, 5, policy->public_key);
-        db_bind_string(add, 6, policy->source);
-        db_bind_string(add, 7, policy->created_by);
-        db_bind_number(add, 8, policy->created_ns);
-        db_bind_string(add, 9, policy->message);
-        err = db_run_one(db, add);
-    }
+    db_bind_number(add, 1, (int64_t)policy->revision);
+    db_bind_string(add, 2, policy->hash);
+    db_bind_blob(add, 3, policy->document);
+    db_bind_blob(add, 4, policy->signature);
+    db_bind_blob(add, 5, policy->public_key);
+    db_bind_string(add, 6, policy->source);
+    db_bind_string(add, 7, policy->created_by);
+    db_bind_number(add, 8, policy->created_ns);
+    db_bind_string(add, 9, policy->message);
+    err = db_run_one(db, add);
     return sqlite_write_end(s, err == ERR_NOT_FOUND ? ERR_EXISTS : err, NULL);
 }
 

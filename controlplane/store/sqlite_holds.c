@@ -9,25 +9,21 @@ enum err sqlite_legal_hold_add(struct store *store, const struct store_legal_hol
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *add = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err = sqlite_write_one(s,
+                                    "INSERT INTO legal_hold (" HOLD_COLUMNS ")"
+                                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '')",
+                                    &db, &add);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db,
-                       "INSERT INTO legal_hold (" HOLD_COLUMNS ")"
-                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '')",
-                       &add);
-    if (err == OK) {
-        db_bind_string(add, 1, hold->id);
-        db_bind_string(add, 2, hold->resource);
-        db_bind_string(add, 3, hold->identity);
-        db_bind_string(add, 4, hold->session);
-        db_bind_string(add, 5, hold->reason);
-        db_bind_string(add, 6, hold->created_by);
-        db_bind_number(add, 7, hold->created_ns);
-        err = db_run(db, add);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_string(add, 1, hold->id);
+    db_bind_string(add, 2, hold->resource);
+    db_bind_string(add, 3, hold->identity);
+    db_bind_string(add, 4, hold->session);
+    db_bind_string(add, 5, hold->reason);
+    db_bind_string(add, 6, hold->created_by);
+    db_bind_number(add, 7, hold->created_ns);
+    return sqlite_write_end(s, db_run(db, add), NULL);
 }
 
 enum err sqlite_legal_hold_lift(struct store *store, const char *id, const char *lifted_by,
@@ -36,21 +32,17 @@ enum err sqlite_legal_hold_lift(struct store *store, const char *id, const char 
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *lift = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err = sqlite_write_one(s,
+                                    "UPDATE legal_hold SET lifted_ns = ?2, lifted_by = ?3"
+                                    " WHERE id = ?1 AND lifted_ns = 0",
+                                    &db, &lift);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db,
-                       "UPDATE legal_hold SET lifted_ns = ?2, lifted_by = ?3"
-                       " WHERE id = ?1 AND lifted_ns = 0",
-                       &lift);
-    if (err == OK) {
-        db_bind_string(lift, 1, id);
-        db_bind_number(lift, 2, now_ns);
-        db_bind_string(lift, 3, lifted_by);
-        err = db_run_one(db, lift);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_string(lift, 1, id);
+    db_bind_number(lift, 2, now_ns);
+    db_bind_string(lift, 3, lifted_by);
+    return sqlite_write_end(s, db_run_one(db, lift), NULL);
 }
 
 static bool hold_read(sqlite3_stmt *row, struct arena *arena, void *out_item)

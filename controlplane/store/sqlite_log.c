@@ -53,22 +53,20 @@ enum err sqlite_checkpoint_add(struct store *store, const struct store_checkpoin
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *add = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err =
+        sqlite_write_one(s,
+                         "INSERT INTO log_checkpoint (size, root, time_ns, note)"
+                         " SELECT ?1, ?2, ?3, ?4"
+                         " WHERE NOT EXISTS (SELECT 1 FROM log_checkpoint WHERE size >= ?1)",
+                         &db, &add);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db,
-                       "INSERT INTO log_checkpoint (size, root, time_ns, note)"
-                       " SELECT ?1, ?2, ?3, ?4"
-                       " WHERE NOT EXISTS (SELECT 1 FROM log_checkpoint WHERE size >= ?1)",
-                       &add);
-    if (err == OK) {
-        db_bind_number(add, 1, (int64_t)checkpoint->size);
-        db_bind_blob(add, 2, bytes_of(checkpoint->root, STORE_HASH_SIZE));
-        db_bind_number(add, 3, checkpoint->time_ns);
-        db_bind_blob(add, 4, checkpoint->note);
-        err = db_run_one(db, add);
-    }
+    db_bind_number(add, 1, (int64_t)checkpoint->size);
+    db_bind_blob(add, 2, bytes_of(checkpoint->root, STORE_HASH_SIZE));
+    db_bind_number(add, 3, checkpoint->time_ns);
+    db_bind_blob(add, 4, checkpoint->note);
+    err = db_run_one(db, add);
     return sqlite_write_end(s, err == ERR_NOT_FOUND ? ERR_EXISTS : err, NULL);
 }
 
@@ -77,17 +75,14 @@ enum err sqlite_checkpoint_set_note(struct store *store, uint64_t size, struct b
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *set = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err =
+        sqlite_write_one(s, "UPDATE log_checkpoint SET note = ?2 WHERE size = ?1", &db, &set);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db, "UPDATE log_checkpoint SET note = ?2 WHERE size = ?1", &set);
-    if (err == OK) {
-        db_bind_number(set, 1, (int64_t)size);
-        db_bind_blob(set, 2, note);
-        err = db_run_one(db, set);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_number(set, 1, (int64_t)size);
+    db_bind_blob(set, 2, note);
+    return sqlite_write_end(s, db_run_one(db, set), NULL);
 }
 
 static bool checkpoint_read(sqlite3_stmt *row, struct arena *arena, void *out_item)
@@ -182,21 +177,18 @@ enum err sqlite_cursor_set(struct store *store, const char *name, uint64_t posit
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *set = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err =
+        sqlite_write_one(s,
+                         "INSERT INTO cursor (name, position, updated_ns) VALUES (?1, ?2, ?3)"
+                         " ON CONFLICT (name) DO UPDATE SET position = ?2, updated_ns = ?3",
+                         &db, &set);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db,
-                       "INSERT INTO cursor (name, position, updated_ns) VALUES (?1, ?2, ?3)"
-                       " ON CONFLICT (name) DO UPDATE SET position = ?2, updated_ns = ?3",
-                       &set);
-    if (err == OK) {
-        db_bind_string(set, 1, name);
-        db_bind_number(set, 2, (int64_t)position);
-        db_bind_number(set, 3, now_ns);
-        err = db_run(db, set);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_string(set, 1, name);
+    db_bind_number(set, 2, (int64_t)position);
+    db_bind_number(set, 3, now_ns);
+    return sqlite_write_end(s, db_run(db, set), NULL);
 }
 
 /* ---- keys of issuers -------------------------------------------------------------------------
@@ -208,22 +200,19 @@ enum err sqlite_issuer_key_seen(struct store *store, const char *issuer, const c
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = NULL;
     sqlite3_stmt *seen = NULL;
-    enum err err = sqlite_write_begin(s, &db);
+    enum err err =
+        sqlite_write_one(s,
+                         "INSERT INTO issuer_key VALUES (?1, ?2, ?3, ?4, ?4)"
+                         " ON CONFLICT DO UPDATE SET last_seen_ns = max(last_seen_ns, ?4)",
+                         &db, &seen);
     if (err != OK) {
         return err;
     }
-    err = db_statement(db,
-                       "INSERT INTO issuer_key VALUES (?1, ?2, ?3, ?4, ?4)"
-                       " ON CONFLICT DO UPDATE SET last_seen_ns = max(last_seen_ns, ?4)",
-                       &seen);
-    if (err == OK) {
-        db_bind_string(seen, 1, issuer);
-        db_bind_string(seen, 2, key_id);
-        db_bind_string(seen, 3, jwk);
-        db_bind_number(seen, 4, now_ns);
-        err = db_run(db, seen);
-    }
-    return sqlite_write_end(s, err, NULL);
+    db_bind_string(seen, 1, issuer);
+    db_bind_string(seen, 2, key_id);
+    db_bind_string(seen, 3, jwk);
+    db_bind_number(seen, 4, now_ns);
+    return sqlite_write_end(s, db_run(db, seen), NULL);
 }
 
 static bool issuer_key_read(sqlite3_stmt *row, struct arena *arena, void *out_item)

@@ -4,19 +4,8 @@
 
 #include "controlplane/blobs/blobs.h"
 #include "controlplane/store/backend.h"
+#include "controlplane/store/checks.h"
 #include "controlplane/store/store_blobs.h"
-
-static bool is_name(const char *name)
-{
-    return name != NULL && name[0] != '\0' &&
-           strnlen(name, STORE_NAME_SIZE_MAX + 1) <= STORE_NAME_SIZE_MAX;
-}
-
-/* Numbers are kept as signed 64-bit integers in every backend. */
-static bool is_storable(uint64_t n)
-{
-    return n <= INT64_MAX;
-}
 
 void store_close(struct store *store)
 {

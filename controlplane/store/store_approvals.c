@@ -1,21 +1,11 @@
 /* Checks the arguments of what people decide, and hands them to the backend. */
 #include "controlplane/store/backend.h"
-
-static bool is_name(const char *name)
-{
-    return name != NULL && name[0] != '\0' &&
-           strnlen(name, STORE_NAME_SIZE_MAX + 1) <= STORE_NAME_SIZE_MAX;
-}
+#include "controlplane/store/checks.h"
 
 /* Or "", or NULL. */
 static bool is_optional_name(const char *name)
 {
     return name == NULL || name[0] == '\0' || is_name(name);
-}
-
-static bool is_storable(uint64_t n)
-{
-    return n <= INT64_MAX;
 }
 
 static bool approval_is_valid(const struct store_approval *a)

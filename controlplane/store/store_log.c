@@ -1,24 +1,13 @@
 /* Checks of arguments: the log, duties, cursors, keys of issuers, retention. */
 #include "controlplane/store/backend.h"
+#include "controlplane/store/checks.h"
 #include "controlplane/store/store_blobs.h"
 
 enum { SWEEP_MAX = 256 };
 
-static bool is_name(const char *name)
-{
-    return name != NULL && name[0] != '\0' &&
-           strnlen(name, STORE_NAME_SIZE_MAX + 1) <= STORE_NAME_SIZE_MAX;
-}
-
 static bool is_text(const char *text)
 {
     return text != NULL && strnlen(text, STORE_DOCUMENT_SIZE_MAX + 1) <= STORE_DOCUMENT_SIZE_MAX;
-}
-
-/* Numbers are kept as signed 64-bit integers in every backend. */
-static bool is_storable(uint64_t n)
-{
-    return n <= INT64_MAX;
 }
 
 enum err store_audit_at(struct store *store, uint64_t position, struct arena *arena,
