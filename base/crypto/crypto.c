@@ -14,6 +14,15 @@ _Static_assert(_Alignof(SHA256_CTX) <= _Alignof(struct crypto_sha256), "the cont
 _Static_assert(SHA256_DIGEST_LENGTH == CRYPTO_SHA256_SIZE, "size of SHA-256");
 _Static_assert(MD5_DIGEST_LENGTH == CRYPTO_MD5_SIZE, "size of MD5");
 
+#ifndef OPENSSL_IS_BORINGSSL
+/* gRPC's threads outlive main(): the library must not be taken down at exit while they still
+ * use it, and what they hold is freed when they end only as long as it stands. */
+__attribute__((constructor)) static void keep_library_until_the_end(void)
+{
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+}
+#endif
+
 static SHA256_CTX *sha256_context(struct crypto_sha256 *hash)
 {
     return (SHA256_CTX *)(void *)hash->opaque;

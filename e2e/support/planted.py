@@ -103,7 +103,8 @@ class Planted:
 
     def find(self, received):
         """What of the secrets is in it: a list of texts for people."""
-        found = self.exact.find(received.data) | self.lower.find(received.data.lower())
+        data = received.without_key()
+        found = self.exact.find(data) | self.lower.find(data.lower())
         for text in received.values():
             found |= self.squeezed.find(_squeeze(text))
         return sorted(found)
@@ -115,12 +116,16 @@ class Received:
     def __init__(self, data):
         self.data = data
         self.messages = []
+        key = (0, 0)
         at = 0
         while at + 5 <= len(data):
             size = struct.unpack_from("!i", data, at + 1)[0]
             self.messages.append((data[at:at + 1], data[at + 5:at + 1 + size]))
+            if data[at:at + 1] == b"K":
+                key = (at, at + 1 + size)
             at += 1 + size
         self.complete = at == len(data)
+        self._key = key
 
     def of(self, *kinds):
         return [body for kind, body in self.messages if kind in kinds]
@@ -135,7 +140,12 @@ class Received:
         width = max(map(len, rows), default=0)
         for i in range(width if width > 1 else 0):
             yield b"".join(row[i] or b"" for row in rows if i < len(row))
-        yield b"".join(body for kind, body in self.messages if kind != b"D")
+        yield b"".join(body for kind, body in self.messages if kind not in (b"D", b"K"))
+
+    def without_key(self):
+        """All but BackendKeyData, which is random: now and then it would spell what is searched."""
+        start, end = self._key
+        return self.data[:start] + self.data[end:]
 
     def errors(self):
         return [fields(body) for body in self.of(b"E")]
