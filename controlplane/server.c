@@ -216,7 +216,7 @@ static enum err open_services(struct server *s, struct err_text *why)
         .is_shared = config_of(s)->store.kind == CONFIG_STORE_POSTGRES,
         .ingest_niceness = config_of(s)->store.ingest_niceness,
         .vault = s->state.vault,
-        .masking_key = bytes_of(s->state.masking_key, sizeof(s->state.masking_key)),
+        .masking_key = bytes_of(s->state.masking_key, SECRET_KEY_SIZE),
         .ca = s->ca,
         .server_ca_pem = buffer_bytes(&s->server_ca_pem),
         .publisher = s->publisher,

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/crypto/crypto.h"
+#include "base/hardening/locked.h"
 #include "controlplane/files/files.h"
 #include "controlplane/state_blobs.h"
 #include "controlplane/state_postgres.h"
@@ -118,6 +119,17 @@ static enum err open_blobs(const struct config_blobs *config, struct store *stor
     return e;
 }
 
+static enum err load_masking_key(const char *path, uint8_t **out, struct err_text *why)
+{
+    *out = locked_alloc(SECRET_KEY_SIZE);
+    if (*out == NULL) {
+        return err_set(why, ERR_NO_MEMORY,
+                       "no memory can be locked for %.200s: the limit is too low (ulimit -l)",
+                       path);
+    }
+    return secret_key_load(path, "a masking key", *out, why);
+}
+
 static enum err open_all(const char *directory, const struct config_store *config,
                          struct state *out, struct err_text *why)
 {
@@ -141,7 +153,7 @@ static enum err open_all(const char *directory, const struct config_store *confi
         e = vault_open(key, &out->vault, why);
     }
     if (e == OK) {
-        e = secret_key_load(masking, "a masking key", out->masking_key, why);
+        e = load_masking_key(masking, &out->masking_key, why);
     }
     if (e == OK) {
         e = check_keys(directory, config, out->store, why);
@@ -165,7 +177,6 @@ enum err state_open(const char *directory, const struct config_store *store, str
         return e;
     }
     *out = state;
-    bytes_wipe(&state, sizeof(state));
     return OK;
 }
 
@@ -183,5 +194,6 @@ void state_close(struct state *state)
 {
     vault_close(state->vault);
     store_close(state->store);
-    bytes_wipe(state, sizeof(*state));
+    locked_free(state->masking_key, SECRET_KEY_SIZE);
+    *state = (struct state){0};
 }

@@ -19,8 +19,9 @@ struct state {
     struct store *store;
     struct vault *vault;
     /* Sidecars hash masked values with it: the same everywhere, so that equal values stay equal
-     * over sessions and restarts. Who has it can try out which value a hash is of. */
-    uint8_t masking_key[SECRET_KEY_SIZE];
+     * over sessions and restarts. Who has it can try out which value a hash is of.
+     * SECRET_KEY_SIZE bytes of locked memory. */
+    uint8_t *masking_key;
 };
 
 /* Makes the directory (mode 0700) and what is missing in it. `why` names the file. The store is the
