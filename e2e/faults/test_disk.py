@@ -77,9 +77,9 @@ def again(connection, mark, seconds=30):
 
 def test_the_spools_disk_is_full(target, parts, disk):
     """Again and again: nothing is done, then all works again."""
-    small = disk(8)
+    small = disk(8 + 2 * ROUNDS)  # for what each round leaves behind
     stack = parts(postgres=target, state=os.path.join(small.path, "state"),
-                  sidecar="spool: {max_bytes: 64MiB, segment_bytes: 1MiB}")
+                  sidecar="spool: {max_bytes: 1GiB, segment_bytes: 1MiB}")
     witness = Witness(target)
     survived = Survived("disk full under the spool", ROUNDS)
     done = []
@@ -121,7 +121,7 @@ def test_the_stores_disk(target, parts, disk, how):
     stack.controlplane.stop()
     data = os.path.join(stack.dir, "controlplane")
     os.rename(data, data + ".old")
-    small = disk(48, data)
+    small = disk(48 + 2 * ROUNDS, data)
     subprocess.run(["cp", "-a", data + ".old/.", data], check=True)
     stack.start_controlplane()
     stack.wait_until_ready()
