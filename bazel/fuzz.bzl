@@ -4,7 +4,7 @@ def chaperone_fuzz(name, srcs, deps, corpus, **kwargs):
     """Makes NAME (the libFuzzer binary) and NAME_replay (a test over the corpus).
 
     Args:
-      name: ends in _fuzz.
+      name: x_fuzz, made of x_fuzz.c, with its corpus in x_corpus: e2e/fuzz/run.sh relies on it.
       srcs: defines LLVMFuzzerTestOneInput.
       deps: of srcs.
       corpus: files; each is one input.
