@@ -8,6 +8,7 @@
 
 #include "base/crypto/crypto.h"
 #include "base/net/loop.h"
+#include "sidecar/audit/record_pack.h"
 #include "sidecar/audit/recorder_internal.h"
 
 static const uint64_t default_cap = 1 << 30;
@@ -90,7 +91,8 @@ enum err recorder_put(struct recorder *r, Chaperone__V1__Record *record, int64_t
             return fail(r, salted);
         }
     }
-    size_t size = protobuf_c_message_get_packed_size(&record->base);
+    struct bytes packed = record_pack(&record->base, r->packed, sizeof(r->packed));
+    size_t size = packed.size > 0 ? packed.size : protobuf_c_message_get_packed_size(&record->base);
     if (size > RECORDER_RECORD_CAP) {
         return ERR_LIMIT; /* this record's fault, not the spool's */
     }
@@ -100,7 +102,11 @@ enum err recorder_put(struct recorder *r, Chaperone__V1__Record *record, int64_t
         return result == ERR_LIMIT ? result : fail(r, result);
     }
     uint8_t hash[SEGMENT_HASH_SIZE];
-    (void)protobuf_c_message_pack(&record->base, room);
+    if (packed.size > 0) {
+        memcpy(room, packed.data, size);
+    } else {
+        (void)protobuf_c_message_pack(&record->base, room);
+    }
     segment_hash(bytes_of(room, size), hash);
     spool_commit(r->spool, size, hash);
     if (out_sequence != NULL) {

@@ -24,7 +24,11 @@ struct waiters {
     struct recorder_waiter *first, *last; /* by sequence */
 };
 
-enum { SALT_SIZE = 16, SALTS = 64 };
+enum {
+    SALT_SIZE = 16,
+    SALTS = 64,
+    RECORD_USUAL_SIZE = 8 << 10, /* a longer one is packed by protobuf-c, in its place */
+};
 
 struct recorder {
     char sidecar[SEGMENT_SIDECAR_SIZE];
@@ -42,6 +46,7 @@ struct recorder {
     /* Of the next records: asked of the system for many at a time. */
     uint8_t salts[SALTS][SALT_SIZE];
     size_t salts_left;
+    uint8_t packed[RECORD_USUAL_SIZE]; /* the record that is being written */
 
     ev_timer timer;
     uint64_t last_heartbeat;

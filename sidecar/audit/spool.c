@@ -248,16 +248,29 @@ enum err spool_reserve(struct spool *s, size_t size, bool privileged, uint8_t **
     }
 }
 
+/* When the lock is taken the thread looks at the window by itself, or is told a step later. */
+static void wake_for_window(struct spool *s)
+{
+    if (pthread_mutex_trylock(&s->lock) == 0) {
+        (void)pthread_cond_signal(&s->wake);
+        (void)pthread_mutex_unlock(&s->lock);
+    }
+}
+
 void spool_commit(struct spool *s, size_t size, const uint8_t *hash)
 {
     struct segment *g = s->active;
     size_t end = atomic_load_explicit(&g->end, memory_order_relaxed);
     segment_commit(g->base + end, size, g->info.salt ^ s->next, hash);
-    atomic_store_explicit(&g->end, end + segment_frame_size(size), memory_order_release);
+    size_t new_end = end + segment_frame_size(size);
+    atomic_store_explicit(&g->end, new_end, memory_order_release);
     atomic_store_explicit(&g->last, s->next, memory_order_release);
     atomic_store(&s->committed, s->next); /* sequentially consistent: see recorder_want_notice */
     memcpy(s->previous, hash, SEGMENT_HASH_SIZE);
     s->next++;
+    if (window_is_passed(end, new_end)) {
+        wake_for_window(s);
+    }
 }
 
 uint64_t spool_next(const struct spool *s, const uint8_t **out_previous)

@@ -64,9 +64,7 @@ static enum err segment_make(struct spool *s, struct segment **out)
         goto out;
     }
     g->base = base;
-    /* The page faults here, on the thread, and not on the loop's. Only a help: may be unknown to
-     * the kernel. */
-    (void)madvise(base, g->size, MADV_POPULATE_WRITE);
+    window_begin(g);
     *out = g;
     g = NULL;
 out:

@@ -21,6 +21,7 @@ struct segment {
     bool has_clean_end;  /* nothing unreadable behind the last record */
     bool named_durably;  /* the directory was synced since it got its name; under the lock */
     uint64_t synced;     /* last number that is on the disk; under the lock */
+    size_t populated;    /* offset up to which its pages were asked for; under the lock */
     /* Stored in this order: who has seen `last` finds its record before `end`. */
     _Atomic size_t end;    /* offset behind the last record */
     _Atomic uint64_t last; /* its number; info.first - 1: none */
@@ -106,6 +107,18 @@ enum err acknowledged_write(struct spool *s) MUST_USE;
 
 /* Lists what is in the directory; sets next and previous. */
 enum err spool_recover(struct spool *s, struct spool_losses *losses, struct err_text *why) MUST_USE;
+
+/* ---- spool_window.c: which part of a file is in memory ---- */
+
+/* Of a file that was just made. */
+void window_begin(struct segment *g);
+/* Nobody is expected to look at what is before `end` soon. */
+void window_leave(const struct segment *g, size_t end);
+/* Between these two ends of the active file it is time to tell the thread. */
+bool window_is_passed(size_t before, size_t after);
+/* With the lock held, which move gives up in between. */
+bool window_is_due(const struct spool *s);
+void window_move(struct spool *s);
 
 /* ---- spool_thread.c ---- */
 

@@ -4,13 +4,13 @@
 
 /* Files that a batch may borrow from before it is released: it may begin in one and end in the
  * next; with more of them than this the batch is cut. */
-enum { READER_FILES = 4 };
+enum { READER_FILES = 4, READER_BEHIND = 512 << 10 };
 
 struct spool_reader {
     struct spool *spool;
     struct segment *held[READER_FILES]; /* the last one is being read */
     size_t held_count;
-    size_t offset;
+    size_t offset, left; /* in the last one: what is read next; what is not looked at again */
     uint64_t after;       /* last number that was given */
     uint32_t epoch;       /* of the files that it reads */
     size_t before_offset; /* for unread */
@@ -55,6 +55,11 @@ void spool_reader_release(struct spool_reader *r)
 {
     if (r->held_count > 1) {
         release_to(r, 1);
+        r->left = 0;
+    }
+    if (r->held_count == 1 && r->offset > r->left + READER_BEHIND) {
+        window_leave(r->held[0], r->offset); /* one that catches up would map it all */
+        r->left = r->offset;
     }
 }
 

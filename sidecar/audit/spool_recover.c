@@ -346,6 +346,7 @@ static bool use_unused(struct recovery *r)
             g->base[at] = 0;
         }
     }
+    window_leave(g, g->size);
     g->sealed = false;
     segment_list_add(s, g);
     s->used += g->size;

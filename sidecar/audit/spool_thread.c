@@ -138,10 +138,14 @@ void *spool_thread(void *spool)
     while (!s->stop) {
         int64_t now = clock_monotonic(&s->clock);
         int64_t timeout = -1;
+        if (window_is_due(s)) {
+            window_move(s);
+            continue; /* the lock was given up: things may have changed */
+        }
         if (s->prepared == NULL && s->prepare_error == OK) {
             enum err prepared = segment_prepare(s);
             (void)prepared; /* logged, and tried again when something was deleted */
-            continue;       /* the lock was given up: things may have changed */
+            continue;       /* as above */
         }
         if (wants_sync(s)) {
             int64_t rest = s->sync_failed_ns + RETRY_NS - now;
