@@ -9,11 +9,12 @@
 
 static void forget_plans(struct pg_masking *m)
 {
-    for (size_t i = 0; i < PG_PLANS; i++) {
+    for (size_t i = 0; m->plans != NULL && i < PG_PLANS; i++) {
         free(m->plans[i].text);
         pg_plan_unref(m->plans[i].plan);
-        m->plans[i] = (struct pg_planned){0};
     }
+    free(m->plans);
+    m->plans = NULL;
 }
 
 static uint64_t mark(void *context, const struct catalog_relation *r,
@@ -251,12 +252,18 @@ static struct pg_plan *find_plan(struct postgres *p, struct bytes text,
     if (has_names) {
         return make_plan(p, text, a);
     }
-    struct pg_planned *slot = &m->plans[hash_text(text) % PG_PLANS];
-    if (slot->text != NULL && bytes_equal(bytes_of(slot->text, slot->size), text)) {
-        return pg_plan_ref(slot->plan);
+    size_t at = hash_text(text) % PG_PLANS;
+    const struct pg_planned *kept = m->plans == NULL ? NULL : &m->plans[at];
+    if (kept != NULL && kept->text != NULL && bytes_equal(bytes_of(kept->text, kept->size), text)) {
+        return pg_plan_ref(kept->plan);
     }
     struct pg_plan *plan = make_plan(p, text, a);
-    keep_plan(slot, text, plan);
+    if (m->plans == NULL) { /* a session that masks nothing needs no room for them */
+        m->plans = calloc(PG_PLANS, sizeof(*m->plans));
+    }
+    if (m->plans != NULL) {
+        keep_plan(&m->plans[at], text, plan);
+    }
     return plan;
 }
 

@@ -63,7 +63,7 @@ struct pg_masking {
     uint64_t changes_before;
     struct buffer fingerprint;
 
-    struct pg_planned plans[PG_PLANS];
+    struct pg_planned *plans; /* PG_PLANS of them, owned; NULL: none is kept yet */
 };
 
 #endif

@@ -102,6 +102,9 @@ void postgres_prediction_finish(struct postgres *p)
     free(x->types);
     x->types = NULL;
     x->type_count = 0;
+    free(x->locks);
+    x->locks = NULL;
+    x->lock_count = 0;
 }
 
 static void tell_people(struct postgres *p)
@@ -229,7 +232,6 @@ void postgres_prediction_start(struct postgres *p, const struct pg_operation *op
 {
     struct pg_prediction *x = &p->prediction;
     postgres_prediction_finish(p);
-    x->lock_count = 0;
     x->has_exact = false;
     x->unavailable[0] = '\0';
     x->gives_up = false;
@@ -297,7 +299,12 @@ void postgres_prediction_cancel(struct postgres *p)
 
 static void take_lock(struct pg_prediction *x, struct bytes value)
 {
-    if (x->lock_count < PG_PREDICTION_LOCKS_MAX) {
+    if (x->locks == NULL) { /* most sessions never ask: 12 KB that they need not have */
+        x->locks = calloc(PG_PREDICTION_LOCKS_MAX, sizeof(*x->locks));
+    }
+    if (x->locks == NULL) {
+        say_unavailable(x, "out of memory");
+    } else if (x->lock_count < PG_PREDICTION_LOCKS_MAX) {
         postgres_copy_text(x->locks[x->lock_count++], PG_PREDICTION_LOCK_SIZE, value);
     }
 }

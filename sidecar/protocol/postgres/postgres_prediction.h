@@ -49,7 +49,7 @@ struct pg_prediction {
     size_t type_count;
     /* What is known. */
     struct buffer plan, json;
-    char locks[PG_PREDICTION_LOCKS_MAX][PG_PREDICTION_LOCK_SIZE];
+    char (*locks)[PG_PREDICTION_LOCK_SIZE]; /* owned; NULL: none yet */
     size_t lock_count;
     bool has_exact;
     uint64_t exact_rows;
