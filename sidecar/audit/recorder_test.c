@@ -266,6 +266,60 @@ static void host_durability_syncs_all_that_wait_at_once(void **state)
     assert_false(recorder_is_durable(f->recorder, 100, DURABILITY_FLEET));
 }
 
+/* Of all files of the spool that are mapped, in KB. */
+static size_t count_resident(const struct fixture *f)
+{
+    char line[512];
+    size_t all = 0;
+    size_t kb = 0;
+    bool is_ours = false;
+    FILE *maps = fopen("/proc/self/smaps", "re");
+    assert_non_null(maps);
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        if (strchr(line, '-') != NULL && strstr(line, ".spool") != NULL) {
+            is_ours = strstr(line, f->dir) != NULL;
+        } else if (strchr(line, '-') != NULL && strchr(line, ':') > strchr(line, ' ')) {
+            is_ours = false; /* another mapping */
+        } else if (is_ours && sscanf(line, "Rss: %zu kB", &kb) == 1) {
+            all += kb;
+        }
+    }
+    (void)fclose(maps);
+    return all;
+}
+
+/* A file is mapped as a whole; what of it takes memory is what is written now and next. */
+static void what_was_written_leaves_the_memory(void **state)
+{
+    enum { FILE_SIZE = 8 << 20, RESIDENT_KB = 3072, RECORD = 4000 };
+    struct fixture *f = *state;
+    f->options.segment_size = FILE_SIZE;
+    f->options.cap = (uint64_t)4 * FILE_SIZE;
+    open_with_loop(f);
+    size_t count = 3 * (FILE_SIZE / RECORD) / 4;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(fixture_write_intent(f, RECORD, NULL), OK);
+    }
+    struct waiting w = {0};
+    wait_for(f, &w, count, DURABILITY_HOST); /* the thread has been round */
+    loop_run(f->loop);
+    assert_int_equal(w.result, OK);
+    size_t resident = count_resident(f);
+    assert_true(resident > 0); /* what is next is there */
+    assert_true(resident < RESIDENT_KB);
+    struct recorder_reader *reader = NULL;
+    struct recorder_batch batch = {0};
+    assert_int_equal(recorder_reader_create(f->recorder, 0, &reader), OK);
+    uint64_t read = 0;
+    while (read < count && recorder_reader_next(reader, 100, FILE_SIZE, &batch) == OK) {
+        read += batch.count;
+        assert_true(count_resident(f) < RESIDENT_KB);
+    }
+    assert_int_equal(read, count);
+    recorder_reader_destroy(reader);
+    assert_int_equal(fixture_read_all(f).gaps, 0);
+}
+
 static void fleet_durability_comes_with_the_acknowledgement(void **state)
 {
     struct fixture *f = *state;
@@ -431,6 +485,7 @@ int main(void)
         WITH_FIXTURE(disk_that_fails_to_allocate_is_an_io_error),
         WITH_FIXTURE(spool_on_a_full_disk_opens),
         WITH_FIXTURE(host_durability_syncs_all_that_wait_at_once),
+        WITH_FIXTURE(what_was_written_leaves_the_memory),
         WITH_FIXTURE(fleet_durability_comes_with_the_acknowledgement),
         WITH_FIXTURE(failed_sync_is_told_stops_writing_and_recovers),
         WITH_FIXTURE(heartbeat_signs_the_record_before),

@@ -4,13 +4,13 @@
 
 /* Files that a batch may borrow from before it is released: it may begin in one and end in the
  * next; with more of them than this the batch is cut. */
-enum { READER_FILES = 4, READER_BEHIND = 512 << 10 };
+enum { READER_FILES = 4, READER_BEHIND = 256 << 10 };
 
 struct spool_reader {
     struct spool *spool;
     struct segment *held[READER_FILES]; /* the last one is being read */
     size_t held_count;
-    size_t offset, left; /* in the last one: what is read next; what is not looked at again */
+    size_t offset, left;  /* in the last one: what is read next; what is not looked at again */
     uint64_t after;       /* last number that was given */
     uint32_t epoch;       /* of the files that it reads */
     size_t before_offset; /* for unread */
@@ -55,7 +55,6 @@ void spool_reader_release(struct spool_reader *r)
 {
     if (r->held_count > 1) {
         release_to(r, 1);
-        r->left = 0;
     }
     if (r->held_count == 1 && r->offset > r->left + READER_BEHIND) {
         window_leave(r->held[0], r->offset); /* one that catches up would map it all */
@@ -87,6 +86,7 @@ static bool advance(struct spool_reader *r)
     } else if (r->held_count < READER_FILES && segment_hold(s, g) == OK) {
         r->held[r->held_count++] = g;
         r->offset = SEGMENT_HEADER_SIZE;
+        r->left = 0;
         advanced = true;
     }
     (void)pthread_mutex_unlock(&s->lock);

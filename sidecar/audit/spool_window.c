@@ -6,8 +6,8 @@
  * needed again by a reader only, who is close behind, and those far ahead not yet. What is unmapped
  * stays in the page cache and is mapped again by whoever touches it; all of this is only a help. */
 enum {
-    WINDOW = 512 << 10,  /* ahead of the writer, at most: a hundredth of a second of the fastest */
-    STEP = WINDOW / 2,   /* and at least, unless the thread is late */
+    WINDOW = 512 << 10, /* ahead of the writer, at most: a hundredth of a second of the fastest */
+    STEP = WINDOW / 2,  /* and at least, unless the thread is late */
     PAGE_ALIGN = 64 << 10, /* a multiple of all page sizes there are */
 };
 
