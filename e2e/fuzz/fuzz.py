@@ -251,7 +251,7 @@ def fuzz(targets, names, options):
     progress, runs, done = Progress(), [], 0
     waiting = [targets[name] for name in names]
     problem = None
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while waiting or runs:
             while waiting and len(runs) < options.jobs:

@@ -65,6 +65,9 @@ static size_t comment_read(struct bytes comment, struct sql_note *out, size_t ro
 {
     size_t count = 0;
     size_t start = 0;
+    if (comment.size == 0) {
+        return 0; /* it may be nowhere: nothing is added to NULL */
+    }
     for (size_t i = 0; i <= comment.size && count < room; i++) {
         bool at_end = i == comment.size;
         if (at_end || comment.data[i] == '\n' || comment.data[i] == '\r' ||
