@@ -8,6 +8,7 @@
 #include "base/crypto/crypto.h"
 #include "sidecar/catalog/catalog_shelf.h"
 #include "sidecar/files.h"
+#include "sidecar/headroom/headroom.h"
 #include "sidecar/masking/masker.h"
 #include "sidecar/sidecar_internal.h"
 #include "sidecar/sql/sql.h"
@@ -320,13 +321,23 @@ static enum err start_control(struct sidecar *s, struct err_text *why)
  * ------------------------------------------------------------------------------------------------
  */
 
+static bool has_memory(void *context, size_t bytes)
+{
+    return headroom_has(context, bytes);
+}
+
 static enum err create_shared(struct sidecar *s)
 {
     s->shared = calloc(1, sizeof(*s->shared));
     if (s->shared == NULL) {
         return ERR_NO_MEMORY;
     }
-    struct sql_cache_options sql = {.max_bytes = SQL_CACHE_BYTES};
+    s->headroom = headroom_create(headroom_cgroup_limit("/proc/self/cgroup", "/sys/fs/cgroup"));
+    if (s->headroom == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    struct sql_cache_options sql = {
+        .max_bytes = SQL_CACHE_BYTES, .has_memory = has_memory, .context = s->headroom};
     const struct crypto_random random = crypto_random_system();
     enum err e = crypto_random_fill(&random, (uint8_t *)sql.seed, sizeof(sql.seed));
     if (e != OK) {
@@ -455,6 +466,7 @@ void sidecar_destroy(struct sidecar *s)
         masker_cache_destroy(s->shared->protocol.detectors);
     }
     sql_cache_destroy(s->sql);
+    headroom_destroy(s->headroom);
     loop_destroy(s->loop);
     free(s->shared);
     free_loaded(s);

@@ -37,6 +37,7 @@ struct sidecar {
     struct control *control;
     struct token_source *control_tokens; /* what it was started with, also after a reload */
     struct recorder *recorder;
+    struct headroom *headroom;
     struct sql_cache *sql;
     struct health *health;
     struct running_listener *listeners;

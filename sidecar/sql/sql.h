@@ -21,6 +21,9 @@ enum {
     /* A text beyond it is no statement a person or a policy reads; bulk data comes by COPY or Bind.
      * A megabyte of the worst text takes one to two seconds and, for that time, 400 MB. */
     SQL_TEXT_SIZE_DEFAULT = 1 << 20,
+    /* For each byte of a text, and beside it for what the statement needs once it is understood. */
+    SQL_MEMORY_FACTOR = 400,
+    SQL_MEMORY_MARGIN = 16 << 20,
     /* libpg_query and protobuf-c recurse without a check; this many levels take up to 3 MiB of
        stack. */
     SQL_DEPTH_MAX = 1000,
@@ -164,6 +167,10 @@ struct sql_cache_options {
     /* Keys the hash, so that an agent cannot make texts that collide: random, one for each process.
      */
     uint64_t seed[2];
+    /* Asked before a text is parsed, with the most that this may take; false: it is refused. NULL:
+     * nobody is asked. */
+    bool (*has_memory)(void *context, size_t bytes);
+    void *context;
 };
 
 struct sql_cache_statistics {
@@ -175,7 +182,8 @@ struct sql_cache_statistics {
 struct sql_cache *sql_cache_create(const struct sql_cache_options *options) MUST_USE;
 void sql_cache_destroy(struct sql_cache *c); /* takes NULL */
 
-/* As sql_analyse; `*out` borrows and is valid until the next call on this cache. */
+/* As sql_analyse; `*out` borrows and is valid until the next call on this cache. ERR_NO_MEMORY with
+ * 53200 also when `has_memory` says so. */
 enum err sql_cache_analyse(struct sql_cache *c, struct bytes text, const struct sql_analysis **out,
                            struct sql_error *out_error) MUST_USE;
 struct sql_cache_statistics sql_cache_statistics(const struct sql_cache *c);

@@ -393,6 +393,14 @@ static enum err analyse_full(struct sql_cache *c, const struct question *q,
     return OK;
 }
 
+/* The parser ends the process where it cannot go on. */
+static bool has_memory(const struct sql_cache *c, struct bytes text)
+{
+    return c->options.has_memory == NULL ||
+           c->options.has_memory(c->options.context,
+                                 text.size * SQL_MEMORY_FACTOR + SQL_MEMORY_MARGIN);
+}
+
 static void question_read(struct sql_cache *c, struct question *q)
 {
     if (q->exact.text.size <= sizeof(c->skeleton) &&
@@ -421,9 +429,12 @@ enum err sql_cache_analyse(struct sql_cache *c, struct bytes text, const struct 
         answer(c, &q, q.by_skeleton, out);
         return OK;
     }
-    if (e != OK || text_copy(c, text) != OK) {
+    if (e == OK && (!has_memory(c, text) || text_copy(c, text) != OK)) {
+        e = analyse_fail(out_error, ERR_NO_MEMORY, "53200", "out of memory");
+    }
+    if (e != OK) {
         c->statistics.errors++;
-        return e != OK ? e : analyse_fail(out_error, ERR_NO_MEMORY, "53200", "out of memory");
+        return e;
     }
     if (!answer_by_skeleton(c, &q, out) && !answer_by_normal_form(c, &q, out)) {
         e = analyse_full(c, &q, out, out_error);

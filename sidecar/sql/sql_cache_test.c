@@ -296,6 +296,49 @@ static void test_the_size_cap_of_a_text(void **state)
     sql_cache_destroy(c);
 }
 
+struct memory {
+    size_t asked, most;
+};
+
+static bool has_memory(void *context, size_t bytes)
+{
+    struct memory *m = context;
+    m->asked++;
+    return bytes <= m->most;
+}
+
+static void test_a_text_is_refused_where_memory_is_short(void **state)
+{
+    (void)state;
+    struct memory memory = {.most = SQL_MEMORY_MARGIN + 100 * SQL_MEMORY_FACTOR};
+    const struct sql_cache_options options = {
+        .max_bytes = 1 << 20, .seed = {1, 2}, .has_memory = has_memory, .context = &memory};
+    struct sql_cache *c = sql_cache_create(&options);
+    assert_non_null(c);
+    const struct sql_analysis *a = NULL;
+    struct sql_error error = {0};
+    const struct bytes known = bytes_of_string("SELECT a FROM b WHERE c = 1");
+    assert_int_equal(sql_cache_analyse(c, known, &a, &error), OK);
+    assert_int_equal(memory.asked, 1);
+
+    char larger[102];
+    (void)memset(larger, ' ', sizeof(larger));
+    (void)memcpy(larger, "SELECT 1", 8);
+    assert_int_equal(sql_cache_analyse(c, bytes_of(larger, 100), &a, &error), OK);
+    assert_int_equal(sql_cache_analyse(c, bytes_of(larger, 101), &a, &error), ERR_NO_MEMORY);
+    assert_string_equal(error.sqlstate, "53200");
+
+    /* What is known needs none, and nobody is asked. */
+    memory = (struct memory){0};
+    assert_int_equal(sql_cache_analyse(c, known, &a, &error), OK);
+    assert_int_equal(a->statement_count, 1);
+    assert_int_equal(memory.asked, 0);
+    assert_int_equal(sql_cache_analyse(c, bytes_of_string("SELECT x"), &a, &error), ERR_NO_MEMORY);
+    memory.most = SIZE_MAX;
+    assert_int_equal(sql_cache_analyse(c, bytes_of_string("SELECT x"), &a, &error), OK);
+    sql_cache_destroy(c);
+}
+
 static void test_empty_texts(void **state)
 {
     (void)state;
@@ -325,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_large_and_deep_texts_are_refused_on_every_path),
         cmocka_unit_test(test_a_cache_without_room_still_answers),
         cmocka_unit_test(test_the_size_cap_of_a_text),
+        cmocka_unit_test(test_a_text_is_refused_where_memory_is_short),
         cmocka_unit_test(test_empty_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

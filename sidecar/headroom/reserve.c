@@ -1,0 +1,101 @@
+#include "sidecar/headroom/reserve.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define HEAP_IS_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HEAP_IS_SANITIZED 1
+#endif
+
+#ifdef HEAP_IS_SANITIZED
+
+bool reserve_is_held(void)
+{
+    return false;
+}
+
+#else
+
+/* glibc's own, under the names that it keeps for programs that replace them. */
+void *__libc_malloc(size_t size);               /* NOLINT(bugprone-reserved-identifier) */
+void *__libc_calloc(size_t count, size_t size); /* NOLINT(bugprone-reserved-identifier) */
+
+/* Of the heap, which there is one of and which has no argument to hand it over with. */
+static _Atomic(void *) held;
+static atomic_bool is_spent;
+
+/* Without the reserve none of it is left for large blocks. */
+static bool take(void)
+{
+    void *block =
+        mmap(NULL, RESERVE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block == MAP_FAILED) {
+        return false;
+    }
+    void *none = NULL;
+    if (!atomic_compare_exchange_strong(&held, &none, block)) {
+        (void)munmap(block, RESERVE_SIZE); /* another thread was sooner */
+    }
+    atomic_store(&is_spent, false);
+    return true;
+}
+
+static bool give_up(size_t size)
+{
+    if (size > RESERVE_BLOCK_MAX) {
+        return false;
+    }
+    void *block = atomic_exchange(&held, NULL);
+    if (block != NULL) {
+        atomic_store(&is_spent, true);
+        (void)munmap(block, RESERVE_SIZE);
+    }
+    return block != NULL || atomic_load(&is_spent); /* another thread may have just done it */
+}
+
+static bool is_withheld(size_t size)
+{
+    return size > RESERVE_BLOCK_MAX && atomic_load_explicit(&is_spent, memory_order_relaxed) &&
+           !take();
+}
+
+__attribute__((constructor)) static void take_first(void)
+{
+    (void)take();
+}
+
+bool reserve_is_held(void)
+{
+    return atomic_load(&held) != NULL;
+}
+
+void *malloc(size_t size)
+{
+    if (is_withheld(size)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    void *block = __libc_malloc(size);
+    return block != NULL || !give_up(size) ? block : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    size_t all = 0;
+    if (__builtin_mul_overflow(count, size, &all) || is_withheld(all)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    void *block = __libc_calloc(count, size);
+    return block != NULL || !give_up(all) ? block : __libc_calloc(count, size);
+}
+
+#endif
