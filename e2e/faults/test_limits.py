@@ -1,33 +1,24 @@
-"""Descriptors, memory and connections come to their ends."""
+"""Descriptors and connections come to their ends."""
 
 import concurrent.futures
 import os
 import re
 import resource
-import signal
 import subprocess
 import sys
 import time
 
 import psycopg
 import pytest
+from support.memory import limit, status_kb
 from support.postgres import free_port
 from support.rounds import ROUNDS, Survived
-from support.underload import (Counter, Witness, by_name, check_cut_off, check_stream, check_went_on,
-                               everything, prepared, simple, start_loads, writing)
+from support.underload import (Counter, Witness, by_name, check_stream, check_went_on, everything,
+                               prepared, simple, start_loads, writing)
 from support.wire import Wire, query
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 IDLE = int(os.environ.get("CHAPERONE_FAULT_IDLE", "1000"))
-
-
-def status_kb(pid, name):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith(name + ":"))
-
-
-def limit(pid, what, soft):
-    resource.prlimit(pid, what, (soft, resource.prlimit(pid, what)[1]))
 
 
 @pytest.mark.parametrize("whose", ["sidecar", "control plane"])
@@ -64,54 +55,6 @@ def test_descriptors(target, parts, whose):
     check_went_on(loads, executed, by_name(records))
     assert survived.numbers.get("refused", 0) > 0 or whose == "control plane"
     survived.add(executed=sum(map(len, executed.values())))
-    survived.write()
-
-
-def starve(stack, survived):
-    """Statements that need much, on many connections, until some of them do not get it."""
-    for size in (1 << 18, 1 << 19, 400000):
-        hungry = []
-        try:
-            for _ in range(24):
-                hungry.append(Wire(stack.port, timeout=10).login(application_name="hungry"))
-                hungry[-1].send(query("SELECT " + ", ".join(f"'{i}'" for i in range(size // 16))))
-            for w in hungry:
-                w.read_until()
-        except (OSError, EOFError, PermissionError):
-            survived.add(refused=1)
-        for w in hungry:
-            w.socket.close()
-
-
-def test_memory_of_the_sidecar(target, parts):
-    """RLIMIT_AS a little above what it has, then statements that need much more. A statement, a session, or
-    the process: gRPC aborts without memory, libpg_query exits. What was executed is in the audit."""
-    stack = parts(postgres=target)
-    survived = Survived("memory limit of the sidecar", ROUNDS)
-    witness = Witness(target)
-    everyone = []
-    for n in range(ROUNDS):
-        loads = start_loads(stack, f"m{n}x", works=(simple, prepared, writing), pace=0.002)
-        everyone += loads
-        pid = stack.sidecar.pid
-        limit(pid, resource.RLIMIT_AS, (status_kb(pid, "VmSize") + 512) * 1024)
-        starve(stack, survived)
-        if stack.sidecar.process.poll() is None:
-            limit(pid, resource.RLIMIT_AS, resource.RLIM_INFINITY)
-        for load in loads:
-            load.stopping.set()
-            load.join(60)
-        if stack.sidecar.process.poll() is not None:
-            assert stack.sidecar.process.returncode in (-signal.SIGABRT, 1), stack.sidecar.log()
-            survived.add(processes_that_ended=1)
-            stack.start_sidecar()
-        stack.wait_until_ready(60)
-    executed = witness.read()
-    records = everything(stack)
-    check_stream(records)
-    survived.add(open_ends=check_cut_off(everyone, executed, by_name(records)),
-                 executed=sum(map(len, executed.values())))
-    assert survived.numbers.get("refused", 0) > 0
     survived.write()
 
 

@@ -92,9 +92,11 @@ class Part:
 
 class Parts(Stack):
     """Made once by `chaperone dev`; `sidecar` is appended to the sidecar's configuration. `..._env`:
-    all of the environment of that part, from its next start on; so are the limits."""
+    all of the environment of that part, from its next start on; so are the limits, and `..._in`, a
+    MemoryGroup."""
 
     sidecar_env = controlplane_env = None
+    sidecar_in = controlplane_in = None
     controlplane_limits = ()
 
     def __init__(self, postgres, sidecar="", state=None, limits=(), **options):
@@ -149,14 +151,16 @@ class Parts(Stack):
         assert self.parts["issuer"].stdout.readline().startswith("ready: ")
 
     def start_controlplane(self):
-        part = Part([CONTROLPLANE, "--config", self.path("controlplane.yaml")],
+        command = [CONTROLPLANE, "--config", self.path("controlplane.yaml")]
+        part = Part(self.controlplane_in.command(command) if self.controlplane_in else command,
                     self.controlplane_limits, env=self.controlplane_env)
         self.parts["controlplane"] = part
         part.wait_for("listening")
         return part
 
     def sidecar_command(self):
-        return [SIDECAR, "--config", self.path("sidecar.yaml")]
+        command = [SIDECAR, "--config", self.path("sidecar.yaml")]
+        return self.sidecar_in.command(command) if self.sidecar_in else command
 
     def start_sidecar(self, ready=True):
         """`ready`: sessions can be opened. Without, it only listens (the control plane is away)."""

@@ -1,0 +1,194 @@
+"""Memory comes to its end: of the sidecar, of the control plane, by RLIMIT_AS and in a cgroup."""
+
+import concurrent.futures
+import contextlib
+import errno
+import signal
+import subprocess
+
+import psycopg
+import pytest
+from support.memory import MemoryGroup, NoGroups, lift_address_space, limit_address_space, status_kb
+from support.rounds import ROUNDS, Survived
+from support.underload import (Counter, Witness, by_name, check_cut_off, check_stream, check_went_on,
+                               everything, prepared, simple, start_loads, writing)
+from support.wire import Wire, fields, query
+
+WORKS = (simple, prepared, writing)
+# Above what a process has at that moment: from nearly nothing to what one large statement may need.
+MORE_KB = (512, 24 << 10, 4 << 10, 96 << 10, 256 << 10)
+# gRPC aborts, libpg_query exits; in a cgroup the kernel kills. A crash is none of them.
+ENDS = (-signal.SIGABRT, 1)
+
+
+@pytest.fixture
+def group():
+    made = []
+
+    def make(megabytes):
+        try:
+            made.append(MemoryGroup(megabytes))
+        except NoGroups as why:
+            pytest.skip(str(why))
+        return made[-1]
+
+    yield make
+    for g in made:
+        g.close()
+
+
+def starve(stack, survived):
+    """Statements that need much, on many connections. Each is answered, refused, or cut off."""
+    for size in (1 << 18, 1 << 19):
+        hungry = []
+        text = "SELECT " + ", ".join(f"'{i}'" for i in range(size // 16))
+        try:
+            for _ in range(16):
+                hungry.append(Wire(stack.port, timeout=20).login(application_name="hungry"))
+                hungry[-1].send(query(text))
+            for w in hungry:
+                answer = dict(w.read_until())
+                # Too many columns for the target, where it came so far.
+                code = fields(answer[b"E"])["C"]
+                assert code in ("53200", "54011"), code
+                survived.add(**{"refused" if code == "53200" else "passed_on": 1})
+        except (OSError, EOFError, PermissionError):
+            survived.add(cut_off=1)
+        for w in hungry:
+            w.socket.close()
+
+
+def end_round(stack, loads, survived, ends):
+    for load in loads:
+        load.stopping.set()
+        load.join(60)
+    if stack.sidecar.process.poll() is not None:
+        assert stack.sidecar.process.returncode in ends, stack.sidecar.log()
+        survived.add(processes_that_ended=1)
+        stack.start_sidecar()
+    stack.wait_until_ready(60)
+
+
+def check_sidecars_rounds(stack, witness, loads, survived):
+    executed = witness.read()
+    records = everything(stack)
+    check_stream(records)
+    survived.add(open_ends=check_cut_off(loads, executed, by_name(records)),
+                 executed=sum(map(len, executed.values())))
+    assert survived.numbers.get("refused", 0) > 0
+    survived.write()
+
+
+def test_memory_of_the_sidecar(target, parts):
+    """RLIMIT_AS a little above what it has, then statements that need much more. What it has no memory for is
+    refused; at worst the process ends. What was executed is in the audit."""
+    stack = parts(postgres=target)
+    survived = Survived("memory limit of the sidecar", ROUNDS)
+    witness = Witness(target)
+    everyone = []
+    for n in range(ROUNDS):
+        loads = start_loads(stack, f"m{n}x", works=WORKS, pace=0.002)
+        everyone += loads
+        limit_address_space(stack.sidecar.pid, MORE_KB[n % len(MORE_KB)])
+        starve(stack, survived)
+        if stack.sidecar.process.poll() is None:
+            lift_address_space(stack.sidecar.pid)
+        end_round(stack, loads, survived, ENDS)
+    check_sidecars_rounds(stack, witness, everyone, survived)
+
+
+def test_cgroup_of_the_sidecar(target, group, parts):
+    """As a container has it: no allocation fails, the kernel kills who goes beyond."""
+    stack = parts(postgres=target)
+    stack.sidecar.stop()
+    stack.sidecar_in = group(96)
+    stack.start_sidecar()
+    survived = Survived("cgroup of 96 MB around the sidecar", ROUNDS)
+    witness = Witness(target)
+    everyone = []
+    for n in range(ROUNDS):
+        loads = start_loads(stack, f"g{n}x", works=WORKS, pace=0.002)
+        everyone += loads
+        starve(stack, survived)
+        end_round(stack, loads, survived, (*ENDS, -signal.SIGKILL))
+    check_sidecars_rounds(stack, witness, everyone, survived)
+
+
+def burden(stack, survived):
+    """New sessions, searches of all there is, and records of some size, at once; what becomes of each does
+    not matter."""
+    def session(n):
+        try:
+            with psycopg.connect(stack.dsn(application_name="new", connect_timeout=5)) as c:
+                c.execute(f"SELECT length('{str(n) * 200000}')")
+            survived.add(opened=1)
+        except psycopg.Error:
+            survived.add(refused=1)
+
+    def search(_):
+        done = stack.chaperone("audit", "search", "--json", check=False, timeout=20)
+        survived.add(**{"searches" if done.returncode == 0 else "searches_that_failed": 1})
+
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        for done in [*(pool.submit(session, n) for n in range(24)), *(pool.submit(search, n) for n in range(6))]:
+            done.result()
+
+
+def outlast(stack, target, survived, tighten, lift, ends):
+    """Burdens the control plane again and again; sessions that are open do not notice."""
+    witness = Witness(target)
+    answers = Counter()
+    loads = start_loads(stack, "p", works=WORKS, on_answer=answers, pace=0.01)
+    for n in range(ROUNDS):
+        part = stack.controlplane
+        tighten(part.pid, n)
+        burden(stack, survived)
+        answers.wait(answers.count + 100)
+        lift(part.pid)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it may be at its end at this very moment
+            part.process.wait(0.5)
+            assert part.process.returncode in ends, part.log()
+            survived.add(processes_that_ended=1)
+            stack.start_controlplane()
+        stack.wait_until_ready(60)
+        answers.wait(answers.count + 50)
+    for load in loads:
+        load.stop()
+    executed = witness.read()
+    records = everything(stack)
+    check_stream(records)
+    check_went_on(loads, executed, by_name(records))
+    survived.add(executed=sum(map(len, executed.values())), records=len(records))
+    survived.write()
+
+
+def test_memory_of_the_control_plane(target, parts):
+    """RLIMIT_AS a little above what it has. What it acknowledged is there, what it could not take comes later."""
+    def lift(pid):
+        with contextlib.suppress(ProcessLookupError):
+            lift_address_space(pid)
+
+    outlast(parts(postgres=target), target, Survived("memory limit of the control plane", ROUNDS),
+            lambda pid, n: limit_address_space(pid, MORE_KB[n % len(MORE_KB)]), lift, ENDS)
+
+
+def test_cgroup_of_the_control_plane(target, group, parts):
+    """As a container has it: little more than it has, and no allocation fails; the kernel kills."""
+    stack = parts(postgres=target)
+    stack.controlplane.stop()
+    stack.controlplane_in = small = group(1024)
+    stack.start_controlplane()
+    stack.wait_until_ready(60)
+
+    def tighten(pid, n):
+        megabytes = status_kb(pid, "RssAnon") // 1024 + (4, 16, 8, 32)[n % 4]
+        for more in range(0, 64, 4):
+            try:
+                small.tighten(megabytes + more)
+                return
+            except OSError as error:
+                assert error.errno == errno.EBUSY
+        pytest.fail("no limit can be set")
+
+    outlast(stack, target, Survived("cgroup around the control plane", ROUNDS), tighten, lambda _: small.lift(),
+            (*ENDS, -signal.SIGKILL))
