@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { WIRE_TYPE_VARINT = 0, WIRE_TYPE_64BIT = 1, WIRE_TYPE_LENGTH = 2, VARINT_MAX = 10 };
+enum { WIRE_TYPE_VARINT = 0, WIRE_TYPE_64BIT = 1, WIRE_TYPE_LENGTH = 2 };
 
 /* Bytes are put before those that are there: `start` <= `at`. */
 struct packer {
@@ -10,36 +10,55 @@ struct packer {
     bool failed;
 };
 
-static void put_bytes(struct packer *p, const void *data, size_t size)
+/* Where `size` bytes go; NULL: there is no room. */
+static inline uint8_t *make_room(struct packer *p, size_t size)
 {
     if (p->failed || size > (size_t)(p->at - p->start)) {
         p->failed = true;
-        return;
+        return NULL;
     }
     p->at -= size;
-    if (size > 0) {
-        memcpy(p->at, data, size);
-    }
+    return p->at;
 }
 
-static void put_varint(struct packer *p, uint64_t v)
+static inline void put_bytes(struct packer *p, const void *data, size_t size)
 {
-    uint8_t out[VARINT_MAX];
-    size_t n = 0;
-    for (; v >= 0x80; v >>= 7) {
-        out[n++] = (uint8_t)(v | 0x80);
+    uint8_t *at = make_room(p, size);
+    if (at != NULL && size > 0) {
+        memcpy(at, data, size);
     }
-    out[n++] = (uint8_t)v;
-    put_bytes(p, out, n);
 }
 
-static void put_tag(struct packer *p, const ProtobufCFieldDescriptor *f, unsigned wire_type)
+static void put_long_varint(struct packer *p, uint64_t v)
+{
+    size_t bits = 64 - (size_t)__builtin_clzll(v);
+    uint8_t *at = make_room(p, (bits + 6) / 7);
+    if (at != NULL) {
+        for (; v >= 0x80; v >>= 7) {
+            *at++ = (uint8_t)(v | 0x80);
+        }
+        *at = (uint8_t)v;
+    }
+}
+
+static inline void put_varint(struct packer *p, uint64_t v)
+{
+    if (v >= 0x80) {
+        put_long_varint(p, v);
+    } else if (!p->failed && p->at > p->start) {
+        *--p->at = (uint8_t)v;
+    } else {
+        p->failed = true;
+    }
+}
+
+static inline void put_tag(struct packer *p, const ProtobufCFieldDescriptor *f, unsigned wire_type)
 {
     put_varint(p, (uint64_t)f->id << 3 | wire_type);
 }
 
-static void put_text(struct packer *p, const ProtobufCFieldDescriptor *f, const void *data,
-                     size_t size)
+static inline void put_text(struct packer *p, const ProtobufCFieldDescriptor *f, const void *data,
+                            size_t size)
 {
     put_bytes(p, data, size);
     put_varint(p, size);
@@ -59,7 +78,7 @@ static void put_inner(struct packer *p, const ProtobufCFieldDescriptor *f,
     put_tag(p, f, WIRE_TYPE_LENGTH);
 }
 
-static void put_number(struct packer *p, const ProtobufCFieldDescriptor *f, uint64_t v)
+static inline void put_number(struct packer *p, const ProtobufCFieldDescriptor *f, uint64_t v)
 {
     put_varint(p, v);
     put_tag(p, f, WIRE_TYPE_VARINT);
@@ -137,15 +156,15 @@ static void put_single(struct packer *p, const ProtobufCFieldDescriptor *f, cons
 static void put_double(struct packer *p, const ProtobufCFieldDescriptor *f, const double *member)
 {
     uint64_t bits = 0;
-    uint8_t out[sizeof(bits)];
-    if (*member != 0) {
-        memcpy(&bits, member, sizeof(bits));
-        for (size_t i = 0; i < sizeof(out); i++) {
-            out[i] = (uint8_t)(bits >> 8 * i);
-        }
-        put_bytes(p, out, sizeof(out));
-        put_tag(p, f, WIRE_TYPE_64BIT);
+    if (*member == 0) {
+        return;
     }
+    memcpy(&bits, member, sizeof(bits));
+    uint8_t *at = make_room(p, sizeof(bits));
+    for (size_t i = 0; at != NULL && i < sizeof(bits); i++) {
+        at[i] = (uint8_t)(bits >> 8 * i);
+    }
+    put_tag(p, f, WIRE_TYPE_64BIT);
 }
 
 static size_t item_size(const ProtobufCFieldDescriptor *f)
