@@ -382,6 +382,7 @@ static void session_free(void *context)
     }
     buffer_wipe(&s->held);
     free_releases(s);
+    session_verdicts_forget(s);
     tls_context_destroy(s->target_tls);
     if (s->opened != NULL) {
         chaperone__v1__session_opened__free_unpacked(s->opened, NULL);

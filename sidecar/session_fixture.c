@@ -45,6 +45,7 @@ void policy_evaluate(const struct policy *policy, const struct policy_request *r
                      struct policy_verdict *out)
 {
     (void)policy;
+    only_fixture->evaluated++;
     const char *level = request->command_count == 0 ? "" : request->commands[0];
     if (strcmp(level, "hold") == 0) {
         const struct fixture_hold *h = &only_fixture->hold;

@@ -109,6 +109,7 @@ struct fixture {
     struct session_origin origin;
     struct fixture_control control;
     struct fixture_hold hold;
+    size_t evaluated; /* how often the policy was asked */
     struct recorder *recorder;
     struct recorder_options recorder_options;
     char dir[64];

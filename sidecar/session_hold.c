@@ -661,6 +661,7 @@ bool session_hold_continue(struct session *s, const struct policy_verdict *polic
 
 void session_look_again(struct session *s)
 {
+    session_verdicts_forget(s); /* the policy that gave them may go away */
     if (s->state != SESSION_CLOSED && s->hold.state != HOLD_NONE) {
         loop_defer(s->shared->loop, &s->hold.later);
     }

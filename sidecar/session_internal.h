@@ -1,7 +1,7 @@
 /* The inside of a session, shared by its files: session.c (the way of the bytes),
  * session_kill.c (orders to end it), session_link.c (what a protocol may ask for), session_hold.c
  * (operations that people decide about), session_record.c (what is written down), session_masks.c
- * (what is masked). */
+ * (what is masked), session_verdicts.c (what the policy said just before). */
 #ifndef CHAPERONE_SIDECAR_SESSION_INTERNAL_H
 #define CHAPERONE_SIDECAR_SESSION_INTERNAL_H
 
@@ -77,6 +77,8 @@ struct session {
     char database[SESSION_NAME_MAX], user[SESSION_NAME_MAX], application_name[SESSION_NAME_MAX];
     struct peer process;
 
+    struct session_verdicts *verdicts; /* owned; NULL: none yet */
+
     /* What is masked, as last asked: of which policy and in which minute (rules have time windows).
      */
     struct protocol_masks masks;
@@ -138,6 +140,13 @@ bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
 bool session_record_approval(struct session *s, Chaperone__V1__Approval *approval,
                              uint64_t *out_sequence);
 bool session_record_outcome(struct session *s, Chaperone__V1__Outcome *outcome);
+
+/* session_verdicts.c. What the policy said of this question within the same second; false: it is to
+ * be asked, and `keep` takes its word on the question that was looked for last. */
+bool session_verdict_find(struct session *s, const Chaperone__V1__Intent *intent, int64_t second,
+                          struct policy_verdict *out);
+void session_verdict_keep(struct session *s, int64_t second, const struct policy_verdict *verdict);
+void session_verdicts_forget(struct session *s);
 
 /* session_masks.c */
 const struct protocol_masks *session_masks(struct session *s);

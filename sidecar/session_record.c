@@ -153,6 +153,7 @@ void session_ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
                         struct policy_verdict *out)
 {
     struct policy_request request;
+    int64_t second = clock_wall(s->shared->clock) / 1000000000;
     *out = (struct policy_verdict){.effect = POLICY_DENY, .rule = "default"};
     if (intent->verdict == CHAPERONE__V1__VERDICT__DENY) {
         out->rule = intent->rule;
@@ -162,11 +163,13 @@ void session_ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
         out->rule = intent->rule;
     } else if (s->shared->policy == NULL) {
         out->message = "there is no policy yet";
-    } else if (!question_ask(s->shared->scratch, s->opened, intent,
-                             clock_wall(s->shared->clock) / 1000000000, &request)) {
+    } else if (session_verdict_find(s, intent, second, out)) {
+        return;
+    } else if (!question_ask(s->shared->scratch, s->opened, intent, second, &request)) {
         out->message = "out of memory";
     } else {
         policy_evaluate(s->shared->policy, &request, out);
+        session_verdict_keep(s, second, out);
     }
 }
 

@@ -1,0 +1,132 @@
+/* What the policy said about the same question a moment ago. A decision is a function of the
+ * policy, of the session's identity and resource, of the time in whole seconds, and of what is
+ * asked; when all of them are the same, so is the word. What is asked is compared byte for byte,
+ * not by a hash. A hold is always asked for anew. */
+#include <stdlib.h>
+
+#include "sidecar/session_internal.h"
+
+enum {
+    QUESTION_MAX = 320, /* a join of a few tables; longer ones are always asked */
+    VERDICTS = 8,
+};
+
+struct question {
+    size_t size; /* 0: too long */
+    uint8_t bytes[QUESTION_MAX];
+};
+
+struct kept {
+    const struct policy *policy; /* NULL: nothing is kept here */
+    uint64_t revision;
+    int64_t second;
+    struct question question;
+    struct policy_verdict verdict; /* borrows from the policy */
+};
+
+struct session_verdicts {
+    struct question question; /* that was asked last */
+    struct kept kept[VERDICTS];
+};
+
+static void put(struct question *q, const void *data, size_t size, bool *fits)
+{
+    *fits = *fits && size <= sizeof(q->bytes) - q->size;
+    if (*fits) {
+        memcpy(q->bytes + q->size, data, size);
+        q->size += size;
+    }
+}
+
+/* With its NUL, so that no two lists have the same bytes; none is not the same as an empty one. */
+static void put_text(struct question *q, const char *text, bool *fits)
+{
+    put(q, text == NULL ? "\1" : "\2", 1, fits);
+    put(q, text == NULL ? "" : text, text == NULL ? 1 : strlen(text) + 1, fits);
+}
+
+static void put_texts(struct question *q, char *const *texts, size_t count, bool *fits)
+{
+    put(q, &count, sizeof(count), fits);
+    for (size_t i = 0; i < count && *fits; i++) {
+        put_text(q, texts[i], fits);
+    }
+}
+
+/* All that question_ask reads of an intent. */
+static void question_read(const Chaperone__V1__Intent *m, struct question *q)
+{
+    bool fits = true;
+    uint8_t without_where = m->without_where != 0;
+    q->size = 0;
+    put(q, &without_where, sizeof(without_where), &fits);
+    put_texts(q, m->commands, m->n_commands, &fits);
+    put_texts(q, m->accesses, m->n_accesses, &fits);
+    put(q, &m->n_objects, sizeof(m->n_objects), &fits);
+    for (size_t i = 0; i < m->n_objects && fits; i++) {
+        const Chaperone__V1__Object *o = m->objects[i];
+        put_text(q, o->kind, &fits);
+        put_text(q, o->name, &fits);
+        put_text(q, o->access, &fits);
+        put_texts(q, o->columns, o->n_columns, &fits);
+    }
+    q->size = fits ? q->size : 0;
+}
+
+static bool is_same(const struct question *a, const struct question *b)
+{
+    return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+}
+
+/* Which place is its own: two of the same one only make each other slower. */
+static size_t place_of(const struct question *q)
+{
+    uint64_t hash = q->size;
+    for (size_t at = 0; at + sizeof(uint64_t) <= q->size; at += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, q->bytes + at, sizeof(word));
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return hash % VERDICTS;
+}
+
+bool session_verdict_find(struct session *s, const Chaperone__V1__Intent *intent, int64_t second,
+                          struct policy_verdict *out)
+{
+    const struct policy *policy = s->shared->policy;
+    if (s->verdicts == NULL) {
+        s->verdicts = calloc(1, sizeof(*s->verdicts));
+    }
+    if (s->verdicts == NULL) {
+        return false;
+    }
+    struct question *q = &s->verdicts->question;
+    question_read(intent, q);
+    const struct kept *k = &s->verdicts->kept[place_of(q)];
+    bool is_known = q->size > 0 && k->policy == policy && k->second == second &&
+                    k->revision == policy_revision(policy) && is_same(&k->question, q);
+    if (is_known) {
+        *out = k->verdict;
+    }
+    return is_known;
+}
+
+void session_verdict_keep(struct session *s, int64_t second, const struct policy_verdict *verdict)
+{
+    if (s->verdicts == NULL || s->verdicts->question.size == 0 || verdict->effect == POLICY_HOLD) {
+        return;
+    }
+    const struct question *q = &s->verdicts->question;
+    s->verdicts->kept[place_of(q)] = (struct kept){.policy = s->shared->policy,
+                                                   .revision = policy_revision(s->shared->policy),
+                                                   .second = second,
+                                                   .question = *q,
+                                                   .verdict = *verdict};
+}
+
+void session_verdicts_forget(struct session *s)
+{
+    free(s->verdicts);
+    s->verdicts = NULL;
+}
