@@ -129,8 +129,8 @@ static bool has_key(struct bytes text)
 
 size_t sql_comments_read(struct bytes text, struct sql_note out[SQL_NOTES_MAX])
 {
-    if (text.size > SQL_TEXT_SIZE_DEFAULT || !has_comment(text) || !has_key(text) ||
-        memchr(text.data, 0, text.size) != NULL) {
+    if (text.size < 2 || text.size > SQL_TEXT_SIZE_DEFAULT || !has_key(text) ||
+        !has_comment(text) || memchr(text.data, 0, text.size) != NULL) {
         return 0;
     }
     size_t count = 0;

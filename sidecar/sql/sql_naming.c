@@ -14,6 +14,9 @@ bool sql_has_namings(const struct sql_analysis *a)
                                            "EXPLAIN", "CREATE TABLE AS"};
     for (size_t i = 0; i < a->statement_count; i++) {
         const char *command = a->statements[i].command;
+        if (strchr("PEDFMC", command[0]) == NULL) {
+            continue; /* nearly always: asked for each statement */
+        }
         for (size_t j = 0; j < sizeof(commands) / sizeof(commands[0]); j++) {
             if (strncmp(command, commands[j], strlen(commands[j])) == 0) {
                 return true;
