@@ -1,23 +1,15 @@
 #include "sidecar/peer.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
-#include <dirent.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-/* Looked at for one connection: this is the loop's thread, which all sessions wait for. A link
- * takes about a microsecond. */
-enum { PROCESSES_MAX = 4096, LINKS_MAX = 20000 };
 
 static void read_executable(struct peer *out)
 {
@@ -102,85 +94,7 @@ static uint32_t ask_kernel(int netlink, int fd, struct peer *out)
     return m->idiag_inode;
 }
 
-/* The socket belongs to a user; so does the process, or (it is not dumpable) to root. */
-static bool may_hold(long pid, int64_t uid)
-{
-    char path[32];
-    struct stat status;
-    (void)snprintf(path, sizeof(path), "/proc/%ld", pid);
-    return stat(path, &status) == 0 && (status.st_uid == uid || status.st_uid == 0);
-}
-
-static bool process_holds(long pid, const char *socket_name, int *links_left)
-{
-    char path[32], target[64];
-    (void)snprintf(path, sizeof(path), "/proc/%ld/fd", pid);
-    DIR *d = opendir(path);
-    if (d == NULL) {
-        return false;
-    }
-    bool found = false;
-    const struct dirent *e;
-    while (!found && (e = readdir(d)) != NULL && (*links_left)-- > 0) {
-        ssize_t n = readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1);
-        if (n > 0) {
-            target[n] = '\0';
-            found = strcmp(target, socket_name) == 0;
-        }
-    }
-    (void)closedir(d);
-    return found;
-}
-
-/* The newest processes first: an agent that has just connected has mostly just begun. */
-static int by_pid_descending(const void *a, const void *b)
-{
-    long x = *(const long *)a;
-    long y = *(const long *)b;
-    return x < y ? 1 : x > y ? -1 : 0;
-}
-
-static size_t list_processes(long *out)
-{
-    size_t count = 0;
-    DIR *d = opendir("/proc");
-    if (d == NULL) {
-        return 0;
-    }
-    const struct dirent *e;
-    while (count < PROCESSES_MAX && (e = readdir(d)) != NULL) {
-        if (isdigit((unsigned char)e->d_name[0])) {
-            out[count++] = strtol(e->d_name, NULL, 10);
-        }
-    }
-    (void)closedir(d);
-    qsort(out, count, sizeof(*out), by_pid_descending);
-    return count;
-}
-
-static enum err find_holder(uint32_t inode, struct peer *out)
-{
-    char socket_name[40];
-    int links_left = LINKS_MAX;
-    (void)snprintf(socket_name, sizeof(socket_name), "socket:[%u]", inode);
-    long *pids = malloc(PROCESSES_MAX * sizeof(*pids));
-    if (pids == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    enum err e = ERR_NOT_FOUND;
-    size_t count = list_processes(pids);
-    for (size_t i = 0; e != OK && i < count && links_left > 0; i++) {
-        if (may_hold(pids[i], out->uid) && process_holds(pids[i], socket_name, &links_left)) {
-            out->pid = pids[i];
-            read_executable(out);
-            e = OK;
-        }
-    }
-    free(pids);
-    return e;
-}
-
-static enum err find_tcp(int fd, struct peer *out)
+static enum err find_tcp(struct holders *holders, int fd, struct peer *out)
 {
     int netlink = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     if (netlink < 0) {
@@ -188,10 +102,15 @@ static enum err find_tcp(int fd, struct peer *out)
     }
     uint32_t inode = ask_kernel(netlink, fd, out);
     (void)close(netlink);
-    return inode == 0 ? ERR_NOT_FOUND : find_holder(inode, out);
+    out->pid = inode == 0 ? -1 : holders_find(holders, inode, out->uid);
+    if (out->pid < 0) {
+        return ERR_NOT_FOUND;
+    }
+    read_executable(out);
+    return OK;
 }
 
-enum err peer_find(int fd, struct peer *out)
+enum err peer_find(struct holders *holders, int fd, struct peer *out)
 {
     int domain = 0;
     socklen_t size = sizeof(domain);
@@ -199,5 +118,5 @@ enum err peer_find(int fd, struct peer *out)
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0) {
         return ERR_NOT_FOUND;
     }
-    return domain == AF_UNIX ? find_unix(fd, out) : find_tcp(fd, out);
+    return domain == AF_UNIX ? find_unix(fd, out) : find_tcp(holders, fd, out);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "sidecar/holders.h"
 
 enum { PEER_EXECUTABLE_MAX = 256 };
 
@@ -15,7 +16,7 @@ struct peer {
 };
 
 /* ERR_NOT_FOUND when nothing is known (another host, another network or pid namespace); what is
- * known is filled in even then. */
-enum err peer_find(int fd, struct peer *out) MUST_USE;
+ * known is filled in even then. For the loop's thread: the memory of holders keeps it short. */
+enum err peer_find(struct holders *holders, int fd, struct peer *out) MUST_USE;
 
 #endif

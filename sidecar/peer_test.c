@@ -26,18 +26,20 @@ static void own_executable(char *out, size_t size)
 static void test_a_unix_socket(void **state)
 {
     (void)state;
+    struct holders *holders = holders_create();
     int ends[2];
     struct peer peer;
     char executable[PEER_EXECUTABLE_MAX];
     own_executable(executable, sizeof(executable));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    assert_int_equal(peer_find(ends[0], &peer), OK);
+    assert_int_equal(peer_find(holders, ends[0], &peer), OK);
     assert_int_equal(peer.pid, getpid());
     assert_int_equal(peer.uid, getuid());
     assert_int_equal(peer.gid, getgid());
     assert_string_equal(peer.executable, executable);
     (void)close(ends[0]);
     (void)close(ends[1]);
+    holders_destroy(holders);
 }
 
 struct addresses {
@@ -66,11 +68,13 @@ static int listen_on(int family, struct addresses *out)
 
 static void check_own_tcp(int family)
 {
+    struct holders *holders = holders_create();
     struct addresses a;
     struct peer peer;
     char executable[PEER_EXECUTABLE_MAX];
     int listening = listen_on(family, &a);
     if (listening < 0 && family == AF_INET6) {
+        holders_destroy(holders);
         return;
     }
     assert_true(listening >= 0);
@@ -79,13 +83,14 @@ static void check_own_tcp(int family)
     int accepted = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
     assert_true(accepted >= 0);
     own_executable(executable, sizeof(executable));
-    assert_int_equal(peer_find(accepted, &peer), OK);
+    assert_int_equal(peer_find(holders, accepted, &peer), OK);
     assert_int_equal(peer.pid, getpid());
     assert_int_equal(peer.uid, getuid());
     assert_string_equal(peer.executable, executable);
     (void)close(client);
     (void)close(accepted);
     (void)close(listening);
+    holders_destroy(holders);
 }
 
 static void test_tcp_to_ourselves(void **state)
@@ -99,6 +104,7 @@ static void test_tcp_to_ourselves(void **state)
 static void test_tcp_from_a_child(void **state)
 {
     (void)state;
+    struct holders *holders = holders_create();
     struct addresses a;
     struct peer peer;
     int listening = listen_on(AF_INET, &a);
@@ -115,30 +121,33 @@ static void test_tcp_from_a_child(void **state)
     }
     int accepted = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
     assert_true(accepted >= 0);
-    enum err e = peer_find(accepted, &peer);
+    enum err e = peer_find(holders, accepted, &peer);
     (void)kill(child, SIGKILL);
     (void)waitpid(child, NULL, 0);
     assert_int_equal(e, OK);
     assert_int_equal(peer.pid, child);
     (void)close(accepted);
     (void)close(listening);
+    holders_destroy(holders);
 }
 
 static void test_what_is_no_connection_has_no_peer(void **state)
 {
     (void)state;
+    struct holders *holders = holders_create();
     int ends[2];
     struct peer peer;
     assert_int_equal(pipe(ends), 0);
-    assert_int_equal(peer_find(ends[0], &peer), ERR_NOT_FOUND);
+    assert_int_equal(peer_find(holders, ends[0], &peer), ERR_NOT_FOUND);
     assert_int_equal(peer.pid, -1);
     assert_int_equal(peer.uid, -1);
     assert_string_equal(peer.executable, "");
     int unconnected = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(peer_find(unconnected, &peer), ERR_NOT_FOUND);
+    assert_int_equal(peer_find(holders, unconnected, &peer), ERR_NOT_FOUND);
     (void)close(unconnected);
     (void)close(ends[0]);
     (void)close(ends[1]);
+    holders_destroy(holders);
 }
 
 int main(void)

@@ -429,7 +429,7 @@ static void look_at_peer(struct session *s)
 {
     conn_format_peer(s->sides[SIDE_AGENT].conn, s->agent_address, sizeof(s->agent_address));
     s->process = (struct peer){.pid = -1, .uid = -1, .gid = -1};
-    if (peer_find(conn_fd(s->sides[SIDE_AGENT].conn), &s->process) != OK) {
+    if (peer_find(s->shared->holders, conn_fd(s->sides[SIDE_AGENT].conn), &s->process) != OK) {
         log_event(s->shared->log, LOG_DEBUG, "peer_unknown", log_text("session", s->id),
                   log_text("agent_address", s->agent_address));
     }

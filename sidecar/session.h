@@ -21,6 +21,7 @@
 struct arena;
 struct control;
 struct control_kill;
+struct holders;
 struct policy;
 struct recorder;
 struct token_source;
@@ -52,6 +53,7 @@ struct session_shared {
     struct recorder *recorder;
     const struct policy *policy; /* NULL: none yet, everything is refused */
     struct directory *directory;
+    struct holders *holders; /* of agents' sockets */
     struct metrics *metrics;
     struct token_source *tokens;
     struct protocol_shared protocol;

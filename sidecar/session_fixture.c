@@ -17,6 +17,7 @@
 
 #include "policies/policy.h"
 #include "sidecar/control/control.h"
+#include "sidecar/holders.h"
 #include "sidecar/session_fake.h"
 
 /* ---- a policy: the operation's own command is its verdict
@@ -456,6 +457,7 @@ int fixture_setup(void **state)
     f->shared->recorder = f->recorder;
     f->shared->policy = &only_policy;
     f->shared->directory = directory_create();
+    f->shared->holders = holders_create();
     f->shared->metrics = &f->metrics;
     f->shared->scratch = arena_create(4096, 1 << 20);
     f->shared->on_empty = on_empty;
@@ -499,6 +501,7 @@ int fixture_teardown(void **state)
     ev_timer_stop(loop_ev(f->loop), &f->wake);
     token_source_release(f->shared->tokens);
     directory_destroy(f->shared->directory);
+    holders_destroy(f->shared->holders);
     arena_destroy(f->shared->scratch);
     loop_destroy(f->loop);
     free(f->shared);

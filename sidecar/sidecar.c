@@ -9,6 +9,7 @@
 #include "sidecar/catalog/catalog_shelf.h"
 #include "sidecar/files.h"
 #include "sidecar/headroom/headroom.h"
+#include "sidecar/holders.h"
 #include "sidecar/masking/masker.h"
 #include "sidecar/sidecar_internal.h"
 #include "sidecar/sql/sql.h"
@@ -349,6 +350,7 @@ static enum err create_shared(struct sidecar *s)
         .log = &s->log,
         .clock = &s->clock,
         .directory = directory_create(),
+        .holders = holders_create(),
         .metrics = &s->metrics,
         .scratch = arena_create(SCRATCH_BLOCK, SCRATCH_CAP),
         .protocol = {.sql = s->sql,
@@ -359,9 +361,9 @@ static enum err create_shared(struct sidecar *s)
         .on_empty = on_empty,
         .context = s,
     };
-    if (s->sql == NULL || s->shared->directory == NULL || s->shared->scratch == NULL ||
-        s->shared->protocol.scratch == NULL || s->shared->protocol.catalogs == NULL ||
-        s->shared->protocol.detectors == NULL) {
+    if (s->sql == NULL || s->shared->directory == NULL || s->shared->holders == NULL ||
+        s->shared->scratch == NULL || s->shared->protocol.scratch == NULL ||
+        s->shared->protocol.catalogs == NULL || s->shared->protocol.detectors == NULL) {
         return ERR_NO_MEMORY;
     }
     sidecar_apply(s);
@@ -460,6 +462,7 @@ void sidecar_destroy(struct sidecar *s)
         sidecar_free_listeners(s);
         token_source_release(s->shared->tokens);
         directory_destroy(s->shared->directory);
+        holders_destroy(s->shared->holders);
         arena_destroy(s->shared->scratch);
         arena_destroy(s->shared->protocol.scratch);
         catalog_shelf_destroy(s->shared->protocol.catalogs);
