@@ -389,6 +389,7 @@ static void session_free(void *context)
     }
     ev_timer_stop(loop_ev(shared->loop), &s->second_timer);
     free(s);
+    trim_count(&shared->trim, directory_count(shared->directory));
     if (shared->draining && directory_count(shared->directory) == 0 && shared->on_empty != NULL) {
         shared->on_empty(shared->context);
     }
@@ -492,6 +493,7 @@ enum err session_start(struct session_shared *shared, const struct session_origi
     s->refuse_later = (struct loop_deferred){.fn = session_refuse_request, .context = s};
     s->broken_later = (struct loop_deferred){.fn = on_broken, .context = s};
     directory_add(shared->directory, &s->entry);
+    trim_count(&shared->trim, directory_count(shared->directory));
     look_at_peer(s);
     start_timers(s);
     update_reading(s);

@@ -17,6 +17,7 @@
 #include "sidecar/directory.h"
 #include "sidecar/metrics.h"
 #include "sidecar/protocol/protocol.h"
+#include "sidecar/trim.h"
 
 struct arena;
 struct control;
@@ -59,6 +60,7 @@ struct session_shared {
     struct protocol_shared protocol;
     struct arena *scratch; /* of one record; reset when it is written */
     struct session_times times;
+    struct trim trim;
     uint8_t chunk[SESSION_READ_CHUNK];
     bool draining;
     /* Called when the last session has gone while draining. */

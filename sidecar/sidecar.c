@@ -176,6 +176,7 @@ static void on_enrolled(void *context, const char *id)
         s->failed = true;
         loop_stop(s->loop);
     }
+    trim_libraries(); /* everything has begun */
 }
 
 static void look_again(void *context, struct session *session)

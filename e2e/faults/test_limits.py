@@ -10,15 +10,19 @@ import time
 
 import psycopg
 import pytest
-from support.memory import limit, status_kb
+from support.memory import is_sanitized, limit, status_kb
 from support.postgres import free_port
 from support.rounds import ROUNDS, Survived
+from support.stack import SIDECAR
 from support.underload import (Counter, Witness, by_name, check_stream, check_went_on, everything,
                                prepared, simple, start_loads, writing)
 from support.wire import Wire, query
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 IDLE = int(os.environ.get("CHAPERONE_FAULT_IDLE", "1000"))
+BEFORE_KB = 14 << 10  # resident, with nobody connected
+SESSION_KB = 24
+LEFT_KB = 8 << 10  # when they have gone
 
 
 @pytest.mark.parametrize("whose", ["sidecar", "control plane"])
@@ -58,8 +62,10 @@ def test_descriptors(target, parts, whose):
     survived.write()
 
 
-def test_idle_connections(parts):
-    """Thousands of agents that are connected and silent; what each costs, and that others do not notice."""
+@pytest.mark.parametrize("listens", ["unix", "TCP"])
+def test_idle_connections(parts, listens):
+    """Thousands of agents that are connected and silent; what each costs, that others do not notice, and that
+    it comes back. All of them are one process: over TCP each must be found among its descriptors."""
     port = free_port()
     with subprocess.Popen([sys.executable, os.path.join(FOLDER, "many_target.py"), str(port)],
                           stdout=subprocess.PIPE) as fake:
@@ -73,24 +79,24 @@ def test_idle_connections(parts):
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, 4096), resource.getrlimit(
             resource.RLIMIT_NOFILE)[1]))
         stack = parts(postgres=Many, limits=[(resource.RLIMIT_NOFILE, files)])
-        # Who is at the other end of a TCP connection is looked up among all of the kernel's, and among all
-        # descriptors of that process: thousands of agents in one process would be slow to open.
-        path = stack.path(".s.PGSQL.5432")
-        stack.write("sidecar.yaml", re.sub(r'^    listen: .*$', f'    listen: "unix:{path}"',
-                                           stack.read("sidecar.yaml"), flags=re.M))
-        stack.sidecar.stop()
-        stack.start_sidecar()
-        survived = Survived(f"{IDLE} idle agent connections")
-        Wire(None, path).login().socket.close()
+        path = stack.path(".s.PGSQL.5432") if listens == "unix" else None
+        if path:
+            stack.write("sidecar.yaml", re.sub(r'^    listen: .*$', f'    listen: "unix:{path}"',
+                                               stack.read("sidecar.yaml"), flags=re.M))
+            stack.sidecar.stop()
+            stack.start_sidecar()
+        at = (None, path) if path else (stack.port,)
+        survived = Survived(f"{IDLE} idle agent connections, {listens}")
+        Wire(*at).login().socket.close()
         before = status_kb(stack.sidecar.pid, "VmRSS")
         began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            idle = list(pool.map(lambda n: Wire(None, path, timeout=60).login(
+            idle = list(pool.map(lambda n: Wire(*at, timeout=60).login(
                 application_name=f"idle-{n}"), range(IDLE)))
         opened = time.monotonic() - began
         after = status_kb(stack.sidecar.pid, "VmRSS")
         began = time.monotonic()
-        with Wire(None, path) as busy:
+        with Wire(*at) as busy:
             busy.login()
             for _ in range(200):
                 busy.send(query("SELECT 1"))
@@ -108,6 +114,12 @@ def test_idle_connections(parts):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         assert len(stack.conversation(f"idle-{IDLE - 1}")) == 2
+        left = status_kb(stack.sidecar.pid, "VmRSS")
+        survived.add(rss_left_kb=left)
+        if not is_sanitized(SIDECAR):
+            assert before < BEFORE_KB
+            assert survived.numbers["kb_per_session"] < SESSION_KB
+            assert left < before + LEFT_KB
         survived.write()
         fake.kill()
 

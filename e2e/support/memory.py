@@ -10,6 +10,11 @@ def status_kb(pid, name):
         return next(int(line.split()[1]) for line in f if line.startswith(name + ":"))
 
 
+def is_sanitized(path):
+    with open(path, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def limit(pid, what, soft):
     resource.prlimit(pid, what, (soft, resource.prlimit(pid, what)[1]))
 

@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+from support.memory import is_sanitized
 from support.stack import CHAPERONE, CONTROLPLANE, ISSUER, SIDECAR
 
 BINARIES = [CHAPERONE, SIDECAR, CONTROLPLANE, ISSUER]
@@ -51,11 +52,6 @@ ptrace(DETACH)
 def readelf(*args):
     return subprocess.run(["readelf", "-W", *args], check=True, capture_output=True, text=True,
                           timeout=60).stdout
-
-
-def is_sanitized(path):
-    with open(path, "rb") as f:
-        return b"__asan_init" in f.read()
 
 
 unsanitized = pytest.mark.skipif(is_sanitized(SIDECAR), reason="a sanitizer makes calls of its own")
