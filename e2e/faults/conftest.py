@@ -4,6 +4,7 @@ import os
 import re
 
 import pytest
+from support.disk import Disk
 from support.network import Namespace
 from support.parts import Parts
 from support.postgres import Postgres
@@ -15,6 +16,19 @@ def target():
     server = Postgres()
     yield server
     server.close()
+
+
+@pytest.fixture
+def disk(tmp_path):
+    made = []
+
+    def make(megabytes, path=None):
+        made.append(Disk(path or tmp_path / "disk", megabytes))
+        return made[-1]
+
+    yield make
+    for d in made:
+        d.close()
 
 
 class Remote(Parts):

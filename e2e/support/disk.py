@@ -1,0 +1,38 @@
+"""A disk that can be filled, and taken the right to write."""
+
+import os
+import subprocess
+
+import pytest
+
+
+class Disk:
+    """A file system of its own, in memory."""
+
+    def __init__(self, path, megabytes):
+        self.path = str(path)
+        os.makedirs(self.path, exist_ok=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700", "tmpfs",
+                               self.path], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip("mount -t tmpfs needs root: " + done.stderr.strip())
+
+    def fill(self):
+        with open(os.path.join(self.path, "filler"), "wb", buffering=0) as f:
+            for size in (1 << 16, 1):  # to the last byte
+                try:
+                    while True:
+                        f.write(b"x" * size)
+                except OSError:
+                    pass
+
+    def empty(self):
+        os.unlink(os.path.join(self.path, "filler"))
+
+    def read_only(self, on):
+        """By force: also for files that are open, as after an error of the disk."""
+        flag = "ro" if on else "rw"
+        subprocess.run(["mount", "-o", f"remount,{flag}", self.path], check=True)
+
+    def close(self):
+        subprocess.run(["umount", "--lazy", self.path], check=True)
