@@ -1,6 +1,6 @@
 #include "controlplane/store/sqlite.h"
 
-#include "controlplane/store/sqlite_content.h"
+#include "controlplane/store/sqlite_batch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -200,6 +200,9 @@ static enum err writer_open(struct sqlite_store *s, int64_t page_count_max, stru
     }
     if (err == OK) {
         err = db_migrate_store(&s->writer, why);
+    }
+    if (err == OK) {
+        err = batch_register(&s->writer, why);
     }
     return err == OK ? sqlite_content_check(&s->writer, why) : err;
 }

@@ -21,6 +21,8 @@ enum {
 
 /* ---- one connection (sqlite_db.c) -------------------------------------------------------- */
 
+struct batch;
+
 struct db {
     sqlite3 *handle;
     struct {
@@ -34,7 +36,8 @@ struct db {
         int64_t session; /* audit_session.id; 0: free */
         uint8_t key[CONTENT_KEY_SIZE];
     } keys[DB_KEY_CACHE_SIZE];
-    uint64_t erasures; /* that were known when this connection was taken */
+    struct batch *batch; /* that is being written now (sqlite_batch.h) */
+    uint64_t erasures;   /* that were known when this connection was taken */
 };
 
 /* What an SQLite result means here; `why` gets its sentence. Not for SQLITE_OK, ROW, DONE. */

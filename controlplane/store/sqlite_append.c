@@ -1,5 +1,5 @@
 /* Appends a batch to a sidecar's stream and indexes it: one transaction, whole or not at all. */
-#include "controlplane/store/sqlite_content.h"
+#include "controlplane/store/sqlite_batch.h"
 
 /* Names come again and again: those of a batch are looked up once. Ids hold in the transaction. */
 enum { TABLES_KEPT = 16 };
@@ -15,15 +15,15 @@ struct append {
     int64_t last_key;
     int64_t received_ns;
     uint64_t before, position; /* of the newest record in the log: at first, and now */
+    uint64_t last_before;      /* the stream's last sequence at first */
     struct store_audit_last last;
-    struct buffer tag, tables, packed, sealed; /* scratch, of one record */
+    struct batch batch;           /* what is to be written */
+    struct buffer packed, sealed; /* scratch, of one record */
     struct table_kept kept[TABLES_KEPT];
     size_t kept_next;
     uint64_t refused;
     struct err_text *why;
 };
-
-enum { TAG_SIZE_MAX = 4 << 20 }; /* every table of a record of 1 MiB fits */
 
 static enum err stream_read(struct append *a, const char *sidecar)
 {
@@ -107,12 +107,28 @@ static enum err refuse(struct append *a, const struct store_audit_record *r, enu
     return err_set(a->why, err, "record %llu: %s", (unsigned long long)r->sequence, what);
 }
 
+static enum err refuse_rewritten(struct append *a, const struct store_audit_record *r)
+{
+    return refuse(a, r, ERR_EXISTS,
+                  "another record is known under this sequence: the stream was rewritten");
+}
+
+static enum err staged_check(struct append *a, const struct store_audit_record *r)
+{
+    const struct store_audit_record *staged =
+        a->batch.rows[r->sequence - a->last_before - 1].record;
+    return memcmp(staged->hash, r->hash, STORE_HASH_SIZE) == 0 ? OK : refuse_rewritten(a, r);
+}
+
 /* A record that is there already is passed over when it is the same. */
 static enum err known_check(struct append *a, const struct store_audit_record *r)
 {
     sqlite3_stmt *find = NULL;
     bool row = false;
     uint8_t hash[STORE_HASH_SIZE];
+    if (r->sequence > a->last_before) { /* it is twice in the batch */
+        return staged_check(a, r);
+    }
     enum err err = db_statement(
         a->db, "SELECT hash FROM audit_record WHERE stream = ?1 AND sequence = ?2", &find);
     if (err == OK) {
@@ -125,9 +141,7 @@ static enum err known_check(struct append *a, const struct store_audit_record *r
     }
     bool same = row && db_column_hash(find, 0, hash) && memcmp(hash, r->hash, sizeof(hash)) == 0;
     (void)sqlite3_reset(find);
-    return same ? OK
-                : refuse(a, r, ERR_EXISTS,
-                         "another record is known under this sequence: the stream was rewritten");
+    return same ? OK : refuse_rewritten(a, r);
 }
 
 static enum err next_check(struct append *a, const struct store_audit_record *r)
@@ -144,16 +158,21 @@ static enum err next_check(struct append *a, const struct store_audit_record *r)
     return OK;
 }
 
-/* ---- the record and its index ---------------------------------------------------------------- */
+/* ---- the record ------------------------------------------------------------------------------ */
 
-/* Encrypted where the session has a key; else the bytes as they are. Borrows. */
-static enum err content_make(struct append *a, const struct store_audit_record *r,
-                             const struct session_cached *session, struct bytes *out)
+/* Encrypted where the session has a key; else the bytes as they are. */
+static enum err content_make(struct append *a, const struct session_cached *session,
+                             struct batch_row *row)
 {
+    const struct store_audit_record *r = row->record;
     const struct envelope envelope = {
-        .canonical = r->canonical, .text = r->index.text, .tables = buffer_bytes(&a->tables)};
+        .canonical = r->canonical,
+        .text = r->index.text,
+        .tables =
+            row->tables_size == 0
+                ? bytes_of(NULL, 0)
+                : bytes_of(buffer_bytes(&a->batch.tables).data + row->tables_at, row->tables_size)};
     if (session == NULL || !session->has_key) {
-        *out = r->canonical;
         return OK;
     }
     enum err err = envelope_pack(&envelope, &a->packed);
@@ -162,47 +181,11 @@ static enum err content_make(struct append *a, const struct store_audit_record *
                            &a->sealed);
     }
     if (err == OK) {
-        *out = buffer_bytes(&a->sealed);
+        row->content_at = buffer_size(&a->batch.sealed);
+        row->content_size = buffer_size(&a->sealed);
+        err = buffer_append(&a->batch.sealed, buffer_bytes(&a->sealed));
     }
     return err;
-}
-
-static enum err record_insert(struct append *a, const struct store_audit_record *r,
-                              const struct session_cached *session, struct bytes content,
-                              int64_t key)
-{
-    sqlite3_stmt *add = NULL;
-    enum err err = db_statement(
-        a->db,
-        "INSERT INTO audit_record (key, position, stream, sequence, kind, verdict, status,"
-        " row_count, error_code, session, identity, resource, received_ns, hash, canonical,"
-        " form) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-        &add);
-    if (err != OK) {
-        return err;
-    }
-    const struct store_audit_index *index = &r->index;
-    db_bind_number(add, 1, key);
-    db_bind_number(add, 2, (int64_t)a->position + 1);
-    db_bind_number(add, 3, a->stream);
-    db_bind_number(add, 4, (int64_t)r->sequence);
-    db_bind_number(add, 5, (int64_t)index->kind);
-    db_bind_number(add, 6, index->verdict);
-    db_bind_number(add, 7, index->status);
-    db_bind_number(add, 8, index->rows > INT64_MAX ? INT64_MAX : (int64_t)index->rows);
-    db_bind_text(add, 9, index->error_code);
-    db_bind_reference(add, 10, session == NULL ? 0 : session->id);
-    db_bind_reference(add, 11, session == NULL ? 0 : session->identity);
-    db_bind_reference(add, 12, session == NULL ? 0 : session->resource);
-    db_bind_number(add, 13, a->received_ns);
-    db_bind_blob(add, 14, bytes_of(r->hash, STORE_HASH_SIZE));
-    db_bind_blob(add, 15, content);
-    bool is_sealed = session != NULL && session->has_key;
-    db_bind_number(add, 16,
-                   r->blob != NULL ? SQLITE_FORM_BLOB
-                   : is_sealed     ? SQLITE_FORM_SEALED
-                                   : SQLITE_FORM_PLAIN);
-    return db_run(a->db, add);
 }
 
 /* store.h says what a key is. */
@@ -210,11 +193,6 @@ static int64_t key_of(const struct append *a, const struct store_audit_record *r
 {
     int64_t key = r->index.time_ns < a->received_ns ? r->index.time_ns : a->received_ns;
     return key > a->last_key ? key : a->last_key + 1;
-}
-
-static bool key_is_taken(struct db *db)
-{
-    return sqlite3_extended_errcode(db->handle) == SQLITE_CONSTRAINT_PRIMARYKEY;
 }
 
 /* Any number for a pair of them (the finalizer of SplitMix64). */
@@ -227,23 +205,37 @@ static uint64_t mix(uint64_t a, uint64_t b)
 }
 
 /* Another stream may have a record of the same nanosecond, and a hostile one many. Each try looks
- * anywhere in a range twice as long as the last one's: a range that is half full ends it soon. */
-static enum err record_insert_unique(struct append *a, const struct store_audit_record *r,
-                                     const struct session_cached *session, int64_t *key)
+ * anywhere in a range twice as long as the last one's: a range that is half full ends it soon. What
+ * follows in the stream stays behind it. */
+static void key_move(struct batch *b, size_t at, int64_t first, uint64_t n)
+{
+    struct batch_row *rows = b->rows;
+    rows[at].key = first + 1 + (int64_t)(mix((uint64_t)rows[at].position - 1, n) >> (64 - n));
+    for (size_t i = at + 1; i < b->count && rows[i].key <= rows[i - 1].key; i++) {
+        rows[i].key = rows[i - 1].key + 1;
+    }
+}
+
+/* Before anything else is written: of a session it is told when it began and ended. */
+static enum err keys_choose(struct append *a)
 {
     enum { TRIES = 40 };
-    const int64_t first = *key;
-    struct bytes content = {0};
-    enum err err = content_make(a, r, session, &content);
-    if (err == OK) {
-        err = record_insert(a, r, session, content, first);
-    }
-    for (uint64_t n = 1; err == ERR_EXISTS && key_is_taken(a->db) && n <= TRIES; n++) {
-        *key = first + 1 + (int64_t)(mix(a->position, n) >> (64 - n));
-        err = record_insert(a, r, session, content, *key);
+    struct batch *b = &a->batch;
+    size_t at = 0;
+    enum err err = batch_find_taken(a->db, b, 0, &at);
+    while (err == OK && at < b->count) {
+        const size_t taken = at;
+        const int64_t first = b->rows[taken].key;
+        for (uint64_t n = 1; err == OK && at == taken; n++) {
+            key_move(b, taken, first, n);
+            err = n > TRIES ? ERR_INTERNAL : batch_find_taken(a->db, b, taken, &at);
+        }
     }
     return err;
 }
+
+/* ---- what it is found by -----------------------------------------------------------------------
+ */
 
 static enum err table_id(struct db *db, const struct store_audit_table *table, int64_t *out_name,
                          int64_t *out_full)
@@ -302,103 +294,70 @@ static enum err table_id_kept(struct append *a, const struct store_audit_table *
 }
 
 /* The ids of what it is about. */
-static enum err tables_find(struct append *a, const struct store_audit_record *r)
+static enum err tables_find(struct append *a, struct batch_row *row)
 {
+    const struct store_audit_index *index = &row->record->index;
+    struct buffer *tables = &a->batch.tables;
     enum err err = OK;
-    buffer_clear(&a->tables);
-    for (size_t i = 0; err == OK && i < r->index.table_count; i++) {
+    row->tables_at = buffer_size(tables);
+    for (size_t i = 0; err == OK && i < index->table_count; i++) {
         int64_t name = 0, full = 0;
-        err = table_id_kept(a, &r->index.tables[i], &name, &full);
+        err = table_id_kept(a, &index->tables[i], &name, &full);
         if (err == OK) {
-            err = envelope_add_table(&a->tables, name, full);
+            err = envelope_add_table(tables, name, full);
         }
     }
+    row->tables_size = buffer_size(tables) - row->tables_at;
     return err;
 }
 
-static enum err tables_index(struct append *a, int64_t key)
+static enum err session_find(struct append *a, struct batch_row *row, struct session_cached **out)
 {
-    const struct envelope envelope = {.tables = buffer_bytes(&a->tables)};
-    enum err err = OK;
-    buffer_clear(&a->tag);
-    for (size_t i = 0; err == OK && i < envelope.tables.size / ENVELOPE_TABLE; i++) {
-        sqlite3_stmt *add = NULL;
-        int64_t name = 0, full = 0;
-        envelope_table(&envelope, i, &name, &full);
-        err = db_statement(a->db, "INSERT OR IGNORE INTO audit_record_table VALUES (?1, ?2, ?3)",
-                           &add);
-        if (err == OK) {
-            db_bind_number(add, 1, name);
-            db_bind_number(add, 2, key);
-            db_bind_number(add, 3, full);
-            err = db_run(a->db, add);
-        }
-        if (err == OK) {
-            err = buffer_append_format(&a->tag, "t%lld ", (long long)name);
-        }
-    }
-    return err;
-}
-
-static enum err text_index(struct append *a, const struct store_audit_record *r,
-                           const struct session_cached *session, int64_t key)
-{
-    sqlite3_stmt *add = NULL;
-    enum err err = OK;
-    if (session != NULL) {
-        err = buffer_append_format(&a->tag, "s%lld i%lld r%lld ", (long long)session->id,
-                                   (long long)session->identity, (long long)session->resource);
-    }
-    if (err == OK) {
-        err = buffer_append_format(&a->tag, "v%d", r->index.verdict);
-    }
-    if (err == OK) {
-        err = db_statement(a->db, "INSERT INTO audit_text (rowid, text, tag) VALUES (?1, ?2, ?3)",
-                           &add);
-    }
-    if (err == OK) {
-        db_bind_number(add, 1, key);
-        db_bind_text(add, 2, r->index.text);
-        db_bind_text(add, 3, buffer_bytes(&a->tag));
-        err = db_run(a->db, add);
-    }
-    return err;
-}
-
-static enum err record_append(struct append *a, const struct store_audit_record *r)
-{
+    const struct store_audit_record *r = row->record;
     struct session_cached *session = NULL;
-    int64_t key = key_of(a, r);
     enum err err = OK;
     if (r->index.session.size > 0) {
-        err = sqlite_session_of(a->s, a->stream, r, key, &session);
+        err = sqlite_session_of(a->s, a->stream, r, row->key, &session);
     } else if (r->index.has_no_sessions) {
-        err = sqlite_sessions_end(a->db, a->stream, key);
+        err = sqlite_sessions_end(a->db, a->stream, row->key);
     }
-    if (err == OK) {
-        err = tables_find(a, r);
-    }
-    if (err == OK) {
-        err = record_insert_unique(a, r, session, &key);
+    if (err == OK && session != NULL) {
+        row->session = session->id;
+        row->identity = session->identity;
+        row->resource = session->resource;
+        row->form = session->has_key ? SQLITE_FORM_SEALED : SQLITE_FORM_PLAIN;
     }
     if (err == OK && r->blob != NULL) {
+        row->form = SQLITE_FORM_BLOB;
         /* Its key must be under the session's. */
         err = session == NULL || !session->has_key ? ERR_INTERNAL
                                                    : sqlite_blob_use(a->db, r->blob, session->id);
     }
-    if (err == OK) {
-        err = tables_index(a, key);
-    }
-    if (err == OK && r->index.text.size > 0) {
-        err = text_index(a, r, session, key);
-    }
-    if (err == OK) {
-        a->position++;
-        a->last_key = key;
-        a->last.sequence = r->sequence;
-        memcpy(a->last.hash, r->hash, STORE_HASH_SIZE);
-    }
+    *out = session;
     return err;
+}
+
+/* Everything about its row, which is written with those of the whole batch. */
+static enum err row_complete(struct append *a, struct batch_row *row)
+{
+    struct session_cached *session = NULL;
+    enum err err = session_find(a, row, &session);
+    if (err == OK) {
+        err = tables_find(a, row);
+    }
+    return err == OK ? content_make(a, session, row) : err;
+}
+
+/* Its place; the rest when the keys of all are known. */
+static void record_stage(struct append *a, const struct store_audit_record *r)
+{
+    const int64_t key = key_of(a, r);
+    a->position++;
+    a->batch.rows[a->batch.count++] =
+        (struct batch_row){.record = r, .key = key, .position = (int64_t)a->position};
+    a->last_key = key;
+    a->last.sequence = r->sequence;
+    memcpy(a->last.hash, r->hash, STORE_HASH_SIZE);
 }
 
 /* ---- the batch --------------------------------------------------------------------------------
@@ -406,24 +365,43 @@ static enum err record_append(struct append *a, const struct store_audit_record 
 
 static void scratch_init(struct append *a)
 {
-    buffer_init(&a->tag, TAG_SIZE_MAX);
-    buffer_init(&a->tables, TAG_SIZE_MAX);
     buffer_init(&a->packed, ENVELOPE_SIZE_MAX);
     buffer_init(&a->sealed, ENVELOPE_SIZE_MAX + CONTENT_OVERHEAD);
 }
 
 static void scratch_finish(struct append *a)
 {
-    buffer_finish(&a->tag);
-    buffer_finish(&a->tables);
+    batch_finish(&a->batch);
     buffer_wipe(&a->packed);
     buffer_finish(&a->sealed);
+}
+
+static enum err rows_write(struct append *a)
+{
+    struct batch *b = &a->batch;
+    b->stream = a->stream;
+    b->received_ns = a->received_ns;
+    enum err err = keys_choose(a);
+    for (size_t i = 0; err == OK && i < b->count; i++) {
+        err = row_complete(a, &b->rows[i]);
+    }
+    if (err == OK) {
+        err = batch_write(a->db, b);
+    }
+    if (err == OK) {
+        a->last_key = b->rows[b->count - 1].key;
+        err = stream_write(a);
+    }
+    return err;
 }
 
 static enum err batch_append(struct append *a, const char *sidecar,
                              const struct store_audit_record *records, size_t count)
 {
-    enum err err = stream_read(a, sidecar);
+    enum err err = batch_init(&a->batch, count);
+    if (err == OK) {
+        err = stream_read(a, sidecar);
+    }
     if (err == ERR_NOT_FOUND) {
         err = stream_add(a, sidecar);
     }
@@ -431,6 +409,7 @@ static enum err batch_append(struct append *a, const char *sidecar,
         err = position_read(a->db, &a->before);
     }
     a->position = a->before;
+    a->last_before = a->last.sequence;
     for (size_t i = 0; err == OK && i < count; i++) {
         if (records[i].sequence <= a->last.sequence) {
             err = known_check(a, &records[i]);
@@ -438,11 +417,11 @@ static enum err batch_append(struct append *a, const char *sidecar,
         }
         err = next_check(a, &records[i]);
         if (err == OK) {
-            err = record_append(a, &records[i]);
+            record_stage(a, &records[i]);
         }
     }
     if (err == OK && a->position > a->before) {
-        err = stream_write(a);
+        err = rows_write(a);
     }
     content_forget(a->db->content);
     return err == OK ? sqlite_sessions_flush(a->s) : err;
