@@ -59,6 +59,7 @@ class Fleet:
         with sqlite3.connect(os.path.join(self.backup, "controlplane.db")) as database:
             rows = database.execute("SELECT position FROM audit_record WHERE kind = ? AND session IN (SELECT id FROM"
                                     " audit_session WHERE session = ?) ORDER BY position", (kind, self.session)).fetchall()
+        database.close()  # its -wal goes with it, and not while the directory is copied
         return rows[number][0]
 
     def verify(self):
