@@ -149,13 +149,16 @@ class Witness:
             pass
 
 
-def everything(stack, seconds=20):
-    """All records, when everything that is recorded up to now has arrived."""
-    stack.psql("-c", "SELECT 'the last one of all'", PGAPPNAME="last")
-    last = stack.wait_for(lambda r: r["kind"] == "session_opened"
-                          and r["application_name"] == "last", seconds=seconds)
-    stack.wait_for(lambda r: r["kind"] == "session_closed", "--session", last["session"],
-                   seconds=seconds)
+def everything(stack, seconds=20, others=()):
+    """All records, when everything that is recorded up to now has arrived: of the stack's sidecar, and of
+    `others` on the same control plane."""
+    for n, sidecar in enumerate((stack, *others)):
+        name = f"last{n or ''}"
+        sidecar.psql("-c", "SELECT 'the last one of all'", PGAPPNAME=name)
+        last = stack.wait_for(lambda r, name=name: r["kind"] == "session_opened"
+                              and r["application_name"] == name, seconds=seconds)
+        stack.wait_for(lambda r: r["kind"] == "session_closed", "--session", last["session"],
+                       seconds=seconds)
     return stack.search()
 
 
