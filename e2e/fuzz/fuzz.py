@@ -30,6 +30,9 @@ CPU_SECONDS = 10
 MEMORY_MB = 2048
 TIMEOUT_STATUS = 70
 
+# Words that chance does not find: e2e/fuzz/NAME.dict.
+DICTIONARIES = {"sql": "sql", "lineage": "sql", "postgres": "sql", "server_log": "sql"}
+
 # What is checked in is replayed by every test run, and read by people.
 CORPUS_FILE = 4096
 CORPUS_FILES = 150
@@ -68,7 +71,10 @@ class Run:
         self.asked = False
         os.makedirs(target.found, exist_ok=True)
         os.makedirs(target.findings, exist_ok=True)
-        command = target.command(target.found, target.corpus)
+        options = []
+        if target.name in DICTIONARIES:
+            options.append(f"-dict={ROOT}/e2e/fuzz/{DICTIONARIES[target.name]}.dict")
+        command = target.command(*options, target.found, target.corpus)
         with open(target.log, "wb") as log:
             # A session of its own: Ctrl-C is for us, we end them in order.
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -305,7 +311,7 @@ def end_all(runs, problem):
     return problem
 
 
-def keep_corpus(target):
+def keep_corpus(target, idle):
     """Adds the found inputs that reach edges which the checked-in ones do not; returns how many."""
     if not os.path.isdir(target.found):
         return 0
@@ -317,7 +323,8 @@ def keep_corpus(target):
         command = target.command("-merge=1", "-use_counters=0", f"-max_len={CORPUS_FILE}", merged,
                                  target.found)
         with open(target.log, "ab") as log:
-            subprocess.run(command, check=True, stdout=log, stderr=log, env=environment())
+            subprocess.run(command, check=True, stdout=log, stderr=log, env=environment(),
+                           start_new_session=idle, preexec_fn=be_idle if idle else None)
         names = {os.path.basename(path) for path in present}
         added = [path for path in files_of(merged) if os.path.basename(path) not in names]
         files, size, kept = len(present), sum(os.path.getsize(path) for path in present), 0
@@ -364,7 +371,7 @@ def main():
     problem = fuzz(targets, names, options)
     if problem is None and options.keep_corpus:
         for name in names:
-            kept = keep_corpus(targets[name])
+            kept = keep_corpus(targets[name], options.idle)
             print(f"{name}: {kept} inputs added to its corpus", file=sys.stderr)
         save_rows(targets)
     print_table(targets)
