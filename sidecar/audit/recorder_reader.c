@@ -67,7 +67,7 @@ enum err recorder_reader_next(struct recorder_reader *reader, size_t max_count, 
 {
     size_t count = 0;
     size_t bytes = 0;
-    struct segment_frame f;
+    struct segment_frame f, last = {0};
     spool_reader_release(reader->spool);
     while (count < max_count && count < BATCH_RECORDS && spool_reader_next(reader->spool, &f)) {
         bool is_gap = count > 0 && f.sequence != reader->sequences[count - 1] + 1;
@@ -78,7 +78,7 @@ enum err recorder_reader_next(struct recorder_reader *reader, size_t max_count, 
         reader->records[count] = f.record;
         reader->sequences[count] = f.sequence;
         count++;
-        memcpy(reader->last_hash, f.hash, RECORDER_HASH_SIZE);
+        last = f;
         bytes += f.record.size;
         if (bytes >= max_bytes) {
             break;
@@ -87,6 +87,10 @@ enum err recorder_reader_next(struct recorder_reader *reader, size_t max_count, 
     if (count == 0) {
         return ERR_NOT_FOUND;
     }
+    if (!last.is_checked) {
+        segment_hash(last.record, last.hash);
+    }
+    memcpy(reader->last_hash, last.hash, RECORDER_HASH_SIZE);
     *out = (struct recorder_batch){.records = reader->records,
                                    .sequences = reader->sequences,
                                    .count = count,
@@ -107,7 +111,7 @@ enum err recorder_find_hash(struct recorder *r, uint64_t sequence, uint8_t *out)
         return ERR_NOT_FOUND;
     }
     enum err result = ERR_NOT_FOUND;
-    if (spool_reader_next(reader, &f) && f.sequence == sequence) {
+    if (spool_reader_next(reader, &f) && f.sequence == sequence && f.is_checked) {
         memcpy(out, f.hash, RECORDER_HASH_SIZE);
         result = OK;
     }

@@ -156,6 +156,37 @@ static void damage(struct fixture *f, size_t file, size_t size)
     free(text);
 }
 
+/* What was committed behind a reader's back is not hashed a second time, so damage is not seen by
+ * that reader; by the next one it is. The hash that goes with a batch is of what was given. */
+static void fresh_records_are_given_as_they_are(void **state)
+{
+    struct fixture *f = *state;
+    struct recorder_reader *reader = NULL, *next = NULL;
+    struct recorder_batch batch;
+    uint8_t hash[RECORDER_HASH_SIZE];
+    fixture_open(f);
+    fixture_write_many(f, 2);
+    assert_int_equal(recorder_reader_create(f->recorder, 0, &reader), OK);
+    fixture_write_many(f, 2);
+    assert_int_equal(recorder_reader_next(reader, 100, 1 << 20, &batch), OK);
+    assert_int_equal(batch.count, 4);
+    assert_int_equal(recorder_find_hash(f->recorder, 4, hash), OK);
+    assert_memory_equal(batch.last_hash, hash, sizeof(hash));
+    assert_int_equal(fixture_write_intent(f, 555, NULL), OK); /* number 5 */
+    assert_int_equal(recorder_find_hash(f->recorder, 5, hash), OK);
+    damage(f, 0, 555);
+    fixture_write_many(f, 1);
+    assert_int_equal(recorder_reader_next(reader, 1, 1 << 20, &batch), OK);
+    assert_int_equal(batch.sequences[0], 5);
+    assert_memory_not_equal(batch.last_hash, hash, sizeof(hash));
+    assert_int_equal(recorder_reader_create(f->recorder, 4, &next), OK);
+    assert_int_equal(recorder_reader_next(next, 100, 1 << 20, &batch), OK);
+    assert_int_equal(batch.count, 1);
+    assert_int_equal(batch.sequences[0], 6);
+    recorder_reader_destroy(reader);
+    recorder_reader_destroy(next);
+}
+
 static void damage_in_the_middle_gets_a_gapless_stream(void **state)
 {
     struct fixture *f = *state;
@@ -420,6 +451,7 @@ int main(void)
         WITH_FIXTURE(batch_is_cut_by_bytes),
         WITH_FIXTURE(continues_behind_what_the_control_plane_has),
         WITH_FIXTURE(loss_can_be_recorded),
+        WITH_FIXTURE(fresh_records_are_given_as_they_are),
         WITH_FIXTURE(damage_in_the_middle_gets_a_gapless_stream),
         WITH_FIXTURE(wide_gap_is_one_loss),
         WITH_FIXTURE(outcomes_keep_pointing_at_their_intents),

@@ -95,8 +95,9 @@ void segment_commit(uint8_t *frame, size_t size, uint64_t mark, const uint8_t *h
     __atomic_store_n((uint32_t *)(void *)frame, (uint32_t)size, __ATOMIC_RELEASE);
 }
 
-enum segment_result segment_read(struct bytes memory, const struct segment_info *info,
-                                 size_t offset, uint64_t after, struct segment_frame *out)
+/* All but the check. */
+static enum segment_result read_place(struct bytes memory, const struct segment_info *info,
+                                      size_t offset, uint64_t after, struct segment_frame *out)
 {
     if (offset > memory.size || SEGMENT_FRAME_SIZE > memory.size - offset) {
         return SEGMENT_END;
@@ -117,15 +118,42 @@ enum segment_result segment_read(struct bytes memory, const struct segment_info 
     struct segment_frame f = {.sequence = sequence,
                               .record = bytes_of(frame + SEGMENT_FRAME_SIZE, length),
                               .next = offset + segment_frame_size(length)};
-    segment_hash(f.record, f.hash);
-    if (get_u32(frame + 4) != check_of(f.hash, get_u64(frame + 8))) {
-        return SEGMENT_DAMAGED;
-    }
     if (f.next > memory.size) { /* the file was cut within what rounds it up */
         f.next = memory.size;
     }
     *out = f;
     return SEGMENT_FRAME;
+}
+
+enum segment_result segment_read(struct bytes memory, const struct segment_info *info,
+                                 size_t offset, uint64_t after, struct segment_frame *out)
+{
+    struct segment_frame f;
+    enum segment_result result = read_place(memory, info, offset, after, &f);
+    if (result != SEGMENT_FRAME) {
+        return result;
+    }
+    const uint8_t *frame = memory.data + offset;
+    segment_hash(f.record, f.hash);
+    f.is_checked = true;
+    if (get_u32(frame + 4) != check_of(f.hash, get_u64(frame + 8))) {
+        return SEGMENT_DAMAGED;
+    }
+    *out = f;
+    return SEGMENT_FRAME;
+}
+
+bool segment_read_own(struct bytes memory, const struct segment_info *info, size_t offset,
+                      uint64_t sequence, struct segment_frame *out)
+{
+    struct segment_frame f;
+    if (read_place(memory, info, offset, sequence - 1, &f) != SEGMENT_FRAME ||
+        f.sequence != sequence ||
+        !segment_record_follows(f.record, info->sidecar, sequence, NULL)) {
+        return false;
+    }
+    *out = f;
+    return true;
 }
 
 enum segment_result segment_find(struct bytes memory, const struct segment_info *info,

@@ -64,6 +64,7 @@ void segment_commit(uint8_t *frame, size_t size, uint64_t mark, const uint8_t *h
 struct segment_frame {
     uint64_t sequence;
     struct bytes record; /* borrowed from the memory */
+    bool is_checked;     /* and `hash` is its hash */
     uint8_t hash[SEGMENT_HASH_SIZE];
     size_t next; /* offset behind it */
 };
@@ -77,6 +78,11 @@ enum segment_result segment_read(struct bytes memory, const struct segment_info 
 /* As segment_read, but passes over damage to the next frame that is whole. */
 enum segment_result segment_find(struct bytes memory, const struct segment_info *info,
                                  size_t offset, uint64_t after, struct segment_frame *out) MUST_USE;
+
+/* The frame at `offset` if it is the one with this number, without its check: for what this process
+ * committed itself a moment ago, and whose hash it has made then. */
+bool segment_read_own(struct bytes memory, const struct segment_info *info, size_t offset,
+                      uint64_t sequence, struct segment_frame *out);
 
 struct segment_gap {
     uint64_t first, last;

@@ -103,8 +103,9 @@ struct spool_reader;
 enum err spool_reader_create(struct spool *spool, uint64_t after,
                              struct spool_reader **out) MUST_USE;
 void spool_reader_destroy(struct spool_reader *reader); /* takes NULL */
-/* The next whole record; damage is passed over. False: nothing more now. It is borrowed until
- * spool_reader_release, which also lets go of files that were read to their end. */
+/* The next whole record; damage is passed over, but for what was committed since the reader is
+ * there (spool_reader.c). False: nothing more now. It is borrowed until spool_reader_release, which
+ * also lets go of files that were read to their end. */
 bool spool_reader_next(struct spool_reader *reader, struct segment_frame *out);
 uint64_t spool_reader_position(const struct spool_reader *reader);
 void spool_reader_release(struct spool_reader *reader);

@@ -10,8 +10,12 @@ struct spool_reader {
     struct spool *spool;
     struct segment *held[READER_FILES]; /* the last one is being read */
     size_t held_count;
-    size_t offset, left;  /* in the last one: what is read next; what is not looked at again */
-    uint64_t after;       /* last number that was given */
+    size_t offset, left; /* in the last one: what is read next; what is not looked at again */
+    uint64_t after;      /* last number that was given */
+    /* What is behind it was committed by this process since the reader is there, and is not hashed
+     * a second time. Should it be damaged all the same, who gets it sees that the chain is broken,
+     * and reads again from where it was: with another reader, to which nothing of it is fresh. */
+    uint64_t fresh;
     uint32_t epoch;       /* of the files that it reads */
     size_t before_offset; /* for unread */
     uint64_t before;
@@ -25,6 +29,7 @@ enum err spool_reader_create(struct spool *s, uint64_t after, struct spool_reade
     }
     r->spool = s;
     r->after = after;
+    r->fresh = spool_committed(s);
     r->epoch = atomic_load(&s->epoch);
     *out = r;
     return OK;
@@ -93,6 +98,14 @@ static bool advance(struct spool_reader *r)
     return advanced;
 }
 
+static bool find_next(const struct spool_reader *r, const struct segment *g, struct bytes memory,
+                      struct segment_frame *out)
+{
+    return (r->after >= r->fresh &&
+            segment_read_own(memory, &g->info, r->offset, r->after + 1, out)) ||
+           segment_find(memory, &g->info, r->offset, g->info.first - 1, out) == SEGMENT_FRAME;
+}
+
 /* The next record of the file that is open. */
 static bool read_here(struct spool_reader *r, struct segment_frame *out)
 {
@@ -100,7 +113,7 @@ static bool read_here(struct spool_reader *r, struct segment_frame *out)
     uint64_t last = atomic_load(&g->last);
     struct bytes memory = bytes_of(g->base, atomic_load(&g->end));
     struct segment_frame f;
-    while (segment_find(memory, &g->info, r->offset, g->info.first - 1, &f) == SEGMENT_FRAME) {
+    while (find_next(r, g, memory, &f)) {
         size_t at = r->offset;
         r->offset = f.next;
         if (f.sequence > r->after) {
