@@ -237,6 +237,7 @@ static void destroy(void *context)
     buffer_wipe(&p->masked);
     pg_names_destroy(p->statements);
     pg_names_destroy(p->portals);
+    pg_spares_finish(&p->spares); /* nothing is left that could come back to them */
     postgres_masking_finish(p);
     buffer_wipe(&p->out);
     buffer_wipe(&p->response);

@@ -1,6 +1,5 @@
 /* A statement whose shape was seen before takes no memory: not on its way to the target, and not
- * its answer. In the extended protocol what lives longer than the message does: the portal of each
- * Bind (1), and the statement of each Parse with its text and types (4). Counted, not measured. */
+ * its answer, in no mode of the protocol. Counted, not measured. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -132,12 +131,12 @@ static void test_simple(void **state)
 
 static void test_extended(void **state)
 {
-    check(*state, ask_extended, 5);
+    check(*state, ask_extended, 0);
 }
 
 static void test_prepared(void **state)
 {
-    check(*state, ask_prepared, 1);
+    check(*state, ask_prepared, 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -173,7 +173,7 @@ static enum protocol_step send_bind(struct postgres *p, const struct bound *b,
                                     uint32_t rest)
 {
     struct pg_portal *portal =
-        postgres_parse_send(p) == PROTOCOL_MORE ? pg_portal_create(b->statement) : NULL;
+        postgres_parse_send(p) == PROTOCOL_MORE ? pg_portal_create(&p->spares, b->statement) : NULL;
     struct pg_sent *sent = portal == NULL ? NULL : pg_queue_push(&p->queue, PG_FRONTEND_BIND);
     void *previous = NULL;
     if (sent == NULL || pg_names_put(p->portals, b->portal, portal, &previous) != OK) {

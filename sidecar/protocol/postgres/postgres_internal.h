@@ -91,6 +91,7 @@ struct postgres {
     /* The conversation. */
     struct pg_queue queue;
     struct pg_names *statements, *portals;
+    struct pg_spares spares;
     uint8_t transaction; /* 'I', 'T', 'E': as the last ReadyForQuery said */
     bool batch_open;     /* something was sent that the next Sync will end */
     bool skipping;       /* after an error: the server waits for Sync, and so do we */

@@ -2,29 +2,63 @@
 
 #include <stdlib.h>
 
-enum { BUCKETS = 32 };
+enum {
+    BUCKETS = 32,
+    SPARE_MAX = 1024, /* of a statement; longer ones are few, and their memory goes back */
+};
 
-struct pg_statement *pg_statement_create(struct bytes text, const struct pg_oids *types)
+void pg_spares_finish(struct pg_spares *spares)
 {
-    struct pg_statement *s = calloc(1, sizeof(*s));
+    free(spares->statement);
+    free(spares->portal);
+    *spares = (struct pg_spares){0};
+}
+
+/* With room for `size` bytes behind it. */
+static struct pg_statement *take_statement(struct pg_spares *home, size_t size)
+{
+    struct pg_statement *s = home == NULL ? NULL : home->statement;
+    if (s == NULL || s->capacity < size) {
+        size_t capacity = home != NULL && size < SPARE_MAX / 4 ? SPARE_MAX / 4 : size;
+        s = malloc(sizeof(*s) + capacity);
+        if (s != NULL) {
+            s->capacity = capacity;
+        }
+    } else {
+        home->statement = NULL;
+    }
+    return s;
+}
+
+struct pg_statement *pg_statement_create(struct pg_spares *home, struct bytes text,
+                                         const struct pg_oids *types)
+{
+    size_t count = pg_oids_count(types);
+    struct pg_statement *s = take_statement(home, 2 * count * sizeof(*s->types) + text.size + 1);
     if (s == NULL) {
         return NULL;
     }
-    s->references = 1;
-    s->text = bytes_to_string(text);
-    s->text_size = text.size;
-    s->type_count = pg_oids_count(types);
-    s->types = calloc(s->type_count + 1, sizeof(*s->types));
-    s->declared_count = s->type_count;
-    s->declared = calloc(s->type_count + 1, sizeof(*s->declared));
-    if (s->text == NULL || s->types == NULL || s->declared == NULL) {
-        pg_statement_unref(s);
-        return NULL;
-    }
-    for (size_t i = 0; i < s->type_count; i++) {
+    *s = (struct pg_statement){.references = 1, .home = home, .capacity = s->capacity};
+    s->declared = (uint32_t *)(void *)(s + 1);
+    s->types = s->declared + count;
+    s->declared_count = s->type_count = count;
+    for (size_t i = 0; i < count; i++) {
         s->types[i] = s->declared[i] = pg_oids_get(types, i);
     }
+    s->text = (char *)(s->types + count);
+    s->text_size = text.size;
+    if (text.size > 0) {
+        memcpy(s->text, text.data, text.size);
+    }
+    s->text[text.size] = '\0';
     return s;
+}
+
+void pg_statement_describe(struct pg_statement *s, uint32_t *types, size_t count)
+{
+    free(s->described);
+    s->described = s->types = types;
+    s->type_count = count;
 }
 
 struct pg_statement *pg_statement_ref(struct pg_statement *s)
@@ -37,21 +71,30 @@ struct pg_statement *pg_statement_ref(struct pg_statement *s)
 
 void pg_statement_unref(struct pg_statement *s)
 {
-    if (s != NULL && --s->references == 0) {
-        free(s->text);
-        free(s->types);
-        free(s->declared);
-        pg_plan_unref(s->plan);
+    if (s == NULL || --s->references > 0) {
+        return;
+    }
+    free(s->described);
+    pg_plan_unref(s->plan);
+    if (s->home != NULL && s->home->statement == NULL && s->capacity <= SPARE_MAX) {
+        bytes_wipe(s + 1, s->capacity);
+        s->home->statement = s;
+    } else {
         free(s);
     }
 }
 
-struct pg_portal *pg_portal_create(struct pg_statement *statement)
+struct pg_portal *pg_portal_create(struct pg_spares *home, struct pg_statement *statement)
 {
-    struct pg_portal *p = calloc(1, sizeof(*p));
+    struct pg_portal *p = home == NULL ? NULL : home->portal;
+    if (p == NULL) {
+        p = malloc(sizeof(*p));
+    } else {
+        home->portal = NULL;
+    }
     if (p != NULL) {
-        p->references = 1;
-        p->statement = pg_statement_ref(statement);
+        *p = (struct pg_portal){
+            .references = 1, .home = home, .statement = pg_statement_ref(statement)};
     }
     return p;
 }
@@ -66,11 +109,16 @@ struct pg_portal *pg_portal_ref(struct pg_portal *p)
 
 void pg_portal_unref(struct pg_portal *p)
 {
-    if (p != NULL && --p->references == 0) {
-        pg_statement_unref(p->statement);
-        pg_plan_unref(p->plan);
-        pg_result_destroy(p->result);
-        pg_effects_destroy(p->effects);
+    if (p == NULL || --p->references > 0) {
+        return;
+    }
+    pg_statement_unref(p->statement);
+    pg_plan_unref(p->plan);
+    pg_result_destroy(p->result);
+    pg_effects_destroy(p->effects);
+    if (p->home != NULL && p->home->portal == NULL) {
+        p->home->portal = p;
+    } else {
         free(p);
     }
 }

@@ -18,13 +18,26 @@ enum {
     PG_NAMES_COUNT_MAX = 16384,
 };
 
+/* A session's statements and portals come and go with each operation: the memory of the last one of
+ * each kind stays for the next, without what was in it. */
+struct pg_spares {
+    struct pg_statement *statement; /* owned */
+    struct pg_portal *portal;       /* owned */
+};
+
+/* After the last statement and portal that were made with it. */
+void pg_spares_finish(struct pg_spares *spares);
+
 struct pg_statement {
     int references;
-    char *text; /* NUL-terminated */
+    struct pg_spares *home; /* borrows; NULL: none */
+    size_t capacity;        /* of the memory behind the struct: declared types, types, text */
+    char *text;             /* NUL-terminated; in that memory */
     size_t text_size;
-    uint32_t *types; /* of the parameters, 0: not known */
+    uint32_t *types; /* of the parameters, 0: not known; there too, or in `described` */
     size_t type_count;
-    uint32_t *declared; /* the same as its Parse had them: what was sent stays what it was */
+    uint32_t *described; /* as the target named them; owned; NULL: it was not asked */
+    uint32_t *declared;  /* the same as its Parse had them: what was sent stays what it was */
     size_t declared_count;
     struct pg_plan *plan; /* as last asked for by an EXECUTE; owned reference */
 };
@@ -49,6 +62,7 @@ enum pg_portal_state { PG_PORTAL_BOUND, PG_PORTAL_RUNNING, PG_PORTAL_DONE };
 
 struct pg_portal {
     int references;
+    struct pg_spares *home;         /* borrows; NULL: none */
     struct pg_statement *statement; /* owned reference */
     enum pg_portal_state state;
     /* The operation that Bind announced; 0 once it has its outcome. */
@@ -66,12 +80,15 @@ struct pg_portal {
     struct pg_effects *effects; /* of its statement, until it runs; owned */
 };
 
-/* Takes nothing; returns one reference. NULL when memory is short. */
-struct pg_statement *pg_statement_create(struct bytes text, const struct pg_oids *types) MUST_USE;
+/* Takes nothing; returns one reference. NULL when memory is short. `home` may be NULL. */
+struct pg_statement *pg_statement_create(struct pg_spares *home, struct bytes text,
+                                         const struct pg_oids *types) MUST_USE;
+/* Takes `types`, on the heap: what the target says of the parameters. */
+void pg_statement_describe(struct pg_statement *s, uint32_t *types, size_t count);
 struct pg_statement *pg_statement_ref(struct pg_statement *s); /* takes NULL */
 void pg_statement_unref(struct pg_statement *s);               /* takes NULL */
 
-struct pg_portal *pg_portal_create(struct pg_statement *statement) MUST_USE;
+struct pg_portal *pg_portal_create(struct pg_spares *home, struct pg_statement *statement) MUST_USE;
 struct pg_portal *pg_portal_ref(struct pg_portal *p); /* takes NULL */
 void pg_portal_unref(struct pg_portal *p);            /* takes NULL */
 

@@ -168,11 +168,11 @@ static bool make_effect(struct postgres *p, const struct sql_naming *item, struc
     if (item->kind != SQL_NAMING_PREPARE && item->kind != SQL_NAMING_DECLARE) {
         return true;
     }
-    out->prepared = pg_statement_create(item->query, &no_types);
+    out->prepared = pg_statement_create(NULL, item->query, &no_types);
     if (out->prepared == NULL || item->kind == SQL_NAMING_PREPARE) {
         return out->prepared != NULL;
     }
-    out->cursor = pg_portal_create(out->prepared);
+    out->cursor = pg_portal_create(NULL, out->prepared);
     if (out->cursor == NULL) {
         return false;
     }

@@ -61,7 +61,7 @@ static bool name_it(struct postgres *p, const struct pg_parse *m, struct pg_plan
 {
     void *previous = NULL;
     *out = (struct pg_sent){.type = PG_FRONTEND_PARSE,
-                            .statement = pg_statement_create(m->text, &m->types),
+                            .statement = pg_statement_create(&p->spares, m->text, &m->types),
                             .plan = plan,
                             .name = m->name.size == 0 ? NULL : bytes_to_string(m->name)};
     if (out->statement == NULL || (out->name == NULL && m->name.size > 0) ||

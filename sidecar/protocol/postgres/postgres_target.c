@@ -154,9 +154,7 @@ static enum protocol_step on_description(struct postgres *p, uint8_t type, struc
                 for (size_t i = 0; i < count; i++) {
                     known[i] = pg_oids_get(&types, i);
                 }
-                free(head->statement->types);
-                head->statement->types = known;
-                head->statement->type_count = count;
+                pg_statement_describe(head->statement, known, count);
             }
         }
         return pass(p, message);
