@@ -84,6 +84,29 @@ static void test_duplicates_are_passed_over(void **state)
     assert_int_equal(session.operations, 6);
 }
 
+static void test_a_record_twice_in_a_batch_is_one(void **state)
+{
+    struct test *t = *state;
+    struct store_audit_record records[4];
+    struct store_audit_appended done;
+    uint64_t refused = 0;
+    for (uint64_t i = 0; i < 4; i++) {
+        records[i] = records_make(1, i + 1, STORE_INTENT, "x");
+    }
+    contract_append(t, "s1", records, 1);
+    const struct store_audit_record twice[] = {records[0], records[1], records[1],
+                                               records[2], records[1], records[3]};
+    struct store_audit_record other[] = {records[1], records[2], records[1]};
+    other[2].hash[7] ^= 1;
+    assert_int_equal(append(t, "s1", other, 3, &done, &refused, NULL), ERR_EXISTS);
+    assert_int_equal(refused, 2);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){0}), 1);
+    assert_int_equal(append(t, "s1", twice, 6, &done, NULL, NULL), OK);
+    assert_int_equal(done.added, 3);
+    assert_int_equal(done.last.sequence, 4);
+    assert_int_equal(contract_count(t, (struct store_audit_filter){0}), 4);
+}
+
 static void test_a_rewritten_stream_is_refused_whole(void **state)
 {
     struct test *t = *state;
@@ -296,6 +319,7 @@ int contract_append_run(const struct store_contract *contract)
     const struct CMUnitTest tests[] = {
         CONTRACT_TEST(test_records_are_kept_to_the_byte_and_resumed),
         CONTRACT_TEST(test_duplicates_are_passed_over),
+        CONTRACT_TEST(test_a_record_twice_in_a_batch_is_one),
         CONTRACT_TEST(test_a_rewritten_stream_is_refused_whole),
         CONTRACT_TEST(test_a_gap_and_a_broken_chain_are_refused_whole),
         CONTRACT_TEST(test_wrong_arguments_are_refused),
