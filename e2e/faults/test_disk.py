@@ -186,7 +186,7 @@ def test_a_slow_disk(target, parts, slow, tmp_path, whose):
     for load in readers + writers:
         load.stop()
     executed = witness.read()
-    records = everything(stack)
+    records = everything(stack, 20 + 4 * ROUNDS)  # hundreds of thousands, in the end
     check_stream(records)
     check_went_on(readers + writers, executed, by_name(records))
     survived.add(executed=sum(map(len, executed.values())))
