@@ -9,6 +9,7 @@
 #include "sidecar/catalog/catalog_shelf.h"
 #include "sidecar/files.h"
 #include "sidecar/headroom/headroom.h"
+#include "sidecar/headroom/reserve.h"
 #include "sidecar/holders.h"
 #include "sidecar/masking/masker.h"
 #include "sidecar/sidecar_internal.h"
@@ -325,7 +326,13 @@ static enum err start_control(struct sidecar *s, struct err_text *why)
 
 static bool has_memory(void *context, size_t bytes)
 {
-    return headroom_has(context, bytes);
+    if (headroom_has(context, bytes)) {
+        return true;
+    }
+    if (!headroom_has(context, SQL_MEMORY_MARGIN)) {
+        reserve_give_up();
+    }
+    return false;
 }
 
 static enum err create_shared(struct sidecar *s)

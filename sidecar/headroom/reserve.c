@@ -17,6 +17,10 @@
 
 #ifdef HEAP_IS_SANITIZED
 
+void reserve_give_up(void)
+{
+}
+
 bool reserve_is_held(void)
 {
     return false;
@@ -32,13 +36,15 @@ void *__libc_calloc(size_t count, size_t size); /* NOLINT(bugprone-reserved-iden
 static _Atomic(void *) held;
 static atomic_bool is_spent;
 
-/* Without the reserve none of it is left for large blocks. */
-static bool take(void)
+/* Of a room of this size, the first RESERVE_SIZE. */
+static bool take(size_t room)
 {
-    void *block =
-        mmap(NULL, RESERVE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *block = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (block == MAP_FAILED) {
         return false;
+    }
+    if (room > RESERVE_SIZE) {
+        (void)munmap(block + RESERVE_SIZE, room - RESERVE_SIZE);
     }
     void *none = NULL;
     if (!atomic_compare_exchange_strong(&held, &none, block)) {
@@ -48,28 +54,34 @@ static bool take(void)
     return true;
 }
 
-static bool give_up(size_t size)
+void reserve_give_up(void)
 {
-    if (size > RESERVE_BLOCK_MAX) {
-        return false;
-    }
     void *block = atomic_exchange(&held, NULL);
     if (block != NULL) {
         atomic_store(&is_spent, true);
         (void)munmap(block, RESERVE_SIZE);
     }
-    return block != NULL || atomic_load(&is_spent); /* another thread may have just done it */
+}
+
+/* Whether to try again: another thread may just have given it up. */
+static bool is_worth_another_try(size_t size)
+{
+    if (size > RESERVE_BLOCK_MAX) {
+        return false;
+    }
+    reserve_give_up();
+    return atomic_load(&is_spent);
 }
 
 static bool is_withheld(size_t size)
 {
     return size > RESERVE_BLOCK_MAX && atomic_load_explicit(&is_spent, memory_order_relaxed) &&
-           !take();
+           !take((size_t)2 * RESERVE_SIZE); /* not what was just given up */
 }
 
 __attribute__((constructor)) static void take_first(void)
 {
-    (void)take();
+    (void)take(RESERVE_SIZE);
 }
 
 bool reserve_is_held(void)
@@ -84,7 +96,7 @@ void *malloc(size_t size)
         return NULL;
     }
     void *block = __libc_malloc(size);
-    return block != NULL || !give_up(size) ? block : __libc_malloc(size);
+    return block != NULL || !is_worth_another_try(size) ? block : __libc_malloc(size);
 }
 
 void *calloc(size_t count, size_t size)
@@ -95,7 +107,7 @@ void *calloc(size_t count, size_t size)
         return NULL;
     }
     void *block = __libc_calloc(count, size);
-    return block != NULL || !give_up(all) ? block : __libc_calloc(count, size);
+    return block != NULL || !is_worth_another_try(all) ? block : __libc_calloc(count, size);
 }
 
 #endif

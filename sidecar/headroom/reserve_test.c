@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -118,6 +119,31 @@ static void test_small_zeroed_blocks_come_from_the_reserve(void **state)
     give_back(&large);
 }
 
+static void test_it_is_given_up_before_anything_failed(void **state)
+{
+    (void)state;
+    const size_t stack = RESERVE_SIZE;
+    void *volatile block = malloc(1 << 20);
+    assert_non_null(block);
+    free(block);
+    assert_true(reserve_is_held());
+    limit(address_space() + (1 << 20));
+    void *room = mmap(NULL, stack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_equal(room, MAP_FAILED);
+    reserve_give_up();
+    reserve_give_up();
+    block = malloc(1 << 20); /* is not what takes it */
+    assert_null(block);
+    room = mmap(NULL, stack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(room, MAP_FAILED);
+    limit(RLIM_INFINITY);
+    (void)munmap(room, stack);
+    block = malloc(1 << 20);
+    assert_non_null(block);
+    free(block);
+    assert_true(reserve_is_held());
+}
+
 static void test_a_product_that_overflows_is_refused(void **state)
 {
     (void)state;
@@ -131,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_large_blocks_leave_room_for_small_ones),
         cmocka_unit_test(test_small_zeroed_blocks_come_from_the_reserve),
+        cmocka_unit_test(test_it_is_given_up_before_anything_failed),
         cmocka_unit_test(test_a_product_that_overflows_is_refused),
     };
     if (!reserve_is_held()) {
