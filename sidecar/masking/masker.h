@@ -70,6 +70,13 @@ void masker_counts_reset(struct masker *m);
 enum err masker_row(struct masker *m, const struct masker_column *columns, size_t count,
                     struct bytes body, struct buffer *out) MUST_USE;
 
+/* The same for a body that may be written to: as long as each value keeps its length, it is masked
+ * where it stands. `*out_moved`: the masked body was appended to `out`, and `body` holds anything;
+ * otherwise it is in `body`. On failure `body` holds anything. */
+enum err masker_row_in_place(struct masker *m, const struct masker_column *columns, size_t count,
+                             uint8_t *body, size_t size, struct buffer *out,
+                             bool *out_moved) MUST_USE;
+
 /* ---- texts: messages of errors and notices, payloads ----------------------------------------- */
 
 /* Appends the text with everything that the detectors find redacted. */

@@ -53,6 +53,14 @@ enum err masker_apply(struct masker *m, const struct masker_column *column, size
 
 /* ---- a row ---------------------------------------------------------------------------------- */
 
+/* A row on its way. What stays is copied in runs: from the end of the last value that could not
+ * stay to the next one. A row in which all stay is not copied. */
+struct row {
+    uint8_t *place; /* the body, where it may be written to; else NULL */
+    const uint8_t *begin, *run;
+    struct buffer *out;
+};
+
 static enum err put_value(struct buffer *out, const struct masker *m, enum masker_outcome outcome)
 {
     struct bytes value = outcome == MASKER_TO_NULL ? (struct bytes){0} : buffer_bytes(&m->value);
@@ -63,54 +71,138 @@ static enum err put_value(struct buffer *out, const struct masker *m, enum maske
     return e == OK ? buffer_append(out, value) : e;
 }
 
-/* What stays is copied in runs: from the end of the last changed value to the next one. */
+/* Where the value may be written to. */
+static uint8_t *place_of(const struct row *row, struct bytes value)
+{
+    return row->place + (value.data - row->begin);
+}
+
+static bool redact_in_place(struct masker *m, const struct masker_column *c, const struct row *row,
+                            struct bytes value)
+{
+    return row->place != NULL && c->action == MASKER_REDACT && c->rule < m->rule_count &&
+           value.size > 0 &&
+           redactor_apply_in_place(m->redactors[c->rule], c->type, c->is_binary,
+                                   place_of(row, value), value.size);
+}
+
+/* `head`: the value's length, before it. */
+static enum err mask_value(struct masker *m, const struct masker_column *column, size_t index,
+                           const uint8_t *head, struct bytes value, struct row *row)
+{
+    enum masker_outcome outcome = MASKER_SAME;
+    if (redact_in_place(m, column, row, value)) {
+        return masker_count_one(m, column->rule, index, false);
+    }
+    enum err e = masker_apply(m, column, index, value, &outcome);
+    if (e != OK || outcome == MASKER_SAME) {
+        return e;
+    }
+    if (row->place != NULL && outcome == MASKER_CHANGED && buffer_size(&m->value) == value.size) {
+        if (value.size > 0) {
+            memcpy(place_of(row, value), buffer_bytes(&m->value).data, value.size);
+        }
+        return OK;
+    }
+    e = buffer_append(row->out, bytes_of(row->run, (size_t)(head - row->run)));
+    row->run = value.data + value.size;
+    return e == OK ? put_value(row->out, m, outcome) : e;
+}
+
+/* Past so many values, NULL or not. */
+static bool skip_values(struct cursor *io, size_t count)
+{
+    struct cursor c = *io;
+    for (; count > 0; count--) {
+        uint32_t size = cursor_read_u32(&c);
+        if (c.failed) {
+            return false;
+        }
+        if (size == UINT32_MAX) {
+            continue;
+        }
+        (void)cursor_read_bytes(&c, size); /* a negative length is more than any row has */
+        if (c.failed) {
+            return false;
+        }
+    }
+    *io = c;
+    return true;
+}
+
+/* How many columns from `at` on go through as they are. */
+static size_t count_plain(const struct masker *m, const struct masker_column *columns, size_t at,
+                          size_t count)
+{
+    size_t n = 0;
+    while (at + n < count && masker_is_plain(m, &columns[at + n])) {
+        n++;
+    }
+    return n;
+}
+
 static enum err mask(struct masker *m, const struct masker_column *columns, size_t count,
-                     struct bytes body, struct buffer *out)
+                     struct bytes body, struct row *row)
 {
     struct cursor c = cursor_of(body);
-    const uint8_t *run = body.data;
     if (cursor_read_u16(&c) != count || c.failed) {
         return ERR_INVALID;
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0;; i++) {
+        size_t plain = count_plain(m, columns, i, count);
+        i += plain;
+        if (!skip_values(&c, plain)) {
+            return ERR_INVALID;
+        }
+        if (i == count) {
+            break;
+        }
         const uint8_t *head = c.at;
         uint32_t size = cursor_read_u32(&c);
         if (size == UINT32_MAX && !c.failed) {
             continue; /* NULL */
         }
-        /* A negative length is more than any row has. */
         struct bytes value = cursor_read_bytes(&c, size);
-        if (c.failed) {
-            return ERR_INVALID;
-        }
-        if (masker_is_plain(m, &columns[i])) {
-            continue;
-        }
-        enum masker_outcome outcome = MASKER_SAME;
-        enum err e = masker_apply(m, &columns[i], i, value, &outcome);
-        if (e == OK && outcome != MASKER_SAME) {
-            e = buffer_append(out, bytes_of(run, (size_t)(head - run)));
-            e = e == OK ? put_value(out, m, outcome) : e;
-            run = c.at;
-        }
+        enum err e = c.failed ? ERR_INVALID : mask_value(m, &columns[i], i, head, value, row);
         if (e != OK) {
             return e;
         }
     }
-    return cursor_is_complete(&c) ? buffer_append(out, bytes_of(run, (size_t)(c.at - run)))
-                                  : ERR_INVALID;
+    return cursor_is_complete(&c) ? OK : ERR_INVALID;
+}
+
+static enum err mask_row(struct masker *m, const struct masker_column *columns, size_t count,
+                         struct bytes body, struct row *row)
+{
+    if (body.size > MASKER_ROW_MAX) {
+        return ERR_LIMIT;
+    }
+    row->begin = row->run = body.data;
+    size_t before = buffer_size(row->out);
+    enum err e = count > MASKER_COLUMNS_MAX ? ERR_INVALID : mask(m, columns, count, body, row);
+    if (e == OK && (row->place == NULL || row->run != row->begin)) {
+        e = buffer_append(row->out, bytes_of(row->run, (size_t)(body.data + body.size - row->run)));
+    }
+    if (e != OK) {
+        row->out->end = row->out->start + before;
+    }
+    return e;
 }
 
 enum err masker_row(struct masker *m, const struct masker_column *columns, size_t count,
                     struct bytes body, struct buffer *out)
 {
-    if (body.size > MASKER_ROW_MAX) {
-        return ERR_LIMIT;
-    }
-    size_t before = buffer_size(out);
-    enum err e = count > MASKER_COLUMNS_MAX ? ERR_INVALID : mask(m, columns, count, body, out);
-    if (e != OK) {
-        out->end = out->start + before;
+    struct row row = {.out = out};
+    return mask_row(m, columns, count, body, &row);
+}
+
+enum err masker_row_in_place(struct masker *m, const struct masker_column *columns, size_t count,
+                             uint8_t *body, size_t size, struct buffer *out, bool *out_moved)
+{
+    struct row row = {.place = body, .out = out};
+    enum err e = mask_row(m, columns, count, bytes_of(body, size), &row);
+    if (e == OK) {
+        *out_moved = row.run != row.begin;
     }
     return e;
 }

@@ -82,7 +82,11 @@ static enum err row(struct masker *m, const struct masker_column *columns, size_
     if (body.size > 0) {
         memcpy(memory, body.data, body.size);
     }
-    enum err e = masker_row(m, columns, count, bytes_of(memory, body.size), out);
+    bool moved = false;
+    enum err e = masker_row_in_place(m, columns, count, memory, body.size, out, &moved);
+    if (e == OK && !moved) {
+        e = buffer_append(out, bytes_of(memory, body.size));
+    }
     free(memory);
     return e;
 }
@@ -379,6 +383,44 @@ static void texts(void **state)
     buffer_finish(&out);
 }
 
+/* ---- in place ------------------------------------------------------------------------------- */
+
+static void rows_stay_where_lengths_do(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *masked;
+        bool moved;
+    } cases[] = {{"123-45-6789", "***-**-6789", false},
+                 {"1234", "****", false},
+                 {"", "", false},
+                 {"\303\244345678", "***5678", true},
+                 {"\377\3763456789", "*****6789", false}};
+    struct masker *m = create_of(&last_four, NULL);
+    const struct masker_column columns[] = {{MASKER_REDACT, 0, false, TEXT},
+                                            {MASKER_PASS, 0, false, TEXT}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct bytes values[] = {bytes_of_string(cases[i].value), BYTES("stays")};
+        const struct bytes expected[] = {bytes_of_string(cases[i].masked), BYTES("stays")};
+        struct buffer in, want, out;
+        bool moved = !cases[i].moved;
+        buffer_init(&in, OUT_MAX);
+        buffer_init(&want, OUT_MAX);
+        buffer_init(&out, OUT_MAX);
+        put_row(values, 2, &in);
+        put_row(expected, 2, &want);
+        assert_int_equal(
+            masker_row_in_place(m, columns, 2, in.data, buffer_size(&in), &out, &moved), OK);
+        assert_int_equal(moved, cases[i].moved);
+        assert_true(bytes_equal(buffer_bytes(moved ? &out : &in), buffer_bytes(&want)));
+        assert_int_equal(buffer_size(&out) > 0, moved);
+        buffer_finish(&in);
+        buffer_finish(&want);
+        buffer_finish(&out);
+    }
+    masker_destroy(m);
+}
+
 /* ---- what is no row ------------------------------------------------------------------------- */
 
 static void no_row(void **state)
@@ -525,6 +567,7 @@ int main(void)
         cmocka_unit_test(custom_detectors),
         cmocka_unit_test(rules_that_disagree),
         cmocka_unit_test(texts),
+        cmocka_unit_test(rows_stay_where_lengths_do),
         cmocka_unit_test(no_row),
         cmocka_unit_test(bad_rules),
         cmocka_unit_test(detectors_are_shared),

@@ -48,6 +48,7 @@ enum err redactor_create(const struct redactor_config *config, struct redactor *
     crypto_hmac_init(&r->keyed, config->key);
     r->config.key = (struct bytes){0};
     r->config.mask = config->mask == 0 ? '*' : config->mask;
+    redactor_prepare_partial(r);
     r->config.max_value = config->max_value == 0 ? REDACTOR_VALUE_MAX : config->max_value;
     /* A numeric of a few bytes may print 150 KB. */
     size_t cap = r->config.max_value + (256 << 10);
@@ -137,6 +138,29 @@ enum err redactor_apply_one(struct redactor *r, const struct value_type *type, b
     return e == OK ? value_write(&v, is_binary, out) : e;
 }
 
+static const struct value_type *find_type(struct redactor *r, uint32_t oid, bool *out_is_array)
+{
+    if (r->type == NULL || r->type_oid != oid) {
+        r->type = value_type_find(oid, &r->type_is_array);
+        r->type_oid = oid;
+    }
+    *out_is_array = r->type_is_array;
+    return r->type;
+}
+
+bool redactor_apply_in_place(struct redactor *r, uint32_t type, bool is_binary, uint8_t *value,
+                             size_t size)
+{
+    (void)is_binary; /* a text is the same in both formats */
+    bool is_array = false;
+    if (r->config.kind != REDACTOR_TO_PARTIAL || size > r->config.max_value) {
+        return false;
+    }
+    const struct value_type *found = find_type(r, type, &is_array);
+    return found != NULL && !is_array && found->kind == VALUE_TEXT &&
+           redactor_make_partial_in_place(r, value, size);
+}
+
 enum redactor_result redactor_apply(struct redactor *r, uint32_t type, bool is_binary,
                                     struct bytes value, struct buffer *out)
 {
@@ -144,7 +168,7 @@ enum redactor_result redactor_apply(struct redactor *r, uint32_t type, bool is_b
         return REDACTOR_NULL;
     }
     bool is_array = false;
-    const struct value_type *found = value_type_find(type, &is_array);
+    const struct value_type *found = find_type(r, type, &is_array);
     if (found == NULL) {
         return REDACTOR_NULL_INSTEAD;
     }

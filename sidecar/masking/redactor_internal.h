@@ -18,12 +18,24 @@ struct redactor {
     struct buffer made;    /* what a value of text kind is made of */
     struct buffer element; /* of an array in text: as it was, without its quotes */
     struct buffer piece;   /* the same, redacted */
+
+    bool counts[256]; /* PARTIAL: which characters of ASCII are masked or kept by their number */
+
+    /* Of the type that was asked for last: the values of a column follow each other. */
+    uint32_t type_oid;
+    const struct value_type *type; /* NULL: it is not known */
+    bool type_is_array;
 };
 
 /* Each changes `v` to its redacted form; ERR_INVALID when there is none in its type. */
 enum err redactor_make_hash(struct redactor *r, struct value *v) MUST_USE;
 enum err redactor_make_digits(struct redactor *r, struct value *v) MUST_USE;
 enum err redactor_make_partial(struct redactor *r, struct value *v) MUST_USE;
+
+/* Sets `counts`; the configuration is there. */
+void redactor_prepare_partial(struct redactor *r);
+/* The partial form of a text of ASCII, in its place. False: it is not one; it is unchanged. */
+bool redactor_make_partial_in_place(const struct redactor *r, uint8_t *text, size_t size) MUST_USE;
 
 /* Of one value that is no array. */
 enum err redactor_apply_one(struct redactor *r, const struct value_type *type, bool is_binary,

@@ -88,6 +88,40 @@ enum err redactor_make_partial(struct redactor *r, struct value *v)
     return OK;
 }
 
+void redactor_prepare_partial(struct redactor *r)
+{
+    for (size_t c = 0; c < sizeof(r->counts) / sizeof(r->counts[0]); c++) {
+        r->counts[c] = !r->config.keep_separators || !is_separator((uint8_t)c);
+    }
+}
+
+bool redactor_make_partial_in_place(const struct redactor *r, uint8_t *text, size_t size)
+{
+    size_t first = r->config.keep_first, last = r->config.keep_last;
+    size_t count = 0;
+    uint8_t all = 0;
+    for (size_t i = 0; i < size; i++) {
+        all |= text[i];
+        count += r->counts[text[i]];
+    }
+    if (all >= 0x80) {
+        return false; /* a character may be of more bytes than its mask */
+    }
+    if (first + last >= count) {
+        first = last = 0; /* it would all be kept */
+    }
+    const size_t end = count - last;
+    const uint8_t mask = (uint8_t)r->config.mask;
+    for (size_t i = 0, index = 0; i < size && index < end; i++) {
+        const bool counted = r->counts[text[i]];
+        if (counted && index >= first) {
+            text[i] = mask;
+        }
+        index += counted;
+    }
+    return true;
+}
+
 enum err redactor_put_json(struct bytes text, bool with_quotes, struct buffer *out)
 {
     enum err e = with_quotes ? buffer_append_string(out, "\"") : OK;

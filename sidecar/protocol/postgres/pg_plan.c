@@ -29,7 +29,7 @@ enum err pg_masks_create(const struct policy_mask *const *items, size_t count, u
     if (count > POLICY_MASKS_MAX) {
         return err_set(why, ERR_LIMIT, "too many masks apply to this session");
     }
-    struct pg_masks *m = calloc(1, sizeof(*m));
+    struct pg_masks *m = calloc(1, sizeof(*m) + count * sizeof(m->rules[0]));
     if (m == NULL) {
         return err_set(why, ERR_NO_MEMORY, "out of memory");
     }

@@ -25,7 +25,7 @@ struct pg_masks {
     enum policy_unknown unknown_origin; /* the strictest of all rules that name columns */
     uint8_t unknown_rule;               /* and the first rule that says so */
     size_t rule_count;
-    struct pg_mask_rule rules[POLICY_MASKS_MAX];
+    struct pg_mask_rule rules[]; /* rule_count; a session has few of POLICY_MASKS_MAX */
 };
 
 /* Returns one reference; borrows `detectors` for the call. ERR_LIMIT, ERR_INVALID, ERR_NO_MEMORY:

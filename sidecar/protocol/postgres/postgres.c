@@ -5,6 +5,8 @@
 
 #include "sidecar/protocol/postgres/postgres_internal.h"
 
+enum { OUT_KEEP = 1 << 10 }; /* bytes for messages of our own that an idle session keeps */
+
 /* ---- which state answers which bytes ------------------------------------------------------------
  */
 
@@ -175,7 +177,11 @@ enum protocol_step postgres_send(struct postgres *p, enum protocol_side side, en
     } else {
         p->link->ops->to_second(p->link, b);
     }
-    buffer_clear(&p->out);
+    if (p->out.capacity > OUT_KEEP) { /* as after a question to the catalog */
+        buffer_finish(&p->out);
+    } else {
+        buffer_clear(&p->out);
+    }
     return PROTOCOL_MORE;
 }
 

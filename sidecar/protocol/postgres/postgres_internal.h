@@ -354,9 +354,11 @@ bool postgres_result_describe(struct postgres *p, struct pg_sent *head, struct b
 bool postgres_result_copy(struct postgres *p, struct pg_sent *head, struct bytes body);
 /* Whether the rows of the head are looked at one by one. */
 bool postgres_result_is_masked(const struct postgres *p, const struct pg_sent *head);
-/* One whole data message; what the agent gets of it is appended to p->masked. */
+/* One whole data message, with its header; it may be changed where it stands. `*out_stays`: it goes
+ * to the agent as it is then; otherwise what the agent gets of it, if anything, was appended to
+ * p->masked. On failure nothing of it may be shown. */
 enum err postgres_result_message(struct postgres *p, struct pg_sent *head, uint8_t type,
-                                 struct bytes body);
+                                 uint8_t *message, size_t size, bool *out_stays);
 /* The end of a statement's rows; false: they were not whole. */
 bool postgres_result_end(struct postgres *p, struct pg_sent *head);
 /* An error, a notice or a notification as the agent may see it: `message` itself, or one in

@@ -9,12 +9,14 @@
 
 static void forget_plans(struct pg_masking *m)
 {
-    for (size_t i = 0; m->plans != NULL && i < PG_PLANS; i++) {
-        free(m->plans[i].text);
-        pg_plan_unref(m->plans[i].plan);
+    for (size_t i = 0; i < PG_PLAN_GROUPS; i++) {
+        for (size_t k = 0; m->plans[i] != NULL && k < PG_PLAN_GROUP; k++) {
+            free(m->plans[i][k].text);
+            pg_plan_unref(m->plans[i][k].plan);
+        }
+        free(m->plans[i]);
+        m->plans[i] = NULL;
     }
-    free(m->plans);
-    m->plans = NULL;
 }
 
 static uint64_t mark(void *context, const struct catalog_relation *r,
@@ -253,16 +255,17 @@ static struct pg_plan *find_plan(struct postgres *p, struct bytes text,
         return make_plan(p, text, a);
     }
     size_t at = hash_text(text) % PG_PLANS;
-    const struct pg_planned *kept = m->plans == NULL ? NULL : &m->plans[at];
+    struct pg_planned **group = &m->plans[at / PG_PLAN_GROUP];
+    const struct pg_planned *kept = *group == NULL ? NULL : &(*group)[at % PG_PLAN_GROUP];
     if (kept != NULL && kept->text != NULL && bytes_equal(bytes_of(kept->text, kept->size), text)) {
         return pg_plan_ref(kept->plan);
     }
     struct pg_plan *plan = make_plan(p, text, a);
-    if (m->plans == NULL) { /* a session that masks nothing needs no room for them */
-        m->plans = calloc(PG_PLANS, sizeof(*m->plans));
+    if (*group == NULL) { /* few sessions need room for all of them */
+        *group = calloc(PG_PLAN_GROUP, sizeof(**group));
     }
-    if (m->plans != NULL) {
-        keep_plan(&m->plans[at], text, plan);
+    if (*group != NULL) {
+        keep_plan(&(*group)[at % PG_PLAN_GROUP], text, plan);
     }
     return plan;
 }

@@ -12,8 +12,10 @@
 
 enum {
     PG_MASKING_KEY_SIZE = 32,
-    PG_PLANS = 256,              /* plans that a session keeps, one for each slot */
-    PG_PLAN_TEXT_MAX = 16 << 10, /* longer texts are planned each time */
+    PG_PLAN_GROUP = 8, /* slots that are made at once */
+    PG_PLAN_GROUPS = 32,
+    PG_PLANS = PG_PLAN_GROUPS * PG_PLAN_GROUP, /* plans that a session keeps, one for each slot */
+    PG_PLAN_TEXT_MAX = 16 << 10,               /* longer texts are planned each time */
     PG_FINGERPRINT_MAX = 8 << 10,
     /* The target is asked again after so long whether its catalog has changed by others. */
     PG_CATALOG_AGE_MAX_MS = 5000,
@@ -63,7 +65,7 @@ struct pg_masking {
     uint64_t changes_before;
     struct buffer fingerprint;
 
-    struct pg_planned *plans; /* PG_PLANS of them, owned; NULL: none is kept yet */
+    struct pg_planned *plans[PG_PLAN_GROUPS]; /* PG_PLAN_GROUP each, owned; NULL: none yet */
 };
 
 #endif

@@ -216,6 +216,60 @@ static void test_the_catalog_is_asked_once_and_the_agent_hears_nothing_of_it(voi
     assert_true(gets(f, "123456", "****56", 2));
 }
 
+/* What masking makes of a result in which some values keep their lengths and others do not. */
+static void put_result(struct buffer *b, const char *const *values, size_t count)
+{
+    describe(b, "ssn", 20000, 2);
+    for (size_t i = 0; i < count; i++) {
+        row(b, &values[i], 1);
+    }
+    ok(pg_write_command_complete(b, bytes_of_string("SELECT 5")));
+    ok(pg_write_ready(b, 'I'));
+}
+
+static void test_rows_are_in_order_whatever_becomes_of_their_lengths(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    static const char *const values[] = {"123456", "98-76", "\303\244b\303\266d", "", "2345"};
+    static const char *const masked[] = {"****56", "***76", "**\303\266d", "", "**45"};
+    struct buffer in, want;
+    buffer_init(&in, 1 << 16);
+    buffer_init(&want, 1 << 16);
+    put_result(&in, values, 5);
+    put_result(&want, masked, 5);
+    for (size_t split = 0; split <= buffer_size(&in); split++) {
+        say(f, "SELECT ssn FROM people");
+        (void)answer_inquiries(f, 'I');
+        buffer_clear(&f->to_agent);
+        fixture_target(f, bytes_of(buffer_bytes(&in).data, split));
+        fixture_target(f, bytes_of(buffer_bytes(&in).data + split, buffer_size(&in) - split));
+        assert_true(bytes_equal(buffer_bytes(&f->to_agent), buffer_bytes(&want)));
+    }
+    buffer_finish(&in);
+    buffer_finish(&want);
+}
+
+static void test_a_row_that_is_none_ends_it_and_what_was_before_is_masked(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    static const char *const values[] = {"123456", "654321"};
+    struct buffer b;
+    buffer_init(&b, 1 << 16);
+    say(f, "SELECT ssn FROM people");
+    (void)answer_inquiries(f, 'I');
+    describe(&b, "ssn", 20000, 2);
+    row(&b, values, 1);
+    row(&b, values, 2);
+    row(&b, values, 1);
+    buffer_clear(&f->to_agent);
+    fixture_target(f, buffer_bytes(&b));
+    buffer_finish(&b);
+    assert_true(f->closed);
+    assert_true(agent_has(f, "cannot be masked"));
+    assert_false(agent_has(f, "123456"));
+    assert_false(agent_has(f, "654321"));
+}
+
 static void test_what_is_masked_in_the_servers_own_words_is_masked_in_any_case(void **state)
 {
     struct fixture *f = &((struct masked *)*state)->f;
@@ -401,6 +455,10 @@ int main(void)
             test_the_catalog_is_asked_once_and_the_agent_hears_nothing_of_it, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_what_is_masked_in_the_servers_own_words_is_masked_in_any_case, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rows_are_in_order_whatever_becomes_of_their_lengths,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_row_that_is_none_ends_it_and_what_was_before_is_masked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_after_ddl_the_catalog_is_asked_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_target_that_does_not_tell_its_catalog_shows_nothing,
                                         setup, teardown),

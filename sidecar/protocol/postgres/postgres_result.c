@@ -122,35 +122,40 @@ bool postgres_result_is_masked(const struct postgres *p, const struct pg_sent *h
     return result == NULL || result->masks || plan->masks->by_content;
 }
 
-static enum err put_row(struct postgres *p, const struct pg_sent *head, struct bytes body)
+static enum err put_row(struct postgres *p, const struct pg_sent *head, uint8_t *message,
+                        size_t size, bool *out_stays)
 {
     const struct pg_plan *plan = plan_of(head);
     if (plan == NULL) {
-        return pg_write_body(&p->masked, PG_BACKEND_DATA_ROW, body);
+        return OK;
     }
     const struct pg_result *result = result_of(p, head);
     if (result == NULL) {
         return ERR_INVALID; /* rows that nobody described */
     }
     if (!result->masks && !plan->masks->by_content) {
-        return pg_write_body(&p->masked, PG_BACKEND_DATA_ROW, body);
+        return OK;
     }
+    static const uint8_t header[PG_HEADER_SIZE] = {PG_BACKEND_DATA_ROW};
+    bool moved = false;
     struct writer w = writer_start(&p->masked);
-    writer_put_u8(&w, PG_BACKEND_DATA_ROW);
-    size_t length = writer_open_length(&w);
+    writer_put_bytes(&w, bytes_of(header, sizeof(header)));
     if (w.failed == OK) {
-        w.failed =
-            masker_row(plan->masks->masker, result->columns, result->count, body, &p->masked);
+        w.failed = masker_row_in_place(plan->masks->masker, result->columns, result->count,
+                                       message + PG_HEADER_SIZE, size - PG_HEADER_SIZE, &p->masked,
+                                       &moved);
     }
-    writer_close_length(&w, length);
+    if (moved) {
+        writer_close_length(&w, w.before + 1);
+    } else {
+        p->masked.end = p->masked.start + w.before;
+    }
+    *out_stays = !moved;
     return writer_finish(&w);
 }
 
 static enum err put_copy(struct postgres *p, struct bytes body)
 {
-    if (p->copy == NULL) {
-        return pg_write_body(&p->masked, PG_BACKEND_COPY_DATA, body);
-    }
     size_t before = buffer_size(&p->masked);
     struct writer w = writer_start(&p->masked);
     writer_put_u8(&w, PG_BACKEND_COPY_DATA);
@@ -169,14 +174,19 @@ static enum err put_copy(struct postgres *p, struct bytes body)
 }
 
 enum err postgres_result_message(struct postgres *p, struct pg_sent *head, uint8_t type,
-                                 struct bytes body)
+                                 uint8_t *message, size_t size, bool *out_stays)
 {
+    *out_stays = false;
     if (head->max_rows > 0 && p->rows_shown >= head->max_rows) {
         p->rows_cut++;
         return OK;
     }
     p->rows_shown++;
-    return type == PG_BACKEND_COPY_DATA ? put_copy(p, body) : put_row(p, head, body);
+    if (type == PG_BACKEND_COPY_DATA && p->copy != NULL) {
+        return put_copy(p, bytes_of(message + PG_HEADER_SIZE, size - PG_HEADER_SIZE));
+    }
+    *out_stays = true;
+    return type == PG_BACKEND_COPY_DATA ? OK : put_row(p, head, message, size, out_stays);
 }
 
 bool postgres_result_end(struct postgres *p, struct pg_sent *head)

@@ -293,13 +293,36 @@ static enum protocol_step masking_failed(struct postgres *p, enum err e)
                           "masking_failed");
 }
 
-/* Data messages that are looked at one by one, as many as are whole. */
+static void show(struct postgres *p, struct bytes b)
+{
+    if (b.size > 0) {
+        postgres_absorb(p, b, true);
+        p->link->ops->to_agent(p->link, b);
+    }
+}
+
+/* Of what was masked: as many messages as keep their place go on as one piece; from the first other
+ * one on all are gathered in p->masked. */
+static enum err gather(struct postgres *p, struct bytes message, bool stays, struct bytes *io_run)
+{
+    if (stays && buffer_size(&p->masked) == 0) {
+        *io_run = io_run->size == 0 ? message : bytes_of(io_run->data, io_run->size + message.size);
+        return OK;
+    }
+    show(p, *io_run);
+    *io_run = (struct bytes){0};
+    return stays ? buffer_append(&p->masked, message) : OK;
+}
+
+/* Data messages that are looked at one by one, as many as are whole. Those whose values keep their
+ * lengths are masked where they stand (protocol.h: the bytes are ours). */
 static enum protocol_step mask_data(struct postgres *p, struct pg_sent *head, struct bytes in,
                                     size_t *out_used)
 {
     size_t at = 0;
     enum err e = OK;
     struct pg_header h;
+    struct bytes run = {0};
     buffer_clear(&p->masked);
     while (e == OK && pg_wire_read_header(bytes_of(in.data + at, in.size - at), &h) == WIRE_OK &&
            is_data(h.type) && buffer_size(&p->masked) < PG_MASKED_GOAL) {
@@ -308,20 +331,21 @@ static enum protocol_step mask_data(struct postgres *p, struct pg_sent *head, st
         } else if (h.body_size > in.size - at - PG_HEADER_SIZE) {
             break;
         } else {
+            struct bytes message = bytes_of(in.data + at, PG_HEADER_SIZE + h.body_size);
+            bool stays = false;
             p->rows_unended += h.type == PG_BACKEND_DATA_ROW;
-            e = postgres_result_message(p, head, h.type,
-                                        bytes_of(in.data + at + PG_HEADER_SIZE, h.body_size));
-            at += PG_HEADER_SIZE + h.body_size;
+            e = postgres_result_message(p, head, h.type, (uint8_t *)(uintptr_t)message.data,
+                                        message.size, &stays);
+            e = e == OK ? gather(p, message, stays, &run) : e;
+            at += message.size;
         }
     }
     if (e != OK) {
         return masking_failed(p, e);
     }
     *out_used = at;
-    if (buffer_size(&p->masked) > 0) {
-        postgres_absorb(p, buffer_bytes(&p->masked), true);
-        p->link->ops->to_agent(p->link, buffer_bytes(&p->masked));
-    }
+    show(p, run);
+    show(p, buffer_bytes(&p->masked));
     return PROTOCOL_MORE;
 }
 
