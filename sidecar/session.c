@@ -81,13 +81,14 @@ static void keep(struct session *s, enum protocol_side side, struct bytes rest)
     }
 }
 
-static void take_bytes(struct session *s, enum protocol_side side, struct bytes in)
+/* `count`: how many of them were just read; before those are what was kept. */
+static void take_bytes(struct session *s, enum protocol_side side, struct bytes in, size_t count)
 {
     struct side *x = &s->sides[side];
     if (side == SIDE_AGENT) {
-        s->bytes_from_agent += in.size;
-        s->shared->metrics->bytes_from_agents += in.size;
-        s->hold.read_meanwhile += s->hold.state == HOLD_NONE ? 0 : in.size;
+        s->bytes_from_agent += count;
+        s->shared->metrics->bytes_from_agents += count;
+        s->hold.read_meanwhile += s->hold.state == HOLD_NONE ? 0 : count;
     }
     if (x->waiting) {
         keep(s, side, in);
@@ -97,6 +98,9 @@ static void take_bytes(struct session *s, enum protocol_side side, struct bytes 
     } else {
         size_t used = understand(s, side, in);
         keep(s, side, bytes_of(in.data + used, in.size - used));
+        if (buffer_size(&x->in) == 0 && x->in.capacity > 0) {
+            buffer_finish(&x->in);
+        }
     }
     retry_waiting(s, (int)side);
 }
@@ -180,15 +184,32 @@ static void on_side_end(struct session *s, enum protocol_side side)
     }
 }
 
+/* The beginning of a message that was cut off by the end of the last read, put in front of what
+ * comes now: little is copied, and not the whole chunk behind that little. Returns how much. */
+static size_t put_kept_in_front(struct session *s, enum protocol_side side)
+{
+    struct side *x = &s->sides[side];
+    size_t size = buffer_size(&x->in);
+    if (x->waiting || size == 0 || size > SESSION_READ_FRONT) {
+        return 0;
+    }
+    memcpy(s->shared->chunk + SESSION_READ_FRONT - size, buffer_bytes(&x->in).data, size);
+    buffer_clear(&x->in);
+    return size;
+}
+
 static void read_side(struct session *s, enum protocol_side side)
 {
-    size_t count = 0;
+    size_t count = 0, front = 0;
     bool is_login = s->state == SESSION_OPENING;
-    switch (conn_read(s->sides[side].conn, s->shared->chunk, SESSION_READ_CHUNK, &count)) {
+    uint8_t *chunk = s->shared->chunk + SESSION_READ_FRONT;
+    switch (conn_read(s->sides[side].conn, chunk, SESSION_READ_CHUNK, &count)) {
     case CONN_OK:
-        take_bytes(s, side, bytes_of(s->shared->chunk, count));
+        front = put_kept_in_front(s, side);
+        take_bytes(s, side, bytes_of(chunk - front, front + count), count);
         if (is_login) {
-            bytes_wipe(s->shared->chunk, count); /* the agent's token may be in it */
+            /* The agent's token may be in it. */
+            bytes_wipe(chunk - front, front + count);
         }
         break;
     case CONN_AGAIN: return;

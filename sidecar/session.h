@@ -29,6 +29,8 @@ struct token_source;
 
 enum {
     SESSION_READ_CHUNK = 64 << 10,
+    /* In front of it: the beginning of a message, as long as most rows are. */
+    SESSION_READ_FRONT = 4 << 10,
     SESSION_LOGIN_MS = 60000, /* from the first byte to the open session; PostgreSQL's own
                                  authentication_timeout */
     SESSION_CONNECT_MS = 10000,
@@ -61,7 +63,7 @@ struct session_shared {
     struct arena *scratch; /* of one record; reset when it is written */
     struct session_times times;
     struct trim trim;
-    uint8_t chunk[SESSION_READ_CHUNK];
+    uint8_t chunk[SESSION_READ_FRONT + SESSION_READ_CHUNK];
     bool draining;
     /* Called when the last session has gone while draining. */
     void (*on_empty)(void *context);
