@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 enum {
-    MARKS_BLOCK = 16 << 10,
+    MARKS_BLOCK = 4 << 10, /* each session has its own: half a block is unused */
     /* Values of all columns of the largest catalog. */
     MARKS_MAX = 512 << 20,
 };
