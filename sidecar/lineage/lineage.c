@@ -145,6 +145,7 @@ static enum err tree_analyse(const struct lineage_marks *marks, struct arena *sc
         }
         count++;
     }
+    into->lineage.reads_constants = w.reads_constants;
     into->lineage.statements = statements;
     into->lineage.statement_count = count;
     into->lineage.size = sizeof(*into) + arena_used(into->arena) + RESULT_BLOCK;

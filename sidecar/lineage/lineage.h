@@ -137,6 +137,9 @@ struct lineage {
      * read through one: whoever redefines it changes what the text reads, and nothing in the result
      * tells. */
     bool reads_views;
+    /* What it says holds for the value of some constant only (ORDER BY 2, the name of a setting):
+     * a text that differs in nothing but plain constants may mean another. */
+    bool reads_constants;
     size_t size; /* bytes of memory, for caches */
 };
 

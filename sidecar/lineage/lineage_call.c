@@ -25,18 +25,20 @@ struct value window_value(struct walk *w, const PgQuery__WindowDef *d)
     return value_computed(v);
 }
 
-static const char *string_constant(const PgQuery__Node *n)
+static const char *string_constant(struct walk *w, const PgQuery__Node *n)
 {
-    return n->node_case == PG_QUERY__NODE__NODE_A_CONST &&
-                   n->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL
-               ? n->a_const->sval->sval
-               : NULL;
+    if (n->node_case != PG_QUERY__NODE__NODE_A_CONST ||
+        n->a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL) {
+        return NULL;
+    }
+    w->reads_constants = true;
+    return n->a_const->sval->sval;
 }
 
 /* Settings that change what names mean, or who asks. */
 static void setting_check(struct walk *w, const PgQuery__FuncCall *f)
 {
-    const char *name = f->n_args == 0 ? NULL : string_constant(f->args[0]);
+    const char *name = f->n_args == 0 ? NULL : string_constant(w, f->args[0]);
     if (name == NULL || setting_changes_path(name)) {
         w->effects->changes_path = true;
     }

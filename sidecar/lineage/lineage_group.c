@@ -3,13 +3,14 @@
 #include "sidecar/lineage/lineage_internal.h"
 
 /* A single integer is the number of an output. */
-static bool position_of(const PgQuery__Node *n, size_t *out)
+static bool position_of(struct walk *w, const PgQuery__Node *n, size_t *out)
 {
     if (n->node_case != PG_QUERY__NODE__NODE_A_CONST ||
         n->a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL) {
         return false;
     }
     int32_t position = n->a_const->ival->ival;
+    w->reads_constants = true;
     *out = position < 1 ? 0 : (size_t)position;
     return true;
 }
@@ -34,7 +35,7 @@ static const char *single_name(const PgQuery__Node *n)
 static struct value ordered_value(struct walk *w, const PgQuery__Node *n, const struct columns *out)
 {
     size_t position;
-    if (position_of(n, &position)) {
+    if (position_of(w, n, &position)) {
         return output_at(out, position);
     }
     const char *name = single_name(n);
@@ -71,7 +72,7 @@ struct value order_by(struct walk *w, const PgQuery__Node *n, const struct colum
 static struct value grouped_value(struct walk *w, const PgQuery__Node *n, const struct columns *out)
 {
     size_t position;
-    if (position_of(n, &position)) {
+    if (position_of(w, n, &position)) {
         return output_at(out, position);
     }
     const char *name = single_name(n);

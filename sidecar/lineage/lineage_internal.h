@@ -112,6 +112,7 @@ struct walk {
     const PgQuery__RangeVar *created; /* by the CREATE TABLE that is being walked */
     struct cte *ctes;
     struct cte *evaluated; /* the innermost one that is being evaluated */
+    bool reads_constants;  /* the value of one was looked at */
     bool is_stale;         /* an earlier statement of the text changed what names mean */
     unsigned depth, view_depth;
     size_t steps;

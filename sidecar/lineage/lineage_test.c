@@ -1,6 +1,7 @@
 /* The cases of testdata, and what must hold for all of them. */
 #include "sidecar/lineage/lineage.h"
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@ enum { LINE_MAX_SIZE = 8192, CASE_MAX_SIZE = 32768 };
 struct fixture {
     struct catalog *catalog, *empty;
     struct lineage_marks *some, *all, *unaware;
+    size_t *compared;
 };
 
 static int set_up(void **state)
@@ -280,6 +282,125 @@ static void test_reads_views(void **state)
     }
 }
 
+/* ---- what holds whatever the constants are ----------------------------------------------------
+ */
+
+static bool is_of_word(char c)
+{
+    return isalnum((unsigned char)c) || strchr("_$.:\"", c) != NULL;
+}
+
+/* The text with other plain constants, where this simple reader finds some. */
+static void change_constants(const char *text, const char *string, char digit, char *out)
+{
+    char before = ' ';
+    while (*text != '\0') {
+        size_t digits = is_of_word(before) ? 0 : strspn(text, "0123456789");
+        if (*text == '\'' && strchr(text + 1, '\'') != NULL) {
+            out += sprintf(out, "'%s'", string);
+            text = strchr(text + 1, '\'') + 1;
+            before = '\'';
+        } else if (digits > 0) {
+            text += digits;
+            *out++ = digit;
+            before = digit;
+        } else {
+            before = *text;
+            *out++ = *text++;
+        }
+    }
+    *out = '\0';
+}
+
+static struct bytes shape_of(struct sql_cache *c, const char *text, const char *other)
+{
+    const struct sql_analysis *a = NULL;
+    struct bytes shape = {0};
+    if (sql_cache_analyse(c, bytes_of_string(text), &a, NULL) == OK &&
+        sql_cache_analyse(c, bytes_of_string(other), &a, NULL) == OK) {
+        (void)sql_cache_shape(c, bytes_of_string(text), &shape);
+    }
+    return shape;
+}
+
+static bool is_shape_of(struct sql_cache *c, struct bytes shape, const char *text)
+{
+    char copy[CASE_MAX_SIZE];
+    struct bytes other;
+    if (shape.size == 0 || shape.size >= sizeof(copy)) {
+        return false;
+    }
+    memcpy(copy, shape.data, shape.size);
+    return sql_cache_shape(c, bytes_of_string(text), &other) &&
+           bytes_equal(other, bytes_of(copy, shape.size));
+}
+
+/* Returns how many were compared: 0 or 1. */
+static size_t constants_do_not_matter(const struct fixture *f, const char *text, const char *string,
+                                      char digit)
+{
+    size_t compared = 0;
+    char other[CASE_MAX_SIZE], found[CASE_MAX_SIZE], expected[CASE_MAX_SIZE];
+    const struct sql_cache_options options = {.max_bytes = 1 << 20, .seed = {1, 2}};
+    struct sql_cache *c = sql_cache_create(&options);
+    change_constants(text, string, digit, other);
+    bool is_same = is_shape_of(c, shape_of(c, text, other), other);
+    sql_cache_destroy(c);
+    struct lineage *l = is_same ? analyse_or_null(f->some, text) : NULL;
+    if (l != NULL && !l->reads_constants) {
+        struct lineage *m = analyse(f->some, other);
+        fixture_print(l, expected, sizeof(expected));
+        fixture_print(m, found, sizeof(found));
+        if (strcmp(found, expected) != 0) {
+            print_message("%s%s", text, other);
+        }
+        assert_string_equal(found, expected);
+        assert_false(m->reads_constants);
+        lineage_destroy(m);
+        compared++;
+    }
+    lineage_destroy(l);
+    return compared;
+}
+
+static void case_holds_for_its_shape(const struct fixture *f, const char *text,
+                                     const char *expected)
+{
+    (void)expected;
+    *f->compared += constants_do_not_matter(f, text, "search_path", '1') +
+                    constants_do_not_matter(f, text, "customers", '2') +
+                    constants_do_not_matter(f, text, "", '3');
+}
+
+static void test_other_constants(void **state)
+{
+    struct fixture *f = *state;
+    size_t compared = 0;
+    f->compared = &compared;
+    for_all_cases(f, case_holds_for_its_shape);
+    assert_true(compared > 300);
+}
+
+static void assert_reads_constants(const struct fixture *f, const char *text, bool expected)
+{
+    struct lineage *l = analyse(f->some, text);
+    if (l->reads_constants != expected) {
+        fail_msg("%s", text);
+    }
+    lineage_destroy(l);
+}
+
+static void test_reads_constants(void **state)
+{
+    const struct fixture *f = *state;
+    assert_reads_constants(f, "SELECT id, ssn FROM customers ORDER BY 1", true);
+    assert_reads_constants(f, "SELECT id FROM customers GROUP BY 1", true);
+    assert_reads_constants(f, "SELECT set_config('application_name', 'x', false)", true);
+    assert_reads_constants(f, "SELECT 1 FROM (SELECT id FROM customers ORDER BY 1) x", true);
+    assert_reads_constants(f, "SELECT id FROM customers WHERE id = 5 AND name = 'x'", false);
+    assert_reads_constants(f, "UPDATE orders SET id = id + 1 WHERE id = 7", false);
+}
+
 static void test_types_of_parameters(void **state)
 {
     const struct fixture *f = *state;
@@ -386,6 +507,8 @@ int main(void)
         cmocka_unit_test(test_why),
         cmocka_unit_test(test_places_of_statements),
         cmocka_unit_test(test_reads_views),
+        cmocka_unit_test(test_other_constants),
+        cmocka_unit_test(test_reads_constants),
         cmocka_unit_test(test_types_of_parameters),
         cmocka_unit_test(test_not_sql),
         cmocka_unit_test(test_depth),

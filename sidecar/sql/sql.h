@@ -186,6 +186,10 @@ void sql_cache_destroy(struct sql_cache *c); /* takes NULL */
  * 53200 also when `has_memory` says so. */
 enum err sql_cache_analyse(struct sql_cache *c, struct bytes text, const struct sql_analysis **out,
                            struct sql_error *out_error) MUST_USE;
+/* What a text that was analysed has in common with all that differ from it in plain constants
+ * ('...', numbers) and in nothing else: their parse trees are the same but for the values. Borrows
+ * from the cache, until its next call. False: not known; `*out` is empty. */
+bool sql_cache_shape(struct sql_cache *c, struct bytes text, struct bytes *out);
 struct sql_cache_statistics sql_cache_statistics(const struct sql_cache *c);
 
 /* --- declarations in comments ---------------------------------------------------------

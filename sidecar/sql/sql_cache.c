@@ -457,6 +457,15 @@ enum err sql_cache_analyse(struct sql_cache *c, struct bytes text, const struct 
     return e;
 }
 
+bool sql_cache_shape(struct sql_cache *c, struct bytes text, struct bytes *out)
+{
+    struct question q = {.exact = {.text = text}};
+    question_read(c, &q);
+    bool is_proved = q.by_skeleton != NULL && q.by_skeleton->proof == PROVED;
+    *out = is_proved ? q.skeleton.text : (struct bytes){0};
+    return is_proved;
+}
+
 struct sql_cache_statistics sql_cache_statistics(const struct sql_cache *c)
 {
     return c->statistics;

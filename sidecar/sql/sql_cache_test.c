@@ -36,6 +36,27 @@ static void expect_counts(const struct sql_cache *c, uint64_t exact, uint64_t no
     assert_int_equal(s.misses, misses);
 }
 
+static void test_a_shape_is_what_constants_leave(void **state)
+{
+    (void)state;
+    struct sql_cache *c = cache_of(1 << 20);
+    struct bytes shape;
+    (void)ask(c, "SELECT a FROM t WHERE id = 1");
+    assert_false(sql_cache_shape(c, bytes_of_string("SELECT a FROM t WHERE id = 1"), &shape));
+    (void)ask(c, "SELECT a FROM t WHERE id = 2"); /* now it is proved */
+    assert_true(sql_cache_shape(c, bytes_of_string("SELECT a FROM t WHERE id = 1"), &shape));
+    uint8_t kept[64];
+    assert_true(shape.size > 0 && shape.size < sizeof(kept));
+    memcpy(kept, shape.data, shape.size);
+    const struct bytes first = bytes_of(kept, shape.size);
+    assert_true(sql_cache_shape(c, bytes_of_string("SELECT a FROM t WHERE id = 77"), &shape));
+    assert_true(bytes_equal(shape, first));
+    assert_false(sql_cache_shape(c, bytes_of_string("SELECT a FROM t WHERE id = 'x'"), &shape));
+    assert_false(sql_cache_shape(c, bytes_of_string("SELECT b FROM t WHERE id = 1"), &shape));
+    assert_int_equal(shape.size, 0);
+    sql_cache_destroy(c);
+}
+
 static void test_the_same_text_is_analysed_once(void **state)
 {
     (void)state;
@@ -357,6 +378,7 @@ static void test_empty_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_shape_is_what_constants_leave),
         cmocka_unit_test(test_the_same_text_is_analysed_once),
         cmocka_unit_test(test_texts_that_differ_in_constants_share_an_analysis),
         cmocka_unit_test(test_constants_that_need_the_parser_share_too),

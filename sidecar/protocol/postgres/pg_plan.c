@@ -251,6 +251,18 @@ static void check_copy(struct pg_plan *p, const struct lineage_statement *s)
     }
 }
 
+static bool is_free_of_masks(const struct lineage_statement *s)
+{
+    return s->kind == LINEAGE_PLAIN && s->clean && !s->unknown && !s->changes_catalog &&
+           !s->changes_path && (s->filtered | s->stored | s->altered) == 0;
+}
+
+static bool holds_for_shape(const struct lineage *lineage)
+{
+    return lineage->statement_count == 1 && !lineage->reads_constants && !lineage->reads_views &&
+           is_free_of_masks(&lineage->statements[0]);
+}
+
 struct pg_plan *pg_plan_create(struct pg_masks *masks, const struct lineage *lineage,
                                bool by_column, const bool *is_query, size_t count,
                                pg_plan_follow_fn *follow, void *context)
@@ -258,6 +270,7 @@ struct pg_plan *pg_plan_create(struct pg_masks *masks, const struct lineage *lin
     struct pg_plan *p = plan_new(masks, lineage->statement_count);
     if (p != NULL) {
         p->reads_views = by_column && lineage->reads_views;
+        p->holds_for_shape = holds_for_shape(lineage);
     }
     for (size_t i = 0; p != NULL && i < p->count; i++) {
         const struct lineage_statement *s = &lineage->statements[i];

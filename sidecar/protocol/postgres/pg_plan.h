@@ -56,6 +56,9 @@ struct pg_plan {
     uint8_t refused_by;
     bool changes_catalog;
     bool reads_views; /* somebody may redefine them at any time */
+    /* Nothing is masked, refused or changed, whatever the values of its constants are: it holds for
+     * all texts of its shape (sql_cache_shape). */
+    bool holds_for_shape;
     size_t count;
     struct pg_plan_rows rows[]; /* one for each statement */
 };

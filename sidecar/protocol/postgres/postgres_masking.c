@@ -172,15 +172,39 @@ static uint64_t hash_text(struct bytes text)
     return hash;
 }
 
-static void keep_plan(struct pg_planned *slot, struct bytes text, struct pg_plan *plan)
+/* What a plan is kept under. */
+struct plan_key {
+    struct bytes text;
+    bool is_shape;
+};
+
+static struct pg_plan *kept_plan(const struct pg_masking *m, struct plan_key key)
 {
-    char *copy = text.size > PG_PLAN_TEXT_MAX ? NULL : bytes_to_string(text);
+    size_t at = hash_text(key.text) % PG_PLANS;
+    const struct pg_planned *group = m->plans[at / PG_PLAN_GROUP];
+    const struct pg_planned *kept = group == NULL ? NULL : &group[at % PG_PLAN_GROUP];
+    bool is_it = kept != NULL && kept->text != NULL && kept->is_shape == key.is_shape &&
+                 bytes_equal(bytes_of(kept->text, kept->size), key.text);
+    return is_it ? pg_plan_ref(kept->plan) : NULL;
+}
+
+static void keep_plan(struct pg_masking *m, struct plan_key key, struct pg_plan *plan)
+{
+    size_t at = hash_text(key.text) % PG_PLANS;
+    struct pg_planned **group = &m->plans[at / PG_PLAN_GROUP];
+    if (*group == NULL) { /* few sessions need room for all of them */
+        *group = calloc(PG_PLAN_GROUP, sizeof(**group));
+    }
+    char *copy =
+        *group == NULL || key.text.size > PG_PLAN_TEXT_MAX ? NULL : bytes_to_string(key.text);
     if (copy == NULL) {
         return;
     }
+    struct pg_planned *slot = &(*group)[at % PG_PLAN_GROUP];
     free(slot->text);
     pg_plan_unref(slot->plan);
-    *slot = (struct pg_planned){.text = copy, .size = text.size, .plan = pg_plan_ref(plan)};
+    *slot = (struct pg_planned){
+        .text = copy, .size = key.text.size, .is_shape = key.is_shape, .plan = pg_plan_ref(plan)};
 }
 
 static const struct pg_plan_rows *follow(void *context, enum lineage_kind kind, const char *name)
@@ -254,18 +278,16 @@ static struct pg_plan *find_plan(struct postgres *p, struct bytes text,
     if (has_names) {
         return make_plan(p, text, a);
     }
-    size_t at = hash_text(text) % PG_PLANS;
-    struct pg_planned **group = &m->plans[at / PG_PLAN_GROUP];
-    const struct pg_planned *kept = *group == NULL ? NULL : &(*group)[at % PG_PLAN_GROUP];
-    if (kept != NULL && kept->text != NULL && bytes_equal(bytes_of(kept->text, kept->size), text)) {
-        return pg_plan_ref(kept->plan);
+    struct plan_key by_text = {.text = text}, by_shape = {.is_shape = true};
+    bool has_shape = sql_cache_shape(p->shared->sql, text, &by_shape.text);
+    struct pg_plan *plan = has_shape ? kept_plan(m, by_shape) : NULL;
+    if (plan == NULL) {
+        plan = kept_plan(m, by_text);
     }
-    struct pg_plan *plan = make_plan(p, text, a);
-    if (*group == NULL) { /* few sessions need room for all of them */
-        *group = calloc(PG_PLAN_GROUP, sizeof(**group));
-    }
-    if (*group != NULL) {
-        keep_plan(&(*group)[at % PG_PLAN_GROUP], text, plan);
+    if (plan == NULL) {
+        plan = make_plan(p, text, a);
+        bool shares = has_shape && plan != NULL && plan->holds_for_shape;
+        keep_plan(m, shares ? by_shape : by_text, plan);
     }
     return plan;
 }

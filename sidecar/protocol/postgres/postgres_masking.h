@@ -35,6 +35,7 @@ enum pg_inquiry_step {
 struct pg_planned {
     char *text; /* owned */
     size_t size;
+    bool is_shape;        /* the text is a shape: sql_cache_shape */
     struct pg_plan *plan; /* owned reference; NULL: nothing is masked */
 };
 
