@@ -12,9 +12,23 @@ void catalog_ref(struct catalog *c)
 void catalog_unref(struct catalog *c)
 {
     if (c != NULL && --c->references == 0) {
+        if (c->kept != NULL) {
+            c->kept_destroy(c->kept);
+        }
         arena_destroy(c->arena);
         free(c);
     }
+}
+
+void catalog_keep(struct catalog *c, void *kept, void (*destroy)(void *))
+{
+    c->kept = kept;
+    c->kept_destroy = destroy;
+}
+
+void *catalog_kept(const struct catalog *c)
+{
+    return c->kept;
 }
 
 uint64_t catalog_generation(const struct catalog *c)

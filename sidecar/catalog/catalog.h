@@ -88,6 +88,11 @@ struct catalog;
 void catalog_ref(struct catalog *c);
 void catalog_unref(struct catalog *c); /* takes NULL */
 
+/* What is derived from a snapshot and the same for all who have it: made by the first one, given to
+ * `destroy` behind the last reference. There is one such thing; catalog_keep is called once. */
+void catalog_keep(struct catalog *c, void *kept, void (*destroy)(void *));
+void *catalog_kept(const struct catalog *c); /* NULL: nothing yet */
+
 /* Differs between any two snapshots of this process. */
 uint64_t catalog_generation(const struct catalog *c);
 /* Whether the answer to CATALOG_QUERY_FINGERPRINT (its only value) says that it is still true. It

@@ -61,6 +61,9 @@ struct catalog {
     size_t name_count;
     struct catalog_cast *casts; /* by type */
     size_t cast_count;
+
+    void *kept; /* owned: catalog_keep */
+    void (*kept_destroy)(void *);
 };
 
 /* The orders of by_path, by_schema and names. */

@@ -86,7 +86,7 @@ static bool mark_collect(struct families *f, const char *name, struct value v)
 static bool member_collect(struct families *f, const struct lineage_marks *m,
                            const struct catalog_relation *r)
 {
-    const struct marked *marked = marked_find(m->table, r->oid);
+    const struct marked *marked = marks_find(m, r->oid);
     for (size_t i = 0; marked != NULL && i < r->column_count; i++) {
         if (marked->values[i].rules != 0 &&
             !mark_collect(f, r->columns[i].name, marked->values[i])) {
@@ -94,21 +94,6 @@ static bool member_collect(struct families *f, const struct lineage_marks *m,
         }
     }
     return true;
-}
-
-static struct marked *marked_of(struct lineage_marks *m, const struct catalog_relation *r)
-{
-    struct marked *marked = marked_find(m->table, r->oid);
-    if (marked != NULL) {
-        return marked;
-    }
-    marked = arena_alloc(m->arena, sizeof(*marked));
-    struct value *values = arena_alloc(m->arena, (r->column_count + 1) * sizeof(*values));
-    if (marked == NULL || values == NULL) {
-        return NULL;
-    }
-    *marked = (struct marked){.relation = r, .values = values};
-    return marked_add(m->table, marked) ? marked : NULL;
 }
 
 static bool member_apply(const struct families *f, struct lineage_marks *m,
@@ -119,7 +104,7 @@ static bool member_apply(const struct families *f, struct lineage_marks *m,
         if (c == NULL) {
             continue;
         }
-        struct marked *marked = marked_of(m, r);
+        struct marked *marked = marks_entry(m, r);
         if (marked == NULL) {
             return false;
         }

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 
 enum {
-    MARKS_BLOCK = 4 << 10, /* each session has its own: half a block is unused */
+    MARKS_BLOCK = 1 << 10, /* each session has its own: half a block is unused */
+    SYSTEM_BLOCK = 16 << 10,
     /* Values of all columns of the largest catalog. */
     MARKS_MAX = 512 << 20,
 };
@@ -20,15 +21,15 @@ static size_t slot_of(const struct marked_table *t, uint32_t oid)
     return i;
 }
 
-struct marked *marked_find(const struct marked_table *t, uint32_t oid)
+static struct marked *marked_find(const struct marked_table *t, uint32_t oid)
 {
     return t->capacity == 0 ? NULL : t->slots[slot_of(t, oid)];
 }
 
-bool marked_add(struct marked_table *t, struct marked *m)
+static bool marked_add(struct marked_table *t, struct marked *m)
 {
     if (2 * (t->count + 1) > t->capacity) {
-        struct marked_table more = {.capacity = t->capacity == 0 ? 64 : t->capacity * 2};
+        struct marked_table more = {.capacity = t->capacity == 0 ? 16 : t->capacity * 2};
         more.slots = calloc(more.capacity, sizeof(struct marked *));
         if (more.slots == NULL) {
             return false;
@@ -47,49 +48,126 @@ bool marked_add(struct marked_table *t, struct marked *m)
     return true;
 }
 
-/* ---- creation --------------------------------------------------------------------------------
- */
+static struct marked *marked_create(struct marked_table *t, struct arena *arena,
+                                    const struct catalog_relation *r)
+{
+    struct marked *marked = arena_alloc(arena, sizeof(*marked));
+    struct value *values = arena_alloc(arena, (r->column_count + 1) * sizeof(*values));
+    if (marked == NULL || values == NULL) {
+        return NULL;
+    }
+    *marked = (struct marked){.relation = r, .values = values};
+    return marked_add(t, marked) ? marked : NULL;
+}
+
+const struct marked *marks_find(const struct lineage_marks *m, uint32_t oid)
+{
+    const struct marked *own = marked_find(m->table, oid);
+    return own != NULL ? own : marked_find(&m->system->table, oid);
+}
+
+struct marked *marks_entry(const struct lineage_marks *m, const struct catalog_relation *r)
+{
+    struct marked *own = marked_find(m->table, r->oid);
+    if (own != NULL) {
+        return own;
+    }
+    own = marked_create(m->table, m->arena, r);
+    const struct marked *system = marked_find(&m->system->table, r->oid);
+    if (own != NULL && system != NULL) {
+        memcpy(own->values, system->values, r->column_count * sizeof(*own->values));
+        own->own = system->own;
+    }
+    return own;
+}
+
+/* ---- what the system marks ------------------------------------------------------------------- */
 
 static bool schema_is_toast(const char *schema)
 {
     return strncmp(schema, "pg_toast", 8) == 0; /* also pg_toast_temp_N */
 }
 
-static uint64_t column_rules(const struct lineage_marks *m, const struct catalog_relation *r,
-                             const struct catalog_column *c, lineage_mark_fn *mark)
+/* Whether the policy says nothing of it. */
+static bool is_of_system(const struct catalog_relation *r)
 {
-    if (schema_is_toast(r->schema)) {
-        return LINEAGE_SENSITIVE;
-    }
-    if (r->is_system) {
-        return column_is_sensitive(r->schema, r->name, c->name) ? LINEAGE_SENSITIVE : 0;
-    }
-    return mark(m->context, r, c) & ~LINEAGE_SENSITIVE;
+    return r->is_system || schema_is_toast(r->schema);
 }
+
+static bool is_sensitive(const struct catalog_relation *r, const struct catalog_column *c)
+{
+    return schema_is_toast(r->schema) || column_is_sensitive(r->schema, r->name, c->name);
+}
+
+static void column_set(struct marked *marked, size_t i, uint64_t rules)
+{
+    const struct catalog_relation *r = marked->relation;
+    marked->own |= rules;
+    marked->values[i] = (struct value){
+        .origin = LINEAGE_COLUMN, .rules = rules, .relation = r, .column = &r->columns[i]};
+}
+
+static bool system_relation_mark(struct system_marks *s, const struct catalog_relation *r)
+{
+    struct marked *marked = NULL;
+    for (size_t i = 0; is_of_system(r) && i < r->column_count; i++) {
+        if (!is_sensitive(r, &r->columns[i])) {
+            continue;
+        }
+        if (marked == NULL && (marked = marked_create(&s->table, s->arena, r)) == NULL) {
+            return false;
+        }
+        column_set(marked, i, LINEAGE_SENSITIVE);
+    }
+    return true;
+}
+
+static void system_destroy(void *made)
+{
+    struct system_marks *s = made;
+    arena_destroy(s->arena);
+    free(s->table.slots);
+    free(s);
+}
+
+static const struct system_marks *system_of(struct catalog *catalog)
+{
+    if (catalog_kept(catalog) != NULL) {
+        return catalog_kept(catalog);
+    }
+    struct system_marks *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        return NULL;
+    }
+    s->arena = arena_create(SYSTEM_BLOCK, MARKS_MAX);
+    bool done = s->arena != NULL;
+    for (size_t i = 0; done && i < catalog_relation_count(catalog); i++) {
+        done = system_relation_mark(s, catalog_relation_at(catalog, i));
+    }
+    if (!done) {
+        system_destroy(s);
+        return NULL;
+    }
+    catalog_keep(catalog, s, system_destroy);
+    return s;
+}
+
+/* ---- creation --------------------------------------------------------------------------------
+ */
 
 static bool relation_mark(struct lineage_marks *m, const struct catalog_relation *r,
                           lineage_mark_fn *mark)
 {
     struct marked *marked = NULL;
-    for (size_t i = 0; i < r->column_count; i++) {
-        uint64_t rules = column_rules(m, r, &r->columns[i], mark);
+    for (size_t i = 0; !is_of_system(r) && i < r->column_count; i++) {
+        uint64_t rules = mark(m->context, r, &r->columns[i]) & ~LINEAGE_SENSITIVE;
         if (rules == 0) {
             continue;
         }
-        if (marked == NULL) {
-            marked = arena_alloc(m->arena, sizeof(*marked));
-            struct value *values = arena_alloc(m->arena, r->column_count * sizeof(*values));
-            if (marked == NULL || values == NULL) {
-                return false;
-            }
-            *marked = (struct marked){.relation = r, .values = values};
-            if (!marked_add(m->table, marked)) {
-                return false;
-            }
+        if (marked == NULL && (marked = marked_create(m->table, m->arena, r)) == NULL) {
+            return false;
         }
-        marked->own |= rules;
-        marked->values[i] = (struct value){
-            .origin = LINEAGE_COLUMN, .rules = rules, .relation = r, .column = &r->columns[i]};
+        column_set(marked, i, rules);
     }
     return true;
 }
@@ -142,9 +220,10 @@ struct lineage_marks *lineage_marks_create(struct catalog *catalog, lineage_mark
     m->context = context;
     m->catalog = catalog;
     catalog_ref(catalog);
+    m->system = system_of(catalog);
     m->arena = arena_create(MARKS_BLOCK, MARKS_MAX);
     m->table = calloc(1, sizeof(*m->table));
-    if (m->arena == NULL || m->table == NULL || !marks_fill(m, mark)) {
+    if (m->system == NULL || m->arena == NULL || m->table == NULL || !marks_fill(m, mark)) {
         lineage_marks_destroy(m);
         return NULL;
     }
@@ -187,11 +266,11 @@ uint64_t marks_all(const struct lineage_marks *m)
     return m->all;
 }
 
-uint64_t marks_of_schema(const struct lineage_marks *m, const char *schema)
+static uint64_t table_marks_of_schema(const struct marked_table *t, const char *schema)
 {
     uint64_t rules = 0;
-    for (size_t i = 0; i < m->table->capacity; i++) {
-        const struct marked *marked = m->table->slots[i];
+    for (size_t i = 0; i < t->capacity; i++) {
+        const struct marked *marked = t->slots[i];
         if (marked != NULL && strcmp(marked->relation->schema, schema) == 0) {
             rules |= marked->own;
         }
@@ -199,8 +278,14 @@ uint64_t marks_of_schema(const struct lineage_marks *m, const char *schema)
     return rules;
 }
 
+uint64_t marks_of_schema(const struct lineage_marks *m, const char *schema)
+{
+    return table_marks_of_schema(m->table, schema) |
+           table_marks_of_schema(&m->system->table, schema);
+}
+
 uint64_t marks_of_relation(const struct lineage_marks *m, const struct catalog_relation *r)
 {
-    const struct marked *marked = marked_find(m->table, r->oid);
+    const struct marked *marked = marks_find(m, r->oid);
     return marked == NULL ? 0 : marked->own;
 }

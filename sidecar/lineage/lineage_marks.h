@@ -22,18 +22,31 @@ struct marked_table {
     size_t count, capacity; /* capacity: a power of two, or 0 */
 };
 
-struct marked *marked_find(const struct marked_table *t, uint32_t oid);
-bool marked_add(struct marked_table *t, struct marked *m) MUST_USE; /* false: no memory */
+/* What PostgreSQL itself keeps of others' values (LINEAGE_SENSITIVE): the same for all policies, so
+ * the marks of a catalog share it (catalog_keep). Never changed. */
+struct system_marks {
+    struct arena *arena;
+    struct marked_table table;
+};
 
 struct lineage_marks {
     struct catalog *catalog;
+    const struct system_marks *system; /* borrows from the catalog */
     lineage_trust_fn *trusts;
     void *context;
     struct arena *arena; /* for all below */
-    /* What is known of views grows while statements are analysed. */
+    /* What the policy marks, and goes before what the system marks. What is known of views grows
+     * while statements are analysed. */
     struct marked_table *table;
     uint64_t all; /* rules that mark any column */
 };
+
+/* NULL: nothing is known to be marked of it. */
+const struct marked *marks_find(const struct lineage_marks *m, uint32_t oid);
+/* One that may be changed; made where there is none, with what the system marks. NULL: no memory.
+ */
+struct marked *marks_entry(const struct lineage_marks *m,
+                           const struct catalog_relation *r) MUST_USE;
 
 /* lineage_family.c: a mark on one member holds for the whole family. False: no memory. */
 bool family_spread(struct lineage_marks *m) MUST_USE;

@@ -142,29 +142,14 @@ static void view_evaluate(struct walk *w, struct marked *m)
     view_keep(w, m, &effects, &defined);
 }
 
-static struct marked *view_entry(struct walk *w, const struct catalog_relation *r)
-{
-    struct marked *m = marked_find(w->marks->table, r->oid);
-    if (m != NULL) {
-        return m;
-    }
-    struct arena *arena = w->marks->arena;
-    m = arena_alloc(arena, sizeof(*m));
-    struct value *values = arena_alloc(arena, (r->column_count + 1) * sizeof(*values));
-    if (m != NULL && values != NULL) {
-        *m = (struct marked){.relation = r, .values = values};
-        if (marked_add(w->marks->table, m)) {
-            return m;
-        }
-    }
-    w->failed = w->failed == OK ? ERR_NO_MEMORY : w->failed;
-    return NULL;
-}
-
 struct marked *view_read(struct walk *w, const struct catalog_relation *r)
 {
-    struct marked *m = view_entry(w, r);
-    if (m == NULL || m->state == VIEW_DONE) {
+    struct marked *m = marks_entry(w->marks, r);
+    if (m == NULL) {
+        w->failed = w->failed == OK ? ERR_NO_MEMORY : w->failed;
+        return NULL;
+    }
+    if (m->state == VIEW_DONE) {
         return m;
     }
     if (m->state == VIEW_BUSY || w->view_depth >= LINEAGE_VIEW_DEPTH_MAX) {
@@ -188,8 +173,7 @@ static bool is_read_through(const struct catalog_relation *r)
 
 void relation_columns(struct walk *w, const struct catalog_relation *r, struct columns *out)
 {
-    const struct marked *m =
-        is_read_through(r) ? view_read(w, r) : marked_find(w->marks->table, r->oid);
+    const struct marked *m = is_read_through(r) ? view_read(w, r) : marks_find(w->marks, r->oid);
     if (r->kind == CATALOG_VIEW && !r->is_system) {
         w->effects->reads_views = true;
     }
@@ -215,7 +199,7 @@ uint64_t lineage_marks_of(const struct lineage_marks *m, uint32_t relation, int1
     if (r == NULL) {
         return 0;
     }
-    const struct marked *marked = marked_find(m->table, relation);
+    const struct marked *marked = marks_find(m, relation);
     if (is_read_through(r)) {
         struct effects effects = {0};
         struct walk w = {.marks = m, .effects = &effects};

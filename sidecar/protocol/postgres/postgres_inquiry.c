@@ -151,7 +151,11 @@ static enum protocol_step end_load(struct postgres *p)
         catalog_unref(catalog);
         catalog = NULL;
     }
-    if (catalog != NULL && m->place != NULL && p->transaction == 'I') {
+    struct catalog *known = catalog == NULL ? NULL : find_known(m);
+    if (known != NULL) { /* of another session, which read it at the same time */
+        catalog_unref(catalog);
+        catalog = known;
+    } else if (catalog != NULL && m->place != NULL && p->transaction == 'I') {
         catalog_place_put(m->place, catalog);
     }
     end(p, catalog);
