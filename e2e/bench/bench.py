@@ -246,10 +246,10 @@ def print_tables(summary, cpu, added, memory, options):
     print("\nProcessor seconds for 100,000 transactions: median (min-max)\n")
     for workload, parts in cpu.items():
         print(f"{workload:<22}" + "  ".join(f"{p} {shown(spread(v), 1)}" for p, v in parts.items()))
-    print(f"\nResident KB before there are sessions, for each of {measures.SESSIONS} idle ones, and"
-          " after all\n")
+    print("\nResident KB before there are sessions, after the first, for each of"
+          f" {measures.SESSIONS} idle ones more, and after all\n")
     for part, m in memory.items():
-        print(f"{part:<22}{m['before']:>10}{m['per_session']:>10.1f}{m['after']:>10}")
+        print(f"{part:<22}{m['before']:>10}{m['first']:>10}{m['per_session']:>10.1f}{m['after']:>10}")
 
 
 def parse_options():

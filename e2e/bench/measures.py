@@ -146,8 +146,12 @@ def rss_kb(pids):
 
 
 def memory(way):
-    """Resident KB: with SESSIONS sessions that do nothing, against before."""
+    """Resident KB: before there are sessions; and for each of SESSIONS sessions that do nothing, without
+    what the first one brings for all (code, the target's catalog)."""
     pids = processes(way)
+    idle = rss_kb(pids)
+    run_pgbench(way, 1, 1, ["-S"])
+    way.settle()
     before = rss_kb(pids)
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as f:
         f.write("SELECT 1;\n\\sleep 6 s\n")
@@ -158,7 +162,7 @@ def memory(way):
         time.sleep(5)
         during = rss_kb(pids)
         p.wait()
-    return {name: {"before": before[name], "per_session": (during[name] - before[name]) / SESSIONS}
+    return {name: {"before": idle[name], "first": before[name], "per_session": (during[name] - before[name]) / SESSIONS}
             for name in pids}
 
 
