@@ -195,7 +195,8 @@ struct protocol {
 
     /* Bytes of a side, at the front of `in`. The rest that is not used comes again, with more
      * behind it. They are in memory of the session that nobody else reads: what is used may be
-     * written to before it is given to a link function (rows are masked where they stand). At most `buffer_max` bytes are ever kept for this. */
+     * written to before it is given to a link function (rows are masked where they stand). At most
+     * `buffer_max` bytes are ever kept for this. */
     size_t buffer_max;
     enum protocol_step (*on_agent_bytes)(void *p, struct bytes in, size_t *out_used);
     enum protocol_step (*on_target_bytes)(void *p, struct bytes in, size_t *out_used);
