@@ -165,7 +165,7 @@ class Run:
         return any(r.of(b"D", b"d") for r in self.received)
 
     def all_bytes(self):
-        return b"".join(r.data for r in self.received)
+        return b"".join(r.without_key() for r in self.received)
 
     def check_still(self, still):
         if isinstance(still, dict):
