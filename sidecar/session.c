@@ -155,7 +155,11 @@ static void close_second(struct session *s)
     s->sides[SIDE_SECOND].conn = NULL;
     s->sides[SIDE_SECOND].waiting = false;
     buffer_finish(&s->sides[SIDE_SECOND].in);
-    if (s->state == SESSION_CLOSED) {
+    if (s->state == SESSION_CLOSED && s->stops_left > 0) {
+        s->stops_left--;
+        session_timer_start(s, &s->second_timer, s->shared->times.stop_again,
+                            SESSION_STOP_AGAIN_MS);
+    } else if (s->state == SESSION_CLOSED) {
         loop_defer(s->shared->loop, &s->free_later); /* it was the last one */
     }
 }
@@ -354,7 +358,12 @@ static void on_second_timer(struct ev_loop *ev, struct ev_timer *w, int events)
 {
     (void)ev;
     (void)events;
-    close_second(w->data);
+    struct session *s = w->data;
+    bool is_again = s->state == SESSION_CLOSED && s->sides[SIDE_SECOND].conn == NULL;
+    if (is_again && s->link.ops->connect_second(&s->link)) {
+        return;
+    }
+    close_second(s);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -392,8 +401,8 @@ static void free_releases(struct session *s)
 static void session_free(void *context)
 {
     struct session *s = context;
-    if (s->sides[SIDE_SECOND].conn != NULL) {
-        return; /* a cancel request is still on its way; its end comes back here */
+    if (s->sides[SIDE_SECOND].conn != NULL || ev_is_active(&s->second_timer)) {
+        return; /* a cancel request is still on its way, or will be; its end comes back here */
     }
     struct session_shared *shared = s->shared;
     s->origin->protocol->destroy(s->protocol);

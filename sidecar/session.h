@@ -37,6 +37,11 @@ enum {
     SESSION_ANSWER_MS = 5000, /* how long answers are awaited after the agent has gone */
     SESSION_FLUSH_MS = 2000,
     SESSION_SECOND_MS = 5000,
+    /* What is to be stopped may only just be on its way, and a server that has not begun it does
+     * not stop it: after an order to end the session, the request to stop is repeated so often and
+     * after so long. */
+    SESSION_STOP_AGAIN = 2,
+    SESSION_STOP_AGAIN_MS = 500,
     /* How long an operation waits for its record to be durable. It must not happen long after the
      * agent has given up. */
     SESSION_DURABLE_MS = 30000,
@@ -44,7 +49,7 @@ enum {
 
 /* Of all sessions, in milliseconds; 0: as above. */
 struct session_times {
-    int login, answer, second, durable;
+    int login, answer, second, durable, stop_again;
 };
 
 /* What all sessions share. Borrowed; `policy` changes between two operations. */

@@ -303,7 +303,9 @@ static void take_connections(struct fixture *f)
 {
     int fd = accept4(f->listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        use_end(f->target.fd < 0 ? &f->target : &f->second, fd);
+        struct fixture_end *end = f->target.fd < 0 ? &f->target : &f->second;
+        fixture_hang_up(end); /* the one before */
+        use_end(end, fd);
     }
 }
 

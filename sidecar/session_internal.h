@@ -96,8 +96,9 @@ struct session {
     char ordered_by[SESSION_NAME_MAX], order[UUID_TEXT_SIZE];
     int64_t ordered_unix_ns;
 
-    struct ev_timer timer; /* login, then the wait for the last answers */
-    struct ev_timer second_timer;
+    struct ev_timer timer;        /* login, then the wait for the last answers */
+    struct ev_timer second_timer; /* its end; or, when there is none, the next one's beginning */
+    int stops_left;               /* how often the target is asked again to stop what runs */
     struct loop_deferred free_later, refuse_later, broken_later;
 };
 

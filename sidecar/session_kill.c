@@ -37,5 +37,6 @@ void session_kill(struct session *s, const struct control_kill *order)
     (void)snprintf(why, sizeof(why), "the session was ended by %.60s%s%.100s", order->ordered_by,
                    order->reason[0] != '\0' ? ": " : "", order->reason);
     s->shared->metrics->sessions_killed++;
+    s->stops_left = SESSION_STOP_AGAIN;
     session_terminate(s, ERR_DENIED, "killed", why, true);
 }

@@ -694,8 +694,16 @@ static void test_a_kill_stops_what_runs(void **state)
     assert_int_equal(sessions(f), 1);
     assert_int_equal(f->destroyed, 0);
     assert_false(f->second.closed);
-    fixture_hang_up(&f->second); /* as a server does when it has the request */
+    f->shared->times.stop_again = 1;
+    for (int i = 0; i < SESSION_STOP_AGAIN; i++) { /* what runs may have begun after it */
+        f->second.got[0] = '\0';
+        fixture_hang_up(&f->second); /* as a server does when it has the request */
+        UNTIL(f, fixture_heard(&f->second, "cancel\n"));
+        assert_int_equal(sessions(f), 1);
+    }
+    fixture_hang_up(&f->second);
     UNTIL(f, sessions(f) == 0);
+    assert_int_equal(f->metrics.cancels, 1 + SESSION_STOP_AGAIN);
     assert_int_equal(f->metrics.sessions_killed, 1);
     fixture_expect_records(f, "opened allow; intent do process 1; outcome unknown; "
                               "closed killed by alice");

@@ -391,6 +391,8 @@ def test_its_logs_are_read_again_in_between(witness, signer):
             deadline = time.monotonic() + 30
             while witness.log().count('"reloaded"') < turn and time.monotonic() < deadline:
                 time.sleep(0.005)
+        while max(signed.trees, default=0) < 21 and time.monotonic() < deadline:
+            time.sleep(0.005)
         over.set()
         for g in growing:
             g.result(30)
