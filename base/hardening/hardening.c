@@ -13,15 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-#define HARDENING_IS_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HARDENING_IS_SANITIZED 1
-#endif
+#include "base/sanitized.h"
 
 enum {
     WORD_BITS = 32,        /* capget(2) counts them in two words */
@@ -30,7 +22,7 @@ enum {
 
 bool hardening_is_sanitized(void)
 {
-#ifdef HARDENING_IS_SANITIZED
+#ifdef IS_SANITIZED
     return true;
 #else
     return false;

@@ -5,17 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-#define HEAP_IS_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HEAP_IS_SANITIZED 1
-#endif
+#include "base/sanitized.h"
 
-#ifdef HEAP_IS_SANITIZED
+#ifdef IS_SANITIZED
 
 bool heap_is_wiped(void)
 {
