@@ -166,12 +166,7 @@ static enum err content_make(struct append *a, const struct session_cached *sess
 {
     const struct store_audit_record *r = row->record;
     const struct envelope envelope = {
-        .canonical = r->canonical,
-        .text = r->index.text,
-        .tables =
-            row->tables_size == 0
-                ? bytes_of(NULL, 0)
-                : bytes_of(buffer_bytes(&a->batch.tables).data + row->tables_at, row->tables_size)};
+        .canonical = r->canonical, .text = r->index.text, .tables = batch_tables(&a->batch, row)};
     if (session == NULL || !session->has_key) {
         return OK;
     }

@@ -206,18 +206,17 @@ static void give_record(sqlite3_context *out, const struct batch *b, const struc
     }
 }
 
-static struct envelope tables_of(const struct batch *b, const struct batch_row *row)
+struct bytes batch_tables(const struct batch *batch, const struct batch_row *row)
 {
-    return (struct envelope){
-        .tables = row->tables_size == 0
-                      ? bytes_of(NULL, 0)
-                      : bytes_of(buffer_bytes(&b->tables).data + row->tables_at, row->tables_size)};
+    return row->tables_size == 0
+               ? bytes_of(NULL, 0)
+               : bytes_of(buffer_bytes(&batch->tables).data + row->tables_at, row->tables_size);
 }
 
 static void give_table(sqlite3_context *out, const struct batch *b, const struct batch_row *row,
                        size_t table, int column)
 {
-    const struct envelope envelope = tables_of(b, row);
+    const struct envelope envelope = {.tables = batch_tables(b, row)};
     int64_t name = 0, full = 0;
     envelope_table(&envelope, table, &name, &full);
     sqlite3_result_int64(out, column == 0 ? name : column == 1 ? row->key : full);
@@ -226,7 +225,7 @@ static void give_table(sqlite3_context *out, const struct batch *b, const struct
 /* One word for each thing that is asked for together with words (sqlite_schema.c). */
 static enum err tag_make(struct batch *b, const struct batch_row *row)
 {
-    const struct envelope envelope = tables_of(b, row);
+    const struct envelope envelope = {.tables = batch_tables(b, row)};
     enum err err = OK;
     buffer_clear(&b->tag);
     for (size_t i = 0; err == OK && i < row->tables_size / ENVELOPE_TABLE; i++) {

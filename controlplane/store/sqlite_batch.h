@@ -36,6 +36,9 @@ struct batch {
 enum err batch_init(struct batch *batch, size_t count) MUST_USE;
 void batch_finish(struct batch *batch);
 
+/* The tables of a row, as an envelope has them. */
+struct bytes batch_tables(const struct batch *batch, const struct batch_row *row);
+
 /* Tells the connection of the virtual table, once: then its batches can be written. */
 enum err batch_register(struct db *db, struct err_text *why) MUST_USE;
 
