@@ -7,8 +7,7 @@ import os
 import psycopg
 import pytest
 from support.rounds import ROUNDS, Survived
-from support.underload import (Counter, Witness, by_name, check_stream, check_went_on, everything,
-                               prepared, simple, start_loads, writing)
+from support.underload import Counter, Witness, check_end, prepared, simple, start_loads, writing
 
 JUMPS = ("+3h", "-3h", "+26h", "-30d", "+20m")
 
@@ -54,11 +53,5 @@ def test_the_clock_jumps(target, parts, clock, whose):
         setting.write_text("+0", encoding="ascii")
         answers.wait(answers.count + 60)
         stack.wait_until_ready(60)
-    for load in loads:
-        load.stop()
-    executed = witness.read()
-    records = everything(stack)
-    check_stream(records)
-    check_went_on(loads, executed, by_name(records))
-    survived.add(executed=sum(map(len, executed.values())))
+    check_end(stack, witness, loads, survived)
     survived.write()

@@ -7,8 +7,8 @@ import time
 import psycopg
 import pytest
 from support.rounds import ROUNDS, Survived
-from support.underload import (Counter, Witness, by_name, check_cut_off, check_stream,
-                               check_went_on, everything, prepared, simple, start_loads, writing)
+from support.underload import (Counter, Witness, by_name, check_cut_off, check_end, check_stream,
+                               everything, prepared, simple, start_loads, writing)
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
@@ -99,13 +99,7 @@ def test_the_stores_disk(target, parts, disk, how):
             stack.start_controlplane()
         answers.wait(answers.count + 50)
         stack.wait_until_ready(60)
-    for load in loads:
-        load.stop()
-    executed = witness.read()
-    records = everything(stack)
-    check_stream(records)
-    check_went_on(loads, executed, by_name(records))
-    survived.add(executed=sum(map(len, executed.values())))
+    check_end(stack, witness, loads, survived)
     survived.write()
     stack.controlplane.stop()
 
@@ -183,11 +177,6 @@ def test_a_slow_disk(target, parts, slow, tmp_path, whose):
             stack.wait_until_ready(60)
         writes.wait(writes.count + 100)
         survived.times().append(round(seconds, 1))
-    for load in readers + writers:
-        load.stop()
-    executed = witness.read()
-    records = everything(stack, 20 + 4 * ROUNDS)  # hundreds of thousands, in the end
-    check_stream(records)
-    check_went_on(readers + writers, executed, by_name(records))
-    survived.add(executed=sum(map(len, executed.values())))
+    # Hundreds of thousands, in the end.
+    check_end(stack, witness, readers + writers, survived, seconds=20 + 4 * ROUNDS)
     survived.write()

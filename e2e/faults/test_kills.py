@@ -8,8 +8,8 @@ import subprocess
 import time
 
 from support.rounds import ROUNDS, Survived
-from support.underload import (WORKS, Counter, Witness, by_name, check_cut_off, check_stream,
-                               check_went_on, cut_off, everything, kill_in_the_midst, start_loads)
+from support.underload import (WORKS, Counter, Witness, by_name, check_cut_off, check_end,
+                               check_stream, cut_off, everything, kill_in_the_midst, start_loads)
 
 
 def moments():
@@ -53,13 +53,8 @@ def test_kill_of_the_control_plane(target, parts):
         began = time.monotonic()
         stack.start_controlplane().wait_for("sidecar_connected")
         survived.times().append(round(time.monotonic() - began, 2))
-    for load in loads:
-        load.stop()
-    executed = witness.read()
-    records = everything(stack)
-    check_stream(records)
-    check_went_on(loads, executed, by_name(records))
-    totals(survived, loads, executed, records)
+    records = check_end(stack, witness, loads, survived)
+    survived.add(answered=sum(len(load.answered) for load in loads), records=len(records))
     survived.write()
 
 

@@ -11,11 +11,10 @@ import time
 import psycopg
 import pytest
 from support.memory import is_sanitized, limit, status_kb
-from support.postgres import free_port
+from support.ports import free_port
 from support.rounds import ROUNDS, Survived
 from support.stack import SIDECAR
-from support.underload import (Counter, Witness, by_name, check_stream, check_went_on, everything,
-                               prepared, simple, start_loads, writing)
+from support.underload import Counter, Witness, check_end, prepared, simple, start_loads, writing
 from support.wire import Wire, query
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -51,14 +50,8 @@ def test_descriptors(target, parts, whose):
                 break
             except psycopg.OperationalError:
                 assert time.monotonic() < deadline
-    for load in loads:
-        load.stop()
-    executed = witness.read()
-    records = everything(stack)
-    check_stream(records)
-    check_went_on(loads, executed, by_name(records))
+    check_end(stack, witness, loads, survived)
     assert survived.numbers.get("refused", 0) > 0 or whose == "control plane"
-    survived.add(executed=sum(map(len, executed.values())))
     survived.write()
 
 

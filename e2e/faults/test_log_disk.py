@@ -8,8 +8,7 @@ import subprocess
 import pytest
 from support.rounds import ROUNDS, Survived
 from support.tlog_directory import Directory, Key
-from support.underload import (Counter, Witness, by_name, check_stream, check_went_on, everything,
-                               prepared, simple, start_loads, writing)
+from support.underload import Counter, Witness, check_end, prepared, simple, start_loads, writing
 
 
 def size_of(directory):
@@ -43,29 +42,17 @@ def test_the_logs_disk(target, parts, disk, how):
     loads = start_loads(stack, "l", works=(simple, prepared, writing), on_answer=answers, pace=0.01)
     for _ in range(ROUNDS):
         before = stack.controlplane.mark()
-        if how == "full":
-            small.fill()
-        else:
-            small.read_only(True)
+        small.spoil(how)
         wait_for_log(stack, "failing", before)
         signed = size_of(directory)
         answers.wait(answers.count + 100)  # nobody is held up
         taken_in = count_of(stack)
         assert taken_in > signed == size_of(directory)
         before = stack.controlplane.mark()
-        if how == "full":
-            small.empty()
-        else:
-            small.read_only(False)
+        small.mend(how)
         wait_for_log(stack, "signing", before)
         assert directory.verify(*keys)[0] >= taken_in
         survived.add(taken_in_meanwhile=taken_in - signed)
-    for load in loads:
-        load.stop()
-    executed = witness.read()
-    records = everything(stack)
-    check_stream(records)
-    check_went_on(loads, executed, by_name(records))
-    survived.add(executed=sum(map(len, executed.values())))
+    check_end(stack, witness, loads, survived)
     survived.write()
     stack.controlplane.stop()

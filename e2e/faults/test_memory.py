@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from support.memory import MemoryGroup, NoGroups, lift_address_space, limit_address_space, status_kb
 from support.rounds import ROUNDS, Survived
-from support.underload import (Counter, Witness, by_name, check_cut_off, check_stream, check_went_on,
+from support.underload import (Counter, Witness, by_name, check_cut_off, check_end, check_stream,
                                everything, prepared, simple, start_loads, writing)
 from support.wire import Wire, fields, query
 
@@ -158,13 +158,8 @@ def outlast(stack, target, survived, tighten, lift, ends):
             stack.start_controlplane()
         stack.wait_until_ready(60)
         answers.wait(answers.count + 50)
-    for load in loads:
-        load.stop()
-    executed = witness.read()
-    records = everything(stack)
-    check_stream(records)
-    check_went_on(loads, executed, by_name(records))
-    survived.add(executed=sum(map(len, executed.values())), records=len(records))
+    records = check_end(stack, witness, loads, survived)
+    survived.add(records=len(records))
     survived.write()
 
 

@@ -5,8 +5,8 @@ import time
 import psycopg
 import pytest
 from support.rounds import AWAY_SECONDS, Survived
-from support.underload import (Counter, Witness, by_name, check_stream, check_went_on, everything,
-                               pipelined, prepared, simple, start_loads, writing)
+from support.underload import (Counter, Witness, check_end, pipelined, prepared, simple,
+                               start_loads, writing)
 
 BAD = {
     "5 % loss": {"loss": 0.05},
@@ -42,13 +42,9 @@ def test_loss_delay_and_reordering(remote, which):
     for load in loads:
         load.stop()
     make(link, {})
-    executed = witness.read()
-    records = everything(stack)
-    check_stream(records)
-    check_went_on(loads, executed, by_name(records))
+    check_end(stack, witness, loads, survived)
     assert link.dropped > 10 and link.reordered > 10
-    survived.add(executed=sum(map(len, executed.values())), packets_lost=link.dropped,
-                 packets_reordered=link.reordered, packets=link.carried)
+    survived.add(packets_lost=link.dropped, packets_reordered=link.reordered, packets=link.carried)
     survived.write()
 
 
@@ -78,14 +74,8 @@ def test_control_plane_is_unreachable(remote):
     began = time.monotonic()
     stack.wait_until_ready(seconds=130)
     survived.times().append(round(time.monotonic() - began, 1))
-    for load in loads:
-        load.stop()
-    executed = witness.read()
-    records = everything(stack)
-    check_stream(records)
-    check_went_on(loads, executed, by_name(records))
+    records = check_end(stack, witness, loads, survived)
     assert sum(r["kind"] == "session_opened" and r["application_name"] == "refused"
                for r in records) == refused > 0
-    survived.add(executed=sum(map(len, executed.values())), refused=refused,
-                 longest_wait_for_20_answers_s=round(longest, 2))
+    survived.add(refused=refused, longest_wait_for_20_answers_s=round(longest, 2))
     survived.write()

@@ -5,31 +5,15 @@ import threading
 import time
 
 from support.faulty import AUTHENTICATED, READY, FaultyTarget
+from support.memory import status_kb
 from support.rounds import ROUNDS, Survived
-from support.underload import (Counter, Witness, by_name, check_stream, check_went_on, everything,
-                               prepared, simple, start_loads, writing)
+from support.underload import (Counter, Witness, by_name, check_end, prepared, simple, start_loads,
+                               writing)
 from support.wire import Wire, message, query
 
 ROWS = 400000  # of a hundred bytes: forty times what may wait
 ANSWER_KB = 1024  # of an answer that nobody takes
 QUESTION_KB = 4096  # of a statement of 400,000 bytes: what it is parsed into comes and goes
-
-
-def rss_kb(part):
-    with open(f"/proc/{part.pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
-
-
-def finish(stack, target, witness, loads, survived):
-    for load in loads:
-        load.stop()
-    executed = witness.read()
-    records = everything(stack)
-    check_stream(records)
-    check_went_on(loads, executed, by_name(records))
-    survived.add(executed=sum(map(len, executed.values())))
-    survived.write()
-    return records
 
 
 def test_agents_that_read_slowly(target, parts):
@@ -39,7 +23,7 @@ def test_agents_that_read_slowly(target, parts):
     answers = Counter()
     loads = start_loads(stack, "a", works=(simple, prepared, writing), on_answer=answers, pace=0.01)
     survived = Survived("agents that read slowly", ROUNDS)
-    before = rss_kb(stack.sidecar)
+    before = status_kb(stack.sidecar.pid, "VmRSS")
     slow = []
     for n in range(ROUNDS):
         slow.append(Wire(stack.port, timeout=60).login(application_name=f"slowly-{n}"))
@@ -49,7 +33,7 @@ def test_agents_that_read_slowly(target, parts):
         for _ in range(10):
             w.read()
     answers.wait(answers.count + 100)
-    survived.add(kb_that_wait=max(0, rss_kb(stack.sidecar) - before))
+    survived.add(kb_that_wait=max(0, status_kb(stack.sidecar.pid, "VmRSS") - before))
     assert survived.numbers["kb_that_wait"] < ANSWER_KB * ROUNDS
     w = slow[0]  # one takes all of it, and it is all there
     rows = 10 - 1
@@ -58,7 +42,8 @@ def test_agents_that_read_slowly(target, parts):
     assert rows == ROWS
     for w in slow:
         w.socket.close()
-    records = finish(stack, target, witness, loads, survived)
+    records = check_end(stack, witness, loads, survived)
+    survived.write()
     # The others went away in the midst of it; what the target did is awaited, for the record.
     outcomes = [r for n in range(ROUNDS) for r in by_name(records)[f"slowly-{n}"]
                 if r["kind"] == "outcome"]
@@ -89,7 +74,8 @@ def test_agents_that_write_slowly(target, parts):
         assert any(b"COPY 20" in body for _, body in w.read_until())
         w.socket.close()
     assert target.psql("SELECT count(*) FROM slowly") == str(20 * ROUNDS)
-    finish(stack, target, witness, loads, survived)
+    check_end(stack, witness, loads, survived)
+    survived.write()
 
 
 class Slow(FaultyTarget):
@@ -141,7 +127,7 @@ def test_a_target_that_reads_slowly(parts):
     target = Slow(reads=True)
     stack = parts(postgres=target)
     survived = Survived("target that reads slowly", ROUNDS)
-    before = rss_kb(stack.sidecar)
+    before = status_kb(stack.sidecar.pid, "VmRSS")
     text = "SELECT '" + "x" * 400000 + "'"
     slow = [Wire(stack.port).login(application_name=f"stuck-{n}") for n in range(ROUNDS)]
     for w in slow:
@@ -150,7 +136,7 @@ def test_a_target_that_reads_slowly(parts):
         began = time.monotonic()
         other.login(application_name="other")
         assert time.monotonic() - began < 10
-    survived.add(kb_that_wait=max(0, rss_kb(stack.sidecar) - before))
+    survived.add(kb_that_wait=max(0, status_kb(stack.sidecar.pid, "VmRSS") - before))
     # What the parser takes for a text of that size comes once, however many ask.
     assert survived.numbers["kb_that_wait"] < QUESTION_KB * (ROUNDS + 4)
     for w in slow:

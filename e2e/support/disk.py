@@ -34,5 +34,18 @@ class Disk:
         flag = "ro" if on else "rw"
         subprocess.run(["mount", "-o", f"remount,{flag}", self.path], check=True)
 
+    def spoil(self, how):
+        """`how`: "full" or "read-only"."""
+        if how == "full":
+            self.fill()
+        else:
+            self.read_only(True)
+
+    def mend(self, how):
+        if how == "full":
+            self.empty()
+        else:
+            self.read_only(False)
+
     def close(self):
         subprocess.run(["umount", "--lazy", self.path], check=True)
