@@ -417,7 +417,6 @@ static void session_free(void *context)
     if (s->opened != NULL) {
         chaperone__v1__session_opened__free_unpacked(s->opened, NULL);
     }
-    ev_timer_stop(loop_ev(shared->loop), &s->second_timer);
     free(s);
     trim_count(&shared->trim, directory_count(shared->directory));
     if (shared->draining && directory_count(shared->directory) == 0 && shared->on_empty != NULL) {

@@ -108,9 +108,7 @@ static bool member_apply(const struct families *f, struct lineage_marks *m,
         if (marked == NULL) {
             return false;
         }
-        marked->own |= f->marks[k].value.rules;
-        marked->values[c - r->columns] = (struct value){
-            .origin = LINEAGE_COLUMN, .rules = f->marks[k].value.rules, .relation = r, .column = c};
+        marked_set(marked, (size_t)(c - r->columns), f->marks[k].value.rules);
     }
     return true;
 }

@@ -81,6 +81,38 @@ struct marked *marks_entry(const struct lineage_marks *m, const struct catalog_r
     return own;
 }
 
+void marked_set(struct marked *marked, size_t column, uint64_t rules)
+{
+    const struct catalog_relation *r = marked->relation;
+    marked->own |= rules;
+    marked->values[column] = (struct value){
+        .origin = LINEAGE_COLUMN, .rules = rules, .relation = r, .column = &r->columns[column]};
+}
+
+/* Who says which columns of a relation are marked, and by which rules at most. */
+struct marker {
+    lineage_mark_fn *mark;
+    void *context;
+    uint64_t rules;
+};
+
+static bool relation_mark(struct marked_table *t, struct arena *arena,
+                          const struct catalog_relation *r, const struct marker *by)
+{
+    struct marked *marked = NULL;
+    for (size_t i = 0; i < r->column_count; i++) {
+        uint64_t rules = by->mark(by->context, r, &r->columns[i]) & by->rules;
+        if (rules == 0) {
+            continue;
+        }
+        if (marked == NULL && (marked = marked_create(t, arena, r)) == NULL) {
+            return false;
+        }
+        marked_set(marked, i, rules);
+    }
+    return true;
+}
+
 /* ---- what the system marks ------------------------------------------------------------------- */
 
 static bool schema_is_toast(const char *schema)
@@ -94,32 +126,13 @@ static bool is_of_system(const struct catalog_relation *r)
     return r->is_system || schema_is_toast(r->schema);
 }
 
-static bool is_sensitive(const struct catalog_relation *r, const struct catalog_column *c)
+static uint64_t system_rules(void *context, const struct catalog_relation *r,
+                             const struct catalog_column *c)
 {
-    return schema_is_toast(r->schema) || column_is_sensitive(r->schema, r->name, c->name);
-}
-
-static void column_set(struct marked *marked, size_t i, uint64_t rules)
-{
-    const struct catalog_relation *r = marked->relation;
-    marked->own |= rules;
-    marked->values[i] = (struct value){
-        .origin = LINEAGE_COLUMN, .rules = rules, .relation = r, .column = &r->columns[i]};
-}
-
-static bool system_relation_mark(struct system_marks *s, const struct catalog_relation *r)
-{
-    struct marked *marked = NULL;
-    for (size_t i = 0; is_of_system(r) && i < r->column_count; i++) {
-        if (!is_sensitive(r, &r->columns[i])) {
-            continue;
-        }
-        if (marked == NULL && (marked = marked_create(&s->table, s->arena, r)) == NULL) {
-            return false;
-        }
-        column_set(marked, i, LINEAGE_SENSITIVE);
-    }
-    return true;
+    (void)context;
+    return schema_is_toast(r->schema) || column_is_sensitive(r->schema, r->name, c->name)
+               ? LINEAGE_SENSITIVE
+               : 0;
 }
 
 static void system_destroy(void *made)
@@ -141,8 +154,10 @@ static const struct system_marks *system_of(struct catalog *catalog)
     }
     s->arena = arena_create(SYSTEM_BLOCK, MARKS_MAX);
     bool done = s->arena != NULL;
+    const struct marker system = {.mark = system_rules, .rules = LINEAGE_SENSITIVE};
     for (size_t i = 0; done && i < catalog_relation_count(catalog); i++) {
-        done = system_relation_mark(s, catalog_relation_at(catalog, i));
+        const struct catalog_relation *r = catalog_relation_at(catalog, i);
+        done = !is_of_system(r) || relation_mark(&s->table, s->arena, r, &system);
     }
     if (!done) {
         system_destroy(s);
@@ -154,23 +169,6 @@ static const struct system_marks *system_of(struct catalog *catalog)
 
 /* ---- creation --------------------------------------------------------------------------------
  */
-
-static bool relation_mark(struct lineage_marks *m, const struct catalog_relation *r,
-                          lineage_mark_fn *mark)
-{
-    struct marked *marked = NULL;
-    for (size_t i = 0; !is_of_system(r) && i < r->column_count; i++) {
-        uint64_t rules = mark(m->context, r, &r->columns[i]) & ~LINEAGE_SENSITIVE;
-        if (rules == 0) {
-            continue;
-        }
-        if (marked == NULL && (marked = marked_create(m->table, m->arena, r)) == NULL) {
-            return false;
-        }
-        column_set(marked, i, rules);
-    }
-    return true;
-}
 
 /* What the server computes from other columns of the row may come from any marked one. */
 static void generated_mark(struct lineage_marks *m, struct marked *marked)
@@ -192,9 +190,11 @@ static void generated_mark(struct lineage_marks *m, struct marked *marked)
 
 static bool marks_fill(struct lineage_marks *m, lineage_mark_fn *mark)
 {
+    const struct marker policy = {.mark = mark, .context = m->context, .rules = ~LINEAGE_SENSITIVE};
     size_t count = catalog_relation_count(m->catalog);
     for (size_t i = 0; i < count; i++) {
-        if (!relation_mark(m, catalog_relation_at(m->catalog, i), mark)) {
+        const struct catalog_relation *r = catalog_relation_at(m->catalog, i);
+        if (!is_of_system(r) && !relation_mark(m->table, m->arena, r, &policy)) {
             return false;
         }
     }

@@ -48,6 +48,9 @@ const struct marked *marks_find(const struct lineage_marks *m, uint32_t oid);
 struct marked *marks_entry(const struct lineage_marks *m,
                            const struct catalog_relation *r) MUST_USE;
 
+/* These rules mark the column with this index. */
+void marked_set(struct marked *marked, size_t column, uint64_t rules);
+
 /* lineage_family.c: a mark on one member holds for the whole family. False: no memory. */
 bool family_spread(struct lineage_marks *m) MUST_USE;
 

@@ -82,8 +82,8 @@ static bool redact_in_place(struct masker *m, const struct masker_column *c, con
 {
     return row->place != NULL && c->action == MASKER_REDACT && c->rule < m->rule_count &&
            value.size > 0 &&
-           redactor_apply_in_place(m->redactors[c->rule], c->type, c->is_binary,
-                                   place_of(row, value), value.size);
+           redactor_apply_in_place(m->redactors[c->rule], c->type, place_of(row, value),
+                                   value.size);
 }
 
 /* `head`: the value's length, before it. */

@@ -148,10 +148,8 @@ static const struct value_type *find_type(struct redactor *r, uint32_t oid, bool
     return r->type;
 }
 
-bool redactor_apply_in_place(struct redactor *r, uint32_t type, bool is_binary, uint8_t *value,
-                             size_t size)
+bool redactor_apply_in_place(struct redactor *r, uint32_t type, uint8_t *value, size_t size)
 {
-    (void)is_binary; /* a text is the same in both formats */
     bool is_array = false;
     if (r->config.kind != REDACTOR_TO_PARTIAL || size > r->config.max_value) {
         return false;

@@ -75,8 +75,9 @@ enum redactor_result redactor_apply(struct redactor *r, uint32_t type, bool is_b
                                     struct bytes value, struct buffer *out) MUST_USE;
 
 /* The same where the value stands, for what is common and keeps its length: the partial form of a
- * text of ASCII. False: nothing was changed, and redactor_apply is to be called. */
-bool redactor_apply_in_place(struct redactor *r, uint32_t type, bool is_binary, uint8_t *value,
+ * text of ASCII, which is the same in both formats. False: nothing was changed, and redactor_apply
+ * is to be called. */
+bool redactor_apply_in_place(struct redactor *r, uint32_t type, uint8_t *value,
                              size_t size) MUST_USE;
 
 #endif
