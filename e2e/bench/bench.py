@@ -24,7 +24,8 @@ sys.path.insert(0, HERE)
 
 import measures  # noqa: E402
 import plot  # noqa: E402
-from support.postgres import PASSWORD, USER, Postgres, free_port  # noqa: E402
+from support.ports import free_port  # noqa: E402
+from support.postgres import PASSWORD, USER, Postgres  # noqa: E402
 from support.stack import BIN, Stack  # noqa: E402
 
 SCALE = 10  # 1,000,000 rows: 130 MB, in memory

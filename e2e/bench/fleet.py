@@ -19,7 +19,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
-from support.postgres import free_port  # noqa: E402
+from support.ports import free_port  # noqa: E402
 from support.stack import BIN, CONTROLPLANE, ISSUER  # noqa: E402
 
 FLEET = os.path.join(BIN, "e2e", "bench", "fleet", "fleet_bench")

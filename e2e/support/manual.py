@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 
 from support.parts import Part
-from support.postgres import free_port
+from support.ports import free_port
 from support.stack import CHAPERONE, CONTROLPLANE, SIDECAR, Stack
 
 

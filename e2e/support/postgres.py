@@ -4,25 +4,14 @@ import contextlib
 import glob
 import os
 import pwd
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 
+from support.ports import free_port
+
 USER = "postgres"
 PASSWORD = "correct-horse-battery-staple-7391"  # planted: must appear nowhere outside of the target
-
-
-def free_port():
-    """Below the ports that outgoing connections get: those could take it before it is used."""
-    while True:
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", random.randrange(12000, 20000)))
-                return s.getsockname()[1]
-            except OSError:
-                continue
 
 
 def _binaries():

@@ -10,7 +10,8 @@ import time
 
 from support.manual import ControlPlane, Sidecar, postgres_resource, write
 from support.parts import Part
-from support.postgres import PASSWORD, Postgres, free_port
+from support.ports import free_port
+from support.postgres import PASSWORD, Postgres
 from support.stack import CONTROLPLANE
 
 SHARED = ("content.key", "credentials.key", "masking.key", "policy.key", "log.key", "log.yaml")

@@ -4,7 +4,7 @@ import os
 import re
 
 from support.parts import Parts
-from support.postgres import free_port
+from support.ports import free_port
 
 
 class Sibling(Parts):

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 
-from support.postgres import free_port
+from support.ports import free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("CHAPERONE_BIN", os.path.join(ROOT, "bazel-bin"))

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 
-from support.postgres import free_port
+from support.ports import free_port
 
 CONFIG = """
 global(workDirectory="{dir}" maxMessageSize="2m" parser.escapeControlCharactersOnReceive="off"

@@ -14,7 +14,8 @@ import pytest
 from support.login import Browser, Home, LossyRelay
 from support.manual import ControlPlane, postgres_resource, write
 from support.oidc import Provider
-from support.postgres import PASSWORD, free_port
+from support.ports import free_port
+from support.postgres import PASSWORD
 from support.stack import CHAPERONE, ROOT
 
 PEOPLE = {"ann": {"groups": ["dba"]}, "bob": {"groups": ["dba"]}, "eve": {"groups": ["guests"]},

@@ -12,7 +12,8 @@ import pytest
 from support.manual import ControlPlane, postgres_resource, write
 from support.oidc import Provider
 from support.parts import Part
-from support.postgres import PASSWORD, free_port
+from support.ports import free_port
+from support.postgres import PASSWORD
 from support.stack import CHAPERONE, SIDECAR
 
 FLOOD = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "grpc-js",

@@ -16,7 +16,7 @@ import pytest
 
 from support.certificates import Authority
 from support.kafka import Kafka
-from support.postgres import free_port
+from support.ports import free_port
 from support.stack import CONTROLPLANE
 from support.syslog import Rsyslog
 

@@ -14,7 +14,8 @@ import time
 import psycopg
 import pytest
 from support.faulty import AUTHENTICATED, READY, FaultyTarget
-from support.postgres import Postgres, free_port
+from support.ports import free_port
+from support.postgres import Postgres
 from support.wire import Wire, bind, execute, fields, message, parse, query, startup, sync
 
 

@@ -20,7 +20,7 @@ from support.certificates import Authority
 from support.login import Browser, Home, NoRedirect
 from support.manual import ControlPlane
 from support.oidc import Provider
-from support.postgres import free_port
+from support.ports import free_port
 from support.stack import CHAPERONE
 
 PEOPLE = {"ann": {"groups": ["auditors"], "name": "Ann Ames"}, "bob": {"groups": ["visitors"]}}

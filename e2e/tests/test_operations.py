@@ -12,7 +12,7 @@ import threading
 import psycopg
 import pytest
 from support.parts import Parts
-from support.postgres import free_port
+from support.ports import free_port
 from support.stack import CHAPERONE
 from support.wire import Wire, fields, query
 
