@@ -44,6 +44,35 @@ struct policy_claim {
     const char *path, *value;
 };
 
+struct policy_pair {
+    const char *name, *value;
+};
+
+/* The body of a request, as far as rules can ask for it. */
+enum policy_body {
+    POLICY_BODY_NONE,
+    POLICY_BODY_READ,   /* JSON or a form: its scalars are in `body` */
+    POLICY_BODY_UNREAD, /* anything else, or larger than is looked at: a rule that asks for it is
+                           met by a deny or hold rule, never by an allow rule */
+};
+
+/* A request of HTTP. */
+struct policy_http {
+    const char *method; /* "GET" */
+    const char *host;   /* of the target, lower case, without the port */
+    const char *path;   /* without the query; decoded once, without dot segments: "/customers/42" */
+    const struct policy_pair *query; /* decoded */
+    size_t query_count;
+    const struct policy_pair *headers; /* names in lower case */
+    size_t header_count;
+    enum policy_body body_state;
+    /* Scalars with their JSON pointers (RFC 6901): {"/items/0/price", "12.50"}; null is "null". Of
+     * a form: "/name". */
+    const struct policy_pair *body;
+    size_t body_count;
+    bool is_websocket;
+};
+
 /* What is asked. Everything is borrowed. */
 struct policy_request {
     const char *subject;
@@ -63,6 +92,7 @@ struct policy_request {
     bool without_where; /* an UPDATE or DELETE of all rows, on any level */
     const struct policy_object *objects;
     size_t object_count;
+    const struct policy_http *http; /* NULL: it is no request of HTTP */
 };
 
 /* How much is recorded of an allowed operation beside the operation itself. */
@@ -97,6 +127,15 @@ struct policy_hold {
     bool runs_dry; /* and the exact count, of a run that is rolled back */
 };
 
+/* How often an identity may do what a rule lets through. Valid as long as the policy. */
+struct policy_rate {
+    const char *rule;
+    uint32_t requests; /* at most so many */
+    int64_t per_s;     /* in any time so long */
+};
+
+enum { POLICY_RATES_MAX = 8 /* of one verdict; more refuse it */ };
+
 struct policy_verdict {
     enum policy_effect effect;
     const struct policy_hold *hold; /* POLICY_HOLD: its terms; else NULL */
@@ -110,6 +149,11 @@ struct policy_verdict {
      */
     const char *shadow_rule;
     enum policy_effect shadow_effect;
+    /* Of HTTP. */
+    const char *path; /* the pattern that let it through: "/customers/{id}"; NULL: none was given */
+    uint64_t max_request_bytes, max_response_bytes; /* of several rules: the lowest; 0: no limit */
+    struct policy_rate rates[POLICY_RATES_MAX]; /* all hold: of each covering rule that has one */
+    size_t rate_count;
 };
 
 /* ---- masking ------------------------------------------------------------------------------- */
@@ -159,6 +203,8 @@ struct policy_mask {
     /* By content. */
     const struct policy_detector *detectors;
     size_t detector_count;
+    /* Of HTTP: it names fields, pointers or headers. */
+    bool names_http;
     const struct policy_mask_names *names; /* private */
 };
 
@@ -193,6 +239,16 @@ bool policy_mask_matches(const struct policy_mask *mask, const char *schema, con
                          const char *column, const char *type_name);
 /* Whether a function's result shows nothing but its arguments, as the mask's rule declares. */
 bool policy_mask_trusts(const struct policy_mask *mask, const char *schema, const char *function);
+
+/* Of HTTP: a field's name at any depth of JSON, of a form or a query; a value's place as a JSON
+ * pointer (RFC 6901; a pattern's `*` is any one step); a header's or trailer's name. */
+bool policy_mask_matches_field(const struct policy_mask *mask, struct bytes name);
+bool policy_mask_matches_pointer(const struct policy_mask *mask, struct bytes pointer);
+bool policy_mask_matches_header(const struct policy_mask *mask, struct bytes name);
+
+/* Whether a rule that may be about this request asks for its body: then it has to be read before
+ * the request is decided. `request->http->body_state` is not looked at. Pure. */
+bool policy_reads_body(const struct policy *policy, const struct policy_request *request);
 
 /* The document that allows everything (policies/library/allow-all.yaml). Static. */
 const char *policy_allow_all(void);
