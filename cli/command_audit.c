@@ -96,7 +96,7 @@ static bool on_entries(void *context, const ProtobufCMessage *message)
     return p->failed == OK && ferror(out) == 0;
 }
 
-enum { KINDS_MAX = 8, KINDS_TEXT_MAX = 256 };
+enum { KINDS_MAX = 16, KINDS_TEXT_MAX = 256 };
 
 struct kinds {
     char text[KINDS_TEXT_MAX];
@@ -121,7 +121,8 @@ static enum err read_kinds(const struct invocation *i, struct kinds *kinds,
             const char *meant = options_suggest(kind, record_kinds);
             return err_set(error, ERR_INVALID,
                            "--kind: expected session_opened, intent, approval, outcome, "
-                           "session_closed, heartbeat, loss or action, found \"%.64s\"%s%s%s",
+                           "session_closed, heartbeat, loss, action, finding or message, found "
+                           "\"%.64s\"%s%s%s",
                            kind, meant == NULL ? "" : "; did you mean ", meant == NULL ? "" : meant,
                            meant == NULL ? "" : "?");
         }

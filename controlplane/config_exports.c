@@ -15,7 +15,7 @@ static enum err read_kinds(struct config_reader *r, const struct conf_node *map,
     static const struct conf_choice kinds[] = {
         {"session_opened", 10}, {"intent", 11},    {"approval", 12}, {"outcome", 13},
         {"session_closed", 14}, {"heartbeat", 15}, {"loss", 16},     {"action", 17},
-        {"finding", 18},        {NULL, 0}};
+        {"finding", 18},        {"message", 19},   {NULL, 0}};
     const struct conf_node *n = conf_get(map, "kinds");
     enum err e = config_read_strings(r, map, "kinds", &out->filter.kinds);
     if (e != OK || n == NULL || conf_kind(n) == CONF_SCALAR) {

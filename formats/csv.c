@@ -137,7 +137,8 @@ static void add_objects(struct line *l, const Chaperone__V1__Record *r)
     buffer_finish(&joined);
 }
 
-/* What says what was done: the statement; what an action was about, what a finding found. */
+/* What says what was done: the statement; what an action was about, what a finding found, what a
+ * message said. */
 static struct bytes text_of(const Chaperone__V1__Record *r)
 {
     switch (r->event_case) {
@@ -145,6 +146,7 @@ static struct bytes text_of(const Chaperone__V1__Record *r)
     case CHAPERONE__V1__RECORD__EVENT_ACTION: return bytes_of_string(r->action->object);
     case CHAPERONE__V1__RECORD__EVENT_APPROVAL: return bytes_of_string(r->approval->reason);
     case CHAPERONE__V1__RECORD__EVENT_FINDING: return bytes_of_string(r->finding->detail);
+    case CHAPERONE__V1__RECORD__EVENT_MESSAGE: return record_bytes(r->message->data);
     default: return bytes_of(NULL, 0);
     }
 }

@@ -4,7 +4,7 @@
 
 const char *const record_kinds[] = {"session_opened", "intent",    "approval", "outcome",
                                     "session_closed", "heartbeat", "loss",     "action",
-                                    "finding",        NULL};
+                                    "finding",        "message",   NULL};
 
 static const char *const verdicts[] = {NULL, "allow", "deny", "hold"};
 static const char *const statuses[] = {NULL,           "success", "failed",   "refused",
@@ -148,8 +148,33 @@ static void view_event(struct record_view *v, const Chaperone__V1__Record *r)
         v->kind = "finding";
         v->status = present(r->finding->kind);
         break;
+    case CHAPERONE__V1__RECORD__EVENT_MESSAGE:
+        v->kind = "message";
+        v->operation = count_of(r->message->operation);
+        v->bytes = count_of(r->message->size);
+        break;
     default: break;
     }
+}
+
+bool record_is_http(const struct record_view *v)
+{
+    const Chaperone__V1__Record *r = v->record;
+    switch (r->event_case) {
+    case CHAPERONE__V1__RECORD__EVENT_INTENT:
+        if (r->intent->http != NULL) {
+            return true;
+        }
+        break;
+    case CHAPERONE__V1__RECORD__EVENT_OUTCOME:
+        if (r->outcome->http != NULL) {
+            return true;
+        }
+        break;
+    case CHAPERONE__V1__RECORD__EVENT_MESSAGE: return true;
+    default: break;
+    }
+    return v->protocol != NULL && strcmp(v->protocol, "http") == 0;
 }
 
 Chaperone__V1__Record *record_unpack(const Chaperone__V1__Entry *entry)

@@ -36,6 +36,9 @@ Chaperone__V1__Record *record_unpack(const Chaperone__V1__Entry *entry) MUST_USE
 void record_view_init(struct record_view *v, const Chaperone__V1__Entry *entry,
                       const Chaperone__V1__Record *record);
 
+/* Of HTTP: by what it says, else by its session. */
+bool record_is_http(const struct record_view *v);
+
 /* "allow", "success", "verified"; NULL for UNSPECIFIED and for values that are not known. */
 const char *record_verdict_name(Chaperone__V1__Verdict verdict);
 const char *record_status_name(Chaperone__V1__Status status);

@@ -173,11 +173,11 @@ static enum err count_masked(struct collection *c, const char *resource,
     return e == ERR_LIMIT ? OK : e;
 }
 
-static enum err look_at_outcome(struct collection *c, const Chaperone__V1__Entry *entry,
-                                const Chaperone__V1__Outcome *outcome, uint32_t number,
+/* Of an outcome or a message; NULL: nothing was masked. */
+static enum err look_at_receipt(struct collection *c, const Chaperone__V1__Entry *entry,
+                                const Chaperone__V1__MaskingReceipt *receipt, uint32_t number,
                                 struct collection_session *session)
 {
-    const Chaperone__V1__MaskingReceipt *receipt = outcome->masking;
     if (receipt == NULL) {
         return OK;
     }
@@ -217,7 +217,9 @@ static enum err look_at_record(struct collection *c, const Chaperone__V1__Entry 
         return refused ? remember(c, COLLECTION_REFUSALS, number) : OK;
     }
     case CHAPERONE__V1__RECORD__EVENT_OUTCOME:
-        return look_at_outcome(c, entry, r->outcome, number, session);
+        return look_at_receipt(c, entry, r->outcome->masking, number, session);
+    case CHAPERONE__V1__RECORD__EVENT_MESSAGE:
+        return look_at_receipt(c, entry, r->message->masking, number, session);
     case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED:
         return session == NULL ? OK : keep(c, r->session_closed->reason, &session->close_reason);
     case CHAPERONE__V1__RECORD__EVENT_ACTION:

@@ -192,6 +192,7 @@ static void test_json_of_every_kind_has_all_keys(void **state)
     Chaperone__V1__Loss loss = CHAPERONE__V1__LOSS__INIT;
     Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
     Chaperone__V1__Finding finding = CHAPERONE__V1__FINDING__INIT;
+    Chaperone__V1__Message message = CHAPERONE__V1__MESSAGE__INIT;
     struct sample s = {0};
     for (size_t i = 0; record_kinds[i] != NULL; i++) {
         sample_intent(&s, "", 0);
@@ -205,6 +206,7 @@ static void test_json_of_every_kind_has_all_keys(void **state)
                                       : i == 5 ? (void *)&heartbeat
                                       : i == 6 ? (void *)&loss
                                       : i == 8 ? (void *)&finding
+                                      : i == 9 ? (void *)&message
                                                : (void *)&action;
         }
         cJSON *json = json_of(&s, true);

@@ -14,6 +14,7 @@ static const char *const kinds[SCAN_KINDS] = {
     [SCAN_LOSS] = "loss",
     [SCAN_ACTION] = "action",
     [SCAN_FINDING] = "finding",
+    [SCAN_MESSAGE] = "message",
 };
 
 const char *scan_kind_name(enum scan_kind kind)
@@ -92,6 +93,7 @@ static const struct places places[SCAN_KINDS] = {
     [SCAN_SESSION_CLOSED] = {.operations = 4},
     [SCAN_HEARTBEAT] = {.signature = 2, .key = 3},
     [SCAN_LOSS] = {.first = 1, .last = 2},
+    [SCAN_MESSAGE] = {.operation = 1},
 };
 
 static void take_number(const struct places *p, const struct field *f, struct scan *out)

@@ -21,6 +21,7 @@ enum scan_kind {
     SCAN_LOSS,
     SCAN_ACTION,
     SCAN_FINDING,
+    SCAN_MESSAGE,
     SCAN_KINDS,
 };
 /* "intent"; NULL for none of them. */
@@ -35,7 +36,7 @@ struct scan {
     int64_t time_ns;
     enum scan_kind kind;
     struct bytes event;       /* the message of that kind */
-    uint64_t operation;       /* of intents, outcomes and approvals; else 0 */
+    uint64_t operation;       /* of intents, outcomes, approvals and messages; else 0 */
     uint64_t operations;      /* of a session's end */
     uint64_t policy_revision; /* of intents and sessions */
     uint64_t verdict;         /* of them, as a number; 0: none */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/crypto/crypto.h"
+#include "controlplane/store/redact.h"
 #include "controlplane/store/table_name.h"
 
 /* The numbers of the kinds are part of the store's schema, those of the events of the contract. */
@@ -15,7 +16,8 @@ _Static_assert((int)STORE_SESSION_OPENED == CHAPERONE__V1__RECORD__EVENT_SESSION
                    (int)STORE_HEARTBEAT == CHAPERONE__V1__RECORD__EVENT_HEARTBEAT &&
                    (int)STORE_LOSS == CHAPERONE__V1__RECORD__EVENT_LOSS &&
                    (int)STORE_ACTION == CHAPERONE__V1__RECORD__EVENT_ACTION &&
-                   (int)STORE_FINDING == CHAPERONE__V1__RECORD__EVENT_FINDING,
+                   (int)STORE_FINDING == CHAPERONE__V1__RECORD__EVENT_FINDING &&
+                   (int)STORE_MESSAGE == CHAPERONE__V1__RECORD__EVENT_MESSAGE,
                "a kind is the number of its field");
 
 /* ---- unpacking into an arena ---- */
@@ -151,13 +153,14 @@ static enum err index_make(const Chaperone__V1__Record *record, struct arena *ar
         return index_opened(record->session_opened, arena, index);
     case CHAPERONE__V1__RECORD__EVENT_INTENT:
         index->verdict = (int)record->intent->verdict;
-        index->text = bytes_of_field(record->intent->text);
+        index->text = redact_text_of(record);
         return index_tables(record->intent, arena, index);
     case CHAPERONE__V1__RECORD__EVENT_OUTCOME:
         index->status = (int)record->outcome->status;
         index->rows = record->outcome->rows;
         index->error_code = bytes_of_string(record->outcome->error_code);
         return OK;
+    case CHAPERONE__V1__RECORD__EVENT_MESSAGE: index->text = redact_text_of(record); return OK;
     case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED:
         index->close_reason = bytes_of_string(record->session_closed->reason);
         return OK;
@@ -175,6 +178,7 @@ static bool needs_session(Chaperone__V1__Record__EventCase event)
     return event == CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED ||
            event == CHAPERONE__V1__RECORD__EVENT_INTENT ||
            event == CHAPERONE__V1__RECORD__EVENT_OUTCOME ||
+           event == CHAPERONE__V1__RECORD__EVENT_MESSAGE ||
            event == CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED;
 }
 
@@ -287,6 +291,7 @@ static const struct {
     {"loss", STORE_LOSS},
     {"action", STORE_ACTION},
     {"finding", STORE_FINDING},
+    {"message", STORE_MESSAGE},
 };
 
 enum err audit_kind_parse(const char *word, enum store_audit_kind *out)

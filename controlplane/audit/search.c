@@ -23,7 +23,8 @@ static enum err kinds_read(const Chaperone__V1__SearchRequest *request, uint32_t
         if (audit_kind_parse(request->kinds[i], &kind) != OK) {
             return err_set(why, ERR_INVALID,
                            "unknown kind \"%.64s\": expected session_opened, intent, approval,"
-                           " outcome, session_closed, heartbeat, loss or action",
+                           " outcome, session_closed, heartbeat, loss, action, finding"
+                           " or message",
                            request->kinds[i]);
         }
         kinds |= store_kind_bit(kind);

@@ -63,6 +63,68 @@ static void test_every_filter_finds_its_records(void **state)
     SEARCH(t, "1 2 3 4 5", request.limit = 1000; request.identity = alice);
 }
 
+/* A request, a message each way, and what became of it. */
+static void ship_http(struct test *t)
+{
+    static char session[] = "W", text[] = "GET /customers/42?expand=orders", get[] = "GET",
+                kind[] = "text", binary[] = "binary", said[] = "subscribe to prices";
+    Chaperone__V1__Record records[3] = {CHAPERONE__V1__RECORD__INIT, CHAPERONE__V1__RECORD__INIT,
+                                        CHAPERONE__V1__RECORD__INIT};
+    Chaperone__V1__Intent intent = CHAPERONE__V1__INTENT__INIT;
+    Chaperone__V1__HttpRequest http = CHAPERONE__V1__HTTP_REQUEST__INIT;
+    Chaperone__V1__Message messages[2] = {CHAPERONE__V1__MESSAGE__INIT,
+                                          CHAPERONE__V1__MESSAGE__INIT};
+    ProtobufCBinaryData packed[3];
+    http.method = get;
+    intent.operation = 1;
+    intent.http = &http;
+    intent.text = (ProtobufCBinaryData){.data = (uint8_t *)text, .len = sizeof(text) - 1};
+    records[0].event_case = CHAPERONE__V1__RECORD__EVENT_INTENT;
+    records[0].intent = &intent;
+    for (size_t i = 0; i < 2; i++) {
+        messages[i].operation = 1;
+        messages[i].kind = i == 0 ? kind : binary;
+        messages[i].data = (ProtobufCBinaryData){.data = (uint8_t *)said, .len = sizeof(said) - 1};
+        records[i + 1].event_case = CHAPERONE__V1__RECORD__EVENT_MESSAGE;
+        records[i + 1].message = &messages[i];
+    }
+    for (size_t i = 0; i < 3; i++) {
+        records[i].session = session;
+        packed[i] = stream_maker_add(&t->maker, &records[i]);
+    }
+    fixture_ship_ok(t, packed, 3);
+}
+
+static void test_requests_and_messages_are_found_by_what_they_say(void **state)
+{
+    struct test *t = *state;
+    ship_http(t);
+    static char message_kind[] = "message", by_method[] = "get", by_path[] = "/customers/42",
+                another[] = "/customers/43", below[] = "/customers/4*", prices[] = "prices",
+                session_w[] = "W";
+    char *kinds[] = {message_kind};
+    SEARCH(t, "2 3", request.kinds = kinds; request.n_kinds = 1);
+    SEARCH(t, "1 2 3", request.session = session_w);
+    SEARCH(t, "1", request.text = by_method);
+    SEARCH(t, "1", request.text = by_path);
+    SEARCH(t, "1", request.text = below);
+    SEARCH(t, "", request.text = another);
+    SEARCH(t, "2", request.text = prices);
+}
+
+static void test_a_message_belongs_to_a_session(void **state)
+{
+    struct test *t = *state;
+    struct err_text why = {.text = ""};
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    Chaperone__V1__Message message = CHAPERONE__V1__MESSAGE__INIT;
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_MESSAGE;
+    record.message = &message;
+    ProtobufCBinaryData packed = stream_maker_add(&t->maker, &record);
+    assert_int_equal(fixture_ship(t, &packed, 1, &why), ERR_INVALID);
+    assert_non_null(strstr(why.text, "no session"));
+}
+
 static void test_a_wrong_question_is_answered_with_why(void **state)
 {
     struct test *t = *state;
@@ -189,6 +251,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_every_filter_finds_its_records),
+        FIXTURE_TEST(test_requests_and_messages_are_found_by_what_they_say),
+        FIXTURE_TEST(test_a_message_belongs_to_a_session),
         FIXTURE_TEST(test_a_wrong_question_is_answered_with_why),
         FIXTURE_TEST(test_an_answer_comes_in_parts_and_stops_when_told),
         FIXTURE_TEST(test_an_entry_is_the_record_and_its_session),

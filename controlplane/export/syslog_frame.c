@@ -21,7 +21,8 @@ int syslog_severity(enum store_audit_kind kind)
     case STORE_INTENT:
     case STORE_OUTCOME:
     case STORE_SESSION_CLOSED:
-    case STORE_HEARTBEAT: break;
+    case STORE_HEARTBEAT:
+    case STORE_MESSAGE: break;
     }
     return SYSLOG_INFO;
 }

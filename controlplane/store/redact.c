@@ -12,6 +12,7 @@ static void intent_redact(Chaperone__V1__Intent *intent)
     intent->n_parameters = 0;
     intent->n_objects = 0;
     intent->n_reasons = 0;
+    intent->http = NULL;
     intent->statement_name = no_text;
     intent->portal = no_text;
     intent->error = no_text;
@@ -62,20 +63,32 @@ enum err redact_held(struct bytes held, struct buffer *out)
     return err;
 }
 
+struct bytes redact_text_of(const Chaperone__V1__Record *record)
+{
+    if (record->event_case == CHAPERONE__V1__RECORD__EVENT_INTENT) {
+        return bytes_of(record->intent->text.data, record->intent->text.len);
+    }
+    if (record->event_case == CHAPERONE__V1__RECORD__EVENT_MESSAGE &&
+        strcmp(record->message->kind, "binary") != 0) {
+        return bytes_of(record->message->data.data, record->message->data.len);
+    }
+    return bytes_of(NULL, 0);
+}
+
 enum err redact_find_text(struct bytes canonical, struct arena *arena, struct bytes *out)
 {
     Chaperone__V1__Record *record =
         chaperone__v1__record__unpack(NULL, canonical.size, canonical.data);
     struct bytes text = {0};
     enum err err = OK;
-    if (record != NULL && record->event_case == CHAPERONE__V1__RECORD__EVENT_INTENT &&
-        record->intent->text.len > 0) {
-        uint8_t *copy = arena_alloc(arena, record->intent->text.len);
+    struct bytes found = record == NULL ? text : redact_text_of(record);
+    if (found.size > 0) {
+        uint8_t *copy = arena_alloc(arena, found.size);
         if (copy == NULL) {
             err = ERR_NO_MEMORY;
         } else {
-            memcpy(copy, record->intent->text.data, record->intent->text.len);
-            text = bytes_of(copy, record->intent->text.len);
+            memcpy(copy, found.data, found.size);
+            text = bytes_of(copy, found.size);
         }
     }
     if (record != NULL) {

@@ -25,6 +25,7 @@ static size_t held_make(uint8_t *out)
     Chaperone__V1__Stated stated = CHAPERONE__V1__STATED__INIT, *reasons[1];
     Chaperone__V1__Decision decision = CHAPERONE__V1__DECISION__INIT, *decisions[1];
     Chaperone__V1__Identity by = CHAPERONE__V1__IDENTITY__INIT;
+    Chaperone__V1__HttpRequest http = CHAPERONE__V1__HTTP_REQUEST__INIT;
     char *locks[1] = {secret};
     parameter.value = data_of(secret);
     parameters[0] = &parameter;
@@ -34,6 +35,10 @@ static size_t held_make(uint8_t *out)
     reasons[0] = &stated;
     intent.rule = rule;
     intent.text = data_of(secret);
+    http.method = rule;
+    http.path = secret;
+    http.body = data_of(secret);
+    intent.http = &http;
     intent.parameters = parameters;
     intent.objects = objects;
     intent.reasons = reasons;
@@ -96,10 +101,10 @@ static void test_of_what_is_no_message_nothing_stays(void **state)
     buffer_finish(&out);
 }
 
-static void test_the_text_of_an_intent_is_found(void **state)
+static void test_the_text_of_an_intent_or_a_message_is_found(void **state)
 {
     (void)state;
-    static char text[] = "select 1";
+    static char text[] = "select 1", text_kind[] = "text", binary_kind[] = "binary";
     uint8_t packed[256];
     struct arena *arena = arena_create(1024, 1 << 20);
     struct bytes found = {.size = 9};
@@ -112,6 +117,16 @@ static void test_the_text_of_an_intent_is_found(void **state)
     size_t size = chaperone__v1__record__pack(&record, packed);
     assert_int_equal(redact_find_text(bytes_of(packed, size), arena, &found), OK);
     assert_true(bytes_equal_string(found, "select 1"));
+    Chaperone__V1__Message message = CHAPERONE__V1__MESSAGE__INIT;
+    message.data = data_of(text);
+    message.kind = text_kind;
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_MESSAGE;
+    record.message = &message;
+    size = chaperone__v1__record__pack(&record, packed);
+    assert_int_equal(redact_find_text(bytes_of(packed, size), arena, &found), OK);
+    assert_true(bytes_equal_string(found, "select 1"));
+    message.kind = binary_kind;
+    assert_int_equal(redact_text_of(&record).size, 0);
     record.event_case = CHAPERONE__V1__RECORD__EVENT_LOSS;
     record.loss = &loss;
     size = chaperone__v1__record__pack(&record, packed);
@@ -127,7 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_held_operation_keeps_who_decided_and_loses_what),
         cmocka_unit_test(test_of_what_is_no_message_nothing_stays),
-        cmocka_unit_test(test_the_text_of_an_intent_is_found),
+        cmocka_unit_test(test_the_text_of_an_intent_or_a_message_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

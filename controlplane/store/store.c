@@ -164,7 +164,7 @@ static bool record_is_valid(const struct store_audit_record *r)
 {
     return r->sequence > 0 && is_storable(r->sequence) &&
            r->index.session.size <= STORE_SESSION_SIZE_MAX &&
-           r->index.kind >= STORE_SESSION_OPENED && r->index.kind <= STORE_FINDING;
+           r->index.kind >= STORE_SESSION_OPENED && r->index.kind <= STORE_MESSAGE;
 }
 
 enum err store_audit_append(struct store *store, const char *sidecar,

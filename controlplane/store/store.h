@@ -190,6 +190,7 @@ enum store_audit_kind {
     STORE_LOSS = 16,
     STORE_ACTION = 17,
     STORE_FINDING = 18,
+    STORE_MESSAGE = 19,
 };
 
 enum { STORE_KINDS_ALL = 0 }; /* in a filter: any */
@@ -219,7 +220,7 @@ struct store_audit_index {
     int status;           /* Chaperone__V1__Status; 0: none */
     uint64_t rows;
     struct bytes error_code;
-    struct bytes text; /* of the statement */
+    struct bytes text; /* of the statement or the request; what a message says */
     const struct store_audit_table *tables;
     size_t table_count;
     const struct store_audit_opened *opened; /* of STORE_SESSION_OPENED, else NULL */
@@ -280,7 +281,7 @@ struct store_audit_filter {
     const char *resource;
     const char *session;
     int64_t since_ns, until_ns; /* of the key, both included; 0: no bound */
-    /* Every word must be in the statement's text; letter case does not count. Punctuation parts
+    /* Every word must be in the text; letter case does not count. Punctuation parts
      * words (customer_id is two), but what is written together must stand together, in
      * this order; "…" keeps spaces together too. A last * finds beginnings: cust* */
     const char *text;
