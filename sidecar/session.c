@@ -41,7 +41,8 @@ static size_t understand(struct session *s, enum protocol_side side, struct byte
 static size_t understand_kept(struct session *s, enum protocol_side side)
 {
     struct side *x = &s->sides[side];
-    if (buffer_size(&x->in) == 0 || s->state == SESSION_CLOSED) {
+    bool is_nothing = buffer_size(&x->in) == 0 && !s->origin->protocol->is_offered_nothing;
+    if (is_nothing || s->state == SESSION_CLOSED) {
         return 0;
     }
     size_t used = understand(s, side, buffer_bytes(&x->in));
@@ -414,6 +415,7 @@ static void session_free(void *context)
     free_releases(s);
     session_verdicts_forget(s);
     tls_context_destroy(s->target_tls);
+    tls_context_destroy(s->chosen_tls);
     if (s->opened != NULL) {
         chaperone__v1__session_opened__free_unpacked(s->opened, NULL);
     }
@@ -506,6 +508,7 @@ enum err session_start(struct session_shared *shared, const struct session_origi
     s->link.ops = &session_link_ops;
     s->shared = shared;
     s->origin = origin;
+    s->resource = origin->resource == NULL ? "" : origin->resource;
     s->started_ns = clock_monotonic(shared->clock);
     enum err e = session_init(s, fd);
     if (e != OK) {
@@ -525,6 +528,9 @@ enum err session_start(struct session_shared *shared, const struct session_origi
     trim_count(&shared->trim, directory_count(shared->directory));
     look_at_peer(s);
     start_timers(s);
+    if (origin->protocol->starts_with_tls && origin->agent_tls != NULL) {
+        (void)s->link.ops->start_tls(&s->link, SIDE_AGENT);
+    }
     update_reading(s);
     return OK;
 }

@@ -24,6 +24,8 @@ struct control;
 struct control_kill;
 struct holders;
 struct policy;
+struct proxy;
+struct rate_table;
 struct recorder;
 struct token_source;
 
@@ -62,6 +64,7 @@ struct session_shared {
     const struct policy *policy; /* NULL: none yet, everything is refused */
     struct directory *directory;
     struct holders *holders; /* of agents' sockets */
+    struct rate_table *rates;
     struct metrics *metrics;
     struct token_source *tokens;
     struct protocol_shared protocol;
@@ -78,8 +81,9 @@ struct session_shared {
 /* What the listener knows. Borrowed: outlives its sessions. */
 struct session_origin {
     const struct protocol *protocol;
-    const char *resource;
+    const char *resource;          /* NULL: a proxy */
     struct tls_context *agent_tls; /* NULL: none configured */
+    struct proxy *proxy;           /* NULL: not one */
 };
 
 /* Takes the accepted socket, also on failure. */

@@ -30,7 +30,7 @@ static void make_digest(const struct session *s, const uint8_t operation[32], ui
     for (size_t i = 0; i < o->n_on_behalf_of; i++) {
         hash_text(&h, o->on_behalf_of[i]->subject);
     }
-    hash_text(&h, s->origin->resource);
+    hash_text(&h, s->resource);
     hash_text(&h, o->target_address);
     hash_text(&h, o->database);
     hash_text(&h, o->target_user);
@@ -320,7 +320,7 @@ static Chaperone__V1__HeldOperation *describe(struct session *s, Chaperone__V1__
     m.on_behalf_of = o->on_behalf_of;
     m.n_reasons = o->n_reasons;
     m.reasons = o->reasons;
-    m.resource = (char *)s->origin->resource;
+    m.resource = (char *)s->resource;
     m.protocol = (char *)s->origin->protocol->name;
     m.database = o->database;
     m.target_user = o->target_user;

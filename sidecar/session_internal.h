@@ -50,6 +50,8 @@ struct session {
     const struct session_origin *origin;
     void *protocol;
     enum session_state state;
+    const char *resource; /* the listener's, or the one that was chosen of a proxy; "": none yet */
+    struct tls_context *chosen_tls; /* of a proxy, for the host that was chosen; counted */
     char id[UUID_TEXT_SIZE];
     struct directory_entry entry;
     struct side sides[SIDES];
@@ -141,6 +143,12 @@ bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
 bool session_record_approval(struct session *s, Chaperone__V1__Approval *approval,
                              uint64_t *out_sequence);
 bool session_record_outcome(struct session *s, Chaperone__V1__Outcome *outcome);
+bool session_record_message(struct session *s, Chaperone__V1__Message *message);
+/* Takes one of what the rates of an allowed verdict have; where nothing is left it becomes a
+ * denial, and the time until there is one again is returned (ms). */
+int64_t session_take_rate(struct session *s, struct policy_verdict *policy);
+/* Whether the policy needs the body of the link's `http` before it can decide. */
+bool session_needs_body(struct session *s, const Chaperone__V1__Intent *intent);
 
 /* session_verdicts.c. What the policy said of this question within the same second; false: it is to
  * be asked, and `keep` takes its word on the question that was looked for last. */

@@ -22,7 +22,7 @@ bool session_is_meant(const struct session *s, const struct control_kill *order)
         return false;
     }
     return order->all || strcmp(order->session, s->id) == 0 ||
-           strcmp(order->resource, s->origin->resource) == 0 || is_of_identity(s, order->identity);
+           strcmp(order->resource, s->resource) == 0 || is_of_identity(s, order->identity);
 }
 
 void session_kill(struct session *s, const struct control_kill *order)

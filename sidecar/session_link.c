@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/crypto/crypto.h"
+#include "sidecar/proxy.h"
 #include "sidecar/session_internal.h"
 #include "sidecar/token_read.h"
 
@@ -204,7 +205,7 @@ static void refused(struct session *s, enum err code, const char *why)
 {
     s->shared->metrics->sessions_refused++;
     log_event(s->shared->log, LOG_WARN, "session_refused", log_text("session", s->id),
-              log_text("resource", s->origin->resource), log_text("code", err_name(code)),
+              log_text("resource", s->resource), log_text("code", err_name(code)),
               log_text("why", why));
     (void)session_record_refused(s, err_name(code), why);
     s->link.ops->set_end(&s->link, "refused", why);
@@ -241,6 +242,7 @@ static enum err use_target(struct session *s, const Chaperone__V1__OpenSessionRe
         .certificate_pem = bytes_of(grant->credential->certificate_pem.data,
                                     grant->credential->certificate_pem.len),
         .key_pem = bytes_of(grant->credential->key_pem.data, grant->credential->key_pem.len),
+        .alpn = s->origin->protocol->alpn,
     };
     return tls_client_create(&options, &s->target_tls, why);
 }
@@ -277,7 +279,7 @@ static void ask_for_grant(struct session *s, const struct protocol_request *requ
     process.executable = s->process.executable;
     Chaperone__V1__OpenSessionRequest m = CHAPERONE__V1__OPEN_SESSION_REQUEST__INIT;
     m.session = s->id;
-    m.resource = (char *)s->origin->resource;
+    m.resource = (char *)s->resource;
     m.token.data = (uint8_t *)token.data;
     m.token.len = token.size;
     m.protocol = (char *)s->origin->protocol->name;
@@ -359,16 +361,41 @@ static bool link_connect_second(struct protocol_link *link)
     return s->sides[SIDE_SECOND].conn != NULL;
 }
 
+static bool link_is_proxy(struct protocol_link *link)
+{
+    return session_of(link)->origin->proxy != NULL;
+}
+
+static bool link_choose(struct protocol_link *link, const char *host, uint16_t port, bool is_secure)
+{
+    struct session *s = session_of(link);
+    struct proxy *proxy = s->origin->proxy;
+    const char *resource = proxy == NULL ? NULL : proxy_find(proxy, host, port);
+    if (resource == NULL || s->resource[0] != '\0') {
+        return false;
+    }
+    if (is_secure && proxy_issue(proxy, host, &s->chosen_tls) != OK) {
+        return false;
+    }
+    s->resource = resource;
+    return true;
+}
+
+static struct tls_context *agent_tls(const struct session *s)
+{
+    return s->chosen_tls != NULL ? s->chosen_tls : s->origin->agent_tls;
+}
+
 static bool link_has_tls(struct protocol_link *link, enum protocol_side side)
 {
     struct session *s = session_of(link);
-    return (side == SIDE_AGENT ? s->origin->agent_tls : s->target_tls) != NULL;
+    return (side == SIDE_AGENT ? agent_tls(s) : s->target_tls) != NULL;
 }
 
 static bool link_start_tls(struct protocol_link *link, enum protocol_side side)
 {
     struct session *s = session_of(link);
-    struct tls_context *tls = side == SIDE_AGENT ? s->origin->agent_tls : s->target_tls;
+    struct tls_context *tls = side == SIDE_AGENT ? agent_tls(s) : s->target_tls;
     if (tls == NULL || s->sides[side].conn == NULL) {
         return false;
     }
@@ -379,6 +406,12 @@ static bool link_start_tls(struct protocol_link *link, enum protocol_side side)
         output_failed(s, side, e);
     }
     return e == OK;
+}
+
+static struct bytes link_alpn(struct protocol_link *link, enum protocol_side side)
+{
+    struct session *s = session_of(link);
+    return s->sides[side].conn == NULL ? (struct bytes){0} : conn_alpn(s->sides[side].conn);
 }
 
 static size_t link_end_point_hash(struct protocol_link *link, enum protocol_side side, uint8_t *out)
@@ -451,6 +484,11 @@ static bool link_prepare(struct protocol_link *link, Chaperone__V1__Intent *inte
     return record_decision(s, intent, &policy, verdict);
 }
 
+static bool link_needs_body(struct protocol_link *link, const Chaperone__V1__Intent *intent)
+{
+    return session_needs_body(session_of(link), intent);
+}
+
 static bool link_denies(struct protocol_link *link, const Chaperone__V1__Intent *intent)
 {
     struct policy_verdict policy;
@@ -486,7 +524,10 @@ static bool link_decide(struct protocol_link *link, Chaperone__V1__Intent *inten
     if (policy.effect == POLICY_HOLD) {
         deny_hold(&policy);
     }
-    return record_decision(s, intent, &policy, verdict);
+    int64_t retry_after_ms = session_take_rate(s, &policy);
+    bool allowed = record_decision(s, intent, &policy, verdict);
+    verdict->retry_after_ms = retry_after_ms;
+    return allowed;
 }
 
 static void link_ask(struct protocol_link *link, const Chaperone__V1__Prediction *prediction,
@@ -521,13 +562,18 @@ static bool link_outcome(struct protocol_link *link, Chaperone__V1__Outcome *out
     return session_record_outcome(s, outcome);
 }
 
+static bool link_message(struct protocol_link *link, Chaperone__V1__Message *message)
+{
+    return session_record_message(session_of(link), message);
+}
+
 static void link_opened(struct protocol_link *link)
 {
     struct session *s = session_of(link);
     session_set_state(s, SESSION_OPEN);
     log_event(s->shared->log, LOG_INFO, "session_opened", log_text("session", s->id),
-              log_text("identity", s->opened->identity->subject),
-              log_text("resource", s->origin->resource), log_text("database", s->opened->database),
+              log_text("identity", s->opened->identity->subject), log_text("resource", s->resource),
+              log_text("database", s->opened->database),
               log_text("agent_address", s->agent_address));
 }
 
@@ -575,17 +621,22 @@ const struct protocol_link_ops session_link_ops = {
     .identify = link_identify,
     .connect_target = link_connect_target,
     .connect_second = link_connect_second,
+    .is_proxy = link_is_proxy,
+    .choose = link_choose,
     .has_tls = link_has_tls,
     .start_tls = link_start_tls,
+    .alpn = link_alpn,
     .end_point_hash = link_end_point_hash,
     .decide = link_decide,
     .prepare = link_prepare,
+    .needs_body = link_needs_body,
     .denies = link_denies,
     .ask = link_ask,
     .withdraw = link_withdraw,
     .is_held = link_is_held,
     .masks = link_masks,
     .outcome = link_outcome,
+    .message = link_message,
     .opened = link_opened,
     .publish_key = link_publish_key,
     .signal_key = link_signal_key,

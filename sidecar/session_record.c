@@ -34,7 +34,7 @@ static void name_policy(const struct session *s, char **hash, uint64_t *revision
 static void describe_agent(struct session *s, Chaperone__V1__SessionOpened *m,
                            Chaperone__V1__Process *process)
 {
-    m->resource = (char *)s->origin->resource;
+    m->resource = (char *)s->resource;
     m->protocol = (char *)s->origin->protocol->name;
     m->agent_address = s->agent_address;
     m->application_name = s->application_name;
@@ -72,7 +72,7 @@ static void record_end_before_grant(struct session *s)
     }
     s->shared->metrics->sessions_refused++;
     log_event(s->shared->log, LOG_WARN, "session_refused", log_text("session", s->id),
-              log_text("resource", s->origin->resource), log_text("code", s->end_reason),
+              log_text("resource", s->resource), log_text("code", s->end_reason),
               log_text("why", s->end_error));
     (void)session_record_refused(s, s->end_reason, s->end_error);
 }
@@ -163,14 +163,46 @@ void session_ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
         out->rule = intent->rule;
     } else if (s->shared->policy == NULL) {
         out->message = "there is no policy yet";
-    } else if (session_verdict_find(s, intent, second, out)) {
+    } else if (s->link.http == NULL && session_verdict_find(s, intent, second, out)) {
         return;
     } else if (!question_ask(s->shared->scratch, s->opened, intent, second, &request)) {
         out->message = "out of memory";
     } else {
+        request.http = s->link.http;
         policy_evaluate(s->shared->policy, &request, out);
-        session_verdict_keep(s, second, out);
+        if (request.http == NULL) {
+            session_verdict_keep(s, second, out);
+        }
     }
+}
+
+bool session_needs_body(struct session *s, const Chaperone__V1__Intent *intent)
+{
+    struct policy_request request;
+    struct policy_verdict verdict;
+    session_ask_policy(s, intent, &verdict);
+    if (verdict.effect == POLICY_HOLD) {
+        return true;
+    }
+    int64_t second = clock_wall(s->shared->clock) / 1000000000;
+    if (s->shared->policy == NULL ||
+        !question_ask(s->shared->scratch, s->opened, intent, second, &request)) {
+        return false; /* it is refused anyway */
+    }
+    request.http = s->link.http;
+    bool reads = policy_reads_body(s->shared->policy, &request);
+    arena_reset(s->shared->scratch);
+    return reads;
+}
+
+int64_t session_take_rate(struct session *s, struct policy_verdict *policy)
+{
+    int64_t retry_after_ms = 0;
+    (void)s;
+    if (policy->effect != POLICY_ALLOW || policy->rate_count == 0) {
+        return 0;
+    }
+    return retry_after_ms;
 }
 
 /* What the policy wants left out of the record. */
@@ -182,6 +214,10 @@ static void leave_out(Chaperone__V1__Intent *intent, enum policy_record record,
         return;
     }
     intent->record = (char *)(record == POLICY_RECORD_NO_RESULTS ? "no_results" : "no_values");
+    if (record == POLICY_RECORD_NO_VALUES && intent->http != NULL) {
+        intent->http->body_truncated = intent->http->body_truncated || intent->http->body.len > 0;
+        intent->http->body.len = 0;
+    }
     for (size_t i = 0; record == POLICY_RECORD_NO_VALUES && i < intent->n_parameters; i++) {
         Chaperone__V1__Parameter *parameter = intent->parameters[i];
         parameter->truncated = parameter->truncated || parameter->value.len > 0;
@@ -193,6 +229,11 @@ void session_apply_obligations(Chaperone__V1__Intent *intent, const struct polic
                                struct protocol_verdict *verdict)
 {
     verdict->max_rows = policy->max_rows;
+    verdict->max_request_bytes = policy->max_request_bytes;
+    verdict->max_response_bytes = policy->max_response_bytes;
+    if (intent->http != NULL && policy->path != NULL) {
+        intent->http->template_ = (char *)policy->path;
+    }
     leave_out(intent, policy->record, verdict);
 }
 
@@ -256,6 +297,14 @@ bool session_record_approval(struct session *s, Chaperone__V1__Approval *approva
     record.event_case = CHAPERONE__V1__RECORD__EVENT_APPROVAL;
     record.approval = approval;
     return write_record(s, &record, out_sequence);
+}
+
+bool session_record_message(struct session *s, Chaperone__V1__Message *message)
+{
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_MESSAGE;
+    record.message = message;
+    return write_record(s, &record, NULL);
 }
 
 /* Takes it out of the list; NULL: nobody was asked about that operation. */

@@ -272,7 +272,7 @@ static void want_io(struct conn *c, bool read, bool write)
 
 static bool alpn_agreed(const struct conn *c)
 {
-    if (c->tls->alpn_size == 0) {
+    if (c->tls->alpn_size == 0 || c->tls->alpn_is_free) {
         return true;
     }
     const uint8_t *chosen = NULL;
@@ -377,6 +377,16 @@ enum err conn_start_tls(struct conn *c, struct tls_context *context, const char 
     c->fed.fn = on_handshake_start; /* not from inside this call: on_failed could surprise */
     loop_defer(c->loop, &c->fed);
     return OK;
+}
+
+struct bytes conn_alpn(const struct conn *c)
+{
+    const uint8_t *chosen = NULL;
+    unsigned size = 0;
+    if (c->ssl != NULL) {
+        SSL_get0_alpn_selected(c->ssl, &chosen, &size);
+    }
+    return bytes_of(chosen, size);
 }
 
 bool conn_is_tls(const struct conn *c)

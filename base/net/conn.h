@@ -52,6 +52,8 @@ enum err conn_connect(struct loop *loop, const char *host, uint16_t port, int ti
 enum err conn_start_tls(struct conn *conn, struct tls_context *context, const char *server_name,
                         int timeout_ms) MUST_USE;
 bool conn_is_tls(const struct conn *conn);
+/* The protocol that was agreed on in the handshake; empty: none. Valid as long as the conn. */
+struct bytes conn_alpn(const struct conn *conn);
 /* Hash of the peer's certificate for tls-server-end-point (RFC 5929 section 4.1); `out` has 64
  * bytes. 0: no certificate. */
 size_t conn_end_point_hash(const struct conn *conn, uint8_t *out);

@@ -99,6 +99,24 @@ static const uint16_t signature_algorithms[] = {
     SSL_SIGN_RSA_PKCS1_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA512,    SSL_SIGN_RSA_PKCS1_SHA512,
 };
 
+static void set_alpn(struct tls_context *c, const char *names)
+{
+    size_t size = strlen(names);
+    if (size >= sizeof(c->alpn)) {
+        return;
+    }
+    memcpy(c->alpn + 1, names, size);
+    c->alpn_size = size + 1;
+    size_t start = 0;
+    for (size_t i = 1; i <= size + 1; i++) {
+        if (i == size + 1 || c->alpn[i] == ',') {
+            c->alpn[start] = (uint8_t)(i - start - 1);
+            c->alpn_is_free = c->alpn_is_free || start > 0;
+            start = i;
+        }
+    }
+}
+
 static enum err context_create(const SSL_METHOD *method, const char *alpn, struct tls_context **out)
 {
     struct tls_context *c = calloc(1, sizeof(*c));
@@ -115,10 +133,8 @@ static enum err context_create(const SSL_METHOD *method, const char *alpn, struc
     (void)SSL_CTX_set_verify_algorithm_prefs(c->ctx, signature_algorithms, count);
     (void)SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION);
     SSL_CTX_set_mode(c->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    if (alpn != NULL && strlen(alpn) < sizeof(c->alpn)) {
-        c->alpn[0] = (uint8_t)strlen(alpn);
-        memcpy(c->alpn + 1, alpn, strlen(alpn));
-        c->alpn_size = strlen(alpn) + 1;
+    if (alpn != NULL) {
+        set_alpn(c, alpn);
     }
     *out = c;
     return OK;
@@ -165,7 +181,7 @@ static int select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_size, const u
     uint8_t *chosen = NULL;
     if (SSL_select_next_proto(&chosen, out_size, c->alpn, (unsigned)c->alpn_size, in, in_size) !=
         OPENSSL_NPN_NEGOTIATED) {
-        return SSL_TLSEXT_ERR_ALERT_FATAL;
+        return c->alpn_is_free ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_ALERT_FATAL;
     }
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;

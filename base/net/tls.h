@@ -19,14 +19,17 @@ struct tls_client_options {
     struct bytes ca_pem;          /* empty: the system's roots */
     struct bytes certificate_pem; /* the client's own, with its chain; may be empty */
     struct bytes key_pem;
-    const char *alpn; /* one protocol, "h2"; NULL: none. The server must agree to it. */
-    bool only_tls13;  /* else 1.2 and 1.3 */
+    /* "h2": the server must agree to it. "h2,http/1.1": one of them, or none, in this order of
+     * preference (conn_alpn). NULL: none. */
+    const char *alpn;
+    bool only_tls13; /* else 1.2 and 1.3 */
 };
 
 struct tls_context;
 
 enum err tls_client_create(const struct tls_client_options *options, struct tls_context **out,
                            struct err_text *why) MUST_USE;
+/* `alpn` likewise; of several the first that the client offers. */
 enum err tls_server_create(struct bytes certificate_pem, struct bytes key_pem, const char *alpn,
                            struct tls_context **out, struct err_text *why) MUST_USE;
 void tls_context_destroy(struct tls_context *context); /* takes NULL */

@@ -79,8 +79,12 @@ struct protocol_verdict {
     const char *message;      /* for the agent, when it is refused; valid likewise */
     uint64_t max_rows;        /* that the agent may see; 0: all */
     bool without_results;     /* of the answer only digest and counts are recorded */
+    /* Of HTTP; 0: no limit. */
+    uint64_t max_request_bytes, max_response_bytes;
+    int64_t retry_after_ms; /* refused by a rate limit: when it may be tried again; else 0 */
 };
 
+struct policy_http;
 struct policy_mask;
 
 /* The masks that hold for a session. Valid during the call of the protocol in which it was asked.
@@ -101,6 +105,13 @@ struct protocol_link_ops {
     void (*to_target)(struct protocol_link *link, struct bytes b);
     void (*to_second)(struct protocol_link *link, struct bytes b);
 
+    /* The agent says itself where it wants to go: an explicit proxy, which has to `choose`. */
+    bool (*is_proxy)(struct protocol_link *link);
+    /* Of a proxy, before `identify`: the resource behind a host (lower case) and port. With
+     * `is_secure` start_tls(SIDE_AGENT) then answers for that host. False: no resource has it, or
+     * one was chosen before. */
+    bool (*choose)(struct protocol_link *link, const char *host, uint16_t port, bool is_secure);
+
     /* Asks the control plane for the session; on_granted or on_refused follows. */
     void (*identify)(struct protocol_link *link, const struct protocol_request *request);
     /* Connects to the granted target; on_connected or on_failed(SIDE_TARGET) follows. */
@@ -114,6 +125,8 @@ struct protocol_link_ops {
     /* TLS from here on, by the grant's rules or with the listener's certificate; on_secured
      * follows. False: this side has no TLS configured. */
     bool (*start_tls)(struct protocol_link *link, enum protocol_side side);
+    /* What the handshake agreed on (protocol.alpn); empty: nothing, or no TLS. */
+    struct bytes (*alpn)(struct protocol_link *link, enum protocol_side side);
     /* For channel binding; `out` has 64 bytes; 0: none. */
     size_t (*end_point_hash)(struct protocol_link *link, enum protocol_side side, uint8_t *out);
 
@@ -128,6 +141,9 @@ struct protocol_link_ops {
      * would be held may be prepared: it is held when it is to run. */
     bool (*prepare)(struct protocol_link *link, Chaperone__V1__Intent *intent,
                     struct protocol_verdict *verdict);
+    /* Whether the policy has to see all of the operation before it can decide: a rule asks for the
+     * body of the request, or people will. Of the link's `http` all but the body is looked at. */
+    bool (*needs_body)(struct protocol_link *link, const Chaperone__V1__Intent *intent);
     /* Whether the policy of this moment denies it. Nothing is recorded: decide or prepare
      * follows. */
     bool (*denies)(struct protocol_link *link, const Chaperone__V1__Intent *intent);
@@ -146,6 +162,9 @@ struct protocol_link_ops {
     /* How it ended. Nothing of the answer's end may be given to to_agent before. False: it could
      * not be recorded; the session is being closed. */
     bool (*outcome)(struct protocol_link *link, Chaperone__V1__Outcome *outcome);
+    /* One message of a running operation (WebSocket, event stream); of the agent's before it is
+     * forwarded. False: it could not be recorded; the session is being closed. */
+    bool (*message)(struct protocol_link *link, Chaperone__V1__Message *message);
     /* The login is complete: the session is open. */
     void (*opened)(struct protocol_link *link);
 
@@ -163,6 +182,9 @@ struct protocol_link_ops {
 
 struct protocol_link {
     const struct protocol_link_ops *ops;
+    /* HTTP, during decide, denies and needs_body: what the policy is asked about. The intent has
+     * the same request as it may be recorded, after masking. Borrowed; NULL: none. */
+    const struct policy_http *http;
 };
 
 struct arena;
@@ -184,7 +206,11 @@ struct protocol_shared {
 };
 
 struct protocol {
-    const char *name; /* "postgres" */
+    const char *name;     /* "postgres" */
+    const char *alpn;     /* for TLS on both sides, as in base/net/tls.h; NULL: none */
+    bool starts_with_tls; /* where the listener has a certificate, the agent begins with TLS */
+    /* A side that waits is offered its bytes again also when there are none: `in` is empty then. */
+    bool is_offered_nothing;
 
     /* The socket's path where the target's host is a directory ("/run/postgresql"). */
     void (*unix_path)(const char *dir, uint16_t port, char *out, size_t size);
