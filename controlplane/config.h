@@ -64,11 +64,33 @@ struct config_secret {
     const char *at;
 };
 
+/* How a request over HTTP says whose it is. */
+enum config_http_auth {
+    CONFIG_HTTP_NONE,
+    CONFIG_HTTP_BEARER, /* the password is the token */
+    CONFIG_HTTP_BASIC,
+    CONFIG_HTTP_HEADER, /* the password is the value */
+    CONFIG_HTTP_OAUTH2, /* the password is the client's secret */
+};
+
+/* RFC 6749 section 4.4. */
+struct config_oauth2 {
+    const char *token_url; /* https, or http to this machine itself */
+    const char *client_id;
+    const char *scope, *audience; /* NULL: none is asked for */
+    bool secret_in_body;          /* client_secret_post, else client_secret_basic */
+    const char *ca_file;          /* NULL: the system's roots */
+    int64_t timeout_ns;
+};
+
 struct config_credential {
-    const char *name;
-    const char *user;
+    const char *name; /* of an HTTP resource: the resource's */
+    const char *user; /* "" where it has none */
     struct config_secret password;
     struct config_secret certificate, key; /* PEM; both or neither */
+    enum config_http_auth http;
+    const char *header; /* in lower case, of CONFIG_HTTP_HEADER */
+    struct config_oauth2 oauth2;
 };
 
 struct config_resource {
@@ -78,10 +100,11 @@ struct config_resource {
     uint16_t port;
     struct config_strings databases; /* without "*" */
     bool any_database;               /* "*" was among them */
-    const char *database;            /* the default; NULL where there is none */
+    const char *database;            /* the default; NULL where there is none; "" for HTTP */
     enum config_tls_mode tls;
     const char *ca_file;     /* NULL: the system's roots */
     const char *server_name; /* NULL: the host */
+    const char *authority;   /* HTTP: "api.internal", "api.internal:8443"; else NULL */
     const struct config_credential *credential;
 };
 

@@ -23,6 +23,12 @@ enum err config_read_exports(struct config_reader *r, const struct conf_node *ro
 enum err config_read_retention(struct config_reader *r, const struct conf_node *root);
 enum err config_read_store(struct config_reader *r, const struct conf_node *root);
 enum err config_read_blobs(struct config_reader *r, const struct conf_node *root);
+/* config_items.c: `tls` of a resource, whose `tls` is the default. */
+enum err config_read_target_tls(struct config_reader *r, const struct conf_node *item,
+                                struct config_resource *out);
+/* config_http.c: all of a resource but its name and protocol. */
+enum err config_read_http_resource(struct config_reader *r, const struct conf_node *item,
+                                   struct config_resource *out);
 /* config_export_targets.c: `syslog` and `kafka` of an export. */
 enum err config_read_export_syslog(struct config_reader *r, const struct conf_node *map,
                                    struct config_export *out);

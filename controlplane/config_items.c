@@ -144,7 +144,7 @@ static enum err read_databases(struct config_reader *r, const struct conf_node *
     return OK;
 }
 
-static enum err read_target_tls(struct config_reader *r, const struct conf_node *item,
+enum err config_read_target_tls(struct config_reader *r, const struct conf_node *item,
                                 struct config_resource *out)
 {
     static const char *const keys[] = {"mode", "ca_file", "server_name", NULL};
@@ -152,28 +152,37 @@ static enum err read_target_tls(struct config_reader *r, const struct conf_node 
         {"verify-full", CONFIG_TLS_VERIFY_FULL}, {"verify-ca", CONFIG_TLS_VERIFY_CA},
         {"require", CONFIG_TLS_REQUIRE},         {"prefer", CONFIG_TLS_PREFER},
         {"disable", CONFIG_TLS_DISABLE},         {NULL, 0}};
-    bool is_local = out->host[0] == '/';
-    int mode = is_local ? CONFIG_TLS_DISABLE : CONFIG_TLS_VERIFY_FULL;
+    int mode = (int)out->tls;
     const struct conf_node *map = NULL;
     enum err e = conf_read_map(item, "tls", &map, r->why);
-    if (e == OK && map != NULL) {
-        e = conf_check_keys(map, keys, r->why);
-        if (e == OK) {
-            e = conf_read_choice(map, "mode", modes, &mode, r->why);
-        }
-        if (e == OK && is_local && mode != CONFIG_TLS_DISABLE) {
-            e = conf_fail(map, r->why,
-                          "expected \"disable\": PostgreSQL has no TLS on a unix socket, found "
-                          "another mode");
-        }
-        if (e == OK) {
-            e = config_read_file(r, map, "ca_file", &out->ca_file);
-        }
-        if (e == OK) {
-            e = conf_read_string(map, "server_name", &out->server_name, r->why);
-        }
+    if (e != OK || map == NULL) {
+        return e;
+    }
+    e = conf_check_keys(map, keys, r->why);
+    if (e == OK) {
+        e = conf_read_choice(map, "mode", modes, &mode, r->why);
+    }
+    if (e == OK) {
+        e = config_read_file(r, map, "ca_file", &out->ca_file);
+    }
+    if (e == OK) {
+        e = conf_read_string(map, "server_name", &out->server_name, r->why);
     }
     out->tls = (enum config_tls_mode)mode;
+    return e;
+}
+
+static enum err read_postgres_tls(struct config_reader *r, const struct conf_node *item,
+                                  struct config_resource *out)
+{
+    bool is_local = out->host[0] == '/';
+    out->tls = is_local ? CONFIG_TLS_DISABLE : CONFIG_TLS_VERIFY_FULL;
+    enum err e = config_read_target_tls(r, item, out);
+    if (e == OK && is_local && out->tls != CONFIG_TLS_DISABLE) {
+        e = conf_fail(conf_get(item, "tls"), r->why,
+                      "expected \"disable\": PostgreSQL has no TLS on a unix socket, found "
+                      "another mode");
+    }
     return e;
 }
 
@@ -197,35 +206,45 @@ static enum err read_resource_credential(struct config_reader *r, const struct c
     return e;
 }
 
-static enum err read_resource(struct config_reader *r, const struct conf_node *item,
-                              struct config_resource *all, size_t n)
+static enum err read_postgres_resource(struct config_reader *r, const struct conf_node *item,
+                                       struct config_resource *out)
 {
     static const char *const keys[] = {"name",     "protocol", "address",    "databases",
                                        "database", "tls",      "credential", NULL};
-    static const struct conf_choice protocols[] = {{"postgres", 0}, {NULL, 0}};
-    struct config_resource *resource = &all[n];
-    int protocol = 0;
     enum err e = conf_check_keys(item, keys, r->why);
     if (e == OK) {
-        e = config_read_name(r, item, all, sizeof(*all), n, &resource->name);
+        e = read_address(r, item, out);
     }
+    if (e == OK) {
+        e = read_databases(r, item, out);
+    }
+    if (e == OK) {
+        e = read_postgres_tls(r, item, out);
+    }
+    return e == OK ? read_resource_credential(r, item, out) : e;
+}
+
+static enum err read_resource(struct config_reader *r, const struct conf_node *item,
+                              struct config_resource *all, size_t n)
+{
+    static const struct conf_choice protocols[] = {{"postgres", 0}, {"http", 1}, {NULL, 0}};
+    static enum err (*const readers[])(struct config_reader *, const struct conf_node *,
+                                       struct config_resource *) = {read_postgres_resource,
+                                                                    config_read_http_resource};
+    struct config_resource *resource = &all[n];
+    int protocol = 0;
+    enum err e = config_read_name(r, item, all, sizeof(*all), n, &resource->name);
     if (e == OK) {
         e = conf_require(item, "protocol", r->why);
     }
     if (e == OK) {
         e = conf_read_choice(item, "protocol", protocols, &protocol, r->why);
     }
-    if (e == OK) {
-        resource->protocol = protocols[protocol].name;
-        e = read_address(r, item, resource);
+    if (e != OK) {
+        return e;
     }
-    if (e == OK) {
-        e = read_databases(r, item, resource);
-    }
-    if (e == OK) {
-        e = read_target_tls(r, item, resource);
-    }
-    return e == OK ? read_resource_credential(r, item, resource) : e;
+    resource->protocol = protocols[protocol].name;
+    return readers[protocol](r, item, resource);
 }
 
 enum err config_read_resources(struct config_reader *r, const struct conf_node *root)
