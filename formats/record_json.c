@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "formats/answer.h"
+#include "formats/http_json.h"
 #include "formats/json.h"
 
 /* A decoded answer is at most as large as its hex digits; the recorded part is limited by the
@@ -207,6 +208,9 @@ static void add_intent(struct json *j, const Chaperone__V1__Intent *e)
         json_add_bool(j, j->root, "without_where", true);
     }
     add_present(j, j->root, "record", e->record);
+    if (e->http != NULL) {
+        http_json_add_request(j, j->root, e->http);
+    }
     if (e->shadow_rule[0] != '\0') {
         json_add_string(j, j->root, "shadow_verdict", record_verdict_name(e->shadow_verdict));
         json_add_string(j, j->root, "shadow_rule", e->shadow_rule);
@@ -274,9 +278,10 @@ static void add_answer(struct json *j, const Chaperone__V1__Outcome *e)
     free(r);
 }
 
-static void add_receipt(struct json *j, const Chaperone__V1__MaskingReceipt *receipt)
+void record_json_add_receipt(struct json *j, cJSON *to,
+                             const Chaperone__V1__MaskingReceipt *receipt)
 {
-    cJSON *masked = json_add_array(j, j->root, "masked");
+    cJSON *masked = json_add_array(j, to, "masked");
     for (size_t i = 0; i < receipt->n_masked; i++) {
         const Chaperone__V1__MaskingReceipt__Masked *m = receipt->masked[i];
         cJSON *item = json_add_object(j, masked, NULL);
@@ -286,10 +291,10 @@ static void add_receipt(struct json *j, const Chaperone__V1__MaskingReceipt *rec
         json_add_bool(j, item, "by_content", m->by_content);
     }
     if (receipt->withheld_messages > 0) {
-        json_add_unsigned(j, j->root, "withheld_messages", receipt->withheld_messages);
+        json_add_unsigned(j, to, "withheld_messages", receipt->withheld_messages);
     }
     if (receipt->rows_cut > 0) {
-        json_add_unsigned(j, j->root, "rows_cut", receipt->rows_cut);
+        json_add_unsigned(j, to, "rows_cut", receipt->rows_cut);
     }
 }
 
@@ -304,14 +309,16 @@ static void add_outcome(struct json *j, const Chaperone__V1__Outcome *e, bool wi
         json_add_hex(j, j->root, "digest_in", record_bytes(e->digest_in));
     }
     if (e->masking != NULL) {
-        add_receipt(j, e->masking);
+        record_json_add_receipt(j, j->root, e->masking);
     }
     json_add_bool(j, j->root, "response_truncated", e->response_truncated);
     add_present(j, j->root, "approval", e->approval);
     if (e->has_predicted_rows) {
         json_add_unsigned(j, j->root, "predicted_rows", e->predicted_rows);
     }
-    if (with_rows && strcmp(e->response_encoding, "postgres") == 0) {
+    if (e->http != NULL) {
+        http_json_add_response(j, j->root, e, with_rows);
+    } else if (with_rows && strcmp(e->response_encoding, "postgres") == 0) {
         add_answer(j, e);
     }
 }
@@ -407,6 +414,7 @@ static void add_kind(struct json *j, const Chaperone__V1__Record *r, bool with_r
         break;
     case CHAPERONE__V1__RECORD__EVENT_ACTION: add_action(j, r->action); break;
     case CHAPERONE__V1__RECORD__EVENT_FINDING: add_finding(j, r->finding); break;
+    case CHAPERONE__V1__RECORD__EVENT_MESSAGE: http_json_add_message(j, j->root, r->message); break;
     default: break;
     }
 }

@@ -36,6 +36,12 @@ static size_t decode(struct bytes b, uint32_t *out)
     return length;
 }
 
+size_t text_character_size(struct bytes text)
+{
+    uint32_t c = 0;
+    return decode(text, &c);
+}
+
 static uint32_t take(struct bytes *rest)
 {
     uint32_t c = REPLACEMENT;

@@ -32,6 +32,10 @@ void text_write(FILE *out, struct bytes text, enum text_spaces spaces);
 size_t text_write_cut(FILE *out, struct bytes text, enum text_spaces spaces, size_t columns);
 size_t text_columns(struct bytes text, enum text_spaces spaces);
 
+/* The bytes of the well-formed UTF-8 character at the front of `text`, which is not empty; 0: there
+ * is none (RFC 3629 section 4). */
+size_t text_character_size(struct bytes text);
+
 /* Each line of the text, indented. */
 void text_write_indented(FILE *out, struct bytes text, size_t indent);
 

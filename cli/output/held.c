@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "cli/output/exchange.h"
 #include "cli/output/moment.h"
 #include "formats/record.h"
 #include "formats/text.h"
@@ -283,18 +284,24 @@ static void print_parameters(const struct terminal *t, const Chaperone__V1__Inte
 
 static void print_statement(const struct terminal *t, const Chaperone__V1__Intent *intent)
 {
-    label(t, "statement");
+    label(t, intent->http == NULL ? "statement" : "request");
     for (size_t i = 0; i < intent->n_commands; i++) {
         put(t, intent->commands[i]);
         (void)fputs(i + 1 < intent->n_commands ? "; " : "", t->out);
     }
     (void)fputc('\n', t->out);
-    text_write_indented(t->out, record_bytes(intent->text), INDENT);
+    if (!exchange_shows_text(intent)) {
+        text_write_indented(t->out, record_bytes(intent->text), INDENT);
+    }
     if (intent->text_truncated) {
         terminal_style(t, STYLE_WARNING);
         (void)fprintf(t->out, "%*s... (%" PRIu64 " bytes in all: this is only the beginning)\n",
                       INDENT, "", intent->text_size);
         terminal_style(t, STYLE_PLAIN);
+    }
+    if (intent->http != NULL) {
+        /* All of it: a decision needs the end of a body as much as its beginning. */
+        exchange_print_request(t, intent->http, EXCHANGE_LINES_ALL, INDENT);
     }
     print_parameters(t, intent);
     for (size_t i = 0; i < intent->n_objects; i++) {

@@ -1,5 +1,6 @@
 #include "cli/output/held_json.h"
 
+#include "formats/http_json.h"
 #include "formats/record_json.h"
 
 /* "" is what protobuf has for absent. */
@@ -75,6 +76,9 @@ static void add_intent(struct json *j, const Chaperone__V1__Intent *intent)
     json_add_strings(j, j->root, "commands", intent->commands, intent->n_commands);
     record_json_add_objects(j, j->root, intent);
     json_add_bool(j, j->root, "without_where", intent->without_where);
+    if (intent->http != NULL) {
+        http_json_add_request(j, j->root, intent->http);
+    }
     add_text(j, j->root, "transaction", intent->transaction);
     json_add_string(j, j->root, "rule", intent->rule);
     json_add_string(j, j->root, "policy", intent->policy_hash);

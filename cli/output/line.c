@@ -1,6 +1,7 @@
 #include "cli/output/line.h"
 
 #include "cli/output/moment.h"
+#include "formats/body.h"
 #include "formats/text.h"
 
 /* More of a statement is for `audit show` and --json. */
@@ -73,10 +74,60 @@ static enum err describe_intent(const Chaperone__V1__Intent *e, struct buffer *o
     return r;
 }
 
-static enum err describe_outcome(const Chaperone__V1__Outcome *e, struct buffer *out)
+/* "200, 512 bytes, 12.300 ms, first byte after 10.100 ms" */
+static enum err describe_response(const Chaperone__V1__Outcome *e, const char *duration,
+                                  struct buffer *out)
 {
+    const Chaperone__V1__HttpResponse *http = e->http;
+    enum err r = OK;
+    if (http != NULL && http->status != 0) {
+        r = buffer_append_format(out, "%u, ", http->status);
+    }
+    if (r == OK && e->error[0] != '\0') {
+        r = buffer_append_format(out, "%s%s%s, ", e->error_code,
+                                 e->error_code[0] != '\0' ? ": " : "", e->error);
+    }
+    if (r == OK) {
+        r = buffer_append_format(out, "%llu byte%s, %s", (unsigned long long)e->bytes,
+                                 e->bytes == 1 ? "" : "s", duration);
+    }
+    if (r == OK && http != NULL && http->first_byte_us > 0) {
+        char first[MOMENT_SIZE];
+        moment_format_duration(http->first_byte_us, first);
+        r = buffer_append_format(out, ", first byte after %s", first);
+    }
+    if (r == OK && http != NULL && (http->messages_from_agent > 0 || http->messages_to_agent > 0)) {
+        r = buffer_append_format(out, ", messages: %llu from the agent, %llu to it",
+                                 (unsigned long long)http->messages_from_agent,
+                                 (unsigned long long)http->messages_to_agent);
+    }
+    return r;
+}
+
+/* "-> text, 5 bytes: hello", "<- event price, 12 bytes: {...}" */
+static enum err describe_message(const Chaperone__V1__Message *e, struct buffer *out)
+{
+    struct bytes data = record_bytes(e->data);
+    size_t shown = data.size < DESCRIPTION_MAX / 2 ? data.size : DESCRIPTION_MAX / 2;
+    bool is_binary = body_form_of(data, e->truncated) == BODY_BINARY;
+    enum err r = buffer_append_format(out, "%s %s%s%s, %llu byte%s", e->from_agent ? "->" : "<-",
+                                      e->kind, e->name[0] != '\0' ? " " : "", e->name,
+                                      (unsigned long long)e->size, e->size == 1 ? "" : "s");
+    if (r == OK && data.size > 0 && !is_binary) {
+        r = buffer_append_string(out, ": ");
+        r = r == OK ? buffer_append(out, bytes_of(data.data, shown)) : r;
+    }
+    return r;
+}
+
+static enum err describe_outcome(const struct record_view *v, struct buffer *out)
+{
+    const Chaperone__V1__Outcome *e = v->record->outcome;
     char duration[MOMENT_SIZE];
     moment_format_duration(e->duration_us, duration);
+    if (record_is_http(v)) {
+        return describe_response(e, duration, out);
+    }
     if (e->error[0] != '\0') {
         return buffer_append_format(out, "%s%s%s, %s", e->error_code,
                                     e->error_code[0] != '\0' ? ": " : "", e->error, duration);
@@ -199,7 +250,7 @@ enum err line_describe(const struct record_view *v, struct buffer *out)
     case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED:
         return describe_opened(r->session_opened, out);
     case CHAPERONE__V1__RECORD__EVENT_INTENT: return describe_intent(r->intent, out);
-    case CHAPERONE__V1__RECORD__EVENT_OUTCOME: return describe_outcome(r->outcome, out);
+    case CHAPERONE__V1__RECORD__EVENT_OUTCOME: return describe_outcome(v, out);
     case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED:
         return describe_closed(r->session_closed, out);
     case CHAPERONE__V1__RECORD__EVENT_APPROVAL: return describe_approval(r->approval, out);
@@ -214,6 +265,7 @@ enum err line_describe(const struct record_view *v, struct buffer *out)
                                     r->loss->reason);
     case CHAPERONE__V1__RECORD__EVENT_ACTION: return describe_action(r->action, out);
     case CHAPERONE__V1__RECORD__EVENT_FINDING: return describe_finding(r->finding, out);
+    case CHAPERONE__V1__RECORD__EVENT_MESSAGE: return describe_message(r->message, out);
     default: return buffer_append_string(out, "a kind of record that this command does not know");
     }
 }

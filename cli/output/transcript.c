@@ -3,11 +3,16 @@
 #include <stdlib.h>
 
 #include "cli/output/answer.h"
+#include "cli/output/exchange.h"
 #include "cli/output/line.h"
 #include "cli/output/moment.h"
 #include "formats/text.h"
 
-enum { INDENT = 4, DESCRIPTION_MAX = 1 << 20 };
+enum {
+    INDENT = 4,
+    DESCRIPTION_MAX = 1 << 20,
+    LINES_PER_ROW = 8, /* of a body, where an answer would have a row: JSON has short lines */
+};
 
 struct transcript {
     struct terminal terminal;
@@ -244,8 +249,9 @@ static void show_shadow(const struct transcript *t, const Chaperone__V1__Intent 
     (void)fputc('\n', t->terminal.out);
 }
 
-/* The receipt: which rule masked which columns in how many rows. */
-static void show_receipt(const struct transcript *t, const Chaperone__V1__MaskingReceipt *receipt)
+/* The receipt: which rule masked which columns in how many rows, or `unit`s of another protocol. */
+static void show_receipt(const struct transcript *t, const Chaperone__V1__MaskingReceipt *receipt,
+                         const char *unit)
 {
     FILE *out = t->terminal.out;
     for (size_t i = 0; i < receipt->n_masked; i++) {
@@ -253,7 +259,7 @@ static void show_receipt(const struct transcript *t, const Chaperone__V1__Maskin
         put_indent(t);
         (void)fputs("masked: ", out);
         put(t, m->column);
-        (void)fprintf(out, " in %llu row%s%s by rule ", (unsigned long long)m->rows,
+        (void)fprintf(out, " in %llu %s%s%s by rule ", (unsigned long long)m->rows, unit,
                       m->rows == 1 ? "" : "s", m->by_content ? ", found by content," : "");
         put(t, m->rule);
         (void)fputc('\n', out);
@@ -265,6 +271,20 @@ static void show_receipt(const struct transcript *t, const Chaperone__V1__Maskin
     if (receipt->rows_cut > 0) {
         (void)fprintf(out, "    rows beyond the limit: %llu\n",
                       (unsigned long long)receipt->rows_cut);
+    }
+}
+
+static void show_text(const struct transcript *t, const Chaperone__V1__Intent *e)
+{
+    if (!exchange_shows_text(e)) {
+        text_write_indented(t->terminal.out, record_bytes(e->text), INDENT);
+    }
+    if (e->text_truncated) {
+        (void)fprintf(t->terminal.out, "    ... (%llu bytes in all)\n",
+                      (unsigned long long)e->text_size);
+    }
+    if (e->http != NULL) {
+        exchange_print_request(&t->terminal, e->http, t->max_rows * LINES_PER_ROW, INDENT);
     }
 }
 
@@ -288,10 +308,7 @@ static void show_intent(const struct transcript *t, const struct record_view *v)
     put_verdict(t, v);
     (void)fputc('\n', out);
     show_shadow(t, e);
-    text_write_indented(out, record_bytes(e->text), INDENT);
-    if (e->text_truncated) {
-        (void)fprintf(out, "    ... (%llu bytes in all)\n", (unsigned long long)e->text_size);
-    }
+    show_text(t, e);
     show_parameters(t, e);
     show_objects(t, e);
     put_reasons(t, v);
@@ -312,9 +329,11 @@ static void show_outcome(const struct transcript *t, const struct record_view *v
                       (unsigned long long)e->predicted_rows, (unsigned long long)e->rows);
     }
     if (e->masking != NULL) {
-        show_receipt(t, e->masking);
+        show_receipt(t, e->masking, record_is_http(v) ? "place" : "row");
     }
-    if (t->max_rows > 0 && strcmp(e->response_encoding, "postgres") == 0) {
+    if (e->http != NULL) {
+        exchange_print_response(&t->terminal, e, t->max_rows * LINES_PER_ROW, INDENT);
+    } else if (t->max_rows > 0 && strcmp(e->response_encoding, "postgres") == 0) {
         answer_print(&t->terminal, e, t->max_rows, INDENT);
     }
     (void)fputc('\n', t->terminal.out);
@@ -343,6 +362,26 @@ static void show_approval(const struct transcript *t, const struct record_view *
     }
     (void)fputs(e->n_locks > 0 ? "\n" : "", out);
     text_write_indented(out, bytes_of_string(e->plan), INDENT);
+}
+
+/* "#7 -> text, 5 bytes", and below it what it says. */
+static void show_message(const struct transcript *t, const struct record_view *v)
+{
+    const Chaperone__V1__Message *e = v->record->message;
+    FILE *out = t->terminal.out;
+    put_offset(t, v);
+    (void)fprintf(out, "#%llu %s ", (unsigned long long)e->operation, e->from_agent ? "->" : "<-");
+    put(t, e->kind);
+    if (e->name[0] != '\0') {
+        (void)fputs(" \"", out);
+        put(t, e->name);
+        (void)fputc('"', out);
+    }
+    (void)fprintf(out, ", %llu byte%s\n", (unsigned long long)e->size, e->size == 1 ? "" : "s");
+    exchange_print_message(&t->terminal, e, t->max_rows * LINES_PER_ROW, INDENT);
+    if (e->masking != NULL) {
+        show_receipt(t, e->masking, "place");
+    }
 }
 
 static void show_other(const struct transcript *t, const struct record_view *v)
@@ -377,6 +416,7 @@ enum err transcript_add(struct transcript *t, const struct record_view *v)
         open_remove(t, v->record->outcome->operation);
         show_outcome(t, v);
         return OK;
+    case CHAPERONE__V1__RECORD__EVENT_MESSAGE: show_message(t, v); return OK;
     case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED:
         t->closed = true;
         show_other(t, v);

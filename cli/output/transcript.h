@@ -8,7 +8,8 @@
 
 struct transcript;
 
-/* `max_rows`: rows shown of each answer. Returns owned; NULL when memory is short. */
+/* `max_rows`: rows shown of each answer, and eight times as many lines of each body of HTTP.
+ * Returns owned; NULL when memory is short. */
 struct transcript *transcript_create(const struct terminal *terminal, size_t max_rows) MUST_USE;
 void transcript_destroy(struct transcript *t); /* takes NULL */
 
