@@ -285,7 +285,7 @@ static enum err read_oauth2(struct config_reader *r, const struct conf_node *map
     int way = 0;
     enum err e;
     out->http = CONFIG_HTTP_OAUTH2;
-    o->timeout_ns = 5 * second_ns;
+    o->timeout_ns = 4 * second_ns; /* a sidecar waits 5 s for the whole answer */
     if ((e = conf_read_map(map, "oauth2", &n, r->why)) == OK &&
         (e = conf_check_keys(n, keys, r->why)) == OK && (e = read_token_url(r, n, o)) == OK &&
         (e = conf_require(n, "client_id", r->why)) == OK &&

@@ -103,7 +103,7 @@ static void an_oauth2_client_is_read(void **state)
     assert_string_equal(found->oauth2.scope, "a b");
     assert_null(found->oauth2.audience);
     assert_false(found->oauth2.secret_in_body);
-    assert_int_equal(found->oauth2.timeout_ns, INT64_C(5000000000));
+    assert_int_equal(found->oauth2.timeout_ns, INT64_C(4000000000));
     assert_string_equal(found->password.at, "/etc/chaperone/s");
     config_release(c);
     c = load(OAUTH2("client_secret: {env: S}, auth: post, audience: x, timeout: 3s"));

@@ -19,6 +19,7 @@ static const char text[] =
     "  - {name: billing, protocol: postgres, address: 'h:1', databases: ['*'], credential: c}\n"
     "  - {name: archive, protocol: postgres, address: 'h:1', databases: ['*', old], "
     "database: old, credential: c}\n"
+    "  - {name: crm, protocol: http, address: 'https://api', credential: {none: true}}\n"
     "grants:\n"
     "  - {name: one, resources: [orders], subjects: [bot-1]}\n"
     "  - {name: bracket, resources: [orders], subjects: ['dependabot[bot]', 'CORP\\*']}\n"
@@ -155,6 +156,20 @@ static void another_database_is_refused(void **state)
     assert_refused(ask(state, by, "billing", "", "me"), GRANTS_REFUSED, "one must be named");
 }
 
+static void http_has_no_databases(void **state)
+{
+    static const char *const agents[] = {"agents"};
+    struct grants_who by = who("ci", "x", agents);
+    struct grants_request request = {
+        .resource = "crm", .protocol = "http", .database = "", .user = ""};
+    assert_allowed(grants_decide(*state, &by, &request), "agents", "");
+    request.database = "shop";
+    assert_refused(grants_decide(*state, &by, &request), GRANTS_REFUSED, "\"shop\"");
+    request.database = "";
+    request.protocol = "postgres";
+    assert_refused(grants_decide(*state, &by, &request), GRANTS_NO_RESOURCE, "speaks http");
+}
+
 static void roles_come_from_groups_of_providers_that_give_them(void **state)
 {
     static const char *const ops[] = {"ops"}, *const leads[] = {"leads"}, *const x[] = {"o*"};
@@ -190,6 +205,7 @@ int main(void)
         cmocka_unit_test(an_unknown_resource_is_named),
         cmocka_unit_test(the_users_own_name_means_the_default_database),
         cmocka_unit_test(another_database_is_refused),
+        cmocka_unit_test(http_has_no_databases),
         cmocka_unit_test(roles_come_from_groups_of_providers_that_give_them),
         cmocka_unit_test(whom_that_names_nobody_is_nobody),
     };

@@ -293,6 +293,7 @@ static enum err create_parts(struct services *s)
         return ERR_NO_MEMORY;
     }
     enum err e = ingest_threads_create(INGEST_THREADS, s->with.ingest_niceness, &s->ingest_threads);
+    e = e == OK ? oauth2_create(&s->with.clock, &s->oauth2) : e;
     e = e == OK ? news_create(s->with.store, s->with.log, &s->news) : e;
     const struct watchers_options watching = {
         .publisher = s->with.publisher, .news = s->news, .log = s->with.log};
@@ -345,6 +346,7 @@ void services_destroy(struct services *services)
         findings_destroy(services->findings);
         refusals_destroy(services->refusals);
         logins_destroy(services->logins);
+        oauth2_destroy(services->oauth2);
         journal_destroy(services->journal);
         streams_finish(&services->streams);
         ingest_threads_destroy(services->ingest_threads);

@@ -12,6 +12,7 @@
 #include "controlplane/audit/ingest.h"
 #include "controlplane/audit/ingest_threads.h"
 #include "controlplane/audit/journal.h"
+#include "controlplane/credentials/oauth2.h"
 #include "controlplane/rpc/access.h"
 #include "controlplane/rpc/logins.h"
 #include "controlplane/rpc/news.h"
@@ -28,6 +29,7 @@ struct services {
     struct ingest_threads *ingest_threads;
     struct journal *journal; /* what people decide and order is recorded here */
     struct logins *logins;
+    struct oauth2 *oauth2; /* the tokens for targets */
     struct refusals *refusals;
     struct findings *findings;
     struct watch *watch;

@@ -1,6 +1,7 @@
 /* Sidecar.OpenSession: who is it, may it, where to, as whom. */
 #include "api/sidecar.pb-c.h"
 #include "controlplane/credentials/credentials.h"
+#include "controlplane/credentials/http_credential.h"
 #include "controlplane/files/files.h"
 #include "controlplane/rpc/services_internal.h"
 
@@ -13,6 +14,8 @@ struct opening {
     struct identity *identity;
     struct grants_decision decision;
     struct credentials_values credential;
+    struct http_credential http; /* of an HTTP resource */
+    int64_t credential_expires_ns;
     struct buffer ca_pem;
     struct arena *arena;
 };
@@ -93,6 +96,50 @@ static bool check_blocks(struct opening *o, struct rpc_status *out_status)
     return e == OK;
 }
 
+static enum err make_oauth2(struct opening *o, struct err_text *why)
+{
+    const struct config_credential *credential = o->decision.resource->credential;
+    struct buffer token;
+    buffer_init(&token, OAUTH2_TOKEN_CAP);
+    enum err e = buffer_reserve(&token, OAUTH2_TOKEN_CAP) == NULL ? ERR_NO_MEMORY : OK;
+    if (e == OK) {
+        e = oauth2_get(o->call->services->oauth2, &credential->oauth2,
+                       buffer_bytes(&o->credential.password), &token, &o->credential_expires_ns,
+                       why);
+    }
+    if (e == OK) {
+        e = http_credential_make(credential, buffer_bytes(&token), &o->http, why);
+    }
+    buffer_wipe(&token);
+    return e;
+}
+
+/* What goes into requests, of an HTTP resource. */
+static bool make_http(struct opening *o, struct rpc_status *out_status)
+{
+    const struct config_resource *resource = o->decision.resource;
+    struct err_text why = {0};
+    if (resource->authority == NULL) {
+        return true;
+    }
+    bool is_oauth2 = resource->credential->http == CONFIG_HTTP_OAUTH2;
+    enum err e = is_oauth2
+                     ? make_oauth2(o, &why)
+                     : http_credential_make(resource->credential,
+                                            buffer_bytes(&o->credential.password), &o->http, &why);
+    if (e != OK) {
+        fail(o, out_status, is_oauth2 ? "oauth2_token_unavailable" : "credential_unusable", e,
+             &why);
+    }
+    if (e != OK && is_oauth2) {
+        rpc_status_set(out_status, RPC_UNAVAILABLE,
+                       "the resource \"%.100s\" cannot be reached: there is no access token for it "
+                       "at the moment (the control plane's log says why)",
+                       resource->name);
+    }
+    return e == OK;
+}
+
 static bool read_secrets(struct opening *o, struct rpc_status *out_status)
 {
     const struct services_options *with = &o->call->services->with;
@@ -108,7 +155,7 @@ static bool read_secrets(struct opening *o, struct rpc_status *out_status)
     if (e != OK) {
         fail(o, out_status, "ca_file_unavailable", e, &why);
     }
-    return e == OK;
+    return e == OK && make_http(o, out_status);
 }
 
 /* --- the response ------------------------------------------------------------------------------
@@ -213,14 +260,45 @@ static void fill_target(const struct opening *o, Chaperone__V1__Target *out)
     out->tls = modes[resource->tls];
     out->ca_pem = binary_of(&o->ca_pem);
     out->server_name = text_of(resource->server_name == NULL ? "" : resource->server_name);
+    out->authority = text_of(resource->authority == NULL ? "" : resource->authority);
 }
 
-static void fill_credential(const struct opening *o, Chaperone__V1__Credential *out)
+/* What HTTP requests get; the password itself stays here: an OAuth2 client's secret is none of the
+ * sidecar's. */
+static bool fill_http(const struct opening *o, Chaperone__V1__Credential *out)
+{
+    size_t count = o->http.secret_count;
+    Chaperone__V1__HttpField *field = arena_alloc(o->arena, sizeof(*field));
+    out->fields = arena_alloc(o->arena, sizeof(*out->fields));
+    out->secrets = arena_alloc(o->arena, (count + 1) * sizeof(*out->secrets));
+    if (field == NULL || out->fields == NULL || out->secrets == NULL) {
+        return false;
+    }
+    if (o->http.name != NULL) {
+        chaperone__v1__http_field__init(field);
+        field->name = text_of(o->http.name);
+        field->value = binary_of(&o->http.value);
+        out->fields[0] = field;
+        out->n_fields = 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        out->secrets[i] = binary_of(&o->http.secrets[i]);
+    }
+    out->n_secrets = count;
+    out->expires_unix_ns = o->credential_expires_ns;
+    return true;
+}
+
+static bool fill_credential(const struct opening *o, Chaperone__V1__Credential *out)
 {
     out->user = text_of(o->decision.resource->credential->user);
-    out->password = binary_of(&o->credential.password);
     out->certificate_pem = binary_of(&o->credential.certificate_pem);
     out->key_pem = binary_of(&o->credential.key_pem);
+    if (o->decision.resource->authority != NULL) {
+        return fill_http(o, out);
+    }
+    out->password = binary_of(&o->credential.password);
+    return true;
 }
 
 static void answer(const struct opening *o, ProtobufCMessage **out_reply,
@@ -231,13 +309,12 @@ static void answer(const struct opening *o, ProtobufCMessage **out_reply,
     Chaperone__V1__Target target = CHAPERONE__V1__TARGET__INIT;
     Chaperone__V1__Credential credential = CHAPERONE__V1__CREDENTIAL__INIT;
     if (!fill_delegates(o, &response) || !fill_reasons(o, &response) ||
-        !fill_claims(o, &identity)) {
+        !fill_claims(o, &identity) || !fill_credential(o, &credential)) {
         rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");
         return;
     }
     fill_identity(o, &identity);
     fill_target(o, &target);
-    fill_credential(o, &credential);
     const struct publication *policy = publisher_current(o->call->services->with.publisher);
     response.identity = &identity;
     response.target = &target;
@@ -271,6 +348,7 @@ void session_open(const struct call *call, const ProtobufCMessage *message,
         answer(&o, out_reply, out_status);
     }
     credentials_finish(&o.credential);
+    http_credential_finish(&o.http);
     buffer_finish(&o.ca_pem);
     identity_destroy(o.identity);
     arena_destroy(o.arena);

@@ -26,6 +26,7 @@ static const char config_format[] =
     " credential: orders}\n"
     "  - {name: broken, protocol: postgres, address: 'db.example:5432', databases: [shop],"
     " credential: broken}\n"
+    "%s"
     "grants:\n"
     "  - {name: bots, resources: ['*'], groups: [%s]}\n"
     "enrolment: {oidc: {groups: [nodes]}}\n"
@@ -43,6 +44,7 @@ void fixture_write_config(struct fixture *f, const struct fixture_config *config
     char text[4096];
     (void)snprintf(text, sizeof(text), config_format, issuer_url(f->issuer),
                    config->leeway == NULL ? "0s" : config->leeway,
+                   config->resources == NULL ? "" : config->resources,
                    config->agents == NULL ? "agents" : config->agents,
                    config->extra == NULL ? "" : config->extra);
     write_file(f, "cp.yaml", text);

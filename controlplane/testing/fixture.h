@@ -36,9 +36,10 @@ int fixture_teardown(void **state);
 
 /* What differs from the usual one; NULL: nothing. */
 struct fixture_config {
-    const char *leeway; /* of the identity provider */
-    const char *agents; /* the group that the grant is for */
-    const char *extra;  /* at the end */
+    const char *leeway;    /* of the identity provider */
+    const char *agents;    /* the group that the grant is for */
+    const char *resources; /* more of them: "  - {...}\n" */
+    const char *extra;     /* at the end */
 };
 
 /* Writes the configuration. Credential "orders" has FIXTURE_PASSWORD; "broken" names a variable
