@@ -9,6 +9,9 @@ static void applicable_add(void *context, size_t index)
 {
     struct applicable *a = context;
     const struct rule *rule = &a->policy->rules[index];
+    if (rule->about == (a->is_http ? ABOUT_SQL : ABOUT_HTTP)) {
+        return;
+    }
     if (rule->is_shadow && !a->with_shadow) {
         a->left_out = true;
     } else if (rule->effect == POLICY_ALLOW) {
@@ -22,6 +25,7 @@ static void applicable_find(const struct policy *p, const struct policy_request 
                             bool with_shadow, struct applicable *out)
 {
     out->policy = p;
+    out->is_http = r->http != NULL;
     out->with_shadow = with_shadow;
     out->left_out = false;
     out->cover_count = out->forbid_count = 0;
@@ -42,6 +46,10 @@ static void question_read_command(struct question *q, const char *tag, uint32_t 
 static void question_read(const struct policy_request *r, struct question *q)
 {
     uint32_t shown = 0, named = 0, implied = 0;
+    if (r->http != NULL) {
+        question_read_http(r, q);
+        return;
+    }
     *q = (struct question){.r = r};
     for (size_t i = 0; i < r->object_count; i++) {
         shown |= access_parse(r->objects[i].access == NULL ? "" : r->objects[i].access);
@@ -73,11 +81,13 @@ static struct policy_verdict forbidden(const struct policy *p, size_t rule)
 
 static struct policy_verdict allowed(const struct policy *p, const struct cover *c)
 {
-    return (struct policy_verdict){.effect = POLICY_ALLOW,
-                                   .rule = p->rules[c->rule].name,
-                                   .durability = c->level,
-                                   .record = c->record,
-                                   .max_rows = c->max_rows};
+    struct policy_verdict v = {.effect = POLICY_ALLOW,
+                               .rule = p->rules[c->rule].name,
+                               .durability = c->level,
+                               .record = c->record,
+                               .max_rows = c->max_rows};
+    http_obligations_put(c, p, &v);
+    return v;
 }
 
 static bool trusts_names(const struct applicable *a)
@@ -90,6 +100,20 @@ static bool trusts_names(const struct applicable *a)
     return false;
 }
 
+static void cover_all(const struct applicable *a, const struct question *q, struct cover *c)
+{
+    if (a->is_http) {
+        cover_http(a, q, c);
+        return;
+    }
+    for (size_t i = 0; i < q->r->object_count; i++) {
+        struct target t;
+        target_read(&q->r->objects[i], &t);
+        cover_object(a, q, &t, c);
+    }
+    cover_text(a, q, c);
+}
+
 /* The hold rules that have stopped it, and the rules that allow, must let all of it through
  * together: a hold never gives more than they name. */
 static struct policy_verdict held(struct applicable *a, const struct question *q, size_t first)
@@ -97,24 +121,39 @@ static struct policy_verdict held(struct applicable *a, const struct question *q
     const struct rule *rule = &a->policy->rules[first];
     struct cover c = {.rule = SIZE_MAX, .is_held = true};
     forbid_cover_held(a);
-    for (size_t i = 0; i < q->r->object_count; i++) {
-        struct target t;
-        target_read(&q->r->objects[i], &t);
-        cover_object(a, q, &t, &c);
+    cover_all(a, q, &c);
+    if (c.why_not == NULL) {
+        /* Its own obligations count whatever it covers itself. */
+        cover_take(&c, a->policy, first, true);
+        cover_http_held(&c, a->policy, first);
     }
-    cover_text(a, q, &c);
     if (c.why_not != NULL) {
         return refusal(c.why_not);
     }
-    /* Its own obligations count whatever it covers itself. */
-    cover_take(&c, a->policy, first, true);
-    return (struct policy_verdict){.effect = POLICY_HOLD,
-                                   .hold = rule->hold,
-                                   .rule = rule->name,
-                                   .message = rule->message,
-                                   .durability = c.level < POLICY_HOST ? POLICY_HOST : c.level,
-                                   .record = c.record,
-                                   .max_rows = c.max_rows};
+    struct policy_verdict v = {.effect = POLICY_HOLD,
+                               .hold = rule->hold,
+                               .rule = rule->name,
+                               .message = rule->message,
+                               .durability = c.level < POLICY_HOST ? POLICY_HOST : c.level,
+                               .record = c.record,
+                               .max_rows = c.max_rows};
+    http_obligations_put(&c, a->policy, &v);
+    return v;
+}
+
+static struct policy_verdict decide_http(struct applicable *a, const struct question *q)
+{
+    struct forbidding f = {.deny = SIZE_MAX, .hold = SIZE_MAX};
+    struct cover c = {.rule = SIZE_MAX};
+    forbid_http(a, q, &f);
+    if (f.deny != SIZE_MAX) {
+        return forbidden(a->policy, f.deny);
+    }
+    if (f.hold != SIZE_MAX) {
+        return held(a, q, f.hold);
+    }
+    cover_http(a, q, &c);
+    return c.why_not != NULL ? refusal(c.why_not) : allowed(a->policy, &c);
 }
 
 static struct policy_verdict decide(struct applicable *a, const struct question *q)
@@ -122,6 +161,9 @@ static struct policy_verdict decide(struct applicable *a, const struct question 
     struct forbidding f = {.deny = SIZE_MAX, .hold = SIZE_MAX};
     struct cover c = {.rule = SIZE_MAX};
     bool moves_path = false;
+    if (a->is_http) {
+        return decide_http(a, q);
+    }
     forbid_text(a, q, &f);
     for (size_t i = 0; i < q->r->object_count; i++) {
         struct target t;

@@ -7,6 +7,7 @@
 /* The rules that are about this identity, resource and time, by what they do. */
 struct applicable {
     const struct policy *policy;
+    bool is_http;
     bool with_shadow;
     bool left_out; /* a rule in shadow applies, but was not taken */
     size_t cover_count, forbid_count;
@@ -39,6 +40,7 @@ void forbid_text(struct applicable *a, const struct question *q, struct forbiddi
 void forbid_object(struct applicable *a, const struct target *t, struct forbidding *f);
 /* Those of the rules with names that have stopped something let through what they name. */
 void forbid_cover_held(struct applicable *a);
+void forbidding_add(struct forbidding *f, const struct policy *p, size_t rule);
 bool tag_listed(const struct rule *rule, const char *command);
 
 /* ---- rules that let through: allow, and hold where it has stopped ------------------------- */
@@ -51,11 +53,25 @@ struct cover {
     uint64_t max_rows;
     bool is_held; /* hold rules count */
     const char *why_not;
+    /* Of HTTP. */
+    const char *path;
+    uint64_t max_request_bytes, max_response_bytes;
+    uint16_t rates[POLICY_RATES_MAX]; /* rules */
+    size_t rate_count;
 };
 
 void cover_take(struct cover *c, const struct policy *p, size_t index, bool is_lasting);
 void cover_object(const struct applicable *a, const struct question *q, const struct target *t,
                   struct cover *c);
 void cover_text(const struct applicable *a, const struct question *q, struct cover *c);
+
+/* ---- requests of HTTP --------------------------------------------------------------------- */
+
+void question_read_http(const struct policy_request *r, struct question *q);
+void forbid_http(struct applicable *a, const struct question *q, struct forbidding *f);
+void cover_http(const struct applicable *a, const struct question *q, struct cover *c);
+/* What the rule that holds it asks for, whether it covers it or not. */
+void cover_http_held(struct cover *c, const struct policy *p, size_t index);
+void http_obligations_put(const struct cover *c, const struct policy *p, struct policy_verdict *v);
 
 #endif

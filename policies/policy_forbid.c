@@ -44,7 +44,7 @@ static bool forbids_text(const struct rule *rule, const struct question *q)
     return false;
 }
 
-static void forbidding_add(struct forbidding *f, const struct policy *p, size_t rule)
+void forbidding_add(struct forbidding *f, const struct policy *p, size_t rule)
 {
     size_t *first = p->rules[rule].effect == POLICY_HOLD ? &f->hold : &f->deny;
     *first = rule < *first ? rule : *first;

@@ -138,18 +138,29 @@ bool window_contains(const struct window *w, int64_t now_unix_s);
 /* False: it never comes. */
 bool window_is_possible(const struct window *w);
 
+struct step_patterns;
+struct http_match;
+
 struct policy_mask_names {
     struct column_patterns columns;
     const struct column_patterns *tags;
     size_t tag_count;
     struct texts types;
     struct name_patterns trusted;
+    /* Of HTTP. */
+    struct texts fields, headers;
+    const struct step_patterns *pointers; /* NULL: none */
 };
+
+/* What a rule can match at all. */
+enum about { ABOUT_ANYTHING, ABOUT_SQL, ABOUT_HTTP };
 
 struct rule {
     const char *name, *message;
     enum policy_effect effect;
     bool is_shadow;
+    enum about about;
+    const struct http_match *http; /* of ABOUT_HTTP; else NULL */
     struct texts subjects, groups, on_behalf_of, resources;
     const struct claim_patterns *claims;
     size_t claim_count;
@@ -175,8 +186,10 @@ struct rule {
     bool has_durability;
     enum policy_durability durability;
     enum policy_record record;
-    uint64_t max_rows;              /* 0: no limit */
-    const struct policy_hold *hold; /* of a hold rule only */
+    uint64_t max_rows;                              /* 0: no limit */
+    uint64_t max_request_bytes, max_response_bytes; /* likewise */
+    struct policy_rate rate;                        /* requests 0: none */
+    const struct policy_hold *hold;                 /* of a hold rule only */
     const struct policy_mask *masks;
     size_t mask_count;
     bool trusts; /* a mask of it trusts functions by name */
@@ -199,6 +212,7 @@ struct policy {
     char hash[129];
     bool is_shadow; /* nothing of it is enforced */
     bool has_masks;
+    bool reads_bodies; /* a rule asks for the body of requests of HTTP */
     const struct rule *rules;
     size_t rule_count;
     /* Where to look for the rules that may be about somebody; each rule is in one of the three. */

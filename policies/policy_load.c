@@ -47,46 +47,6 @@ static enum err texts_read(struct load *l, const struct conf_node *n, struct rul
     return e == OK && message != NULL ? load_copy_text(l, message, &rule->message) : e;
 }
 
-static enum err obligations_read(struct load *l, const struct conf_node *n, struct rule *rule)
-{
-    static const char *const keys[] = {"durability", "record", "max_rows", "mask", NULL};
-    static const struct conf_choice levels[] = {
-        {"process", POLICY_PROCESS}, {"host", POLICY_HOST}, {"fleet", POLICY_FLEET}, {NULL, 0}};
-    static const struct conf_choice records[] = {{"full", POLICY_RECORD_FULL},
-                                                 {"no_results", POLICY_RECORD_NO_RESULTS},
-                                                 {"no_values", POLICY_RECORD_NO_VALUES},
-                                                 {NULL, 0}};
-    const struct conf_node *obligations = NULL;
-    enum err e = conf_read_map(n, "obligations", &obligations, l->why);
-    if (e != OK || obligations == NULL) {
-        return e;
-    }
-    if (rule->effect == POLICY_DENY) {
-        return conf_fail(obligations, l->why,
-                         "a rule with `effect: deny` has no obligations: nothing is done");
-    }
-    int level = -1, record = POLICY_RECORD_FULL;
-    int64_t max_rows = 0;
-    e = conf_check_keys(obligations, keys, l->why);
-    e = e == OK ? conf_read_choice(obligations, "durability", levels, &level, l->why) : e;
-    e = e == OK ? conf_read_choice(obligations, "record", records, &record, l->why) : e;
-    e = e == OK ? conf_read_integer(obligations, "max_rows", "a number of rows", 1,
-                                    INT64_C(1000000000000), &max_rows, l->why)
-                : e;
-    if (e == OK && level == POLICY_PROCESS && rule->effect == POLICY_HOLD) {
-        /* Somebody waits for it, maybe for days: it must survive the host. */
-        e = conf_fail(conf_get(obligations, "durability"), l->why,
-                      "what is held is on disk at least: use \"host\" or \"fleet\"");
-    }
-    if (level >= 0) {
-        rule->has_durability = true;
-        rule->durability = (enum policy_durability)level;
-    }
-    rule->record = (enum policy_record)record;
-    rule->max_rows = (uint64_t)max_rows;
-    return e == OK ? load_masks(l, obligations, rule) : e;
-}
-
 static enum err rule_read(struct load *l, const struct conf_node *n, struct rule *rule)
 {
     static const char *const keys[] = {"name", "effect",      "mode",        "match", "message",
@@ -97,7 +57,7 @@ static enum err rule_read(struct load *l, const struct conf_node *n, struct rule
     e = e == OK ? texts_read(l, n, rule) : e;
     e = e == OK ? load_match(l, n, rule) : e;
     e = e == OK ? load_hold(l, n, rule) : e;
-    e = e == OK ? obligations_read(l, n, rule) : e;
+    e = e == OK ? load_obligations(l, n, rule) : e;
     if (e == OK && rule->message != NULL && rule->effect == POLICY_ALLOW && rule->mask_count == 0) {
         e = conf_fail(conf_get(n, "message"), l->why,
                       "a rule with `effect: allow` and without `mask` has nothing to say to the "
@@ -161,6 +121,7 @@ static enum err rules_read(struct load *l, const struct conf_node *root, struct 
     for (const struct conf_node *n = conf_first(list); n != NULL && e == OK; n = conf_next(n)) {
         struct rule *rule = &rules[i++];
         e = rule_read(l, n, rule);
+        p->reads_bodies = p->reads_bodies || (rule->http != NULL && rule->http->body.count > 0);
         p->has_masks = p->has_masks || (rule->mask_count > 0 && !rule->is_shadow && !p->is_shadow);
     }
     p->rules = rules;

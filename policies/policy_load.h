@@ -3,6 +3,7 @@
 #define CHAPERONE_POLICIES_LOAD_H
 
 #include "base/arena.h"
+#include "policies/policy_http.h"
 #include "policies/policy_internal.h"
 
 enum { POLICY_PATTERN_MAX = 512 }; /* bytes of a detector's expression */
@@ -47,6 +48,19 @@ enum err load_columns_of(struct load *l, const struct conf_node *list,
 enum err load_match(struct load *l, const struct conf_node *rule_node, struct rule *rule) MUST_USE;
 enum err load_when(struct load *l, const struct conf_node *match, struct window *out) MUST_USE;
 enum err load_sql(struct load *l, const struct conf_node *match, struct rule *rule) MUST_USE;
+enum err load_http(struct load *l, const struct conf_node *match, struct rule *rule) MUST_USE;
+enum err load_value(struct load *l, const struct conf_node *n, struct value_pattern *out) MUST_USE;
+/* JSON pointers; as load_list says of the key. */
+enum err load_pointers(struct load *l, const struct conf_node *map, const char *key,
+                       struct step_patterns *out) MUST_USE;
+/* A header's name, in lower case. */
+enum err load_field_name(struct load *l, const struct conf_node *n, const char *text,
+                         const char **out) MUST_USE;
+enum err load_obligations(struct load *l, const struct conf_node *rule_node,
+                          struct rule *rule) MUST_USE;
+/* What an item names of HTTP. */
+enum err load_mask_http(struct load *l, const struct conf_node *item, const struct rule *rule,
+                        struct policy_mask_names *names, struct policy_mask *mask) MUST_USE;
 enum err load_hold(struct load *l, const struct conf_node *rule_node, struct rule *rule) MUST_USE;
 enum err load_tags(struct load *l, const struct conf_node *root) MUST_USE;
 enum err load_masks(struct load *l, const struct conf_node *obligations,

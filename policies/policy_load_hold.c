@@ -144,13 +144,18 @@ static enum err standing_read(struct load *l, const struct conf_node *hold, stru
     return e;
 }
 
-static enum err predict_read(struct load *l, const struct conf_node *hold, struct policy_hold *out)
+static enum err predict_read(struct load *l, const struct conf_node *hold, enum about about,
+                             struct policy_hold *out)
 {
     enum { NONE, PLAN, EXACT };
     static const struct conf_choice ways[] = {
         {"none", NONE}, {"plan", PLAN}, {"exact", EXACT}, {NULL, 0}};
-    int way = PLAN;
+    int way = about == ABOUT_HTTP ? NONE : PLAN;
     enum err e = conf_read_choice(hold, "predict", ways, &way, l->why);
+    if (e == OK && about == ABOUT_HTTP && way != NONE) {
+        e = conf_fail(conf_get(hold, "predict"), l->why,
+                      "a request of HTTP has no plan that could be shown: expected \"none\"");
+    }
     out->explains = way != NONE;
     out->runs_dry = way == EXACT;
     return e;
@@ -180,7 +185,7 @@ enum err load_hold(struct load *l, const struct conf_node *rule_node, struct rul
     e = e == OK ? times_read(l, hold, terms) : e;
     e = e == OK ? mode_read(l, hold, terms) : e;
     e = e == OK ? standing_read(l, hold, terms) : e;
-    e = e == OK ? predict_read(l, hold, terms) : e;
+    e = e == OK ? predict_read(l, hold, rule->about, terms) : e;
     rule->hold = terms;
     return e;
 }

@@ -277,13 +277,20 @@ static enum err item_check(struct load *l, const struct conf_node *item,
 {
     static const char *const by_origin[] = {"computed", "predicates", "unknown_origin",
                                             "trusted_functions"};
-    if (!mask->names_columns && mask->detector_count == 0) {
+    if (!mask->names_columns && !mask->names_http && mask->detector_count == 0) {
         return conf_fail(item, l->why,
-                         "it masks nothing: expected `columns`, `tags` or `types`, or `detect`");
+                         "it masks nothing: expected `columns`, `tags` or `types`, `fields`, "
+                         "`json` or `headers`, or `detect`");
+    }
+    if (!mask->names_columns && mask->names_http && mask->unknown_origin == POLICY_UNKNOWN_NULL) {
+        return conf_fail(conf_get(item, "unknown_origin"), l->why,
+                         "what is no JSON and no form cannot become null: expected \"refuse\" or "
+                         "\"allow\"");
     }
     for (size_t i = 0; !mask->names_columns && i < sizeof(by_origin) / sizeof(by_origin[0]); i++) {
         const struct conf_node *n = conf_get(item, by_origin[i]);
-        if (n != NULL) {
+        bool is_of_http = mask->names_http && strcmp(by_origin[i], "unknown_origin") == 0;
+        if (n != NULL && !is_of_http) {
             return conf_fail(n, l->why,
                              "it is about columns, but the item has no `columns`, `tags` or "
                              "`types`");
@@ -296,11 +303,12 @@ static enum err item_check(struct load *l, const struct conf_node *item,
     return OK;
 }
 
-static enum err item_read(struct load *l, const struct conf_node *item, struct policy_mask *mask)
+static enum err item_read(struct load *l, const struct conf_node *item, const struct rule *rule,
+                          struct policy_mask *mask)
 {
     static const char *const keys[] = {
-        "columns",           "tags",   "types", "with", "computed", "predicates", "unknown_origin",
-        "trusted_functions", "detect", NULL};
+        "columns",           "tags",   "types",  "with", "computed", "predicates", "unknown_origin",
+        "trusted_functions", "detect", "fields", "json", "headers",  NULL};
     struct policy_mask_names *names = arena_alloc(l->arena, sizeof(*names));
     if (names == NULL) {
         return load_no_memory(l);
@@ -311,6 +319,7 @@ static enum err item_read(struct load *l, const struct conf_node *item, struct p
     e = e == OK ? tags_read(l, item, names) : e;
     e = e == OK ? types_read(l, item, &names->types) : e;
     mask->names_columns = names->columns.count + names->tag_count + names->types.count > 0;
+    e = e == OK ? load_mask_http(l, item, rule, names, mask) : e;
     e = e == OK ? load_names(l, item, "trusted_functions", &names->trusted) : e;
     e = e == OK ? detectors_read(l, item, mask) : e;
     e = e == OK ? load_redaction(l, item, mask) : e;
@@ -338,7 +347,7 @@ enum err load_masks(struct load *l, const struct conf_node *obligations, struct 
         struct policy_mask *mask = &masks[rule->mask_count++];
         mask->rule = rule->name;
         mask->message = rule->message;
-        e = item_read(l, n, mask);
+        e = item_read(l, n, rule, mask);
         rule->trusts = rule->trusts || (e == OK && mask->names->trusted.count > 0);
     }
     rule->masks = masks;

@@ -177,6 +177,7 @@ enum err load_sql(struct load *l, const struct conf_node *match, struct rule *ru
         settle_everything(rule);
         return e;
     }
+    rule->about = ABOUT_SQL;
     e = conf_check_keys(sql, keys, l->why);
     e = e == OK ? commands_read(l, sql, rule) : e;
     e = e == OK ? load_names(l, sql, "tables", &rule->tables) : e;
@@ -239,7 +240,7 @@ static enum err identities_read(struct load *l, const struct conf_node *match, s
 
 enum err load_match(struct load *l, const struct conf_node *rule_node, struct rule *rule)
 {
-    static const char *const keys[] = {"identities", "resources", "when", "sql", NULL};
+    static const char *const keys[] = {"identities", "resources", "when", "sql", "http", NULL};
     const struct conf_node *match = NULL;
     enum err e = conf_read_map(rule_node, "match", &match, l->why);
     if (e != OK || match == NULL) {
@@ -250,5 +251,6 @@ enum err load_match(struct load *l, const struct conf_node *rule_node, struct ru
     e = e == OK ? identities_read(l, match, rule) : e;
     e = e == OK ? load_texts(l, match, "resources", &rule->resources) : e;
     e = e == OK ? load_when(l, match, &rule->when) : e;
-    return e == OK ? load_sql(l, match, rule) : e;
+    e = e == OK ? load_sql(l, match, rule) : e;
+    return e == OK ? load_http(l, match, rule) : e;
 }

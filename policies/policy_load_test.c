@@ -270,10 +270,11 @@ static void test_mistakes_in_masks(void **state)
          "\"no_values\", found \"none\""},
         {MASK("with: hash"),
          "p.yaml:8:11: rules[0].obligations.mask[0]: it masks nothing: expected "
-         "`columns`, `tags` or `types`, or `detect`"},
+         "`columns`, `tags` or `types`, `fields`, `json` or `headers`, or `detect`"},
         {MASK("with: {date: month}"),
          "p.yaml:8:11: rules[0].obligations.mask[0]: it masks nothing: "
-         "expected `columns`, `tags` or `types`, or `detect`"},
+         "expected `columns`, `tags` or `types`, "
+         "`fields`, `json` or `headers`, or `detect`"},
         {MASK("column: [a.b.c]"), "p.yaml:8:12: rules[0].obligations.mask[0]: unknown key "
                                   "`column`; did you mean `columns`?"},
         {MASK("columns: [ssn]"),

@@ -3,6 +3,7 @@
 
 struct gathering {
     const struct policy *policy;
+    enum about other; /* rules that can never be about this session */
     const struct policy_mask **out;
     size_t count;
     bool is_complete;
@@ -12,6 +13,9 @@ static void gather(void *context, size_t index)
 {
     struct gathering *g = context;
     const struct rule *rule = &g->policy->rules[index];
+    if (rule->about != ABOUT_ANYTHING && rule->about == g->other) {
+        return;
+    }
     for (size_t i = 0; i < rule->mask_count && !rule->is_shadow; i++) {
         if (g->count == POLICY_MASKS_MAX) {
             g->is_complete = false;
@@ -21,10 +25,19 @@ static void gather(void *context, size_t index)
     }
 }
 
+/* ABOUT_ANYTHING: it is not known, so all count. */
+static enum about about_other(const char *protocol)
+{
+    bool is_sql = protocol != NULL && strcmp(protocol, "postgres") == 0;
+    bool is_http = protocol != NULL && strcmp(protocol, "http") == 0;
+    return is_sql ? ABOUT_HTTP : is_http ? ABOUT_SQL : ABOUT_ANYTHING;
+}
+
 size_t policy_masks(const struct policy *policy, const struct policy_request *who,
                     const struct policy_mask *out[POLICY_MASKS_MAX], bool *out_complete)
 {
-    struct gathering g = {.policy = policy, .out = out, .is_complete = true};
+    struct gathering g = {
+        .policy = policy, .other = about_other(who->protocol), .out = out, .is_complete = true};
     if (policy->has_masks) {
         rules_apply(policy, who, gather, &g);
     }
