@@ -1,0 +1,132 @@
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "sidecar/protocol/http/http_internal.h"
+
+bool http_name_is(struct bytes name, const char *lower)
+{
+    return bytes_equal_string(name, lower);
+}
+
+struct bytes http_fields_find(const struct http_fields *fields, const char *name)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        if (http_name_is(fields->items[i].name, name)) {
+            return fields->items[i].value;
+        }
+    }
+    return (struct bytes){0};
+}
+
+bool http_is_private(struct bytes name)
+{
+    static const char *const names[] = {"authorization", "proxy-authorization", "cookie",
+                                        "set-cookie"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (http_name_is(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- a request that outlives the call ------------------------------------------------------- */
+
+static struct bytes put(uint8_t **at, struct bytes b)
+{
+    uint8_t *start = *at;
+    if (b.size > 0) {
+        memcpy(start, b.data, b.size);
+    }
+    *at += b.size;
+    return bytes_of(start, b.size);
+}
+
+bool http_request_copy(const struct http_request *r, struct http_request *out, void **out_block)
+{
+    size_t size = r->fields.count * sizeof(struct http_field) + r->method.size + r->scheme.size +
+                  r->authority.size + r->target.size;
+    for (size_t i = 0; i < r->fields.count; i++) {
+        size += r->fields.items[i].name.size + r->fields.items[i].value.size;
+    }
+    void *block = malloc(size + 1);
+    if (block == NULL) {
+        return false;
+    }
+    struct http_field *fields = block;
+    uint8_t *at = (uint8_t *)(fields + r->fields.count);
+    *out = *r;
+    out->method = put(&at, r->method);
+    out->scheme = put(&at, r->scheme);
+    out->authority = put(&at, r->authority);
+    out->target = put(&at, r->target);
+    for (size_t i = 0; i < r->fields.count; i++) {
+        fields[i].name = put(&at, r->fields.items[i].name);
+        fields[i].value = put(&at, r->fields.items[i].value);
+    }
+    out->fields = (struct http_fields){.items = fields, .count = r->fields.count};
+    *out_block = block;
+    return true;
+}
+
+/* ---- fields that are kept ------------------------------------------------------------------- */
+
+enum { KEPT_STEP = 16 };
+
+static bool grow(struct http_kept *k)
+{
+    if (k->count % KEPT_STEP != 0) {
+        return true;
+    }
+    struct http_field *items = realloc(k->items, (k->count + KEPT_STEP) * sizeof(*items));
+    if (items == NULL) {
+        return false;
+    }
+    k->items = items;
+    bool *masked = realloc(k->masked, (k->count + KEPT_STEP) * sizeof(*masked));
+    if (masked == NULL) {
+        return false;
+    }
+    k->masked = masked;
+    return true;
+}
+
+bool http_kept_add(struct http_kept *k, struct bytes name, struct bytes value, bool masked)
+{
+    uint8_t *text = grow(k) ? malloc(name.size + value.size + 1) : NULL;
+    if (text == NULL) {
+        return false;
+    }
+    uint8_t *at = text;
+    struct bytes kept_name = put(&at, name);
+    k->items[k->count] = (struct http_field){.name = kept_name, .value = put(&at, value)};
+    k->masked[k->count++] = masked;
+    return true;
+}
+
+bool http_fields_keep(const struct http_fields *fields, struct http_kept *out)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < fields->count; i++) {
+        ok = http_kept_add(out, fields->items[i].name, fields->items[i].value, false);
+    }
+    return ok;
+}
+
+void http_kept_free(struct http_kept *k)
+{
+    for (size_t i = 0; i < k->count; i++) {
+        struct http_field *f = &k->items[i];
+        void *text = (void *)(uintptr_t)f->name.data; /* the value lies behind the name */
+        bytes_wipe(text, f->name.size + f->value.size);
+        free(text);
+    }
+    free(k->items);
+    free(k->masked);
+    *k = (struct http_kept){0};
+}
+
+struct http_fields http_kept_fields(const struct http_kept *k)
+{
+    return (struct http_fields){.items = k->items, .count = k->count};
+}

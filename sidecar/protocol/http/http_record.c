@@ -1,0 +1,235 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sidecar/protocol/http/http_internal.h"
+
+static const char *const version_names[] = {"1.0", "1.1", "2"};
+
+/* ---- masks ---------------------------------------------------------------------------------- */
+
+static struct http_masks *make_masks(struct http *p, const struct protocol_masks *m,
+                                     struct err_text *why)
+{
+    struct http_masks *masks = calloc(1, sizeof(*masks));
+    enum err e = masks == NULL ? ERR_NO_MEMORY : OK;
+    if (e == OK && m->count > 0) {
+        e = masker_create_cached(p->shared->detectors, m->items, m->count,
+                                 bytes_of(p->masking_key, sizeof(p->masking_key)), &masks->masker,
+                                 why);
+    }
+    if (e != OK) {
+        free(masks);
+        return NULL;
+    }
+    if (masks->masker != NULL && !masker_masks_http(masks->masker)) {
+        masker_destroy(masks->masker);
+        masks->masker = NULL;
+    }
+    masks->version = m->version;
+    masks->references = 1;
+    masks->rule_count = m->count;
+    for (size_t i = 0; i < m->count; i++) {
+        (void)snprintf(masks->rules[i], sizeof(masks->rules[i]), "%s", m->items[i]->rule);
+    }
+    return masks;
+}
+
+struct http_masks *http_masks_take(struct http *p, struct err_text *why)
+{
+    const struct protocol_masks *m = p->link->ops->masks(p->link);
+    if (!m->is_complete) {
+        (void)err_set(why, ERR_LIMIT, "more masks hold than can be applied");
+        return NULL;
+    }
+    if (p->masks == NULL || p->masks->version != m->version) {
+        struct http_masks *fresh = make_masks(p, m, why);
+        if (fresh == NULL) {
+            return NULL;
+        }
+        http_masks_release(p->masks);
+        p->masks = fresh;
+    }
+    p->masks->references++;
+    return p->masks;
+}
+
+void http_masks_release(struct http_masks *m)
+{
+    if (m != NULL && --m->references == 0) {
+        masker_destroy(m->masker);
+        free(m);
+    }
+}
+
+/* The masker counts for all exchanges: what it counted since the last time is this one's. */
+void http_receipt_take(struct http_exchange *x)
+{
+    const struct masker_count *counts;
+    struct masker *masker = x->masks == NULL ? NULL : x->masks->masker;
+    size_t count = masker == NULL ? 0 : masker_counts(masker, &counts);
+    if (count == 0) {
+        return;
+    }
+    if (x->receipt == NULL) {
+        x->receipt = calloc(1, sizeof(*x->receipt));
+    }
+    for (size_t i = 0; x->receipt != NULL && i < count; i++) {
+        uint64_t *sum = counts[i].by_content ? x->receipt->by_content : x->receipt->by_name;
+        sum[counts[i].rule] += counts[i].rows;
+        x->receipt->any = true;
+    }
+    masker_counts_reset(masker);
+}
+
+/* ---- bodies --------------------------------------------------------------------------------- */
+
+void http_recorded_add(struct http_recorded *r, struct bytes plain)
+{
+    if (r->is_left_out || plain.size == 0) {
+        r->is_truncated = r->is_truncated || plain.size > 0;
+        return;
+    }
+    size_t room = r->bytes.cap - buffer_size(&r->bytes);
+    struct bytes part = bytes_of(plain.data, plain.size < room ? plain.size : room);
+    if (part.size < plain.size || (part.size > 0 && buffer_append(&r->bytes, part) != OK)) {
+        r->is_truncated = true;
+    }
+}
+
+/* ---- the outcome ---------------------------------------------------------------------------- */
+
+static void add_fields(struct arena *a, const struct http_kept *kept, size_t *out_count,
+                       Chaperone__V1__HttpField ***out)
+{
+    Chaperone__V1__HttpField **list = arena_alloc(a, (kept->count + 1) * sizeof(*list));
+    Chaperone__V1__HttpField *items = arena_alloc(a, (kept->count + 1) * sizeof(*items));
+    for (size_t i = 0; list != NULL && items != NULL && i < kept->count; i++) {
+        const struct http_field *f = &kept->items[i];
+        bool is_private = http_is_private(f->name);
+        items[i] = (Chaperone__V1__HttpField)CHAPERONE__V1__HTTP_FIELD__INIT;
+        items[i].name = arena_copy_string(a, f->name);
+        if (items[i].name == NULL) {
+            return;
+        }
+        items[i].value = (ProtobufCBinaryData){is_private ? 0 : f->value.size,
+                                               (uint8_t *)(uintptr_t)f->value.data};
+        items[i].masked = kept->masked[i] || is_private;
+        list[i] = &items[i];
+        *out_count = i + 1;
+    }
+    *out = list;
+}
+
+static void add_masked(struct arena *a, const struct http_exchange *x, const uint64_t *counts,
+                       bool by_content, Chaperone__V1__MaskingReceipt *m)
+{
+    for (size_t i = 0; i < x->masks->rule_count; i++) {
+        if (counts[i] == 0) {
+            continue;
+        }
+        Chaperone__V1__MaskingReceipt__Masked *masked = arena_alloc(a, sizeof(*masked));
+        if (masked == NULL) {
+            return;
+        }
+        *masked =
+            (Chaperone__V1__MaskingReceipt__Masked)CHAPERONE__V1__MASKING_RECEIPT__MASKED__INIT;
+        masked->rule = x->masks->rules[i];
+        masked->rows = counts[i];
+        masked->by_content = by_content;
+        m->masked[m->n_masked++] = masked;
+    }
+}
+
+static Chaperone__V1__MaskingReceipt *make_receipt(struct arena *a, const struct http_exchange *x)
+{
+    if (x->receipt == NULL || !x->receipt->any) {
+        return NULL;
+    }
+    Chaperone__V1__MaskingReceipt *m = arena_alloc(a, sizeof(*m));
+    Chaperone__V1__MaskingReceipt__Masked **list =
+        arena_alloc(a, 2 * MASKER_RULES_MAX * sizeof(*list));
+    if (m == NULL || list == NULL) {
+        return NULL;
+    }
+    *m = (Chaperone__V1__MaskingReceipt)CHAPERONE__V1__MASKING_RECEIPT__INIT;
+    m->masked = list;
+    add_masked(a, x, x->receipt->by_name, false, m);
+    add_masked(a, x, x->receipt->by_content, true, m);
+    return m;
+}
+
+static void add_request(struct arena *a, struct http_exchange *x, Chaperone__V1__Outcome *m)
+{
+    static uint8_t none;
+    struct bytes body = buffer_bytes(&x->request_record.bytes);
+    bool was_in_intent = x->bytes_in == 0;
+    m->bytes_in = x->bytes_in;
+    if (!was_in_intent) {
+        uint8_t *digest = arena_alloc(a, CRYPTO_SHA256_SIZE);
+        if (digest != NULL) {
+            struct crypto_sha256 h = x->digest_in;
+            crypto_sha256_finish(&h, digest);
+            m->digest_in = (ProtobufCBinaryData){CRYPTO_SHA256_SIZE, digest};
+        }
+    }
+    if (x->request_plain != NULL || x->is_streamed) {
+        m->http->request_body = (ProtobufCBinaryData){
+            body.size, body.size == 0 ? &none : (uint8_t *)(uintptr_t)body.data};
+        m->http->request_body_truncated =
+            x->request_record.is_truncated || x->request_record.is_left_out;
+    }
+    add_fields(a, &x->request_trailers, &m->http->n_request_trailers, &m->http->request_trailers);
+}
+
+static void add_response(struct arena *a, struct http_exchange *x, Chaperone__V1__Outcome *m)
+{
+    struct bytes body = buffer_bytes(&x->record.bytes);
+    m->http->status = x->status;
+    m->http->version = (char *)(x->status == 0 ? "" : version_names[x->target_version]);
+    m->http->coding = x->coding;
+    m->http->messages_from_agent = x->messages_from_agent;
+    m->http->messages_to_agent = x->messages_to_agent;
+    m->http->first_byte_us = x->head_ns == 0 ? 0 : (x->head_ns - x->started_ns) / 1000;
+    add_fields(a, &x->response_fields, &m->http->n_fields, &m->http->fields);
+    add_fields(a, &x->response_trailers, &m->http->n_trailers, &m->http->trailers);
+    m->response_encoding = (char *)"http";
+    m->response = (ProtobufCBinaryData){body.size, (uint8_t *)(uintptr_t)body.data};
+    m->response_truncated = x->record.is_truncated;
+    m->bytes = x->bytes_out;
+}
+
+bool http_record_outcome(struct http_exchange *x, Chaperone__V1__Status status)
+{
+    struct http *p = x->http;
+    struct arena *a = p->shared->scratch;
+    Chaperone__V1__Outcome m = CHAPERONE__V1__OUTCOME__INIT;
+    Chaperone__V1__HttpResponse response = CHAPERONE__V1__HTTP_RESPONSE__INIT;
+    uint8_t digest[CRYPTO_SHA256_SIZE];
+    struct crypto_sha256 h = x->digest;
+    char tag[8], code[16];
+    if (x->operation == 0) {
+        return true; /* it has its outcome, or needs none */
+    }
+    arena_reset(a);
+    m.http = &response;
+    crypto_sha256_finish(&h, digest);
+    m.operation = x->operation;
+    m.intent_sequence = x->intent_sequence;
+    m.status = status;
+    m.digest = (ProtobufCBinaryData){sizeof(digest), digest};
+    m.duration_us = (p->link->ops->monotonic_ns(p->link) - x->started_ns) / 1000;
+    (void)snprintf(tag, sizeof(tag), "%u", x->status);
+    (void)snprintf(code, sizeof(code), "%u", x->status);
+    m.command_tag = x->status == 0 ? (char *)"" : tag;
+    if (x->error_code[0] != '\0') {
+        m.error_code = x->error_code;
+        m.error = x->error;
+    } else if (x->status >= 400) {
+        m.error_code = code;
+    }
+    add_response(a, x, &m);
+    add_request(a, x, &m);
+    m.masking = make_receipt(a, x);
+    x->operation = 0;
+    return p->link->ops->outcome(p->link, &m);
+}

@@ -1,0 +1,359 @@
+/* The way back: decode, mask, record, encode, agent. */
+#include <stdio.h>
+
+#include "sidecar/protocol/http/http_internal.h"
+
+/* ---- the head ------------------------------------------------------------------------------- */
+
+/* Says something of the bytes before masking: a hash, their length, ranges of them. */
+static bool is_about_the_bytes(struct bytes name)
+{
+    static const char *const names[] = {"etag",           "content-md5",    "digest",
+                                        "repr-digest",    "content-digest", "accept-ranges",
+                                        "content-length", "last-modified"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (http_name_is(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What may be shown of one field, into `out`. */
+static enum err show_field(struct http_exchange *x, const struct http_field *f, struct buffer *out,
+                           bool *changed)
+{
+    struct http *p = x->http;
+    struct bytes value = f->value;
+    struct buffer between;
+    bool found = false;
+    enum err e = OK;
+    buffer_init(&between, HTTP_HEAD_MAX * 4);
+    if (p->secrets != NULL && http_secrets_are_in(p->secrets, value)) {
+        e = http_secrets_replace(p->secrets, value, &between, &found);
+        value = buffer_bytes(&between);
+    }
+    bool masked = false;
+    if (e == OK && x->masks->masker != NULL) {
+        e = masker_header(x->masks->masker, f->name, value, out, &masked);
+    } else if (e == OK) {
+        e = buffer_append(out, value);
+    }
+    *changed = found || masked;
+    buffer_wipe(&between);
+    return e;
+}
+
+static enum err show_fields(struct http_exchange *x, const struct http_fields *in, bool is_changed,
+                            struct http_kept *out)
+{
+    struct buffer value;
+    enum err e = OK;
+    buffer_init(&value, HTTP_HEAD_MAX * 8);
+    for (size_t i = 0; e == OK && i < in->count; i++) {
+        const struct http_field *f = &in->items[i];
+        bool changed = false;
+        if (is_changed && is_about_the_bytes(f->name)) {
+            continue;
+        }
+        buffer_clear(&value);
+        e = show_field(x, f, &value, &changed);
+        if (e == OK && !http_kept_add(out, f->name, buffer_bytes(&value), changed)) {
+            e = ERR_NO_MEMORY;
+        }
+    }
+    buffer_wipe(&value);
+    http_receipt_take(x);
+    return e;
+}
+
+static void on_plain(void *context, struct bytes plain)
+{
+    struct http_exchange *x = context;
+    http_recorded_add(&x->record, plain);
+}
+
+static enum err start_body(struct http_exchange *x, const struct http_response *r,
+                           struct err_text *why)
+{
+    struct http *p = x->http;
+    const struct http_body_options options = {
+        .content_type = http_fields_find(&r->fields, "content-type"),
+        .content_encoding = http_fields_find(&r->fields, "content-encoding"),
+        .masker = x->masks->masker,
+        .secrets = p->secrets,
+        /* Parts of what is masked cannot be put together; secrets are looked for in each. */
+        .is_part = x->masks->masker != NULL &&
+                   (r->status == 206 || http_fields_find(&r->fields, "content-range").size > 0),
+        .on_plain = on_plain,
+        .context = x,
+    };
+    (void)snprintf(
+        x->coding, sizeof(x->coding), "%.*s", (int)options.content_encoding.size,
+        options.content_encoding.size == 0 ? "" : (const char *)options.content_encoding.data);
+    return http_body_create(&options, &x->body, why);
+}
+
+static bool is_event_stream(const struct http_response *r)
+{
+    static const char type[] = "text/event-stream";
+    struct bytes value = http_fields_find(&r->fields, "content-type");
+    return value.size >= sizeof(type) - 1 && memcmp(value.data, type, sizeof(type) - 1) == 0 &&
+           http_fields_find(&r->fields, "content-encoding").size == 0;
+}
+
+/* The target did it, but what it says may not be shown. */
+static void withhold(struct http_exchange *x, const char *why)
+{
+    struct http *p = x->http;
+    char detail[HTTP_WHY_SIZE + 64];
+    (void)snprintf(x->error_code, sizeof(x->error_code), "withheld");
+    (void)snprintf(x->error, sizeof(x->error), "%s", why);
+    (void)snprintf(detail, sizeof(detail), "the target's answer (%u) cannot be shown: %s",
+                   x->status, why);
+    uint64_t operation = x->operation;
+    (void)http_record_outcome(x, CHAPERONE__V1__STATUS__FAILED);
+    p->target->ops->reset(p->target, x->target_stream, HTTP_PROBLEM_CANCELLED);
+    http_refuse(x, &(struct http_refusal){
+                       .status = 502, .detail = detail, .rule = "masking", .operation = operation});
+    http_exchange_settle(x);
+}
+
+static void send_head(struct http_exchange *x, const struct http_response *in, bool is_changed)
+{
+    struct http *p = x->http;
+    struct http_response r = *in;
+    r.fields = http_kept_fields(&x->response_fields);
+    if (is_changed) {
+        r.body_size = HTTP_SIZE_UNKNOWN;
+    }
+    x->response_started = true;
+    p->agent->ops->send_response(p->agent, x->agent_stream, &r);
+}
+
+void http_on_response(void *context, uint32_t stream, const struct http_response *response)
+{
+    struct http *p = context;
+    struct http_exchange *x = http_find_target(p, stream);
+    struct err_text why = {0};
+    if (x == NULL || x->response_started) {
+        return;
+    }
+    x->status = response->status;
+    x->target_version = response->version;
+    x->head_ns = p->link->ops->monotonic_ns(p->link);
+    bool has_events = response->has_body && is_event_stream(response);
+    enum err e = OK;
+    if (response->is_websocket) {
+        e = http_socket_start(x) ? OK : ERR_NO_MEMORY;
+    } else if (has_events) {
+        e = http_events_start(x) ? OK : ERR_NO_MEMORY;
+    } else if (response->has_body) {
+        e = start_body(x, response, &why);
+    }
+    if (e == ERR_DENIED || e == ERR_INVALID) {
+        withhold(x, why.text);
+        return;
+    }
+    bool masks = x->masks->masker != NULL && !response->is_websocket;
+    bool is_changed = masks || has_events || (x->body != NULL && !http_body_is_unchanged(x->body));
+    if (e == OK) {
+        e = show_fields(x, &response->fields, is_changed, &x->response_fields);
+    }
+    if (e != OK) {
+        withhold(x, "it cannot be masked");
+        return;
+    }
+    send_head(x, response, is_changed);
+}
+
+void http_on_informational(void *context, uint32_t stream, const struct http_response *response)
+{
+    struct http *p = context;
+    struct http_exchange *x = http_find_target(p, stream);
+    bool is_continue = response->status == 100;
+    if (x == NULL || x->response_started) {
+        return;
+    }
+    /* Others may have fields that would have to be looked through: early hints help nobody here. */
+    if (is_continue && x->request.expects_continue) {
+        const struct http_response r = {.status = 100};
+        x->request.expects_continue = false;
+        p->agent->ops->send_informational(p->agent, x->agent_stream, &r);
+    }
+}
+
+/* ---- the body ------------------------------------------------------------------------------- */
+
+void http_give(struct http_exchange *x, struct bytes data)
+{
+    struct http *p = x->http;
+    if (data.size == 0 || x->response_complete) {
+        return;
+    }
+    x->bytes_out += data.size;
+    crypto_sha256_update(&x->digest, data);
+    p->agent->ops->send_data(p->agent, x->agent_stream, data);
+}
+
+static bool is_too_long(struct http_exchange *x, size_t more)
+{
+    return x->max_response > 0 && x->bytes_out + more > x->max_response;
+}
+
+static void show_data(struct http_exchange *x, struct bytes data)
+{
+    struct http *p = x->http;
+    bool is_unchanged = http_body_is_unchanged(x->body);
+    buffer_clear(&p->out);
+    enum err e = http_body_feed(x->body, data, &p->out);
+    http_receipt_take(x);
+    struct bytes shown = is_unchanged ? data : buffer_bytes(&p->out);
+    if (e != OK) {
+        http_break_response(x, "withheld",
+                            e == ERR_INVALID ? "the answer is not what its head says, and cannot "
+                                               "be looked through"
+                                             : "the answer cannot be looked through");
+    } else if (is_too_long(x, shown.size)) {
+        http_break_response(x, "too_large", "the answer is larger than the policy allows");
+    } else {
+        http_give(x, shown);
+    }
+}
+
+void http_on_response_data(void *context, uint32_t stream, struct bytes data)
+{
+    struct http *p = context;
+    struct http_exchange *x = http_find_target(p, stream);
+    if (x == NULL || x->response_complete) {
+        p->target->ops->consumed(p->target, stream, data.size);
+        return;
+    }
+    if (x->socket != NULL) {
+        http_socket_from_target(x, data);
+    } else if (x->events != NULL) {
+        http_events_take(x, data);
+    } else if (x->body != NULL) {
+        show_data(x, data);
+    }
+    if (x->response_complete || p->agent->ops->waiting(p->agent, x->agent_stream) == 0) {
+        p->target->ops->consumed(p->target, stream, data.size);
+    } else {
+        x->response_unconsumed += data.size;
+    }
+}
+
+void http_on_response_trailers(void *context, uint32_t stream, const struct http_fields *trailers)
+{
+    struct http *p = context;
+    struct http_exchange *x = http_find_target(p, stream);
+    if (x != NULL && !x->response_complete &&
+        show_fields(x, trailers, false, &x->response_trailers) != OK) {
+        http_break_response(x, "withheld", "the trailers cannot be masked");
+    }
+}
+
+/* ---- its end -------------------------------------------------------------------------------- */
+
+static Chaperone__V1__Status status_of(const struct http_exchange *x)
+{
+    return x->status >= 400 ? CHAPERONE__V1__STATUS__FAILED : CHAPERONE__V1__STATUS__SUCCESS;
+}
+
+void http_finish_response(struct http_exchange *x, const struct http_fields *trailers)
+{
+    struct http *p = x->http;
+    if (!http_record_outcome(x, status_of(x))) {
+        return; /* the session ends; the agent does not get the end of it */
+    }
+    x->response_complete = true;
+    p->agent->ops->send_end(p->agent, x->agent_stream, trailers);
+}
+
+void http_on_response_end(void *context, uint32_t stream)
+{
+    struct http *p = context;
+    struct http_exchange *x = http_find_target(p, stream);
+    if (x == NULL) {
+        return;
+    }
+    if (x->events != NULL) {
+        http_events_end(x);
+    } else if (x->body != NULL && !x->response_complete) {
+        buffer_clear(&p->out);
+        enum err e = http_body_finish(x->body, &p->out);
+        http_receipt_take(x);
+        if (e != OK) {
+            http_break_response(x, "withheld", "the answer is not complete");
+        } else {
+            http_give(x, buffer_bytes(&p->out));
+        }
+    }
+    if (!x->response_complete) {
+        struct http_fields trailers = http_kept_fields(&x->response_trailers);
+        http_finish_response(x, &trailers);
+    }
+    x->target_is_done = true;
+    if (!x->request_complete && x->socket == NULL) {
+        /* It answered before it had heard all. */
+        p->target->ops->reset(p->target, stream, HTTP_PROBLEM_NONE);
+        x->state = EXCHANGE_REFUSED;
+    }
+    http_exchange_settle(x);
+    http_advance(p);
+}
+
+void http_break_response(struct http_exchange *x, const char *code, const char *why)
+{
+    struct http *p = x->http;
+    if (x->response_complete) {
+        return;
+    }
+    (void)snprintf(x->error_code, sizeof(x->error_code), "%s", code);
+    (void)snprintf(x->error, sizeof(x->error), "%s", why);
+    uint64_t operation = x->operation;
+    bool is_large = strcmp(code, "too_large") == 0;
+    (void)http_record_outcome(x, CHAPERONE__V1__STATUS__FAILED);
+    p->target->ops->reset(p->target, x->target_stream, HTTP_PROBLEM_CANCELLED);
+    if (x->response_started) {
+        x->response_complete = true;
+        x->request_complete = true;
+        p->agent->ops->reset(p->agent, x->agent_stream, HTTP_PROBLEM_CANCELLED);
+    } else {
+        http_refuse(x, &(struct http_refusal){
+                           .status = is_large ? 413 : 502, .detail = why, .operation = operation});
+    }
+    x->target_is_done = true;
+    http_exchange_settle(x);
+}
+
+void http_on_response_failed(void *context, uint32_t stream, enum http_problem problem,
+                             const char *why)
+{
+    struct http *p = context;
+    if (stream == 0) {
+        return; /* each of its streams was told */
+    }
+    struct http_exchange *x = http_find_target(p, stream);
+    if (x != NULL && !x->response_complete) {
+        (void)snprintf(x->error_code, sizeof(x->error_code), "%s",
+                       problem == HTTP_PROBLEM_ENDED ? "target_disconnected" : "target_failed");
+        (void)snprintf(x->error, sizeof(x->error), "%s", why);
+        uint64_t operation = x->operation;
+        /* Whether the target did it is not known. */
+        (void)http_record_outcome(x, CHAPERONE__V1__STATUS__UNKNOWN);
+        if (x->response_started) {
+            x->response_complete = true;
+            x->request_complete = true;
+            p->agent->ops->reset(p->agent, x->agent_stream, HTTP_PROBLEM_CANCELLED);
+        } else {
+            http_refuse(x, &(struct http_refusal){
+                               .status = 502, .detail = x->error, .operation = operation});
+        }
+    }
+    if (x != NULL) {
+        x->target_is_done = true;
+        http_exchange_settle(x);
+    }
+    http_advance(p);
+}
