@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "formats/ocsf_api.h"
 #include "formats/ocsf_event.h"
 #include "formats/record_json.h"
 
@@ -341,8 +342,21 @@ static void add_event(struct ocsf_event *e, const Chaperone__V1__Record *r)
     switch (r->event_case) {
     case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED: add_opened(e, r->session_opened); break;
     case CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED: add_closed(e, r->session_closed); break;
-    case CHAPERONE__V1__RECORD__EVENT_INTENT: add_intent(e, r->intent); break;
-    case CHAPERONE__V1__RECORD__EVENT_OUTCOME: add_outcome(e, r->outcome); break;
+    case CHAPERONE__V1__RECORD__EVENT_INTENT:
+        if (record_is_http(e->view)) {
+            ocsf_api_add_intent(e, r->intent);
+        } else {
+            add_intent(e, r->intent);
+        }
+        break;
+    case CHAPERONE__V1__RECORD__EVENT_OUTCOME:
+        if (record_is_http(e->view)) {
+            ocsf_api_add_outcome(e, r->outcome);
+        } else {
+            add_outcome(e, r->outcome);
+        }
+        break;
+    case CHAPERONE__V1__RECORD__EVENT_MESSAGE: ocsf_api_add_message(e, r->message); break;
     case CHAPERONE__V1__RECORD__EVENT_APPROVAL: add_approval(e, r->approval); break;
     case CHAPERONE__V1__RECORD__EVENT_ACTION: add_action(e, r->action); break;
     case CHAPERONE__V1__RECORD__EVENT_FINDING:

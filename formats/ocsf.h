@@ -3,6 +3,7 @@
  *
  *   session opened, session closed, a person's login   Authentication      3002
  *   intent, outcome                                    Datastore Activity  6005
+ *   intent, outcome, message of HTTP                   API Activity        6003
  *   approval, action                                   Entity Management   3004
  *   finding, loss                                      Detection Finding   2004
  *   heartbeat, what is erased or newer than this code  Base Event          0

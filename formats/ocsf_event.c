@@ -17,6 +17,7 @@ static const struct {
     {OCSF_DETECTION_FINDING, "Detection Finding", "Findings"},
     {OCSF_AUTHENTICATION, "Authentication", "Identity & Access Management"},
     {OCSF_ENTITY_MANAGEMENT, "Entity Management", "Identity & Access Management"},
+    {OCSF_API_ACTIVITY, "API Activity", "Application Activity"},
     {OCSF_DATASTORE_ACTIVITY, "Datastore Activity", "Application Activity"},
 };
 
@@ -205,10 +206,14 @@ void ocsf_add_actor(struct ocsf_event *e, const Chaperone__V1__Identity *identit
     add_authorization(e, actor);
 }
 
-/* The host of "HOST:PORT" and "[HOST]:PORT"; `*out_port` is 0 where there is none. */
+/* The host of "HOST:PORT", "[HOST]:PORT", "HOST" and "[HOST]"; `*out_port` is 0 where there is
+ * none. */
 static bool split_address(const char *address, char *host, size_t size, long *out_port)
 {
     const char *colon = strrchr(address, ':');
+    if (colon != NULL && strchr(colon, ']') != NULL) {
+        colon = NULL; /* inside of the address */
+    }
     size_t length = colon == NULL ? strlen(address) : (size_t)(colon - address);
     if (length >= 2 && address[0] == '[' && address[length - 1] == ']') {
         address++;

@@ -315,11 +315,142 @@ static void test_observables_name_what_is_in_the_event(void **state)
     cJSON_Delete(e.json);
 }
 
+static ProtobufCBinaryData data_of(const char *value)
+{
+    return (ProtobufCBinaryData){.data = (uint8_t *)text(value), .len = strlen(value)};
+}
+
+static void request_init(Chaperone__V1__HttpRequest *r, Chaperone__V1__HttpField *field,
+                         Chaperone__V1__HttpField **fields)
+{
+    chaperone__v1__http_request__init(r);
+    chaperone__v1__http_field__init(field);
+    field->name = text("user-agent");
+    field->value = data_of("curl/8");
+    fields[0] = field;
+    r->method = text("DELETE");
+    r->scheme = text("https");
+    r->authority = text("api.internal");
+    r->path = text("/customers/42?force=1");
+    r->template_ = text("/customers/{id}");
+    r->version = text("1.1");
+    r->traceparent = text("00-1-2-01");
+    r->fields = fields;
+    r->n_fields = 1;
+    r->body = data_of("secret");
+}
+
+static void test_a_request_is_an_api_activity(void **state)
+{
+    (void)state;
+    struct event e;
+    Chaperone__V1__Intent intent = CHAPERONE__V1__INTENT__INIT;
+    Chaperone__V1__HttpRequest request;
+    Chaperone__V1__HttpField field, *fields[1];
+    event_init(&e, CHAPERONE__V1__RECORD__EVENT_INTENT);
+    e.entry.protocol = text("http");
+    request_init(&request, &field, fields);
+    e.record.intent = &intent;
+    intent.http = &request;
+    intent.verdict = CHAPERONE__V1__VERDICT__DENY;
+    intent.error = text("no rule allows it");
+    event_make(&e, false);
+    expect_class(&e, 6003, 4);
+    assert_int_equal(number(&e, "status_id"), 2);
+    assert_string_equal(string(&e, "api.operation"), "DELETE /customers/{id}");
+    assert_string_equal(string(&e, "api.service.name"), "shop");
+    assert_string_equal(string(&e, "actor.user.name"), "dev-agent");
+    assert_string_equal(string(&e, "http_request.http_method"), "DELETE");
+    assert_string_equal(string(&e, "http_request.url.hostname"), "api.internal");
+    assert_int_equal(number(&e, "http_request.url.port"), 443);
+    assert_string_equal(string(&e, "http_request.url.path"), "/customers/42");
+    assert_string_equal(string(&e, "http_request.url.query_string"), "force=1");
+    assert_string_equal(string(&e, "http_request.url.url_string"),
+                        "https://api.internal/customers/42?force=1");
+    assert_string_equal(string(&e, "http_request.user_agent"), "curl/8");
+    assert_string_equal(string(&e, "http_request.http_headers.0.value"), "curl/8");
+    assert_string_equal(string(&e, "dst_endpoint.hostname"), "api.internal");
+    assert_string_equal(string(&e, "unmapped.traceparent"), "00-1-2-01");
+    assert_null(at(&e, "database"));
+    char *all = cJSON_PrintUnformatted(e.json);
+    assert_null(strstr(all, "secret")); /* a body is for the log alone */
+    cJSON_free(all);
+    cJSON_Delete(e.json);
+    request.authority = text("[::1]:8443");
+    request.path = text("/");
+    request.method = text("PURGE");
+    event_make(&e, false);
+    expect_class(&e, 6003, 99);
+    assert_string_equal(string(&e, "activity_name"), "PURGE");
+    assert_string_equal(string(&e, "http_request.url.hostname"), "[::1]");
+    assert_int_equal(number(&e, "http_request.url.port"), 8443);
+    assert_string_equal(string(&e, "dst_endpoint.ip"), "::1");
+    assert_null(at(&e, "http_request.url.query_string"));
+    cJSON_Delete(e.json);
+    request.authority = text("[::1]");
+    event_make(&e, false);
+    assert_string_equal(string(&e, "dst_endpoint.ip"), "::1");
+    assert_int_equal(number(&e, "http_request.url.port"), 443);
+    cJSON_Delete(e.json);
+}
+
+static void test_a_response_and_a_message_are_api_activities(void **state)
+{
+    (void)state;
+    struct event e;
+    Chaperone__V1__Outcome outcome = CHAPERONE__V1__OUTCOME__INIT;
+    Chaperone__V1__HttpResponse response = CHAPERONE__V1__HTTP_RESPONSE__INIT;
+    Chaperone__V1__HttpField field = CHAPERONE__V1__HTTP_FIELD__INIT, *fields[] = {&field};
+    Chaperone__V1__Message message = CHAPERONE__V1__MESSAGE__INIT;
+    event_init(&e, CHAPERONE__V1__RECORD__EVENT_OUTCOME);
+    e.entry.protocol = text("http");
+    e.record.outcome = &outcome;
+    outcome.status = CHAPERONE__V1__STATUS__FAILED;
+    outcome.command_tag = text("PUT 404");
+    outcome.duration_us = 12345;
+    outcome.http = &response;
+    field.name = text("Content-Type");
+    field.value = data_of("text/html");
+    response.status = 404;
+    response.first_byte_us = 9999;
+    response.fields = fields;
+    response.n_fields = 1;
+    event_make(&e, false);
+    expect_class(&e, 6003, 3);
+    assert_int_equal(number(&e, "status_id"), 2);
+    assert_string_equal(string(&e, "status_code"), "404");
+    assert_int_equal(number(&e, "http_response.code"), 404);
+    assert_int_equal(number(&e, "http_response.latency"), 9);
+    assert_string_equal(string(&e, "http_response.content_type"), "text/html");
+    assert_int_equal(number(&e, "duration"), 12);
+    cJSON_Delete(e.json);
+    outcome.http = NULL; /* refused: no answer, no tag */
+    outcome.status = CHAPERONE__V1__STATUS__REFUSED;
+    outcome.command_tag = text("");
+    event_make(&e, false);
+    expect_class(&e, 6003, 99);
+    assert_string_equal(string(&e, "api.operation"), "unknown");
+    cJSON_Delete(e.json);
+    e.record.event_case = CHAPERONE__V1__RECORD__EVENT_MESSAGE;
+    e.record.message = &message;
+    message.kind = text("text");
+    message.from_agent = true;
+    message.data = data_of("hello");
+    message.size = 5;
+    event_make(&e, false);
+    expect_class(&e, 6003, 99);
+    assert_string_equal(string(&e, "activity_name"), "Send");
+    assert_int_equal(number(&e, "unmapped.bytes"), 5);
+    cJSON_Delete(e.json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_intent_is_a_datastore_activity),
         cmocka_unit_test(test_what_statements_are),
+        cmocka_unit_test(test_a_request_is_an_api_activity),
+        cmocka_unit_test(test_a_response_and_a_message_are_api_activities),
         cmocka_unit_test(test_an_outcome_says_how_it_ended),
         cmocka_unit_test(test_a_session_is_an_authentication),
         cmocka_unit_test(test_what_people_did),
