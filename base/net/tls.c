@@ -211,6 +211,12 @@ enum err tls_server_create(struct bytes certificate_pem, struct bytes key_pem, c
     return OK;
 }
 
+struct tls_context *tls_context_retain(struct tls_context *c)
+{
+    c->references++;
+    return c;
+}
+
 void tls_context_destroy(struct tls_context *c)
 {
     if (c != NULL && --c->references == 0) {

@@ -32,6 +32,8 @@ enum err tls_client_create(const struct tls_client_options *options, struct tls_
 /* `alpn` likewise; of several the first that the client offers. */
 enum err tls_server_create(struct bytes certificate_pem, struct bytes key_pem, const char *alpn,
                            struct tls_context **out, struct err_text *why) MUST_USE;
+/* One owner more, who destroys it too. Returns it. */
+struct tls_context *tls_context_retain(struct tls_context *context) MUST_USE;
 void tls_context_destroy(struct tls_context *context); /* takes NULL */
 
 #endif

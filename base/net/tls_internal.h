@@ -10,7 +10,7 @@ struct tls_context {
     SSL_CTX *ctx;
     enum tls_verify verify;
     bool is_server;
-    int references;   /* the owner's and one for each connection; the loop's thread only */
+    int references;   /* the owners' and one for each connection; the loop's thread only */
     uint8_t alpn[32]; /* wire form: length and name of each */
     size_t alpn_size;
     bool alpn_is_free; /* several: none of them has to be agreed on */
