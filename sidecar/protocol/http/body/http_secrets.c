@@ -1,11 +1,91 @@
-#include "sidecar/protocol/http/http_body.h"
-
 #include <stdlib.h>
 
-struct http_secrets {
-    struct buffer texts[HTTP_BODY_SECRETS_MAX];
-    size_t count;
+#include "sidecar/protocol/http/body/http_filter.h"
+#include "sidecar/protocol/http/body/http_needle.h"
+#include "sidecar/protocol/http/body/http_secrets_internal.h"
+#include "sidecar/protocol/http/body/http_secrets_stream.h"
+
+enum {
+    /* A text that is shorter has forms that are found by chance. */
+    LONG_ENOUGH = 8,
+    /* As it is: with '%' and '\' each as an escape or as itself; base64 and hexadecimal. */
+    NEEDLES_OF_TEXT_MAX = 4 + 3 + 1,
 };
+
+struct http_secrets {
+    struct http_filter filter;
+    bool has_number;
+    size_t count;
+    struct http_needle needles[HTTP_BODY_SECRETS_MAX * NEEDLES_OF_TEXT_MAX];
+};
+
+static enum err add(struct http_secrets *s, enum http_form form, struct bytes text,
+                    unsigned raw_escapes)
+{
+    struct http_needle *n = &s->needles[s->count];
+    enum err e = http_needle_init(n, form, text);
+    if (e == OK) {
+        n->percent_is_raw = raw_escapes & 1;
+        n->backslash_is_raw = raw_escapes & 2;
+        s->count++;
+    }
+    return e;
+}
+
+static enum err add_plain(struct http_secrets *s, struct bytes text)
+{
+    unsigned specials = (memchr(text.data, '%', text.size) != NULL ? 1 : 0) |
+                        (memchr(text.data, '\\', text.size) != NULL ? 2 : 0);
+    for (unsigned raw = 0; raw < 4; raw++) {
+        if ((raw & specials) == raw && add(s, HTTP_FORM_PLAIN, text, raw) != OK) {
+            return ERR_NO_MEMORY;
+        }
+    }
+    return OK;
+}
+
+static enum err add_text(struct http_secrets *s, struct bytes text)
+{
+    static const enum http_form long_forms[] = {HTTP_FORM_BASE64_0, HTTP_FORM_BASE64_1,
+                                                HTTP_FORM_BASE64_2, HTTP_FORM_HEX};
+    enum err e = add_plain(s, text);
+    if (text.size < LONG_ENOUGH) {
+        return e == OK ? add(s, HTTP_FORM_BASE64_WHOLE, text, 0) : e;
+    }
+    for (size_t i = 0; e == OK && i < sizeof(long_forms) / sizeof(long_forms[0]); i++) {
+        e = add(s, long_forms[i], text, 0);
+    }
+    return e;
+}
+
+/* Every unit may be a character of a number (RFC 8259 section 6). */
+static bool is_number(const struct http_needle *n)
+{
+    for (size_t i = 0; i < n->count; i++) {
+        struct http_byte_set unit = http_needle_unit(n, i);
+        bool any = false;
+        for (const char *c = "0123456789.eE+-"; *c != '\0' && !any; c++) {
+            any = http_byte_set_has(&unit, (uint8_t)*c);
+        }
+        if (!any) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void prepare(struct http_secrets *s)
+{
+    size_t shortest = SIZE_MAX;
+    for (size_t i = 0; i < s->count; i++) {
+        shortest = s->needles[i].count < shortest ? s->needles[i].count : shortest;
+        s->has_number = s->has_number || is_number(&s->needles[i]);
+    }
+    http_filter_init(&s->filter, shortest);
+    for (size_t i = 0; i < s->count; i++) {
+        http_filter_add(&s->filter, &s->needles[i]);
+    }
+}
 
 struct http_secrets *http_secrets_create(const struct bytes *texts, size_t count)
 {
@@ -14,12 +94,13 @@ struct http_secrets *http_secrets_create(const struct bytes *texts, size_t count
         return NULL;
     }
     for (size_t i = 0; i < count; i++) {
-        buffer_init(&s->texts[i], SIZE_MAX);
-        s->count++;
-        if (buffer_append(&s->texts[i], texts[i]) != OK) {
+        if (texts[i].size > 0 && add_text(s, texts[i]) != OK) {
             http_secrets_destroy(s);
             return NULL;
         }
+    }
+    if (s->count > 0) {
+        prepare(s);
     }
     return s;
 }
@@ -28,50 +109,99 @@ void http_secrets_destroy(struct http_secrets *s)
 {
     if (s != NULL) {
         for (size_t i = 0; i < s->count; i++) {
-            buffer_wipe(&s->texts[i]);
+            http_needle_finish(&s->needles[i]);
         }
+        bytes_wipe(s, sizeof(*s)); /* the filter's pairs are of the secrets */
         free(s);
     }
 }
 
-static const uint8_t *find(const struct http_secrets *s, struct bytes text, size_t *out_size)
+bool http_secrets_are_any(const struct http_secrets *s)
 {
-    const uint8_t *first = NULL;
+    return s != NULL && s->count > 0;
+}
+
+bool http_secrets_have_number(const struct http_secrets *s)
+{
+    return s->has_number;
+}
+
+/* What begins exactly at `at`: the longest of them. */
+static struct http_secrets_found match_at(const struct http_secrets *s, struct bytes text,
+                                          size_t at, bool is_last)
+{
+    struct http_secrets_found found = {.what = HTTP_SECRETS_CLEAN, .start = at};
+    struct bytes rest = bytes_of(text.data + at, text.size - at);
     for (size_t i = 0; i < s->count; i++) {
-        struct bytes b = buffer_bytes(&s->texts[i]);
-        const uint8_t *at =
-            b.size == 0 || text.size == 0 ? NULL : memmem(text.data, text.size, b.data, b.size);
-        if (at != NULL && (first == NULL || at < first)) {
-            first = at;
-            *out_size = b.size;
+        size_t size = 0;
+        enum http_needle_match m = http_needle_match(&s->needles[i], rest, &size);
+        if (m == HTTP_NEEDLE_PARTIAL && !is_last) {
+            return (struct http_secrets_found){.what = HTTP_SECRETS_PARTIAL, .start = at};
+        }
+        if (m == HTTP_NEEDLE_FOUND && size > found.size) {
+            found.what = HTTP_SECRETS_FOUND;
+            found.size = size;
         }
     }
-    return first;
+    return found;
+}
+
+/* Another one may begin within what was found, and go on behind it. */
+static struct http_secrets_found extend(const struct http_secrets *s, struct bytes text,
+                                        struct http_secrets_found found, bool is_last)
+{
+    for (size_t at = found.start + 1; at < found.start + found.size; at++) {
+        struct http_secrets_found more = match_at(s, text, at, is_last);
+        if (more.what == HTTP_SECRETS_PARTIAL) {
+            more.start = found.start;
+            return more;
+        }
+        if (more.what == HTTP_SECRETS_FOUND && at + more.size > found.start + found.size) {
+            found.size = at + more.size - found.start;
+        }
+    }
+    return found;
+}
+
+struct http_secrets_found http_secrets_find(const struct http_secrets *s, struct bytes text,
+                                            size_t from, bool is_last)
+{
+    for (size_t at = from; s->count > 0; at++) {
+        at = http_filter_next(&s->filter, text, at);
+        if (at >= text.size) {
+            break;
+        }
+        if (!http_byte_set_has(&s->filter.first, text.data[at])) {
+            continue;
+        }
+        struct http_secrets_found found = match_at(s, text, at, is_last);
+        if (found.what == HTTP_SECRETS_FOUND) {
+            return extend(s, text, found, is_last);
+        }
+        if (found.what == HTTP_SECRETS_PARTIAL) {
+            return found;
+        }
+    }
+    return (struct http_secrets_found){.what = HTTP_SECRETS_CLEAN, .start = text.size};
 }
 
 bool http_secrets_are_in(const struct http_secrets *s, struct bytes text)
 {
-    size_t size = 0;
-    return find(s, text, &size) != NULL;
+    return http_secrets_find(s, text, 0, true).what == HTTP_SECRETS_FOUND;
 }
 
 enum err http_secrets_replace(const struct http_secrets *s, struct bytes text, struct buffer *out,
                               bool *out_found)
 {
-    bool found = false;
-    size_t size = 0;
-    for (const uint8_t *at; (at = find(s, text, &size)) != NULL; found = true) {
-        size_t before = (size_t)(at - text.data);
-        enum err e = buffer_append(out, bytes_of(text.data, before));
-        e = e == OK ? buffer_append_string(out, "[masked]") : e;
-        if (e != OK) {
-            return e;
-        }
-        text = bytes_of(at + size, text.size - before - size);
+    struct http_secrets_stream *stream = http_secrets_stream_create(s, false);
+    if (stream == NULL) {
+        return ERR_NO_MEMORY;
     }
-    enum err e = buffer_append(out, text);
+    enum err e = http_secrets_stream_feed(stream, text, out);
+    e = e == OK ? http_secrets_stream_finish(stream, out) : e;
     if (e == OK) {
-        *out_found = found;
+        *out_found = http_secrets_stream_found(stream);
     }
+    http_secrets_stream_destroy(stream);
     return e;
 }
