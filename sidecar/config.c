@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "sidecar/protocol/http/http.h"
 #include "sidecar/protocol/postgres/postgres.h"
 
 enum {
@@ -16,7 +17,7 @@ static const struct conf_choice log_levels[] = {
     {"debug", LOG_DEBUG}, {"info", LOG_INFO}, {"warn", LOG_WARN}, {"error", LOG_ERROR}, {0}};
 static const struct conf_choice log_formats[] = {{"json", LOG_JSON}, {"human", LOG_HUMAN}, {0}};
 
-static const struct protocol *const protocols[] = {&protocol_postgres};
+static const struct protocol *const protocols[] = {&protocol_postgres, &protocol_http};
 
 static enum err read_protocol(const struct conf_node *n, const struct protocol **out,
                               struct err_text *why)
@@ -32,7 +33,8 @@ static enum err read_protocol(const struct conf_node *n, const struct protocol *
             return OK;
         }
     }
-    return conf_fail(conf_get(n, "protocol"), why, "expected `postgres`, found \"%s\"", name);
+    return conf_fail(conf_get(n, "protocol"), why, "expected `postgres` or `http`, found \"%s\"",
+                     name);
 }
 
 static enum err read_listener_tls(const struct conf_node *n, struct config_listener *out,

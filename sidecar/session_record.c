@@ -3,6 +3,7 @@
 
 #include "policies/policy.h"
 #include "sidecar/operation/question.h"
+#include "sidecar/rate/rate.h"
 #include "sidecar/session_internal.h"
 
 /* ---- writing ------------------------------------------------------------------------------------
@@ -198,9 +199,17 @@ bool session_needs_body(struct session *s, const Chaperone__V1__Intent *intent)
 int64_t session_take_rate(struct session *s, struct policy_verdict *policy)
 {
     int64_t retry_after_ms = 0;
-    (void)s;
     if (policy->effect != POLICY_ALLOW || policy->rate_count == 0) {
         return 0;
+    }
+    enum rate_result result =
+        rate_take(s->shared->rates, s->opened->identity->subject, policy->rates, policy->rate_count,
+                  clock_monotonic(s->shared->clock), &retry_after_ms);
+    if (result != RATE_TAKEN) {
+        policy->effect = POLICY_DENY;
+        policy->message = result == RATE_EXCEEDED
+                              ? "the rate limit of the rule is reached"
+                              : "too many identities have rate limits at the moment";
     }
     return retry_after_ms;
 }

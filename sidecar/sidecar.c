@@ -12,6 +12,7 @@
 #include "sidecar/headroom/reserve.h"
 #include "sidecar/holders.h"
 #include "sidecar/masking/masker.h"
+#include "sidecar/rate/rate.h"
 #include "sidecar/sidecar_internal.h"
 #include "sidecar/sql/sql.h"
 
@@ -359,6 +360,7 @@ static enum err create_shared(struct sidecar *s)
         .clock = &s->clock,
         .directory = directory_create(),
         .holders = holders_create(),
+        .rates = rate_table_create(0),
         .metrics = &s->metrics,
         .scratch = arena_create(SCRATCH_BLOCK, SCRATCH_CAP),
         .protocol = {.sql = s->sql,
@@ -369,9 +371,10 @@ static enum err create_shared(struct sidecar *s)
         .on_empty = on_empty,
         .context = s,
     };
-    if (s->sql == NULL || s->shared->directory == NULL || s->shared->holders == NULL ||
-        s->shared->scratch == NULL || s->shared->protocol.scratch == NULL ||
-        s->shared->protocol.catalogs == NULL || s->shared->protocol.detectors == NULL) {
+    if (s->sql == NULL || s->shared->directory == NULL || s->shared->rates == NULL ||
+        s->shared->holders == NULL || s->shared->scratch == NULL ||
+        s->shared->protocol.scratch == NULL || s->shared->protocol.catalogs == NULL ||
+        s->shared->protocol.detectors == NULL) {
         return ERR_NO_MEMORY;
     }
     sidecar_apply(s);
@@ -474,6 +477,7 @@ void sidecar_destroy(struct sidecar *s)
         arena_destroy(s->shared->scratch);
         arena_destroy(s->shared->protocol.scratch);
         catalog_shelf_destroy(s->shared->protocol.catalogs);
+        rate_table_destroy(s->shared->rates);
         masker_cache_destroy(s->shared->protocol.detectors);
     }
     sql_cache_destroy(s->sql);

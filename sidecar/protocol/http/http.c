@@ -739,7 +739,7 @@ static void on_signal(void *context)
     (void)context;
 }
 
-const struct protocol http_protocol = {
+const struct protocol protocol_http = {
     .name = "http",
     .alpn = "h2,http/1.1",
     .starts_with_tls = true,

@@ -8,6 +8,6 @@
 
 #include "sidecar/protocol/protocol.h"
 
-extern const struct protocol http_protocol;
+extern const struct protocol protocol_http;
 
 #endif
