@@ -210,7 +210,6 @@ static void refuse_all(struct http *p)
                                                .detail = p->refused_why,
                                                .rule = "session",
                                                .retry_after_s = p->refused_status == 503 ? 1 : 0});
-            http_exchange_settle(x);
         }
     }
 }

@@ -62,7 +62,7 @@ static bool fill_head(struct arena *a, struct http_exchange *x, Chaperone__V1__H
     m->body_size = x->request_complete        ? buffer_size(&x->gathered)
                    : x->request.body_size > 0 ? (uint64_t)x->request.body_size
                                               : 0;
-    m->body_follows = !x->request_complete;
+    m->body_follows = !x->request_complete && x->request.body_size != 0;
     return m->method != NULL && m->traceparent != NULL && m->idempotency_key != NULL;
 }
 

@@ -317,8 +317,9 @@ static void forward(struct http_exchange *x)
     struct http *p = x->http;
     struct http_request r = x->request;
     size_t gathered = buffer_size(&x->gathered);
-    bool has_body = !x->request_complete || gathered > 0;
-    if (x->request_complete) {
+    bool is_whole = x->request_complete || x->request.body_size == 0;
+    bool has_body = !is_whole || gathered > 0;
+    if (is_whole) {
         r.body_size = (int64_t)gathered;
         r.expects_continue = false;
     }
@@ -337,14 +338,14 @@ static void forward(struct http_exchange *x)
         return;
     }
     x->state = EXCHANGE_RELAYING;
-    x->is_streamed = !x->request_complete;
+    x->is_streamed = !is_whole;
     if (gathered > 0) {
         forward_data(x, buffer_bytes(&x->gathered));
         record_data(x, buffer_bytes(&x->gathered));
         buffer_finish(&x->gathered);
         p->agent->ops->consumed(p->agent, x->agent_stream, gathered - x->gathered_consumed);
     }
-    if (x->request_complete && has_body) {
+    if (is_whole && has_body) {
         forward_end(x);
     }
 }
@@ -389,7 +390,7 @@ static void decide(struct http_exchange *x)
         refuse_malformed(x, 400, e == ERR_INVALID ? why.text : "the request cannot be masked");
         return;
     }
-    bool can_wait = x->request_complete;
+    bool can_wait = x->request_complete || x->request.body_size == 0;
     p->held = NULL;
     p->link->http = &q.policy;
     bool allowed = p->link->ops->decide(p->link, &q.intent, can_wait ? &q.binding : NULL, &verdict);

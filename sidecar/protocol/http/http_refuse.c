@@ -112,4 +112,5 @@ void http_refuse(struct http_exchange *x, const struct http_refusal *r)
     if (left > 0 && !x->request_complete) {
         p->agent->ops->consumed(p->agent, x->agent_stream, left);
     }
+    http_exchange_settle(x);
 }

@@ -103,7 +103,7 @@ static bool is_event_stream(const struct http_response *r)
 }
 
 /* The target did it, but what it says may not be shown. */
-static void withhold(struct http_exchange *x, const char *why)
+static void withhold(struct http_exchange *x, int64_t body_size, const char *why)
 {
     struct http *p = x->http;
     char detail[HTTP_WHY_SIZE + 64];
@@ -113,10 +113,11 @@ static void withhold(struct http_exchange *x, const char *why)
                    x->status, why);
     uint64_t operation = x->operation;
     (void)http_record_outcome(x, CHAPERONE__V1__STATUS__FAILED);
-    p->target->ops->reset(p->target, x->target_stream, HTTP_PROBLEM_CANCELLED);
+    if (body_size < 0 || body_size > HTTP_DISCARD_MAX) {
+        p->target->ops->reset(p->target, x->target_stream, HTTP_PROBLEM_CANCELLED);
+    }
     http_refuse(x, &(struct http_refusal){
                        .status = 502, .detail = detail, .rule = "masking", .operation = operation});
-    http_exchange_settle(x);
 }
 
 static void send_head(struct http_exchange *x, const struct http_response *in, bool is_changed)
@@ -152,7 +153,7 @@ void http_on_response(void *context, uint32_t stream, const struct http_response
         e = start_body(x, response, &why);
     }
     if (e == ERR_DENIED || e == ERR_INVALID) {
-        withhold(x, why.text);
+        withhold(x, response->has_body ? response->body_size : 0, why.text);
         return;
     }
     bool masks = x->masks->masker != NULL && !response->is_websocket;
@@ -161,7 +162,7 @@ void http_on_response(void *context, uint32_t stream, const struct http_response
         e = show_fields(x, &response->fields, is_changed, &x->response_fields);
     }
     if (e != OK) {
-        withhold(x, "it cannot be masked");
+        withhold(x, response->has_body ? response->body_size : 0, "it cannot be masked");
         return;
     }
     send_head(x, response, is_changed);
@@ -274,7 +275,8 @@ void http_on_response_end(void *context, uint32_t stream)
 {
     struct http *p = context;
     struct http_exchange *x = http_find_target(p, stream);
-    if (x == NULL) {
+    if (x == NULL) { /* what was withheld is over */
+        http_advance(p);
         return;
     }
     if (x->events != NULL) {

@@ -10,13 +10,20 @@ enum {
     LONG_ENOUGH = 8,
     /* As it is: with '%' and '\' each as an escape or as itself; base64 and hexadecimal. */
     NEEDLES_OF_TEXT_MAX = 4 + 3 + 1,
+    NEEDLES_MAX = HTTP_BODY_SECRETS_MAX * NEEDLES_OF_TEXT_MAX,
+};
+
+/* Some of the needles, by their indices. */
+struct needle_set {
+    uint64_t bits[NEEDLES_MAX / 64];
 };
 
 struct http_secrets {
     struct http_filter filter;
     bool has_number;
     size_t count;
-    struct http_needle needles[HTTP_BODY_SECRETS_MAX * NEEDLES_OF_TEXT_MAX];
+    struct http_needle needles[NEEDLES_MAX];
+    struct needle_set all, by_first[256]; /* by what the first unit may be */
 };
 
 static enum err add(struct http_secrets *s, enum http_form form, struct bytes text,
@@ -74,6 +81,18 @@ static bool is_number(const struct http_needle *n)
     return true;
 }
 
+static void add_to_sets(struct http_secrets *s, size_t index)
+{
+    struct http_byte_set first = http_needle_unit(&s->needles[index], 0);
+    uint64_t bit = (uint64_t)1 << (index % 64);
+    s->all.bits[index / 64] |= bit;
+    for (unsigned c = 0; c < 256; c++) {
+        if (http_byte_set_has(&first, (uint8_t)c)) {
+            s->by_first[c].bits[index / 64] |= bit;
+        }
+    }
+}
+
 static void prepare(struct http_secrets *s)
 {
     size_t shortest = SIZE_MAX;
@@ -84,6 +103,7 @@ static void prepare(struct http_secrets *s)
     http_filter_init(&s->filter, shortest);
     for (size_t i = 0; i < s->count; i++) {
         http_filter_add(&s->filter, &s->needles[i]);
+        add_to_sets(s, i);
     }
 }
 
@@ -126,21 +146,32 @@ bool http_secrets_have_number(const struct http_secrets *s)
     return s->has_number;
 }
 
+/* Those that may begin with this. */
+static const struct needle_set *candidates(const struct http_secrets *s, struct bytes text)
+{
+    /* An escape may be any byte. */
+    bool is_escape = text.data[0] == '%' || text.data[0] == '\\';
+    return is_escape ? &s->all : &s->by_first[text.data[0]];
+}
+
 /* What begins exactly at `at`: the longest of them. */
 static struct http_secrets_found match_at(const struct http_secrets *s, struct bytes text,
                                           size_t at, bool is_last)
 {
     struct http_secrets_found found = {.what = HTTP_SECRETS_CLEAN, .start = at};
     struct bytes rest = bytes_of(text.data + at, text.size - at);
-    for (size_t i = 0; i < s->count; i++) {
-        size_t size = 0;
-        enum http_needle_match m = http_needle_match(&s->needles[i], rest, &size);
-        if (m == HTTP_NEEDLE_PARTIAL && !is_last) {
-            return (struct http_secrets_found){.what = HTTP_SECRETS_PARTIAL, .start = at};
-        }
-        if (m == HTTP_NEEDLE_FOUND && size > found.size) {
-            found.what = HTTP_SECRETS_FOUND;
-            found.size = size;
+    const struct needle_set *set = candidates(s, rest);
+    for (size_t word = 0; word < NEEDLES_MAX / 64; word++) {
+        for (uint64_t bits = set->bits[word]; bits != 0; bits &= bits - 1) {
+            size_t size = 0, index = word * 64 + (size_t)__builtin_ctzll(bits);
+            enum http_needle_match m = http_needle_match(&s->needles[index], rest, &size);
+            if (m == HTTP_NEEDLE_PARTIAL && !is_last) {
+                return (struct http_secrets_found){.what = HTTP_SECRETS_PARTIAL, .start = at};
+            }
+            if (m == HTTP_NEEDLE_FOUND && size > found.size) {
+                found.what = HTTP_SECRETS_FOUND;
+                found.size = size;
+            }
         }
     }
     return found;
