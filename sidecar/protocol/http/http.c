@@ -200,18 +200,39 @@ static void identify(struct http *p, const struct http_request *r, bool is_proxy
     buffer_wipe(&token);
 }
 
+/* HTTP/2 can say that nothing was done: clients send it again, over another connection. */
+static void refuse_one(struct http *p, struct http_exchange *x)
+{
+    http_go_away(p);
+    if (p->is_retry && x->request.version == HTTP_2) {
+        x->request_complete = true;
+        x->response_complete = true;
+        p->agent->ops->reset(p->agent, x->agent_stream, HTTP_PROBLEM_REFUSED);
+        http_exchange_settle(x);
+        return;
+    }
+    http_refuse(x, &(struct http_refusal){.status = p->refused_status,
+                                          .detail = p->refused_why,
+                                          .rule = "session",
+                                          .retry_after_s = p->refused_status == 503 ? 1 : 0});
+}
+
 static void refuse_all(struct http *p)
 {
     for (struct http_exchange *x = p->first; x != NULL; x = x->next) {
         if (x->state == EXCHANGE_NEW || x->state == EXCHANGE_GATHERING) {
-            http_go_away(p);
-            http_refuse(x,
-                        &(struct http_refusal){.status = p->refused_status,
-                                               .detail = p->refused_why,
-                                               .rule = "session",
-                                               .retry_after_s = p->refused_status == 503 ? 1 : 0});
+            refuse_one(p, x);
         }
     }
+}
+
+void http_take_no_more(struct http *p, const char *why)
+{
+    p->is_retry = true;
+    p->refused_status = 503;
+    (void)snprintf(p->refused_why, sizeof(p->refused_why), "%s", why);
+    http_go_away(p);
+    refuse_all(p);
 }
 
 /* A proxy's first request says where to. False: it was refused. */
@@ -336,9 +357,6 @@ static enum protocol_step target_ready(struct http *p, bool is_http2)
     }
     p->target_state = HTTP_TARGET_READY;
     p->target_is_http2 = is_http2;
-    if (p->agent != NULL) {
-        p->agent->ops->allow_streams(p->agent, is_http2 ? HTTP_STREAMS_MAX : 1);
-    }
     p->link->ops->opened(p->link);
     http_advance(p);
     sweep(p);
@@ -448,10 +466,6 @@ static bool find_version(struct http *p, struct bytes in)
     p->agent = is_http2 ? http2_server_create(events, p) : http1_server_create(events, p);
     if (p->agent == NULL) {
         http_no_memory(p);
-    } else if (p->target_state == HTTP_TARGET_READY) {
-        p->agent->ops->allow_streams(p->agent, p->target_is_http2 ? HTTP_STREAMS_MAX : 1);
-    } else {
-        p->agent->ops->allow_streams(p->agent, 1);
     }
     return p->agent != NULL;
 }
@@ -521,11 +535,7 @@ static enum protocol_step on_target_bytes(void *context, struct bytes in, size_t
     sweep(p);
     if (p->target->ops->is_over(p->target) && p->target_state == HTTP_TARGET_READY) {
         p->target_state = HTTP_TARGET_GONE;
-        p->refused_status = 503;
-        (void)snprintf(p->refused_why, sizeof(p->refused_why),
-                       "the target closed the connection; send the request again");
-        http_go_away(p);
-        refuse_all(p);
+        http_take_no_more(p, "the target closed the connection; send the request again");
         sweep(p);
     }
     if (agent_step(p, false) == PROTOCOL_CLOSE) {

@@ -32,8 +32,9 @@ enum http_problem {
     HTTP_PROBLEM_TARGET_TOO_LONG, /* 414 */
     HTTP_PROBLEM_UNSUPPORTED,     /* a transfer coding, a version: 501, 505 */
     HTTP_PROBLEM_CANCELLED,       /* the peer reset the stream, or refused it */
-    HTTP_PROBLEM_PROTOCOL,        /* the connection cannot go on */
-    HTTP_PROBLEM_ENDED,           /* the connection ended within the message */
+    HTTP_PROBLEM_REFUSED,  /* of reset: nothing was done for it, it may be sent again elsewhere */
+    HTTP_PROBLEM_PROTOCOL, /* the connection cannot go on */
+    HTTP_PROBLEM_ENDED,    /* the connection ended within the message */
     HTTP_PROBLEM_NO_MEMORY,
 };
 
@@ -113,7 +114,15 @@ struct http_codec {
 };
 
 /* Return owned; NULL when memory is short. The events are borrowed. Nothing is written before the
- * first feed or send, except HTTP/2's preface and SETTINGS. */
+ * first feed or send, except HTTP/2's preface and SETTINGS.
+ *
+ * Of HTTP/1.1: the request for a WebSocket ends with its head (on_end); 101 opens both directions
+ * again, as bodies, until the connection ends (on_end) or send_end, which closes it. After a
+ * CONNECT that was accepted nothing is read: the server is blocked, and what it did not use is the
+ * tunnel's. A stream that failed or was reset takes its connection with it (is_over), after the
+ * answer to it where there is one; an agent that waits for 100 and gets a final status instead
+ * loses its connection, too. feed_end is for when all that came was offered, and used where it
+ * could be. */
 struct http_codec *http1_server_create(const struct http_codec_events *events, void *context);
 struct http_codec *http1_client_create(const struct http_codec_events *events, void *context);
 struct http_codec *http2_server_create(const struct http_codec_events *events, void *context);

@@ -151,6 +151,7 @@ struct http {
     struct buffer out;       /* of a body, masked */
     unsigned refused_status; /* of the session; 0: it is not */
     char refused_why[HTTP_WHY_SIZE];
+    bool is_retry; /* nothing was wrong with it: another connection would take it */
 };
 
 extern const struct http_codec_events http_agent_events, http_target_events;
@@ -167,6 +168,8 @@ void http_exchange_settle(struct http_exchange *x);
 /* No more requests: the agent is told with what it gets next. */
 void http_go_away(struct http *p);
 void http_no_memory(struct http *p);
+/* What is not begun yet, and what still comes, belongs on another connection. */
+void http_take_no_more(struct http *p, const char *why);
 
 /* ---- http_head.c. False: no memory. */
 bool http_request_copy(const struct http_request *r, struct http_request *out, void **out_block);

@@ -166,6 +166,9 @@ void http_on_response(void *context, uint32_t stream, const struct http_response
         return;
     }
     send_head(x, response, is_changed);
+    if (has_events && !p->target_is_http2 && x->request.version == HTTP_2) {
+        http_take_no_more(p, "an endless answer has the target's connection for itself");
+    }
 }
 
 void http_on_informational(void *context, uint32_t stream, const struct http_response *response)

@@ -81,11 +81,11 @@ struct http2 {
     const char *why;
     bool is_problem_told;
 
-    struct http2_stream *first;
-    size_t open;      /* streams that are not closed */
-    bool has_notices; /* there may be streams with something to be told */
-    uint32_t last_id; /* the highest that the peer began */
-    uint32_t allowed; /* streams of the agent at a time */
+    struct http2_stream *first, *last; /* oldest first */
+    size_t open;                       /* streams that are not closed */
+    bool has_notices;                  /* there may be streams with something to be told */
+    uint32_t last_id;                  /* the highest that the peer began */
+    uint32_t allowed;                  /* streams of the agent at a time */
     struct http2_guard guard;
     struct http2_head head;
     struct http2_stream *head_of; /* NULL: of no stream that is still listened to */

@@ -10,11 +10,9 @@ struct http2_stream *http2_stream_create(struct http2 *c, uint32_t id)
     }
     s->id = id;
     buffer_init(&s->queue, HTTP2_QUEUE_MAX);
-    s->next = c->first;
-    if (c->first != NULL) {
-        c->first->previous = s;
-    }
-    c->first = s;
+    s->previous = c->last;
+    *(c->last != NULL ? &c->last->next : &c->first) = s;
+    c->last = s;
     c->open++;
     return s;
 }
@@ -28,9 +26,7 @@ void http2_stream_destroy(struct http2 *c, struct http2_stream *s)
         c->head_of = NULL;
     }
     *(s->previous != NULL ? &s->previous->next : &c->first) = s->next;
-    if (s->next != NULL) {
-        s->next->previous = s->previous;
-    }
+    *(s->next != NULL ? &s->next->previous : &c->last) = s->previous;
     buffer_wipe(&s->queue);
     http2_trailers_destroy(s->trailers);
     free(s);
