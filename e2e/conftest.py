@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from support.http_fixtures import *  # noqa: E402,F401,F403  pylint: disable=wildcard-import,unused-wildcard-import
 from support.oidc import Provider  # noqa: E402
 from support.parts import Parts  # noqa: E402
 from support.postgres import Postgres  # noqa: E402
