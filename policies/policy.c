@@ -251,9 +251,23 @@ void policy_set_hash(struct policy *policy, const char *hex)
 
 void policy_destroy(struct policy *policy)
 {
-    if (policy != NULL) {
+    if (policy != NULL && policy->holds-- == 0) {
         arena_destroy(policy->arena);
         free(policy);
+    }
+}
+
+void policy_mask_hold(const struct policy_mask *mask)
+{
+    if (mask->names != NULL) {
+        mask->names->policy->holds++;
+    }
+}
+
+void policy_mask_release(const struct policy_mask *mask)
+{
+    if (mask->names != NULL) {
+        policy_destroy(mask->names->policy);
     }
 }
 

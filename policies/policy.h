@@ -240,6 +240,11 @@ bool policy_mask_matches(const struct policy_mask *mask, const char *schema, con
 /* Whether a function's result shows nothing but its arguments, as the mask's rule declares. */
 bool policy_mask_trusts(const struct policy_mask *mask, const char *schema, const char *function);
 
+/* Keeps the mask and what it names beyond its policy, until it is released: an answer that is under
+ * way is masked as it was decided. For the thread that the policy is destroyed on. */
+void policy_mask_hold(const struct policy_mask *mask);
+void policy_mask_release(const struct policy_mask *mask);
+
 /* Of HTTP: a field's name at any depth of JSON, of a form or a query; a value's place as a JSON
  * pointer (RFC 6901; a pattern's `*` is any one step); a header's or trailer's name. */
 bool policy_mask_matches_field(const struct policy_mask *mask, struct bytes name);

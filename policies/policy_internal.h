@@ -150,6 +150,7 @@ struct policy_mask_names {
     /* Of HTTP. */
     struct texts fields, headers;
     const struct step_patterns *pointers; /* NULL: none */
+    struct policy *policy;                /* that it is of */
 };
 
 /* What a rule can match at all. */
@@ -208,6 +209,7 @@ struct rule_keys {
 
 struct policy {
     struct arena *arena;
+    size_t holds; /* of its masks, beyond its owner's */
     uint64_t revision;
     char hash[129];
     bool is_shadow; /* nothing of it is enforced */

@@ -159,7 +159,7 @@ enum err policy_compile_conf(const struct conf_node *root, uint64_t revision, st
         return err_set(why, ERR_NO_MEMORY, "memory is short for the policy");
     }
     p->revision = revision;
-    struct load l = {.arena = p->arena, .why = why};
+    struct load l = {.policy = p, .arena = p->arena, .why = why};
     enum err e = document_read(&l, root, p);
     if (e != OK) {
         policy_destroy(p);

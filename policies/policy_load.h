@@ -14,6 +14,7 @@ struct tag {
 };
 
 struct load {
+    struct policy *policy;
     struct arena *arena;
     struct err_text *why;
     const struct tag *tags;

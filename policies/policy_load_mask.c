@@ -313,6 +313,7 @@ static enum err item_read(struct load *l, const struct conf_node *item, const st
     if (names == NULL) {
         return load_no_memory(l);
     }
+    names->policy = l->policy;
     mask->names = names;
     enum err e = conf_check_keys(item, keys, l->why);
     e = e == OK ? load_columns(l, item, "columns", &names->columns) : e;
