@@ -32,6 +32,7 @@ enum {
     DETECTOR_REPEAT_MAX =
         4096, /* product of an expression's repeat counts: bounds its compilation */
     DETECTOR_SPANS_MAX = 256,
+    DETECTOR_OPEN_MAX = 1024, /* of a text without end: those that may still change */
 };
 
 /* "email", "api_key"; NULL for a custom one. Static. */
@@ -80,6 +81,17 @@ struct detector_result {
 
 /* Ends a value. Nothing was found to be harmless unless this and every feed returned OK. */
 enum err detector_stream_finish(struct detector_stream *s, struct detector_result *out) MUST_USE;
+
+/* Begins a text without end, of which the finds are taken while it goes on. */
+enum err detector_stream_start_endless(struct detector_stream *s, bool is_json) MUST_USE;
+/* Moves the finds to `out` that nothing that follows can change, in no order. `*out_safe`: there
+ * are no others before this offset, which lies in none and never goes back. With built-in detectors
+ * only, all up to the last line's end is safe, for nothing but a private key goes on beyond it;
+ * else as much is held back as the longest find needs. What is left comes with `finish`. ERR_LIMIT:
+ * more than OPEN_MAX may still change. */
+enum err detector_stream_take(struct detector_stream *s,
+                              struct detector_span out[DETECTOR_OPEN_MAX], size_t *out_count,
+                              size_t *out_safe) MUST_USE;
 
 /* A value that is there whole: start, feed, finish. */
 enum err detector_scan(struct detector_stream *s, struct bytes value, bool is_json,

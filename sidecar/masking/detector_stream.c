@@ -24,11 +24,11 @@ struct detector_stream {
     size_t raw;
     struct json_unescape json;
     bool is_json, is_overflowed;
-    struct detector_span spans[DETECTOR_SPANS_MAX];
-    size_t count;
-    size_t key_start; /* raw; SIZE_MAX: within no private key */
-    int run;          /* the span of a token that may go on, or NONE */
-    size_t run_at;    /* up to where it does */
+    struct detector_span spans[DETECTOR_OPEN_MAX];
+    size_t count, most; /* SPANS_MAX, or OPEN_MAX where they are taken */
+    size_t key_start;   /* raw; SIZE_MAX: within no private key */
+    int run;            /* the span of a token that may go on, or NONE */
+    size_t run_at;      /* up to where it does */
 };
 
 enum err detector_stream_create(const struct detector *d, struct detector_stream **out)
@@ -68,6 +68,7 @@ static void clear(struct detector_stream *s, bool is_json)
     s->json = (struct json_unescape){.count = 0};
     s->is_json = is_json;
     s->is_overflowed = false;
+    s->most = DETECTOR_SPANS_MAX;
     s->key_start = SIZE_MAX;
     s->run = NONE;
 }
@@ -100,7 +101,7 @@ static int add_span(struct detector_stream *s, unsigned id, size_t start, size_t
             return (int)(i - 1);
         }
     }
-    if (s->count == DETECTOR_SPANS_MAX) {
+    if (s->count == s->most) {
         s->is_overflowed = true;
         return NONE;
     }
@@ -264,6 +265,70 @@ enum err detector_stream_finish(struct detector_stream *s, struct detector_resul
         give_spans(s, out);
     }
     return e;
+}
+
+/* ---- a text without end --------------------------------------------------------------------- */
+
+enum err detector_stream_start_endless(struct detector_stream *s, bool is_json)
+{
+    enum err e = detector_stream_start(s, is_json);
+    s->most = DETECTOR_OPEN_MAX;
+    return e;
+}
+
+/* Behind the last line, of the unescaped text; 0: no line ends in the window. No expression of ours
+ * matches an end of line, and none of what decides about a match looks beyond one. */
+static size_t find_line(const struct detector_stream *s)
+{
+    const uint8_t *end =
+        !s->detector->is_built_in || s->size == 0 ? NULL : memrchr(s->window, '\n', s->size);
+    return end == NULL ? 0 : s->base + (size_t)(end - s->window) + 1;
+}
+
+/* Up to where no match that is still to come can reach back. */
+static enum err find_safe(struct detector_stream *s, size_t *out)
+{
+    extend_run(s);
+    size_t line = find_line(s);
+    enum err e = scan(s, FIND_AHEAD);
+    if (e == OK && line > s->scanned) {
+        e = scan(s, s->base + s->size - line);
+    }
+    size_t reach = s->scanned > FIND_BACK ? s->scanned - FIND_BACK : 0;
+    size_t safe = reach > line ? reach : line;
+    *out = to_raw(s, safe > s->base ? safe : s->base);
+    return e;
+}
+
+enum err detector_stream_take(struct detector_stream *s,
+                              struct detector_span out[DETECTOR_OPEN_MAX], size_t *out_count,
+                              size_t *out_safe)
+{
+    size_t safe = 0, count = 0, left = 0;
+    enum err e = find_safe(s, &safe);
+    if (e != OK || s->is_overflowed) {
+        return e == OK ? ERR_LIMIT : e;
+    }
+    safe = s->key_start < safe ? s->key_start : safe;
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->spans[i].start < safe && s->spans[i].end > safe) {
+            safe = s->spans[i].start;
+            i = SIZE_MAX; /* from the first one again: it may lie in another now */
+        }
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->spans[i].end <= safe) {
+            out[count++] = s->spans[i];
+            s->run = s->run == (int)i ? NONE : s->run;
+        } else {
+            s->run = s->run == (int)i ? (int)left : s->run;
+            s->spans[left++] = s->spans[i];
+        }
+    }
+    s->count = left;
+    *out_count = count;
+    *out_safe = safe;
+    return OK;
 }
 
 /* ---- a value that is there whole ------------------------------------------------------------ */

@@ -201,6 +201,17 @@ static enum err create_detectors(struct masker *m, struct masker_cache *cache,
 
 /* ---- creation ------------------------------------------------------------------------------- */
 
+static void take_names(struct masker *m, const struct policy_mask *const *rules)
+{
+    for (size_t i = 0; i < m->rule_count; i++) {
+        m->redactions[i] = rules[i]->redaction;
+        m->unknown_origins[i] = rules[i]->unknown_origin;
+        m->http_rules |= rules[i]->names_http ? UINT64_C(1) << i : 0;
+        m->masks[i] = rules[i];
+        policy_mask_hold(rules[i]);
+    }
+}
+
 enum err masker_create_cached(struct masker_cache *cache, const struct policy_mask *const *rules,
                               size_t count, struct bytes key, struct masker **out,
                               struct err_text *why)
@@ -221,6 +232,7 @@ enum err masker_create_cached(struct masker_cache *cache, const struct policy_ma
     for (; e == OK && m->rule_count < count; m->rule_count += e == OK) {
         e = create_redactor(rules[m->rule_count], key, &m->redactors[m->rule_count], why);
     }
+    take_names(m, rules);
     e = e == OK ? create_detectors(m, cache, rules, why) : e;
     if (e != OK) {
         masker_destroy(m);
@@ -241,6 +253,9 @@ void masker_destroy(struct masker *m)
     if (m != NULL) {
         for (size_t i = 0; i < m->rule_count; i++) {
             redactor_destroy(m->redactors[i]);
+            if (m->masks[i] != NULL) {
+                policy_mask_release(m->masks[i]);
+            }
         }
         detector_stream_destroy(m->stream);
         masker_set_release(m->set);

@@ -3,66 +3,110 @@
 
 #include <stdlib.h>
 
-#include "sidecar/masking/masker_internal.h"
+#include "sidecar/masking/masker_body_internal.h"
 
 struct masker_body {
-    struct masker *masker; /* borrows */
+    enum masker_body_kind kind;
+    bool is_plain; /* nothing is masked in it */
+    struct masker_json *json;
+    struct masker_form *form;
+    struct masker_stream *stream;
 };
 
 bool masker_masks_http(const struct masker *m)
 {
-    return m->rule_count > 0;
+    return m->http_rules != 0 || m->set != NULL;
+}
+
+bool masker_allows_unknown(const struct masker *m)
+{
+    for (size_t i = 0; i < m->rule_count; i++) {
+        if (m->unknown_origins[i] != POLICY_UNKNOWN_ALLOW) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A text has no names: it may be shown when each rule that names something says so. */
+static bool may_show_text(const struct masker *m)
+{
+    for (size_t i = 0; i < m->rule_count; i++) {
+        bool names = (m->http_rules >> i & 1) != 0;
+        if (names && m->unknown_origins[i] != POLICY_UNKNOWN_ALLOW) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum err create_kind(struct masker *m, struct masker_body *b, struct err_text *why)
+{
+    enum err e = ERR_INVALID;
+    switch (b->kind) {
+    case MASKER_BODY_JSON: e = masker_json_create(m, &b->json); break;
+    case MASKER_BODY_FORM: e = masker_form_create(m, true, &b->form); break;
+    case MASKER_BODY_TEXT:
+        if (!may_show_text(m)) {
+            return err_set(why, ERR_DENIED,
+                           "fields are masked, and a body of this type names none of its parts");
+        }
+        b->is_plain = m->set == NULL;
+        e = b->is_plain ? OK : masker_stream_create(m, &b->stream);
+        break;
+    }
+    return e == OK ? OK : err_set(why, e, "no memory to mask a body");
 }
 
 enum err masker_body_create(struct masker *m, enum masker_body_kind kind, struct masker_body **out,
                             struct err_text *why)
 {
-    (void)kind;
-    if (m->rule_count > 0) {
-        return err_set(why, ERR_DENIED, "such a body cannot be masked");
-    }
     struct masker_body *b = calloc(1, sizeof(*b));
     if (b == NULL) {
         return err_set(why, ERR_NO_MEMORY, "no memory to mask a body");
     }
-    b->masker = m;
+    *b = (struct masker_body){.kind = kind, .is_plain = !masker_masks_http(m)};
+    enum err e = b->is_plain ? OK : create_kind(m, b, why);
+    if (e != OK) {
+        masker_body_destroy(b);
+        return e;
+    }
     *out = b;
     return OK;
 }
 
 void masker_body_destroy(struct masker_body *b)
 {
-    free(b);
+    if (b != NULL) {
+        masker_json_destroy(b->json);
+        masker_form_destroy(b->form);
+        masker_stream_destroy(b->stream);
+        free(b);
+    }
 }
 
 enum err masker_body_feed(struct masker_body *b, struct bytes in, struct buffer *out)
 {
-    (void)b;
-    return buffer_append(out, in);
+    if (b->is_plain) {
+        return buffer_append(out, in);
+    }
+    switch (b->kind) {
+    case MASKER_BODY_JSON: return masker_json_feed(b->json, in, out);
+    case MASKER_BODY_FORM: return masker_form_feed(b->form, in, out);
+    case MASKER_BODY_TEXT: return masker_stream_feed(b->stream, in, out);
+    }
+    return ERR_INTERNAL;
 }
 
 enum err masker_body_finish(struct masker_body *b, struct buffer *out)
 {
-    (void)b;
-    (void)out;
-    return OK;
-}
-
-enum err masker_header(struct masker *m, struct bytes name, struct bytes value, struct buffer *out,
-                       bool *out_changed)
-{
-    (void)name;
-    if (m->rule_count > 0) {
-        return ERR_DENIED;
+    if (b->is_plain) {
+        return OK;
     }
-    enum err e = buffer_append(out, value);
-    if (e == OK) {
-        *out_changed = false;
+    switch (b->kind) {
+    case MASKER_BODY_JSON: return masker_json_finish(b->json, out);
+    case MASKER_BODY_FORM: return masker_form_finish(b->form, out);
+    case MASKER_BODY_TEXT: return masker_stream_finish(b->stream, out);
     }
-    return e;
-}
-
-enum err masker_query(struct masker *m, struct bytes query, struct buffer *out, bool *out_changed)
-{
-    return masker_header(m, (struct bytes){0}, query, out, out_changed);
+    return ERR_INTERNAL;
 }
