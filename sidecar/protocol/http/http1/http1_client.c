@@ -43,10 +43,10 @@ static enum http_problem read_head(struct http1 *c, struct bytes bytes, struct h
                                    struct http1_head *head, const char **out_why)
 {
     http1_parser_init(&c->parser, false, c->asked.is_head);
-    if (!http1_parser_read_head(&c->parser, bytes, found, out_why)) {
-        return HTTP_PROBLEM_MALFORMED;
+    enum http_problem problem = http1_parser_read_head(&c->parser, bytes, found, out_why);
+    if (problem == HTTP_PROBLEM_NONE) {
+        problem = http1_head_of_response(found, c->asked, &c->names, head, out_why);
     }
-    enum http_problem problem = http1_head_of_response(found, c->asked, &c->names, head, out_why);
     if (problem == HTTP_PROBLEM_NONE && found->status < 200 &&
         ++c->informational > INFORMATIONAL_MAX) {
         *out_why = "there are too many interim responses";

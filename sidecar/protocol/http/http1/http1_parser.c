@@ -157,21 +157,24 @@ static bool disagree(const char **out_why)
     return false;
 }
 
-bool http1_parser_read_head(struct http1_parser *p, struct bytes head, struct http1_found *out,
-                            const char **out_why)
+enum http_problem http1_parser_read_head(struct http1_parser *p, struct bytes head,
+                                         struct http1_found *out, const char **out_why)
 {
     out->method = out->target = (struct bytes){0};
     out->count = 0;
     out->fields[0] = (struct http_field){0};
     struct tale t = {.found = out};
     if (!run(p, &t, head, out_why)) {
-        return false;
+        return llhttp_get_errno(&p->llhttp) == HPE_INVALID_METHOD ? HTTP_PROBLEM_UNSUPPORTED
+                                                                  : HTTP_PROBLEM_MALFORMED;
+    }
+    if (!t.head_is_whole || t.data_size > 0 || llhttp_get_http_major(&p->llhttp) != 1) {
+        (void)disagree(out_why);
+        return HTTP_PROBLEM_MALFORMED;
     }
     out->status = (unsigned)llhttp_get_status_code(&p->llhttp);
     out->is_1_0 = llhttp_get_http_minor(&p->llhttp) == 0;
-    return t.head_is_whole && t.data_size == 0 && llhttp_get_http_major(&p->llhttp) == 1
-               ? true
-               : disagree(out_why);
+    return HTTP_PROBLEM_NONE;
 }
 
 bool http1_parser_read_chunk(struct http1_parser *p, struct bytes line, uint64_t *out_size,

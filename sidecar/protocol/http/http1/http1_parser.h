@@ -7,7 +7,7 @@
 
 #include <llhttp.h>
 
-#include "sidecar/protocol/http/http_message.h"
+#include "sidecar/protocol/http/http_codec.h"
 
 struct http1_parser {
     llhttp_t llhttp;
@@ -26,9 +26,10 @@ struct http1_found {
 
 void http1_parser_init(struct http1_parser *p, bool is_request, bool skips_body);
 
-/* False: refused, and `out_why` is a sentence. */
-bool http1_parser_read_head(struct http1_parser *p, struct bytes head, struct http1_found *out,
-                            const char **out_why) MUST_USE;
+/* HTTP_PROBLEM_NONE, or a problem and a sentence: unsupported is a method that it does not know. */
+enum http_problem http1_parser_read_head(struct http1_parser *p, struct bytes head,
+                                         struct http1_found *out, const char **out_why) MUST_USE;
+/* The others give false: refused. */
 /* A chunk's first line. The parser does not get its extensions: it takes two of them for an error,
  * and they go no further. */
 bool http1_parser_read_chunk(struct http1_parser *p, struct bytes line, uint64_t *out_size,

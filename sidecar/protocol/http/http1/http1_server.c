@@ -48,10 +48,10 @@ static void on_head(struct http1 *c, struct bytes bytes)
     struct http1_found found;
     struct http1_head head;
     const char *why = "";
-    enum http_problem problem = HTTP_PROBLEM_MALFORMED;
     begin_stream(c);
     http1_parser_init(&c->parser, true, false);
-    if (http1_parser_read_head(&c->parser, bytes, &found, &why)) {
+    enum http_problem problem = http1_parser_read_head(&c->parser, bytes, &found, &why);
+    if (problem == HTTP_PROBLEM_NONE) {
         problem = http1_head_of_request(&found, &c->names, &head, &why);
     }
     if (problem != HTTP_PROBLEM_NONE) {
