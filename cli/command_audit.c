@@ -1,14 +1,22 @@
 /* audit search, audit show, audit tail. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/commands.h"
 #include "cli/output/line.h"
 #include "cli/output/moment.h"
+#include "cli/output/overview.h"
 #include "cli/output/transcript.h"
+#include "cli/output/wanted.h"
 #include "cli/remote.h"
 #include "formats/record_json.h"
 
-enum { LIMIT_MAX = 100000000, SHOWN_ROWS = 5, SHOWN_ROWS_MAX = 1000000 };
+enum {
+    LIMIT_MAX = 100000000,
+    SHOWN_ROWS = 5,
+    SHOWN_ROWS_MAX = 1000000,
+    WORDS_MAX = 64 << 10, /* the control plane takes fewer */
+};
 
 static const char *const verdicts[] = {"allow", "deny", "hold", NULL};
 
@@ -20,6 +28,9 @@ const struct option_spec command_audit_options[] = {
     {"until", 0, OPTION_TEXT, "TIME", "up to then", NULL},
     {"text", 0, OPTION_TEXT, "WORDS", "with these words in the statement", NULL},
     {"table", 't', OPTION_TEXT, "NAME", "that touch this table", NULL},
+    {"path", 0, OPTION_TEXT, "PATTERN", "requests of HTTP: /orders/42, /orders/{id}, /orders/**",
+     NULL},
+    {"status", 0, OPTION_TEXT, "CODE", "responses of HTTP: 404, 4xx", NULL},
     {"verdict", 0, OPTION_TEXT, "VERDICT", "with this verdict", verdicts},
     {"kind", 0, OPTION_TEXT, "KIND", "of this kind; several with commas between", NULL},
     {"shadow", 0, OPTION_FLAG, NULL, "operations that rules in shadow would decide otherwise",
@@ -31,7 +42,10 @@ const struct option_spec command_audit_options[] = {
 };
 
 const struct option_spec command_audit_show_options[] = {
-    {"rows", 0, OPTION_TEXT, "N", "rows shown of each answer (5)", NULL},
+    {"rows", 0, OPTION_TEXT, "N",
+     "rows shown of each answer (5), and of each body eight times as many lines", NULL},
+    {"operations", 0, OPTION_FLAG, NULL, "one line for each operation", NULL},
+    {"operation", 0, OPTION_TEXT, "N", "only what is about this one", NULL},
     {"json", 0, OPTION_FLAG, NULL, "one JSON object a line, with the recorded rows", NULL},
     {0},
 };
@@ -41,8 +55,9 @@ struct printing {
     const struct invocation *invocation;
     struct line_printer lines;
     struct transcript *transcript; /* NULL: lines or JSON */
+    struct overview *overview;     /* NULL: not asked for */
     bool json, with_rows, live;
-    bool shadow; /* only intents that rules in shadow would decide otherwise */
+    struct wanted wanted;
     uint64_t count;
     enum err failed;
 };
@@ -52,17 +67,14 @@ static enum err print_record(struct printing *p, const struct record_view *v)
     if (p->json) {
         return record_json_write(p->invocation->out.out, v, p->with_rows);
     }
+    if (p->overview != NULL) {
+        return overview_add(p->overview, v);
+    }
     if (p->transcript != NULL) {
         return transcript_add(p->transcript, v);
     }
     line_print(&p->lines, v);
     return OK;
-}
-
-static bool differs_in_shadow(const Chaperone__V1__Record *r)
-{
-    return r->event_case == CHAPERONE__V1__RECORD__EVENT_INTENT &&
-           r->intent->shadow_rule[0] != '\0';
 }
 
 static enum err print_entry(struct printing *p, const Chaperone__V1__Entry *entry)
@@ -72,9 +84,9 @@ static enum err print_entry(struct printing *p, const Chaperone__V1__Entry *entr
         return ERR_INVALID;
     }
     enum err e = OK;
-    if (!p->shadow || differs_in_shadow(record)) {
-        struct record_view v;
-        record_view_init(&v, entry, record);
+    struct record_view v;
+    record_view_init(&v, entry, record);
+    if (wanted_is(&p->wanted, &v)) {
         e = print_record(p, &v);
         p->count++;
     }
@@ -132,21 +144,75 @@ static enum err read_kinds(const struct invocation *i, struct kinds *kinds,
     return OK;
 }
 
-/* The control plane has no index of it: its intents come, and the others are left out here. */
-static enum err read_shadow(const struct invocation *i, struct kinds *kinds,
-                            Chaperone__V1__SearchRequest *out, struct err_text *error)
+/* What a search needs beside its request: the request borrows from it. */
+struct asked {
+    struct kinds kinds;
+    struct wanted wanted;
+    struct buffer words;
+    char *text; /* owned; NULL: what the option says */
+};
+
+static void asked_finish(struct asked *a)
 {
-    if (!options_flag(&i->options, "shadow")) {
-        return OK;
-    }
+    buffer_finish(&a->words);
+    free(a->text);
+}
+
+/* The control plane has no index of it: all of its kind come, and the others are left out here. */
+static enum err only_kind(struct asked *a, const char *option, const char *kind,
+                          Chaperone__V1__SearchRequest *out, struct err_text *error)
+{
     if (out->n_kinds > 0 || out->limit > 0) {
-        return err_set(error, ERR_INVALID, "--shadow cannot be together with --kind or --limit");
+        return err_set(error, ERR_INVALID,
+                       "--%s cannot be together with --kind, --limit, or another such option",
+                       option);
     }
-    (void)snprintf(kinds->text, sizeof(kinds->text), "intent");
-    kinds->items[0] = kinds->text;
-    out->kinds = kinds->items;
+    (void)snprintf(a->kinds.text, sizeof(a->kinds.text), "%s", kind);
+    a->kinds.items[0] = a->kinds.text;
+    out->kinds = a->kinds.items;
     out->n_kinds = 1;
     return OK;
+}
+
+/* Its words narrow down what comes. */
+static enum err read_path(const struct invocation *i, struct asked *a,
+                          Chaperone__V1__SearchRequest *out, struct err_text *error)
+{
+    const char *path = options_value(&i->options, "path");
+    if (path == NULL) {
+        return OK;
+    }
+    if (wanted_check_path(path) != OK) {
+        return err_set(error, ERR_INVALID,
+                       "--path: expected a path such as /orders/42, /orders/{id} or /orders/**");
+    }
+    a->wanted.path = path;
+    enum err e = only_kind(a, "path", "intent", out, error);
+    e = e == OK ? buffer_append_string(&a->words, out->text) : e;
+    e = e == OK ? wanted_append_words(path, &a->words) : e;
+    if (e == OK) {
+        a->text = bytes_to_string(buffer_bytes(&a->words));
+        e = a->text == NULL ? ERR_NO_MEMORY : OK;
+        out->text = a->text == NULL ? out->text : a->text;
+    }
+    return e;
+}
+
+static enum err read_wanted(const struct invocation *i, struct asked *a,
+                            Chaperone__V1__SearchRequest *out, struct err_text *error)
+{
+    const char *status = options_value(&i->options, "status");
+    enum err e = OK;
+    a->wanted.in_shadow = options_flag(&i->options, "shadow");
+    if (a->wanted.in_shadow) {
+        e = only_kind(a, "shadow", "intent", out, error);
+    }
+    if (e == OK && status != NULL) {
+        e = wanted_parse_status(status, &a->wanted) == OK
+                ? only_kind(a, "status", "outcome", out, error)
+                : err_set(error, ERR_INVALID, "--status: expected a code such as 404 or 4xx");
+    }
+    return e == OK ? read_path(i, a, out, error) : e;
 }
 
 /* protobuf-c's strings are not const, but a request is only read. */
@@ -158,7 +224,7 @@ static void set_text(const struct invocation *i, const char *option, char **out)
     }
 }
 
-static enum err read_request(const struct invocation *i, struct kinds *kinds,
+static enum err read_request(const struct invocation *i, struct asked *asked,
                              Chaperone__V1__SearchRequest *out, struct err_text *error)
 {
     const char *verdict = options_value(&i->options, "verdict");
@@ -176,8 +242,8 @@ static enum err read_request(const struct invocation *i, struct kinds *kinds,
         e = err_set(error, ERR_INVALID, "--limit: expected at least 1; without it all are shown");
     }
     e = e != OK ? e : command_times(i, &out->since_unix_ns, &out->until_unix_ns, error);
-    e = e != OK ? e : read_kinds(i, kinds, out, error);
-    return e != OK ? e : read_shadow(i, kinds, out, error);
+    e = e != OK ? e : read_kinds(i, &asked->kinds, out, error);
+    return e != OK ? e : read_wanted(i, asked, out, error);
 }
 
 /* Runs a search or a tail; `*out_code` is the exit code of how it ended. */
@@ -204,18 +270,16 @@ static void printing_init(struct printing *p, const struct invocation *i)
 {
     *p = (struct printing){.invocation = i,
                            .json = options_flag(&i->options, "json"),
-                           .with_rows = options_flag(&i->options, "rows"),
-                           .shadow = options_flag(&i->options, "shadow")};
+                           .with_rows = options_flag(&i->options, "rows")};
     line_printer_init(&p->lines, &i->out);
 }
 
-static int search(struct invocation *i, const char *method, bool live)
+static int search_asked(struct invocation *i, const char *method, bool live, struct asked *asked)
 {
     Chaperone__V1__SearchRequest request;
-    struct kinds kinds = {0};
     struct printing printing;
     struct err_text error = {0};
-    if (read_request(i, &kinds, &request, &error) != OK) {
+    if (read_request(i, asked, &request, &error) != OK) {
         return command_misuse(i, &error);
     }
     if (live && request.since_unix_ns == 0 && request.limit == 0) {
@@ -223,6 +287,7 @@ static int search(struct invocation *i, const char *method, bool live)
     }
     printing_init(&printing, i);
     printing.live = live;
+    printing.wanted = asked->wanted;
     int code = print_all(i, method, &request, &printing);
     if (code != EXIT_YES) {
         return code;
@@ -232,6 +297,15 @@ static int search(struct invocation *i, const char *method, bool live)
         return EXIT_NO;
     }
     return remote_flush(i);
+}
+
+static int search(struct invocation *i, const char *method, bool live)
+{
+    struct asked asked = {0};
+    buffer_init(&asked.words, WORDS_MAX);
+    int code = search_asked(i, method, live, &asked);
+    asked_finish(&asked);
+    return code;
 }
 
 int command_audit_search(struct invocation *i)
@@ -244,41 +318,78 @@ int command_audit_tail(struct invocation *i)
     return search(i, "Tail", true);
 }
 
+static int end_show(struct invocation *i, struct printing *p)
+{
+    enum err e = OK;
+    if (p->overview != NULL) {
+        e = overview_print(p->overview, &i->out);
+    } else if (p->transcript != NULL && p->wanted.operation != 0) {
+        transcript_end_part(p->transcript);
+    } else if (p->transcript != NULL) {
+        transcript_end(p->transcript);
+    }
+    return e == OK ? remote_flush(i) : command_fail(i, EXIT_NO, "%s", err_name(e));
+}
+
 static int show(struct invocation *i, struct printing *printing)
 {
     Chaperone__V1__SearchRequest request;
+    const char *session = i->options.arguments[0];
     chaperone__v1__search_request__init(&request);
-    request.session = (char *)(uintptr_t)i->options.arguments[0];
+    request.session = (char *)(uintptr_t)session;
     int code = print_all(i, "Search", &request, printing);
     if (code != EXIT_YES) {
         return code;
     }
+    if (printing->count == 0 && printing->wanted.operation != 0) {
+        return command_fail(i, EXIT_NO, "no operation %llu of session %s in the audit log",
+                            (unsigned long long)printing->wanted.operation, session);
+    }
     if (printing->count == 0) {
-        return command_fail(i, EXIT_NO, "no session %s in the audit log", i->options.arguments[0]);
+        return command_fail(i, EXIT_NO, "no session %s in the audit log", session);
     }
-    if (printing->transcript != NULL) {
-        transcript_end(printing->transcript);
+    return end_show(i, printing);
+}
+
+static int show_as_asked(struct invocation *i, struct printing *p, uint32_t rows)
+{
+    p->with_rows = p->json;
+    if (p->json) {
+        return show(i, p);
     }
-    return remote_flush(i);
+    if (options_flag(&i->options, "operations")) {
+        p->overview = overview_create();
+    } else {
+        p->transcript = transcript_create(&i->out, rows);
+    }
+    if (p->overview == NULL && p->transcript == NULL) {
+        return command_fail(i, EXIT_NO, "out of memory");
+    }
+    return show(i, p);
 }
 
 int command_audit_show(struct invocation *i)
 {
     struct printing printing;
     struct err_text error = {0};
-    uint32_t rows = SHOWN_ROWS;
-    if (options_number(&i->options, "rows", SHOWN_ROWS, SHOWN_ROWS_MAX, &rows, &error) != OK) {
+    uint32_t rows = SHOWN_ROWS, operation = 0;
+    printing_init(&printing, i);
+    enum err e = options_number(&i->options, "rows", SHOWN_ROWS, SHOWN_ROWS_MAX, &rows, &error);
+    if (e == OK) {
+        e = options_number(&i->options, "operation", 0, UINT32_MAX, &operation, &error);
+    }
+    if (e == OK && options_value(&i->options, "operation") != NULL && operation == 0) {
+        e = err_set(&error, ERR_INVALID, "--operation: expected at least 1");
+    }
+    if (e == OK && options_flag(&i->options, "operations") && printing.json) {
+        e = err_set(&error, ERR_INVALID, "--operations cannot be together with --json");
+    }
+    if (e != OK) {
         return command_misuse(i, &error);
     }
-    printing_init(&printing, i);
-    printing.with_rows = printing.json;
-    if (!printing.json) {
-        printing.transcript = transcript_create(&i->out, rows);
-        if (printing.transcript == NULL) {
-            return command_fail(i, EXIT_NO, "out of memory");
-        }
-    }
-    int code = show(i, &printing);
+    printing.wanted.operation = operation;
+    int code = show_as_asked(i, &printing, rows);
     transcript_destroy(printing.transcript);
+    overview_destroy(printing.overview);
     return code;
 }

@@ -256,6 +256,19 @@ static enum err take_record(struct reconciling *r, const Chaperone__V1__Record *
     }
 }
 
+/* Of all resources together those of other protocols are passed over; alone there would be nothing
+ * to compare, and that must not look like agreement. */
+static enum err check_protocol(struct reconciling *r, const Chaperone__V1__Entry *entry,
+                               bool is_other)
+{
+    return is_other && options_value(&r->i->options, "resource") != NULL
+               ? err_set(
+                     &r->why, ERR_INVALID,
+                     "resource %.64s is reached by %.32s: only PostgreSQL's log can be compared",
+                     entry->resource, entry->protocol)
+               : OK;
+}
+
 static enum err take_entry(struct reconciling *r, const Chaperone__V1__Entry *entry)
 {
     Chaperone__V1__Record *record =
@@ -265,7 +278,8 @@ static enum err take_entry(struct reconciling *r, const Chaperone__V1__Entry *en
     }
     int64_t now = record->time_unix_ns;
     bool is_other = entry->protocol[0] != '\0' && strcmp(entry->protocol, "postgres") != 0;
-    enum err e = r->only_sessions || is_other ? OK : read_log(r, now + r->tolerance_ns);
+    enum err e = check_protocol(r, entry, is_other);
+    e = e != OK || r->only_sessions || is_other ? e : read_log(r, now + r->tolerance_ns);
     e = e == OK && !is_other ? take_record(r, record) : e;
     if (e == OK && !r->only_sessions) {
         e = matcher_advance(r->matcher, now, now + r->tolerance_ns);

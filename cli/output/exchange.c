@@ -32,14 +32,6 @@ static void put_string(const struct page *p, const char *text)
     put(p, bytes_of_string(text));
 }
 
-static void put_version(const struct page *p, const char *version)
-{
-    if (version[0] != '\0') {
-        (void)fputs("HTTP/", p->out);
-        put_string(p, version);
-    }
-}
-
 static void print_fields(const struct page *p, Chaperone__V1__HttpField *const *fields,
                          size_t count)
 {
@@ -217,8 +209,10 @@ void exchange_print_request(const struct terminal *t, const Chaperone__V1__HttpR
     put_string(&p, request->method);
     (void)fputc(' ', p.out);
     put_string(&p, request->path);
-    (void)fputc(' ', p.out);
-    put_version(&p, request->version);
+    if (request->version[0] != '\0') {
+        (void)fputs(" HTTP/", p.out);
+        put_string(&p, request->version);
+    }
     (void)fputc('\n', p.out);
     print_fields(&p, request->fields, request->n_fields);
     if (request->body.len > 0) {
@@ -267,8 +261,11 @@ void exchange_print_response(const struct terminal *t, const Chaperone__V1__Outc
     print_late_request(&p, outcome);
     if (r->status != 0) {
         begin(&p);
-        (void)fputc(' ', p.out);
-        put_version(&p, r->version);
+        (void)fputs(" HTTP", p.out);
+        if (r->version[0] != '\0') {
+            (void)fputc('/', p.out);
+            put_string(&p, r->version);
+        }
         (void)fprintf(p.out, " %u\n", r->status);
     }
     print_fields(&p, r->fields, r->n_fields);

@@ -249,9 +249,8 @@ static void show_shadow(const struct transcript *t, const Chaperone__V1__Intent 
     (void)fputc('\n', t->terminal.out);
 }
 
-/* The receipt: which rule masked which columns in how many rows, or `unit`s of another protocol. */
-static void show_receipt(const struct transcript *t, const Chaperone__V1__MaskingReceipt *receipt,
-                         const char *unit)
+/* The receipt: which rule masked which columns in how many rows; what has no columns, values. */
+static void show_receipt(const struct transcript *t, const Chaperone__V1__MaskingReceipt *receipt)
 {
     FILE *out = t->terminal.out;
     for (size_t i = 0; i < receipt->n_masked; i++) {
@@ -259,7 +258,8 @@ static void show_receipt(const struct transcript *t, const Chaperone__V1__Maskin
         put_indent(t);
         (void)fputs("masked: ", out);
         put(t, m->column);
-        (void)fprintf(out, " in %llu %s%s%s by rule ", (unsigned long long)m->rows, unit,
+        (void)fprintf(out, "%s%llu %s%s%s by rule ", m->column[0] != '\0' ? " in " : "",
+                      (unsigned long long)m->rows, m->column[0] != '\0' ? "row" : "value",
                       m->rows == 1 ? "" : "s", m->by_content ? ", found by content," : "");
         put(t, m->rule);
         (void)fputc('\n', out);
@@ -329,7 +329,7 @@ static void show_outcome(const struct transcript *t, const struct record_view *v
                       (unsigned long long)e->predicted_rows, (unsigned long long)e->rows);
     }
     if (e->masking != NULL) {
-        show_receipt(t, e->masking, record_is_http(v) ? "place" : "row");
+        show_receipt(t, e->masking);
     }
     if (e->http != NULL) {
         exchange_print_response(&t->terminal, e, t->max_rows * LINES_PER_ROW, INDENT);
@@ -380,7 +380,7 @@ static void show_message(const struct transcript *t, const struct record_view *v
     (void)fprintf(out, ", %llu byte%s\n", (unsigned long long)e->size, e->size == 1 ? "" : "s");
     exchange_print_message(&t->terminal, e, t->max_rows * LINES_PER_ROW, INDENT);
     if (e->masking != NULL) {
-        show_receipt(t, e->masking, "place");
+        show_receipt(t, e->masking);
     }
 }
 
@@ -425,7 +425,7 @@ enum err transcript_add(struct transcript *t, const struct record_view *v)
     }
 }
 
-void transcript_end(struct transcript *t)
+void transcript_end_part(struct transcript *t)
 {
     for (size_t i = 0; i < t->open_count; i++) {
         terminal_style(&t->terminal, STYLE_WARNING);
@@ -434,6 +434,11 @@ void transcript_end(struct transcript *t)
         (void)fputs("no outcome is recorded: whether it was executed is unknown\n",
                     t->terminal.out);
     }
+}
+
+void transcript_end(struct transcript *t)
+{
+    transcript_end_part(t);
     if (t->started && !t->closed) {
         (void)fputs("the session's end is not recorded: it is open, or its sidecar is away\n",
                     t->terminal.out);

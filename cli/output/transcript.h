@@ -16,5 +16,7 @@ void transcript_destroy(struct transcript *t); /* takes NULL */
 enum err transcript_add(struct transcript *t, const struct record_view *v) MUST_USE;
 /* After the last record: names the operations without an outcome, which is never a success. */
 void transcript_end(struct transcript *t);
+/* The same where not the whole session was shown: nothing is said of its end. */
+void transcript_end_part(struct transcript *t);
 
 #endif
