@@ -20,7 +20,8 @@ static enum err load_agent_tls(const struct config_listener *c, struct tls_conte
         e = files_read(c->tls_key, &key, why);
     }
     if (e == OK) {
-        e = tls_server_create(buffer_bytes(&certificate), buffer_bytes(&key), NULL, out, why);
+        e = tls_server_create(buffer_bytes(&certificate), buffer_bytes(&key), c->protocol->alpn,
+                              out, why);
     }
     buffer_finish(&certificate);
     buffer_wipe(&key);

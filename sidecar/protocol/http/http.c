@@ -35,6 +35,7 @@ static void exchange_free(struct http_exchange *x)
     buffer_wipe(&x->gathered);
     buffer_wipe(&x->request_record.bytes);
     buffer_wipe(&x->record.bytes);
+    buffer_wipe(&x->delayed);
     http_body_destroy(x->request_plain);
     http_body_destroy(x->body);
     http_socket_free(x->socket);

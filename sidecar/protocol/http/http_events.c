@@ -90,11 +90,14 @@ static enum err add_line(struct buffer *out, const char *field, struct bytes val
     return e == OK ? buffer_append_string(out, "\n") : e;
 }
 
+/* A name or a number, and no text that could have fields: it is looked through as a header is. */
 static enum err show_line(struct http_exchange *x, const char *field, struct bytes value)
 {
     struct http_events *e = x->events;
+    const struct http_field f = {.name = bytes_of(field, strlen(field) - 2), .value = value};
+    bool changed;
     buffer_clear(&e->shown);
-    enum err result = http_piece_show(x, value, true, true, &e->shown);
+    enum err result = http_field_show(x, &f, &e->shown, &changed);
     return result == OK ? add_line(&e->out, field, buffer_bytes(&e->shown)) : result;
 }
 

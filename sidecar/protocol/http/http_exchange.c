@@ -20,6 +20,7 @@ static struct http_exchange *create(struct http *p, uint32_t stream, const struc
     buffer_init(&x->gathered, p->shared->statement_max + HTTP_WINDOW);
     buffer_init(&x->request_record.bytes, p->shared->response_max);
     buffer_init(&x->record.bytes, p->shared->response_max);
+    buffer_init(&x->delayed, 4 * HTTP_DELAY_MAX);
     crypto_sha256_init(&x->digest);
     crypto_sha256_init(&x->digest_in);
     if (p->last == NULL) {

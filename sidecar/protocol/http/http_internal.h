@@ -21,6 +21,8 @@ enum {
     HTTP_GATHER_SMALL = 16 << 10,
     /* What is read and thrown away of a refused request, so that the connection can go on. */
     HTTP_DISCARD_MAX = 1 << 20,
+    /* Of an answer that may be changed: up to here its end is awaited. */
+    HTTP_DELAY_MAX = 64 << 10,
     HTTP_WHY_SIZE = 200,
     HTTP_CODING_SIZE = 64,
 };
@@ -106,6 +108,11 @@ struct http_exchange {
     uint64_t bytes_out;
     struct crypto_sha256 digest;
     size_t response_unconsumed;
+    /* A short answer that may be changed waits for its end: then its length is known, and one that
+     * cannot be shown is refused with an answer instead of half of one. */
+    bool is_delayed;
+    struct http_response head;
+    struct buffer delayed;
     uint64_t messages_from_agent, messages_to_agent;
     unsigned status;
     enum http_version target_version;
@@ -216,6 +223,9 @@ void http_on_response_trailers(void *context, uint32_t stream, const struct http
 void http_on_response_end(void *context, uint32_t stream);
 void http_on_response_failed(void *context, uint32_t stream, enum http_problem problem,
                              const char *why);
+/* Appends what may be shown of one field. */
+enum err http_field_show(struct http_exchange *x, const struct http_field *f, struct buffer *out,
+                         bool *changed) MUST_USE;
 /* Gives bytes of a body (already as the agent may see them) to the agent. */
 void http_give(struct http_exchange *x, struct bytes data);
 /* The response is over for the agent; `trailers` may be NULL. */

@@ -19,9 +19,8 @@ static bool is_about_the_bytes(struct bytes name)
     return false;
 }
 
-/* What may be shown of one field, into `out`. */
-static enum err show_field(struct http_exchange *x, const struct http_field *f, struct buffer *out,
-                           bool *changed)
+enum err http_field_show(struct http_exchange *x, const struct http_field *f, struct buffer *out,
+                         bool *changed)
 {
     struct http *p = x->http;
     struct bytes value = f->value;
@@ -44,7 +43,7 @@ static enum err show_field(struct http_exchange *x, const struct http_field *f, 
     return e;
 }
 
-static enum err show_fields(struct http_exchange *x, const struct http_fields *in, bool is_changed,
+static enum err show_fields(struct http_exchange *x, const struct http_fields *in, bool is_masked,
                             struct http_kept *out)
 {
     struct buffer value;
@@ -53,11 +52,11 @@ static enum err show_fields(struct http_exchange *x, const struct http_fields *i
     for (size_t i = 0; e == OK && i < in->count; i++) {
         const struct http_field *f = &in->items[i];
         bool changed = false;
-        if (is_changed && is_about_the_bytes(f->name)) {
+        if (is_masked && is_about_the_bytes(f->name)) {
             continue;
         }
         buffer_clear(&value);
-        e = show_field(x, f, &value, &changed);
+        e = http_field_show(x, f, &value, &changed);
         if (e == OK && !http_kept_add(out, f->name, buffer_bytes(&value), changed)) {
             e = ERR_NO_MEMORY;
         }
@@ -128,6 +127,11 @@ static void send_head(struct http_exchange *x, const struct http_response *in, b
     if (is_changed) {
         r.body_size = HTTP_SIZE_UNKNOWN;
     }
+    if (is_changed && x->body != NULL && in->body_size >= 0 && in->body_size <= HTTP_DELAY_MAX) {
+        x->is_delayed = true;
+        x->head = r;
+        return;
+    }
     x->response_started = true;
     p->agent->ops->send_response(p->agent, x->agent_stream, &r);
 }
@@ -159,7 +163,7 @@ void http_on_response(void *context, uint32_t stream, const struct http_response
     bool masks = x->masks->masker != NULL && !response->is_websocket;
     bool is_changed = masks || has_events || (x->body != NULL && !http_body_is_unchanged(x->body));
     if (e == OK) {
-        e = show_fields(x, &response->fields, is_changed, &x->response_fields);
+        e = show_fields(x, &response->fields, masks, &x->response_fields);
     }
     if (e != OK) {
         withhold(x, response->has_body ? response->body_size : 0, "it cannot be masked");
@@ -189,20 +193,45 @@ void http_on_informational(void *context, uint32_t stream, const struct http_res
 
 /* ---- the body ------------------------------------------------------------------------------- */
 
+static void count_shown(struct http_exchange *x, struct bytes data)
+{
+    x->bytes_out += data.size;
+    crypto_sha256_update(&x->digest, data);
+}
+
+static void send_delayed(struct http_exchange *x)
+{
+    struct http *p = x->http;
+    struct bytes data = buffer_bytes(&x->delayed);
+    x->is_delayed = false;
+    x->response_started = true;
+    p->agent->ops->send_response(p->agent, x->agent_stream, &x->head);
+    if (data.size > 0) {
+        p->agent->ops->send_data(p->agent, x->agent_stream, data);
+    }
+    buffer_wipe(&x->delayed);
+}
+
 void http_give(struct http_exchange *x, struct bytes data)
 {
     struct http *p = x->http;
     if (data.size == 0 || x->response_complete) {
         return;
     }
-    x->bytes_out += data.size;
-    crypto_sha256_update(&x->digest, data);
+    if (x->is_delayed && buffer_append(&x->delayed, data) == OK) {
+        return;
+    }
+    if (x->is_delayed) { /* it became much longer: its length is not known before its end */
+        count_shown(x, buffer_bytes(&x->delayed));
+        send_delayed(x);
+    }
+    count_shown(x, data);
     p->agent->ops->send_data(p->agent, x->agent_stream, data);
 }
 
 static bool is_too_long(struct http_exchange *x, size_t more)
 {
-    return x->max_response > 0 && x->bytes_out + more > x->max_response;
+    return x->max_response > 0 && x->bytes_out + buffer_size(&x->delayed) + more > x->max_response;
 }
 
 static void show_data(struct http_exchange *x, struct bytes data)
@@ -267,8 +296,14 @@ static Chaperone__V1__Status status_of(const struct http_exchange *x)
 void http_finish_response(struct http_exchange *x, const struct http_fields *trailers)
 {
     struct http *p = x->http;
+    count_shown(x, buffer_bytes(&x->delayed));
     if (!http_record_outcome(x, status_of(x))) {
         return; /* the session ends; the agent does not get the end of it */
+    }
+    if (x->is_delayed) {
+        x->head.body_size = (int64_t)buffer_size(&x->delayed);
+        x->head.has_body = x->head.body_size > 0;
+        send_delayed(x);
     }
     x->response_complete = true;
     p->agent->ops->send_end(p->agent, x->agent_stream, trailers);
