@@ -23,6 +23,10 @@ struct golden {
     struct policy_claim claims[ITEMS_MAX];
     char text[ITEMS_MAX][TEXT_SIZE];
     char group_text[256];
+    struct policy_http http;
+    struct policy_pair pairs[3][ITEMS_MAX];
+    char pair_text[3][ITEMS_MAX][TEXT_SIZE];
+    char asked[TEXT_SIZE];
 };
 
 static const char *text_of(const struct conf_node *map, const char *key, const char *otherwise)
@@ -81,6 +85,50 @@ static void read_claims(const struct conf_node *n, struct golden *g)
     g->request.claims = g->claims;
 }
 
+/* "name=value", each. */
+static size_t read_pairs(const struct conf_node *n, const char *key, struct golden *g, size_t place)
+{
+    const char *words[ITEMS_MAX];
+    size_t count = read_words(n, key, words);
+    for (size_t i = 0; i < count; i++) {
+        char *rest = g->pair_text[place][i];
+        (void)snprintf(rest, TEXT_SIZE, "%s", words[i]);
+        g->pairs[place][i].name = strsep(&rest, "=");
+        g->pairs[place][i].value = rest == NULL ? "" : rest;
+    }
+    return count;
+}
+
+/* "GET api.internal /customers/42" */
+static void read_http(const struct conf_node *n, struct golden *g)
+{
+    const char *text = text_of(n, "http", NULL);
+    bool is_unread = false;
+    if (text == NULL) {
+        return;
+    }
+    struct policy_http *h = &g->http;
+    (void)snprintf(g->asked, TEXT_SIZE, "%s", text);
+    char *rest = g->asked;
+    h->method = strsep(&rest, " ");
+    h->host = strsep(&rest, " ");
+    assert_non_null(rest);
+    h->path = rest;
+    h->query_count = read_pairs(n, "query", g, 0);
+    h->query = g->pairs[0];
+    h->header_count = read_pairs(n, "headers", g, 1);
+    h->headers = g->pairs[1];
+    h->body_count = read_pairs(n, "body", g, 2);
+    h->body = g->pairs[2];
+    assert_int_equal(conf_read_bool(n, "websocket", &h->is_websocket, NULL), OK);
+    assert_int_equal(conf_read_bool(n, "unread", &is_unread, NULL), OK);
+    h->body_state = is_unread           ? POLICY_BODY_UNREAD
+                    : h->body_count > 0 ? POLICY_BODY_READ
+                                        : POLICY_BODY_NONE;
+    g->request.protocol = "http";
+    g->request.http = h;
+}
+
 static int64_t read_time(const struct conf_node *n)
 {
     const char *text = text_of(n, "at", "2026-11-23T12:00:00Z");
@@ -110,13 +158,15 @@ static void read_who(const struct conf_node *n, struct golden *g)
 static void golden_read(const struct conf_node *n, struct golden *g)
 {
     static const char *const keys[] = {
-        "as",       "subject",    "on_behalf_of", "resource",      "claims",  "at",
-        "commands", "accesses",   "objects",      "without_where", "verdict", "rule",
-        "message",  "durability", "record",       "max_rows",      "shadow",  NULL};
+        "as",       "subject",   "on_behalf_of",  "resource", "claims", "at",         "commands",
+        "accesses", "objects",   "without_where", "verdict",  "rule",   "message",    "durability",
+        "record",   "max_rows",  "shadow",        "http",     "query",  "headers",    "body",
+        "unread",   "websocket", "path",          "rates",    "bytes",  "reads_body", NULL};
     assert_int_equal(conf_check_keys(n, keys, NULL), OK);
     *g = (struct golden){.request = {.protocol = "postgres"}};
     struct policy_request *r = &g->request;
     read_who(n, g);
+    read_http(n, g);
     r->command_count = read_words(n, "commands", g->commands);
     r->commands = g->commands;
     r->access_count = read_words(n, "accesses", g->accesses);
@@ -129,14 +179,47 @@ static void golden_read(const struct conf_node *n, struct golden *g)
     r->objects = g->objects;
 }
 
+/* ", path /a/{id}, bytes 1+2, rates a+b", of what there is. */
+static void describe_http(const struct policy_verdict *v, char out[256])
+{
+    size_t at = 0;
+    out[0] = '\0';
+    if (v->path != NULL) {
+        at += (size_t)snprintf(out + at, 256 - at, ", path %s", v->path);
+    }
+    if (v->max_request_bytes + v->max_response_bytes > 0) {
+        at += (size_t)snprintf(out + at, 256 - at, ", bytes %u+%u", (unsigned)v->max_request_bytes,
+                               (unsigned)v->max_response_bytes);
+    }
+    for (size_t i = 0; i < v->rate_count; i++) {
+        at += (size_t)snprintf(out + at, 256 - at, "%s%s", i == 0 ? ", rates " : "+",
+                               v->rates[i].rule);
+    }
+}
+
+static void describe_http_wanted(const struct conf_node *n, char out[256])
+{
+    static const char *const keys[] = {"path", "bytes", "rates"};
+    size_t at = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < 3; i++) {
+        const char *text = text_of(n, keys[i], NULL);
+        if (text != NULL) {
+            at += (size_t)snprintf(out + at, 256 - at, ", %s %s", keys[i], text);
+        }
+    }
+}
+
 /* "allow by readers (process, full, 0 rows) shadow: -" with what the case leaves out as `found`. */
 static void describe(const struct policy_verdict *v, char out[512])
 {
     static const char *const effects[] = {"deny", "hold", "allow"};
     static const char *const levels[] = {"process", "host", "fleet"};
     static const char *const records[] = {"full", "no_results", "no_values"};
-    (void)snprintf(out, 512, "%s by %s, %s, %s, %u rows, shadow %s%s%s: %s", effects[v->effect],
-                   v->rule, levels[v->durability], records[v->record], (unsigned)v->max_rows,
+    char http[256];
+    describe_http(v, http);
+    (void)snprintf(out, 512, "%s by %s, %s, %s, %u rows%s, shadow %s%s%s: %s", effects[v->effect],
+                   v->rule, levels[v->durability], records[v->record], (unsigned)v->max_rows, http,
                    v->shadow_rule == NULL ? "-" : effects[v->shadow_effect],
                    v->shadow_rule == NULL ? "" : " by ",
                    v->shadow_rule == NULL ? "" : v->shadow_rule,
@@ -148,10 +231,13 @@ static void describe_wanted(const struct conf_node *n, const struct policy_verdi
 {
     static const char *const levels[] = {"process", "host", "fleet"};
     int64_t rows = 0;
+    char http[256];
+    describe_http_wanted(n, http);
     assert_int_equal(conf_read_integer(n, "max_rows", "rows", 0, 1000000, &rows, NULL), OK);
-    (void)snprintf(out, 512, "%s by %s, %s, %s, %u rows, shadow %s: %s", text_of(n, "verdict", "?"),
-                   text_of(n, "rule", "?"), text_of(n, "durability", levels[found->durability]),
-                   text_of(n, "record", "full"), (unsigned)rows, text_of(n, "shadow", "-"),
+    (void)snprintf(out, 512, "%s by %s, %s, %s, %u rows%s, shadow %s: %s",
+                   text_of(n, "verdict", "?"), text_of(n, "rule", "?"),
+                   text_of(n, "durability", levels[found->durability]),
+                   text_of(n, "record", "full"), (unsigned)rows, http, text_of(n, "shadow", "-"),
                    text_of(n, "message", found->message == NULL ? "" : found->message));
 }
 
@@ -162,6 +248,9 @@ static bool golden_holds(const struct policy *p, const struct conf_node *n)
     char found[512], wanted[512];
     golden_read(n, &g);
     policy_evaluate(p, &g.request, &v);
+    bool reads_body = policy_reads_body(p, &g.request);
+    assert_int_equal(conf_read_bool(n, "reads_body", &reads_body, NULL), OK);
+    assert_true(reads_body == policy_reads_body(p, &g.request));
     assert_true((v.hold != NULL) == (v.effect == POLICY_HOLD));
     describe(&v, found);
     describe_wanted(n, &v, wanted);
@@ -258,6 +347,24 @@ static void test_golden_hold_in_shadow(void **state)
     run_golden("policies/testdata/hold-shadow.yaml", 5);
 }
 
+static void test_golden_http(void **state)
+{
+    (void)state;
+    run_golden("policies/testdata/http.yaml", 60);
+}
+
+static void test_golden_http_conditions(void **state)
+{
+    (void)state;
+    run_golden("policies/testdata/http-conditions.yaml", 60);
+}
+
+static void test_golden_http_effects(void **state)
+{
+    (void)state;
+    run_golden("policies/testdata/http-effects.yaml", 25);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +379,9 @@ int main(void)
         cmocka_unit_test(test_golden_obligations),
         cmocka_unit_test(test_golden_hold),
         cmocka_unit_test(test_golden_hold_in_shadow),
+        cmocka_unit_test(test_golden_http),
+        cmocka_unit_test(test_golden_http_conditions),
+        cmocka_unit_test(test_golden_http_effects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

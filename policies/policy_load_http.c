@@ -94,12 +94,17 @@ static enum err hosts_read(struct load *l, const struct conf_node *http, struct 
     for (const struct conf_node *n = list == NULL ? NULL : conf_first(list); e == OK && n != NULL;
          n = conf_next(n)) {
         char *host = (char *)hosts.items[i++]; /* the policy's own copy */
-        bool is_address = host[0] == '[';
-        if (strpbrk(host, "/@ ") != NULL || (!is_address && strchr(host, ':') != NULL)) {
+        size_t size = strlen(host);
+        bool is_address = host[0] == '[' && host[size - 1] == ']';
+        if (strpbrk(host, "/@ ") != NULL || (!is_address && strpbrk(host, ":[]") != NULL)) {
             e = conf_fail(n, l->why,
                           "expected a host such as api.internal or *.internal, without scheme and "
                           "port, found \"%.60s\"",
                           host);
+        }
+        if (is_address) {
+            memmove(host, host + 1, size - 1);
+            host[size - 2] = '\0';
         }
         for (char *p = host; *p != '\0'; p++) {
             *p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 0x20) : *p;
