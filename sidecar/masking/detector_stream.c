@@ -256,11 +256,22 @@ static void give_spans(struct detector_stream *s, struct detector_result *out)
         .spans = s->spans, .count = s->count, .is_overflowed = s->is_overflowed};
 }
 
+/* What an expression says of the text's end (`$`) is known only there. */
+static enum err end_stream(struct detector_stream *s)
+{
+    if (s->stream == NULL || s->is_overflowed) {
+        return OK;
+    }
+    hs_error_t e = hs_reset_stream(s->stream, 0, s->scratch, on_match, s);
+    return e == HS_SUCCESS || e == HS_SCAN_TERMINATED ? OK : ERR_INTERNAL;
+}
+
 enum err detector_stream_finish(struct detector_stream *s, struct detector_result *out)
 {
     enum err e = s->is_json ? put_json(s, 0, true) : OK;
     extend_run(s);
     e = e == OK ? scan(s, 0) : e;
+    e = e == OK ? end_stream(s) : e;
     if (e == OK) {
         give_spans(s, out);
     }

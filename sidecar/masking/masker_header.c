@@ -20,9 +20,11 @@ static size_t decode(struct bytes text, uint8_t *to, size_t *places)
         bool is_escape = text.data[i] == '%' && text.size - i > 2 && hex(text.data[i + 1]) >= 0 &&
                          hex(text.data[i + 2]) >= 0;
         places[n] = i;
-        to[n++] = is_escape ? (uint8_t)(hex(text.data[i + 1]) << 4 | hex(text.data[i + 2]))
-                            : text.data[i];
-        i += is_escape ? 2 : 0;
+        to[n++] = text.data[i];
+        if (is_escape) {
+            to[n - 1] = (uint8_t)(hex(text.data[i + 1]) << 4 | hex(text.data[i + 2]));
+            i += 2;
+        }
     }
     places[n] = text.size;
     return n;
