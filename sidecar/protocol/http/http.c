@@ -41,6 +41,7 @@ static void exchange_free(struct http_exchange *x)
     http_socket_free(x->socket);
     http_events_free(x->events);
     http_kept_free(&x->request_trailers);
+    http_kept_free(&x->request_trailers_shown);
     http_kept_free(&x->response_fields);
     http_kept_free(&x->response_trailers);
     http_masks_release(x->masks);
@@ -529,6 +530,7 @@ static enum protocol_step on_target_bytes(void *context, struct bytes in, size_t
             p->target->ops->feed(p->target, bytes_of(in.data + *out_used, in.size - *out_used));
         *out_used += used;
         sweep(p);
+        http_advance(p); /* the target may be free for the next one */
         if (used == 0) {
             break;
         }
@@ -548,31 +550,34 @@ static enum protocol_step on_target_bytes(void *context, struct bytes in, size_t
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-static enum protocol_step on_end(void *context, enum protocol_side side)
+static enum protocol_step target_ended(struct http *p)
 {
-    struct http *p = context;
-    if (side == SIDE_TARGET) {
-        if (p->target != NULL) {
-            p->target->ops->feed_end(p->target);
-        }
-        p->target_state = HTTP_TARGET_GONE;
-        p->refused_status = p->refused_status == 0 ? 502 : p->refused_status;
-        if (p->refused_why[0] == '\0') {
-            (void)snprintf(p->refused_why, sizeof(p->refused_why),
-                           "the target closed the connection");
-        }
-        p->link->ops->set_end(p->link, "target_disconnected", "");
-        http_go_away(p);
-        (void)finish(p);
-        return PROTOCOL_CLOSE;
+    if (p->target != NULL) {
+        p->target->ops->feed_end(p->target);
     }
-    p->agent_ended = true;
+    p->link->ops->set_end(p->link, "target_disconnected", "");
+    p->target_state = HTTP_TARGET_GONE;
+    http_take_no_more(p, "the target closed the connection; send the request again");
+    return PROTOCOL_CLOSE;
+}
+
+static enum protocol_step agent_ended(struct http *p)
+{
     if (p->agent != NULL) {
         p->agent->ops->feed_end(p->agent);
     }
+    for (struct http_exchange *x = p->first; x != NULL; x = x->next) {
+        if (x->socket != NULL || x->events != NULL) { /* these would never end */
+            http_exchange_abandon(x, "the agent went away");
+        }
+    }
     sweep(p);
-    return p->first == NULL || p->target_state != HTTP_TARGET_READY ? PROTOCOL_CLOSE
-                                                                    : PROTOCOL_MORE;
+    return p->first == NULL ? PROTOCOL_CLOSE : PROTOCOL_MORE;
+}
+
+static enum protocol_step on_end(void *context, enum protocol_side side)
+{
+    return side == SIDE_TARGET ? target_ended(context) : agent_ended(context);
 }
 
 static void on_terminate(void *context, enum err code, const char *why, bool stop_running)

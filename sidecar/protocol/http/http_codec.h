@@ -117,7 +117,8 @@ struct http_codec {
  * first feed or send, except HTTP/2's preface and SETTINGS.
  *
  * Of HTTP/1.1: the request for a WebSocket ends with its head (on_end); 101 opens both directions
- * again, as bodies, until the connection ends (on_end) or send_end, which closes it. After a
+ * again, as bodies, until send_end, which closes it, or the connection's end: on_end of a target's,
+ * on_failed of an agent's, which should have said that it goes. After a
  * CONNECT that was accepted nothing is read: the server is blocked, and what it did not use is the
  * tunnel's. A stream that failed or was reset takes its connection with it (is_over), after the
  * answer to it where there is one; an agent that waits for 100 and gets a final status instead

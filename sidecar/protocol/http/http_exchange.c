@@ -92,6 +92,39 @@ static struct bytes bearer(struct bytes value)
     return bytes_of(value.data + at, value.size - at);
 }
 
+static bool is_alike(struct bytes a, struct bytes b)
+{
+    bool is = a.size == b.size;
+    for (size_t i = 0; is && i < a.size; i++) {
+        is = a.data[i] == b.data[i] || (a.data[i] == '_' && b.data[i] == '-');
+    }
+    return is;
+}
+
+/* Many servers turn both "x-team" and "x_team" into HTTP_X_TEAM: which one counts is anybody's
+ * guess. */
+static bool has_double_name(const struct http *p, const struct http_fields *fields)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        struct bytes name = fields->items[i].name;
+        if (memchr(name.data, '_', name.size) == NULL) {
+            continue;
+        }
+        for (size_t k = 0; k < fields->count; k++) {
+            if (k != i && !bytes_equal(name, fields->items[k].name) &&
+                is_alike(name, fields->items[k].name)) {
+                return true;
+            }
+        }
+        for (size_t k = 0; k < p->credential.count; k++) {
+            if (is_alike(name, p->credential.items[k].name)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* A connection is of one identity: another token would have to open a session of its own. */
 static bool is_same_agent(struct http *p, const struct http_exchange *x)
 {
@@ -124,6 +157,10 @@ static bool check(struct http_exchange *x)
         refuse_malformed(x, 421, "the request names another host than this listener's");
         return false;
     }
+    if (has_double_name(p, &x->request.fields)) {
+        refuse_malformed(x, 400, "two header fields differ only in '_' and '-'");
+        return false;
+    }
     if (!is_same_agent(p, x)) {
         http_go_away(p);
         refuse_malformed(x, 401,
@@ -152,6 +189,15 @@ static void tell_to_continue(struct http_exchange *x)
     }
 }
 
+static size_t gathered_by_all(const struct http *p)
+{
+    size_t sum = 0;
+    for (const struct http_exchange *x = p->first; x != NULL; x = x->next) {
+        sum += buffer_size(&x->gathered);
+    }
+    return sum;
+}
+
 /* Whether it can be decided now, or more of its body has to come. */
 static bool has_enough(struct http_exchange *x)
 {
@@ -159,7 +205,8 @@ static bool has_enough(struct http_exchange *x)
     struct http_question q;
     struct err_text why = {0};
     if (x->request_complete || x->request.body_size == 0 ||
-        buffer_size(&x->gathered) > p->shared->statement_max) {
+        buffer_size(&x->gathered) > p->shared->statement_max ||
+        gathered_by_all(p) > HTTP_GATHER_MAX) {
         return true; /* longer than anybody looks at: the policy hears that it was not read */
     }
     if (!x->needs_body) {
@@ -319,9 +366,10 @@ static void forward(struct http_exchange *x)
     struct http_request r = x->request;
     size_t gathered = buffer_size(&x->gathered);
     bool is_whole = x->request_complete || x->request.body_size == 0;
-    bool has_body = !is_whole || gathered > 0;
+    bool has_body = !is_whole || gathered > 0 || x->request_trailers.count > 0;
     if (is_whole) {
-        r.body_size = (int64_t)gathered;
+        /* Only a body without a length can have trailers. */
+        r.body_size = x->request_trailers.count > 0 ? HTTP_SIZE_UNKNOWN : (int64_t)gathered;
         r.expects_continue = false;
     }
     r.scheme = bytes_of_string(p->target_is_secure ? "https" : "http");
@@ -359,7 +407,6 @@ static void take_verdict(struct http_exchange *x, const struct protocol_verdict 
     x->max_response = v->max_response_bytes;
     x->without_results = v->without_results;
     x->record.is_left_out = v->without_results;
-    (void)snprintf(x->approval, sizeof(x->approval), "%s", v->approval == NULL ? "" : v->approval);
 }
 
 static void hold(struct http_exchange *x, const struct protocol_hold *h)
@@ -487,7 +534,8 @@ void http_on_request_trailers(void *context, uint32_t stream, const struct http_
 {
     struct http *p = context;
     struct http_exchange *x = http_find_agent(p, stream);
-    if (x != NULL && !http_fields_keep(trailers, &x->request_trailers)) {
+    if (x != NULL && x->state != EXCHANGE_REFUSED &&
+        !http_fields_keep(trailers, &x->request_trailers)) {
         http_no_memory(p);
     }
 }

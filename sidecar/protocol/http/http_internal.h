@@ -21,6 +21,9 @@ enum {
     HTTP_GATHER_SMALL = 16 << 10,
     /* What is read and thrown away of a refused request, so that the connection can go on. */
     HTTP_DISCARD_MAX = 1 << 20,
+    /* Of all requests of a connection whose bodies are awaited; beyond it they are decided as not
+     * read. */
+    HTTP_GATHER_MAX = 4 << 20,
     /* Of an answer that may be changed: up to here its end is awaited. */
     HTTP_DELAY_MAX = 64 << 10,
     HTTP_WHY_SIZE = 200,
@@ -85,12 +88,11 @@ struct http_exchange {
 
     struct buffer gathered;   /* of the body, before it is decided */
     size_t gathered_consumed; /* of it, what the codec was told already */
-    struct http_kept request_trailers;
+    struct http_kept request_trailers, request_trailers_shown; /* forwarded; recorded */
     uint64_t discarded;
 
     uint64_t operation, intent_sequence, max_request, max_response;
     bool without_results;
-    char approval[40];
     int64_t started_ns, head_ns;
 
     /* Towards the target. */
@@ -143,7 +145,7 @@ struct http {
     enum http_target_state target_state;
     struct http_exchange *first, *last;
     struct http_exchange *held;
-    bool agent_ended, is_closing;
+    bool is_closing;
 
     uint8_t token[CRYPTO_SHA256_SIZE]; /* of the first request; whose connection it is */
     bool has_token;

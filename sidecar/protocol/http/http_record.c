@@ -158,6 +158,23 @@ static Chaperone__V1__MaskingReceipt *make_receipt(struct arena *a, const struct
     return m;
 }
 
+/* What cannot be masked is left out. */
+static void show_request_trailers(struct http_exchange *x)
+{
+    struct buffer value;
+    buffer_init(&value, HTTP_HEAD_MAX * 8);
+    for (size_t i = 0; i < x->request_trailers.count; i++) {
+        const struct http_field *f = &x->request_trailers.items[i];
+        bool changed = false;
+        buffer_clear(&value);
+        if (http_field_show(x, f, &value, &changed) != OK ||
+            !http_kept_add(&x->request_trailers_shown, f->name, buffer_bytes(&value), changed)) {
+            break;
+        }
+    }
+    buffer_wipe(&value);
+}
+
 static void add_request(struct arena *a, struct http_exchange *x, Chaperone__V1__Outcome *m)
 {
     static uint8_t none;
@@ -178,7 +195,8 @@ static void add_request(struct arena *a, struct http_exchange *x, Chaperone__V1_
         m->http->request_body_truncated =
             x->request_record.is_truncated || x->request_record.is_left_out;
     }
-    add_fields(a, &x->request_trailers, &m->http->n_request_trailers, &m->http->request_trailers);
+    add_fields(a, &x->request_trailers_shown, &m->http->n_request_trailers,
+               &m->http->request_trailers);
 }
 
 static void add_response(struct arena *a, struct http_exchange *x, Chaperone__V1__Outcome *m)
@@ -211,6 +229,7 @@ bool http_record_outcome(struct http_exchange *x, Chaperone__V1__Status status)
         return true; /* it has its outcome, or needs none */
     }
     arena_reset(a);
+    show_request_trailers(x);
     m.http = &response;
     crypto_sha256_finish(&h, digest);
     m.operation = x->operation;

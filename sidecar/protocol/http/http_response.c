@@ -180,15 +180,18 @@ void http_on_informational(void *context, uint32_t stream, const struct http_res
     struct http *p = context;
     struct http_exchange *x = http_find_target(p, stream);
     bool is_continue = response->status == 100;
-    if (x == NULL || x->response_started) {
+    if (x == NULL || x->response_started || (is_continue && !x->request.expects_continue)) {
         return;
     }
-    /* Others may have fields that would have to be looked through: early hints help nobody here. */
-    if (is_continue && x->request.expects_continue) {
-        const struct http_response r = {.status = 100};
-        x->request.expects_continue = false;
+    struct http_response r = {.status = response->status};
+    struct http_kept fields = {0};
+    enum err e = is_continue ? OK : show_fields(x, &response->fields, false, &fields);
+    x->request.expects_continue = x->request.expects_continue && !is_continue;
+    r.fields = http_kept_fields(&fields);
+    if (e == OK) {
         p->agent->ops->send_informational(p->agent, x->agent_stream, &r);
     }
+    http_kept_free(&fields);
 }
 
 /* ---- the body ------------------------------------------------------------------------------- */

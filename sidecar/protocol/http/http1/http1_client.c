@@ -76,11 +76,13 @@ static void on_head(struct http1 *c, struct bytes bytes)
     if (status == 101) {
         c->writing = WRITE_RAW;
     }
-    c->events->on_response(c->context, c->stream, &head.response);
-    if (c->closes && c->reading != READ_OVER) {
+    if (c->closes) { /* first: so that the agent can be told in the head that it gets */
         c->events->on_going_away(c->context, c->stream);
     }
-    http1_end_head(c);
+    if (c->reading != READ_OVER) {
+        c->events->on_response(c->context, c->stream, &head.response);
+        http1_end_head(c);
+    }
 }
 
 static const struct http1_side side = {

@@ -96,11 +96,10 @@ static void feed_end(struct http_codec *codec)
             c->events->on_going_away(c->context, c->stream);
         }
         break;
-    case READ_RAW: http1_end_message(c); break;
     case READ_ENDED: c->closes = true; break;
     case READ_TUNNEL: http1_close(c); break;
     case READ_OVER: break;
-    default: fail(c, HTTP_PROBLEM_ENDED, "the connection ended within a body"); break;
+    default: fail(c, HTTP_PROBLEM_ENDED, "the connection ended within the message"); break;
     }
 }
 

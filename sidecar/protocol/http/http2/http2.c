@@ -62,7 +62,7 @@ void http2_leave(struct http2 *c)
         c->depth = 1;
         http2_output_pump(c);
         c->depth = 2;
-    } while (c->problem == HTTP_PROBLEM_NONE && http2_stream_tell(c));
+    } while (http2_stream_tell(c));
     (void)tell_problem(c);
     c->depth = 0;
 }
@@ -257,7 +257,7 @@ static nghttp2_option *options_create(void)
     nghttp2_option_set_max_settings(o, HTTP2_SETTINGS_MAX);
     nghttp2_option_set_max_outbound_ack(o, HTTP2_ACKS_MAX);
     nghttp2_option_set_max_send_header_block_length(o, HTTP2_HEAD_BLOCK_MAX);
-    /* What is closed cannot be a parent in a tree that we do not keep. */
+    /* What is closed would be a parent in a tree of priorities, which we do not keep. */
     nghttp2_option_set_no_closed_streams(o, 1);
     return o;
 }

@@ -22,6 +22,20 @@ static void receive_failed(struct http2 *c, struct http2_stream *s, enum http_pr
     c->events->on_failed(c->context, s->id, problem, why);
 }
 
+/* nghttp2 looks at PRIORITY no more, since we said that we do not either; but a frame in a place
+ * where it cannot be is a broken peer's. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *context)
+{
+    (void)session;
+    struct http2 *c = context;
+    if (head->type == NGHTTP2_PRIORITY && head->stream_id == 0) {
+        http2_fail(c, NGHTTP2_PROTOCOL_ERROR, HTTP_PROBLEM_PROTOCOL,
+                   "The peer broke a rule of HTTP/2.");
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    return 0;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct http2 *c = context;
@@ -256,6 +270,7 @@ nghttp2_session_callbacks *http2_events_create(void)
     if (nghttp2_session_callbacks_new(&e) != 0) {
         return NULL;
     }
+    nghttp2_session_callbacks_set_on_begin_frame_callback(e, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(e, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(e, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(e, on_invalid_header);

@@ -17,8 +17,9 @@ enum {
     /* All streams together may have so many bytes on their way: enough that some that nobody takes
      * from do not hold up the others, and a bound for what one session holds. */
     HTTP2_CONNECTION_WINDOW = 16 * HTTP_WINDOW,
-    /* A head of HTTP_HEAD_MAX fits into five frames of 16 KiB; CVE-2024-28182. */
-    HTTP2_CONTINUATIONS_MAX = 8,
+    /* A head of HTTP_HEAD_MAX fits into five frames of 16 KiB (CVE-2024-28182). nghttp2 counts a
+     * frame again each time its header is cut by the end of what was fed: up to nine times. */
+    HTTP2_CONTINUATIONS_MAX = 80,
     /* Entries of one SETTINGS frame; there are nine that are defined. */
     HTTP2_SETTINGS_MAX = 32,
     /* Answers to PING and SETTINGS that nghttp2 keeps within one feed (CVE-2019-9512, 9515). */
