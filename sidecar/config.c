@@ -3,12 +3,16 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/arena.h"
+#include "sidecar/config_internal.h"
 #include "sidecar/protocol/http/http.h"
 #include "sidecar/protocol/postgres/postgres.h"
 
 enum {
     KIB = 1024,
     MIB = 1024 * KIB,
+    ARENA_BLOCK = 4 * KIB,
+    ARENA_CAP = 16 * MIB, /* 64 listeners with 256 hosts each */
 };
 
 static const int64_t second_ns = 1000000000;
@@ -55,16 +59,35 @@ static enum err read_listener_tls(const struct conf_node *n, struct config_liste
     return e;
 }
 
-static enum err read_listener(const struct conf_node *n, struct config_listener *out,
-                              struct err_text *why)
+/* A proxy has its resources by host, and its certificates from its CA. */
+static enum err read_resource(const struct conf_node *n, struct config *c,
+                              struct config_listener *out, struct err_text *why)
 {
-    static const char *const keys[] = {"resource", "protocol", "listen", "tls", NULL};
+    const struct conf_node *proxy = conf_get(n, "proxy");
+    if (proxy == NULL) {
+        enum err e = conf_require(n, "resource", why);
+        return e == OK ? conf_read_string(n, "resource", &out->resource, why) : e;
+    }
+    if (out->protocol != &protocol_http) {
+        return conf_fail(proxy, why, "expected `protocol: http`, found another protocol");
+    }
+    if (conf_get(n, "resource") != NULL || conf_get(n, "tls") != NULL) {
+        return conf_fail(proxy, why, "expected a listener without `resource` and `tls`, found %s",
+                         conf_get(n, "resource") != NULL ? "`resource`" : "`tls`");
+    }
+    out->is_proxy = true;
+    return config_read_proxy(n, c, &out->proxy, why);
+}
+
+static enum err read_listener(const struct conf_node *n, struct config *c,
+                              struct config_listener *out, struct err_text *why)
+{
+    static const char *const keys[] = {"resource", "protocol", "listen", "tls", "proxy", NULL};
     enum err e;
-    if ((e = conf_check_keys(n, keys, why)) == OK && (e = conf_require(n, "resource", why)) == OK &&
-        (e = conf_require(n, "listen", why)) == OK &&
-        (e = conf_read_string(n, "resource", &out->resource, why)) == OK &&
+    if ((e = conf_check_keys(n, keys, why)) == OK && (e = conf_require(n, "listen", why)) == OK &&
         (e = conf_read_string(n, "listen", &out->listen, why)) == OK &&
-        (e = read_protocol(n, &out->protocol, why)) == OK) {
+        (e = read_protocol(n, &out->protocol, why)) == OK &&
+        (e = read_resource(n, c, out, why)) == OK) {
         e = read_listener_tls(n, out, why);
     }
     return e;
@@ -81,11 +104,44 @@ static enum err read_listeners(const struct conf_node *root, struct config *c, s
          n = conf_next(n)) {
         e = c->listener_count == CONFIG_LISTENERS_MAX
                 ? conf_fail(n, why, "expected at most %d listeners", CONFIG_LISTENERS_MAX)
-                : read_listener(n, &c->listeners[c->listener_count++], why);
+                : read_listener(n, c, &c->listeners[c->listener_count++], why);
     }
     return e == OK && c->listener_count == 0
                ? conf_fail(list, why, "expected at least one listener, found none")
                : e;
+}
+
+static void add_resource(const char **names, size_t *count, const char *name)
+{
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return;
+        }
+    }
+    names[(*count)++] = name;
+}
+
+static enum err collect_resources(struct config *c)
+{
+    size_t most = c->listener_count;
+    for (size_t i = 0; i < c->listener_count; i++) {
+        most += c->listeners[i].proxy.host_count;
+    }
+    const char **names = arena_alloc(c->arena, (most + 1) * sizeof(*names));
+    if (names == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct config_listener *l = &c->listeners[i];
+        for (size_t k = 0; k < l->proxy.host_count; k++) {
+            add_resource(names, &c->resource_count, l->proxy.hosts[k].resource);
+        }
+        if (!l->is_proxy) {
+            add_resource(names, &c->resource_count, l->resource);
+        }
+    }
+    c->resources = names;
+    return OK;
 }
 
 /* One address, or several that serve the same. */
@@ -250,7 +306,8 @@ static enum err read_root(const struct conf_node *root, struct config *c, struct
         (e = read_control_plane(root, c, why)) == OK && (e = read_identity(root, c, why)) == OK &&
         (e = read_log(root, c, why)) == OK && (e = read_health(root, c, why)) == OK &&
         (e = security_read(root, &c->security, why)) == OK &&
-        (e = read_listeners(root, c, why)) == OK && (e = read_sizes(root, c, why)) == OK) {
+        (e = read_listeners(root, c, why)) == OK && (e = collect_resources(c)) == OK &&
+        (e = read_sizes(root, c, why)) == OK) {
         e = conf_read_duration(root, "drain_time", 0, 3600 * second_ns, &c->drain_ns, why);
     }
     return e;
@@ -267,6 +324,9 @@ enum err config_load(const char *path, struct config *out, struct err_text *why)
         .drain_ns = 30 * second_ns,
     };
     enum err e = conf_load_file(path, &out->conf, why);
+    if (e == OK && (out->arena = arena_create(ARENA_BLOCK, ARENA_CAP)) == NULL) {
+        e = ERR_NO_MEMORY;
+    }
     if (e == OK) {
         e = read_root(conf_root(out->conf), out, why);
     }
@@ -279,5 +339,6 @@ enum err config_load(const char *path, struct config *out, struct err_text *why)
 void config_finish(struct config *c)
 {
     conf_destroy(c->conf);
+    arena_destroy(c->arena);
     *c = (struct config){0};
 }

@@ -7,24 +7,37 @@
 #include "base/hardening/security.h"
 #include "base/log.h"
 #include "sidecar/protocol/protocol.h"
+#include "sidecar/proxy.h"
 #include "sidecar/token_source.h"
 
 enum {
     CONFIG_LISTENERS_MAX = 64,
     CONFIG_COMMAND_MAX = 32,
     CONFIG_SERVERS_MAX = 8,
+    CONFIG_PROXY_HOSTS_MAX = 256, /* of one listener; each may have a certificate in memory */
+};
+
+/* The explicit proxy of a listener. */
+struct config_proxy {
+    /* Sorted by host, of each those with a port first. */
+    const struct proxy_host *hosts;
+    size_t host_count;
+    const char *certificate, *key; /* files of its CA; made where they are missing */
 };
 
 struct config_listener {
-    const char *resource;
+    const char *resource; /* NULL: a proxy, which has several */
     const struct protocol *protocol;
     const char *listen;                    /* "127.0.0.1:6432", "unix:/run/x/.s.PGSQL.6432" */
     const char *tls_certificate, *tls_key; /* files; NULL: no TLS towards the agent */
+    bool is_proxy;
+    struct config_proxy proxy; /* where is_proxy */
 };
 
-/* Strings borrow from `conf` and live as long as it. */
+/* Strings borrow from `conf` and `arena` and live until config_finish. */
 struct config {
     struct conf *conf;
+    struct arena *arena;
     const char *state;
     const char *name;                        /* for people; default: the host's */
     const char *servers[CONFIG_SERVERS_MAX]; /* of one control plane, the preferred one first */
@@ -39,6 +52,8 @@ struct config {
     const char *health; /* "127.0.0.1:9100"; NULL: none */
     struct config_listener listeners[CONFIG_LISTENERS_MAX];
     size_t listener_count;
+    const char *const *resources; /* of all listeners, each once */
+    size_t resource_count;
     uint64_t response_bytes, parameter_bytes, statement_bytes, spool_bytes, segment_bytes;
     int64_t drain_ns;
 };

@@ -16,6 +16,8 @@
     "identity: {token_file: /run/token}\n"                                                         \
     "listeners: [{resource: shop, listen: '127.0.0.1:6432'}]\n"
 
+#define PROXY(rest) "listeners: [{protocol: http, listen: b, proxy: {" rest "}}]"
+
 static const char *write_text(const char *text, size_t size)
 {
     static char path[512];
@@ -67,6 +69,51 @@ static void test_the_least_there_can_be(void **state)
     assert_int_equal(c.drain_ns, 30000000000);
     config_finish(&c);
     assert_null(c.conf);
+}
+
+static void assert_host(const struct proxy_host *h, const char *host, int port,
+                        const char *resource)
+{
+    assert_string_equal(h->host, host);
+    assert_int_equal(h->port, port);
+    assert_string_equal(h->resource, resource);
+}
+
+static void test_http_and_its_proxy(void **state)
+{
+    (void)state;
+    struct config c = load("state: /s\n"
+                           "control_plane: {server: 'a:1', ca_file: /ca}\n"
+                           "identity: {in_band: true}\n"
+                           "listeners:\n"
+                           "  - {resource: crm, protocol: http, listen: 'localhost:1'}\n"
+                           "  - protocol: http\n"
+                           "    listen: 'localhost:2'\n"
+                           "    proxy:\n"
+                           "      hosts:\n"
+                           "        B.internal: one\n"
+                           "        b.internal:8443: two\n"
+                           "        '[0:0::1]:80': crm\n"
+                           "        10.0.0.7: one\n"
+                           "  - protocol: http\n"
+                           "    listen: 'localhost:3'\n"
+                           "    proxy: {hosts: {a: r}, ca: {certificate: /c, key: /k}}\n");
+    assert_string_equal(c.listeners[0].protocol->name, "http");
+    assert_false(c.listeners[0].is_proxy);
+    const struct config_listener *l = &c.listeners[1];
+    assert_true(l->is_proxy);
+    assert_null(l->resource);
+    assert_string_equal(l->proxy.certificate, "/s/proxy-ca.pem");
+    assert_string_equal(l->proxy.key, "/s/proxy-ca.key");
+    assert_int_equal(l->proxy.host_count, 4);
+    assert_host(&l->proxy.hosts[0], "10.0.0.7", 0, "one");
+    assert_host(&l->proxy.hosts[1], "::1", 80, "crm");
+    assert_host(&l->proxy.hosts[2], "b.internal", 8443, "two"); /* before the one for any port */
+    assert_host(&l->proxy.hosts[3], "b.internal", 0, "one");
+    assert_string_equal(c.listeners[2].proxy.certificate, "/c");
+    assert_string_equal(c.listeners[2].proxy.key, "/k");
+    assert_int_equal(c.resource_count, 4); /* crm, one, two, r: each once */
+    config_finish(&c);
 }
 
 static void test_several_control_planes(void **state)
@@ -247,7 +294,74 @@ static const struct mistake mistakes[] = {
      .why = "listeners: expected at least one listener, found none",
      .line = 4},
     {.listeners = "listeners: [{resource: a, listen: b, protocol: mysql}]",
-     .why = "listeners[0].protocol: expected `postgres`, found \"mysql\"",
+     .why = "listeners[0].protocol: expected `postgres` or `http`, found \"mysql\"",
+     .line = 4},
+    /* An explicit proxy. */
+    {.listeners = "listeners: [{listen: b, proxy: {hosts: {a: r}}}]",
+     .why = "listeners[0].proxy: expected `protocol: http`",
+     .line = 4},
+    {.listeners = "listeners: [{listen: b, protocol: http, resource: r, proxy: {hosts: {a: r}}}]",
+     .why = "listeners[0].proxy: expected a listener without `resource` and `tls`, found `res",
+     .line = 4},
+    {.listeners = "listeners: [{listen: b, protocol: http, tls: {certificate: c, key: k}, "
+                  "proxy: {hosts: {a: r}}}]",
+     .why = "listeners[0].proxy: expected a listener without `resource` and `tls`, found `tls`",
+     .line = 4},
+    {.listeners = PROXY("ca: {}"),
+     .why = "listeners[0].proxy.hosts: required, but missing",
+     .line = 4},
+    {.listeners = PROXY("hosts: {}"),
+     .why = "listeners[0].proxy.hosts: expected 1 to 256 hosts, found 0",
+     .line = 4},
+    {.listeners = PROXY("hosts: [a]"), .why = "listeners[0].proxy.hosts: expected ", .line = 4},
+    {.listeners = PROXY("hosts: {a: }"), .why = "listeners[0].proxy.hosts.a: expected", .line = 4},
+    {.listeners = PROXY("hosts: {'*.a': r}"),
+     .why = "listeners[0].proxy.hosts.*.a: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {'a.': r}"),
+     .why = "listeners[0].proxy.hosts.a.: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {'a..b': r}"),
+     .why = "listeners[0].proxy.hosts.a..b: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {'a:': r}"),
+     .why = "listeners[0].proxy.hosts.a:: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {'a:0': r}"),
+     .why = "listeners[0].proxy.hosts.a:0: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {'a:65536': r}"),
+     .why = "listeners[0].proxy.hosts.a:65536: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {'a:80x': r}"),
+     .why = "listeners[0].proxy.hosts.a:80x: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {'::1': r}"),
+     .why = "listeners[0].proxy.hosts.::1: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {'[::1': r}"),
+     .why = "listeners[0].proxy.hosts.[::1: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {'[a]': r}"),
+     .why = "listeners[0].proxy.hosts.[a]: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {'[::1]80': r}"),
+     .why = "listeners[0].proxy.hosts.[::1]80: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {'https://a': r}"),
+     .why = "listeners[0].proxy.hosts.https://a: expected HOST or ",
+     .line = 4},
+    {.listeners = PROXY("hosts: {a: r, A: s}"),
+     .why = "listeners[0].proxy.hosts: expected each host once, found \"a\" twice",
+     .line = 4},
+    {.listeners = PROXY("hosts: {a: r}, ca: {key: k}"),
+     .why = "listeners[0].proxy.ca.certificate: required, but missing",
+     .line = 4},
+    {.listeners = PROXY("hosts: {a: r}, ca: {certificate: k}"),
+     .why = "listeners[0].proxy.ca.key: required, but missing",
+     .line = 4},
+    {.listeners = PROXY("hosts: {a: r}, host: a"),
+     .why = "listeners[0].proxy: unknown key `host`",
      .line = 4},
     {.more = "log: {level: loud}", .why = "log.level: expected ", .line = 5},
     {.more = "log: {format: xml}", .why = "log.format: expected ", .line = 5},
@@ -389,6 +503,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_least_there_can_be),
         cmocka_unit_test(test_everything_there_is),
+        cmocka_unit_test(test_http_and_its_proxy),
         cmocka_unit_test(test_several_control_planes),
         cmocka_unit_test(test_sources_of_the_token),
         cmocka_unit_test(test_the_manual_can_be_copied),

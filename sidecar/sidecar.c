@@ -265,16 +265,12 @@ static enum err read_token(void *context, struct buffer *out, struct err_text *w
 static enum err start_control(struct sidecar *s, struct err_text *why)
 {
     const struct config *c = sidecar_config(s);
-    const char *resources[CONFIG_LISTENERS_MAX];
     char host[256] = "";
     struct buffer ca, join;
     buffer_init(&ca, FILES_SIZE_MAX);
     buffer_init(&join, 4096 + 1024);
     s->control_tokens = token_source_hold(s->shared->tokens);
     (void)gethostname(host, sizeof(host) - 1);
-    for (size_t i = 0; i < c->listener_count; i++) {
-        resources[i] = c->listeners[i].resource;
-    }
     enum err e = files_read(c->ca_file, &ca, why);
     if (e == OK && c->join_token_file != NULL &&
         files_read(c->join_token_file, &join, NULL) != OK) {
@@ -301,8 +297,8 @@ static enum err start_control(struct sidecar *s, struct err_text *why)
             .token_context = s->control_tokens,
             .name = c->name != NULL ? c->name : host,
             .version = sidecar_version,
-            .resources = resources,
-            .resources_count = c->listener_count,
+            .resources = c->resources,
+            .resources_count = c->resource_count,
             .events = {.on_enrolled = on_enrolled,
                        .on_policy = on_policy,
                        .on_kill = on_kill,

@@ -17,8 +17,11 @@ struct loaded {
     struct loaded *next;
 };
 
+struct running_proxy; /* sidecar_proxies.c */
+
 struct running_listener {
     struct listener *listener;
+    struct running_proxy *proxy; /* NULL: not one */
     const struct protocol *protocol;
     struct tls_context *agent_tls;
     char address[128], resource[128];
@@ -62,6 +65,17 @@ void sidecar_free_listeners(struct sidecar *s);
 void sidecar_reload(struct sidecar *s);
 /* What of the configuration sessions look at. */
 void sidecar_apply(struct sidecar *s);
+
+/* What a listener that is an explicit proxy needs: its hosts, and their CA, which is made where it
+ * is missing. Borrows the configuration, which stays as long as the sidecar. Returns owned. */
+enum err running_proxy_create(struct sidecar *s, const struct config_proxy *config,
+                              struct running_proxy **out, struct err_text *why) MUST_USE;
+void running_proxy_destroy(struct running_proxy *p); /* takes NULL */
+struct proxy *running_proxy_hosts(const struct running_proxy *p);
+/* False: another one is wanted, or none. Both may be NULL. */
+bool running_proxy_is(const struct running_proxy *p, const struct config_listener *listener);
+/* Reads the CA again; the one that it has stays where that fails. */
+enum err running_proxy_renew(struct running_proxy *p, struct err_text *why) MUST_USE;
 
 extern const struct health_source sidecar_health;
 

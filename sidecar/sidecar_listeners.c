@@ -31,8 +31,10 @@ static enum err load_agent_tls(const struct config_listener *c, struct tls_conte
 static struct running_listener *find(const struct sidecar *s, const struct config_listener *c)
 {
     struct running_listener *l = s->listeners;
+    const char *resource = c->is_proxy ? "" : c->resource;
     while (l != NULL && (l->retired || strcmp(l->address, c->listen) != 0 ||
-                         strcmp(l->resource, c->resource) != 0 || l->protocol != c->protocol)) {
+                         strcmp(l->resource, resource) != 0 || l->protocol != c->protocol ||
+                         !running_proxy_is(l->proxy, c))) {
         l = l->next;
     }
     return l;
@@ -45,12 +47,16 @@ static enum err open_one(struct sidecar *s, const struct config_listener *c, str
         return ERR_NO_MEMORY;
     }
     (void)snprintf(l->address, sizeof(l->address), "%s", c->listen);
-    (void)snprintf(l->resource, sizeof(l->resource), "%s", c->resource);
+    (void)snprintf(l->resource, sizeof(l->resource), "%s", c->is_proxy ? "" : c->resource);
     l->protocol = c->protocol;
-    enum err e = load_agent_tls(c, &l->agent_tls, why);
+    enum err e = c->is_proxy ? running_proxy_create(s, &c->proxy, &l->proxy, why)
+                             : load_agent_tls(c, &l->agent_tls, why);
     const struct listener_options options = {
         .address = c->listen,
-        .origin = {.protocol = c->protocol, .resource = l->resource, .agent_tls = l->agent_tls},
+        .origin = {.protocol = c->protocol,
+                   .resource = c->is_proxy ? NULL : l->resource,
+                   .agent_tls = l->agent_tls,
+                   .proxy = running_proxy_hosts(l->proxy)},
         .shared = s->shared,
     };
     if (e == OK) {
@@ -58,6 +64,7 @@ static enum err open_one(struct sidecar *s, const struct config_listener *c, str
     }
     if (e != OK) {
         tls_context_destroy(l->agent_tls);
+        running_proxy_destroy(l->proxy);
         free(l);
         return e;
     }
@@ -74,6 +81,9 @@ static enum err renew_tls(struct running_listener *l, const struct config_listen
                           struct err_text *why)
 {
     struct tls_context *fresh = NULL;
+    if (l->proxy != NULL) {
+        return running_proxy_renew(l->proxy, why);
+    }
     enum err e = load_agent_tls(c, &fresh, why);
     if (e == OK) {
         listener_set_tls(l->listener, fresh);
@@ -126,6 +136,7 @@ void sidecar_free_listeners(struct sidecar *s)
         s->listeners = l->next;
         listener_destroy(l->listener);
         tls_context_destroy(l->agent_tls);
+        running_proxy_destroy(l->proxy);
         free(l);
     }
 }
