@@ -493,9 +493,9 @@ static void test_the_shipped_policies_compile_and_so_do_their_canonical_forms(vo
 {
     (void)state;
     static const char *const files[] = {
-        "policies/library/allow-all.yaml", "policies/library/read-only-analyst.yaml",
+        "policies/library/allow-all.yaml",     "policies/library/read-only-analyst.yaml",
         "policies/library/migration-bot.yaml", "policies/library/break-glass-administrator.yaml",
-        "policies/library/support-agent.yaml"};
+        "policies/library/support-agent.yaml", "policies/library/api-client.yaml"};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         struct conf *c = NULL;
         struct policy *p = NULL;

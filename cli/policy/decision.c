@@ -3,22 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
+#include "cli/policy/decision_internal.h"
 #include "sidecar/operation/question.h"
 #include "sidecar/operation/statements.h"
 
 enum { ARENA_BLOCK = 16 << 10, ARENA_CAP = 256 << 20 };
-
-struct decision {
-    struct arena *arena;
-    struct sql_analysis *analysis; /* NULL: not understood */
-    struct sql_error error;
-    struct policy_verdict verdict;
-    struct decision_part *parts;
-    size_t part_count;
-    struct masking_result masking;
-};
 
 const char *decision_effect_name(enum policy_effect effect)
 {
@@ -52,8 +42,9 @@ enum err decision_parse_identity(const char *option, const char *text, struct id
 /* --- who and what ------------------------------------------------------------------------------
  */
 
-static bool describe_session(struct arena *arena, const struct identity_option *as,
-                             const char *resource, Chaperone__V1__SessionOpened *out)
+bool decision_describe_session(struct arena *arena, const struct identity_option *as,
+                               const char *resource, const char *protocol,
+                               Chaperone__V1__SessionOpened *out)
 {
     Chaperone__V1__Identity *who = arena_alloc(arena, sizeof(*who));
     Chaperone__V1__Delegate *delegates =
@@ -74,7 +65,7 @@ static bool describe_session(struct arena *arena, const struct identity_option *
     out->n_on_behalf_of = as->on_behalf_of_count;
     out->identity = who;
     out->resource = (char *)(uintptr_t)resource;
-    out->protocol = (char *)(uintptr_t) "postgres";
+    out->protocol = (char *)(uintptr_t)protocol;
     return true;
 }
 
@@ -169,7 +160,7 @@ static enum err decide(struct decision *d, const struct policy *policy,
     Chaperone__V1__Intent intent = CHAPERONE__V1__INTENT__INIT;
     struct policy_request request;
     const struct clock clock = clock_system();
-    if (!describe_session(d->arena, as, resource, &opened) ||
+    if (!decision_describe_session(d->arena, as, resource, "postgres", &opened) ||
         !statements_describe(d->arena, d->analysis, &intent) ||
         !question_ask(d->arena, &opened, &intent, clock_wall(&clock) / 1000000000, &request)) {
         return ERR_NO_MEMORY;
@@ -183,13 +174,22 @@ static enum err decide(struct decision *d, const struct policy *policy,
     return decide_masking(d, policy, &request, masking, sql);
 }
 
-enum err decision_make(const struct policy *policy, const struct identity_option *as,
-                       const char *resource, struct masking *masking, const char *sql,
-                       struct decision **out)
+struct decision *decision_create(void)
 {
     struct decision *d = calloc(1, sizeof(*d));
     if (d == NULL || (d->arena = arena_create(ARENA_BLOCK, ARENA_CAP)) == NULL) {
         free(d);
+        return NULL;
+    }
+    return d;
+}
+
+enum err decision_make(const struct policy *policy, const struct identity_option *as,
+                       const char *resource, struct masking *masking, const char *sql,
+                       struct decision **out)
+{
+    struct decision *d = decision_create();
+    if (d == NULL) {
         return ERR_NO_MEMORY;
     }
     enum err e = sql_analyse(bytes_of_string(sql), SQL_TEXT_SIZE_DEFAULT, &d->analysis, &d->error);

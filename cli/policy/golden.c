@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/conf/conf.h"
-#include "cli/policy/decision.h"
+#include "cli/policy/decision_http.h"
 #include "cli/policy/tables.h"
 
 enum { PATH_SIZE = 4096, WORDS_MAX = 16 << 10 };
@@ -23,6 +23,8 @@ struct golden_case {
     const struct conf_node *masked, *groups; /* NULL: any */
     int64_t people;                          /* 0: any */
     struct identity_option as;
+    struct decision_http http; /* in place of `sql`; request NULL: it is none */
+    const char *path;          /* NULL: any */
 };
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -106,12 +108,59 @@ static enum err read_terms(const struct golden *g, const struct conf_node *n,
     return e;
 }
 
+static enum err read_headers(const struct conf_node *n, struct decision_http *out,
+                             struct err_text *error)
+{
+    const struct conf_node *list = NULL;
+    enum err e = conf_read_list(n, "headers", &list, error);
+    e = e == OK ? check_texts(list, error) : e;
+    if (e == OK && list != NULL && conf_count(list) > DECISION_HTTP_HEADERS_MAX) {
+        return conf_fail(list, error, "expected at most %d", DECISION_HTTP_HEADERS_MAX);
+    }
+    for (n = e == OK && list != NULL ? conf_first(list) : NULL; e == OK && n != NULL;
+         n = conf_next(n)) {
+        e = conf_as_string(n, &out->headers[out->header_count++], error);
+    }
+    return e;
+}
+
+/* What is asked: SQL or HTTP. */
+static enum err read_question(const struct conf_node *n, struct golden_case *out,
+                              struct err_text *error)
+{
+    static const char *const of_http[] = {"headers", "body", "websocket", "path"};
+    const char *body = NULL;
+    enum err e = conf_read_string(n, "http", &out->http.request, error);
+    for (size_t i = 0; e == OK && out->http.request == NULL && i < 4; i++) {
+        if (conf_get(n, of_http[i]) != NULL) {
+            return conf_fail(conf_get(n, of_http[i]), error, "it is about `http`");
+        }
+    }
+    if (e != OK || out->http.request == NULL) {
+        e = e == OK ? conf_require(n, "sql", error) : e;
+        return e == OK ? conf_read_string(n, "sql", &out->sql, error) : e;
+    }
+    if (conf_get(n, "sql") != NULL) {
+        return conf_fail(conf_get(n, "sql"), error, "a case has `sql` or `http`; make two of it");
+    }
+    if (conf_get(n, "masked") != NULL) {
+        return conf_fail(conf_get(n, "masked"), error, "it is about `sql`");
+    }
+    e = read_headers(n, &out->http, error);
+    e = e == OK ? conf_read_string(n, "body", &body, error) : e;
+    e = e == OK ? conf_read_bool(n, "websocket", &out->http.is_websocket, error) : e;
+    e = e == OK ? conf_read_string(n, "path", &out->path, error) : e;
+    out->http.body = bytes_of_string(body);
+    return e;
+}
+
 static enum err read_case(const struct golden *g, const struct conf_node *n,
                           struct golden_case *out, struct err_text *error)
 {
-    static const char *const keys[] = {"name", "as",     "resource", "sql",    "verdict",
-                                       "rule", "masked", "groups",   "people", NULL};
-    static const char *const required[] = {"as", "sql", "verdict"};
+    static const char *const keys[] = {"name",    "as",     "resource",  "sql",    "verdict",
+                                       "rule",    "masked", "groups",    "people", "http",
+                                       "headers", "body",   "websocket", "path",   NULL};
+    static const char *const required[] = {"as", "verdict"};
     static const struct conf_choice verdicts[] = {
         {"allow", POLICY_ALLOW}, {"deny", POLICY_DENY}, {"hold", POLICY_HOLD}, {NULL, 0}};
     const char *as = "";
@@ -122,11 +171,11 @@ static enum err read_case(const struct golden *g, const struct conf_node *n,
         e = conf_require(n, required[i], error);
     }
     e = e == OK ? conf_read_string(n, "as", &as, error) : e;
-    e = e == OK ? conf_read_string(n, "sql", &out->sql, error) : e;
+    e = e == OK ? read_question(n, out, error) : e;
     e = e == OK ? conf_read_string(n, "resource", &out->resource, error) : e;
     e = e == OK ? conf_read_string(n, "rule", &out->rule, error) : e;
     e = e == OK ? conf_read_choice(n, "verdict", verdicts, &out->verdict, error) : e;
-    out->name = out->sql;
+    out->name = out->sql != NULL ? out->sql : out->http.request;
     e = e == OK ? conf_read_string(n, "name", &out->name, error) : e;
     if (e == OK && decision_parse_identity("an identity", as, &out->as, &why) != OK) {
         e = conf_fail(conf_get(n, "as"), error, "%.300s", why.text);
@@ -194,6 +243,7 @@ static bool case_holds(const struct golden_case *c, const struct decision *d)
     return v->effect == (enum policy_effect)c->verdict &&
            (c->rule == NULL || strcmp(c->rule, v->rule) == 0) &&
            (c->groups == NULL || (v->hold != NULL && groups_are(v->hold, c->groups))) &&
+           (c->path == NULL || (v->path != NULL && strcmp(c->path, v->path) == 0)) &&
            (c->people == 0 || (v->hold != NULL && v->hold->people == c->people)) &&
            (c->masked == NULL || masks_are(decision_masking(d), c->masked));
 }
@@ -219,6 +269,9 @@ static enum err say_expected(const struct golden_case *c, struct buffer *b)
     if (e == OK && c->people != 0) {
         e = buffer_append_format(b, ", %d people", (int)c->people);
     }
+    if (e == OK && c->path != NULL) {
+        e = buffer_append_format(b, ", path %.200s", c->path);
+    }
     if (e == OK && c->masked != NULL) {
         e = buffer_append_string(b, ", masked:");
     }
@@ -243,6 +296,9 @@ static enum err say_found(const struct golden_case *c, const struct decision *d,
     }
     if (e == OK && v->hold != NULL && c->people != 0) {
         e = buffer_append_format(b, ", %u people", v->hold->people);
+    }
+    if (e == OK && c->path != NULL) {
+        e = buffer_append_format(b, ", path %.200s", v->path == NULL ? "of none" : v->path);
     }
     if (e == OK && c->masked != NULL && v->effect != POLICY_DENY) {
         e = buffer_append_string(b, ", masked:");
@@ -285,10 +341,17 @@ static enum err report_case(const struct golden *g, const struct golden_case *c,
     return e;
 }
 
-static enum err run_case(const struct golden *g, const struct golden_case *c)
+static enum err run_case(const struct golden *g, const struct conf_node *n,
+                         const struct golden_case *c, struct err_text *error)
 {
     struct decision *d = NULL;
-    enum err e = decision_make(g->policy, &c->as, c->resource, g->masking, c->sql, &d);
+    struct err_text why = {0};
+    enum err e = c->http.request != NULL
+                     ? decision_make_http(g->policy, &c->as, c->resource, &c->http, &d, &why)
+                     : decision_make(g->policy, &c->as, c->resource, g->masking, c->sql, &d);
+    if (e == ERR_INVALID) {
+        return conf_fail(conf_get(n, "http"), error, "%s", why.text);
+    }
     e = e == OK ? report_case(g, c, d) : e;
     decision_destroy(d);
     return e;
@@ -304,7 +367,7 @@ static enum err run_cases(const struct golden *g, const struct conf_node *root,
          n = conf_next(n)) {
         struct golden_case c;
         e = read_case(g, n, &c, error);
-        e = e == OK ? run_case(g, &c) : e;
+        e = e == OK ? run_case(g, n, &c, error) : e;
     }
     return e;
 }

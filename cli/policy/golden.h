@@ -1,4 +1,4 @@
-/* Golden cases of a policy: who says which SQL, and what must come of it.
+/* Golden cases of a policy: who says which SQL or asks for which request, and what must come of it.
  *
  *   policy: ../read-only-analyst.yaml      # relative to this file
  *   catalog:                               # optional: of the target, for `masked`
@@ -17,6 +17,12 @@
  *       verdict: hold
  *       groups: [dba]                      # optional, of `hold`: exactly these may approve
  *       people: 2                          # optional, of `hold`: so many of them must
+ *     - as: sub=ann,groups=api-clients
+ *       http: POST https://api.internal/orders?dry=1   # instead of `sql`
+ *       headers: ["x-team: care"]          # optional, of `http`
+ *       body: '{"amount": 5}'              # optional, of `http`; JSON unless `headers` say
+ * otherwise websocket: true                    # optional, of `http` verdict: allow path: "/orders"
+ * # optional, of `http`: the pattern that let it through
  *
  * With a catalog, what the masks refuse is refused, too, by the rule that masks. */
 #ifndef CHAPERONE_CLI_POLICY_GOLDEN_H
