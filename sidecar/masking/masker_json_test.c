@@ -231,7 +231,9 @@ static size_t feed_long(enum masker_body_kind kind, const char *rules, const cha
     for (size_t at = 0; at < records * width;) {
         size_t left = records * width - at, size = left < PIECE ? left : PIECE;
         assert_int_equal(masker_body_feed(b, bytes_of(pieces + at % width, size), &out), OK);
-        assert_null(memmem(buffer_bytes(&out).data, buffer_size(&out), "s3cret", 6));
+        if (buffer_size(&out) > 0) {
+            assert_null(memmem(buffer_bytes(&out).data, buffer_size(&out), "s3cret", 6));
+        }
         given += buffer_size(&out);
         buffer_clear(&out);
         at += size;
@@ -252,21 +254,21 @@ static void long_bodies_take_no_more_memory(void **state)
 {
     (void)state;
 #ifdef IS_SANITIZED
-    enum { TOTAL = 2 << 20, MEMORY_MAX = INT32_MAX }; /* it has a heap of its own */
+    enum { TOTAL = 2 << 20, LEAST = 0, MEMORY_MAX = 0 }; /* it has a heap of its own */
 #else
-    enum { TOTAL = 20 << 20, MEMORY_MAX = 512 << 10 };
+    enum { TOTAL = 20 << 20, LEAST = 1, MEMORY_MAX = 512 << 10 };
 #endif
     const char *record =
         "{\"id\":17,\"email\":\"s3cret\",\"text\":\"some words for s3cret@b.co\"}\n";
     const char *made = "{\"id\":17,\"email\":\"[m]\",\"text\":\"some words for [d]\"}\n";
-    assert_in_range(feed_long(MASKER_BODY_JSON, masks, record, made, TOTAL), 1, MEMORY_MAX);
+    assert_in_range(feed_long(MASKER_BODY_JSON, masks, record, made, TOTAL), LEAST, MEMORY_MAX);
     assert_in_range(
         feed_long(MASKER_BODY_FORM, masks, "email=s3cret&id=17&", "email=%5Bm%5D&id=17&", TOTAL), 1,
         MEMORY_MAX);
     const char *detects = "[{'detect':['email'],'with':{'fixed':'[d]'}}]";
     assert_in_range(feed_long(MASKER_BODY_TEXT, detects, "some words for s3cret@b.co and others, ",
                               "some words for [d] and others, ", TOTAL),
-                    1, MEMORY_MAX);
+                    LEAST, MEMORY_MAX);
 }
 
 /* ---- memory that is short ------------------------------------------------------------------- */
@@ -285,7 +287,9 @@ static void attempt(void *context)
     enum err e = masker_feed_all(a->m, a->kind, bytes_of_string(a->in), 5, &out);
     assert_true(e == OK || e == ERR_NO_MEMORY || e == ERR_LIMIT);
     assert_true(e != OK || buffer_size(&out) > 0);
-    assert_null(memmem(buffer_bytes(&out).data, buffer_size(&out), "s3cret", 6));
+    if (buffer_size(&out) > 0) {
+        assert_null(memmem(buffer_bytes(&out).data, buffer_size(&out), "s3cret", 6));
+    }
     buffer_finish(&out);
 }
 
