@@ -30,15 +30,20 @@ static enum err open_ca(const struct running_proxy *p, struct proxy_ca **out, st
 {
     char name[HOST_NAME_SIZE] = "";
     const char *hosts[CONFIG_PROXY_HOSTS_MAX];
+    size_t count = 0;
     (void)gethostname(name, sizeof(name) - 1);
+    /* Sorted: one with several ports comes in a row. */
     for (size_t i = 0; i < p->config->host_count; i++) {
-        hosts[i] = p->config->hosts[i].host;
+        const char *host = p->config->hosts[i].host;
+        if (count == 0 || strcmp(hosts[count - 1], host) != 0) {
+            hosts[count++] = host;
+        }
     }
     const struct proxy_ca_options options = {.certificate = p->config->certificate,
                                              .key = p->config->key,
                                              .name = name,
                                              .hosts = hosts,
-                                             .host_count = p->config->host_count,
+                                             .host_count = count,
                                              .clock = p->sidecar->clock};
     return proxy_ca_open(&options, out, why);
 }
