@@ -80,6 +80,7 @@ const ask = async (n) => {
   await once(stream, 'end');
   return JSON.parse(body).id;
 };
+await ask(0); // the other side has said by then how many streams it takes
 const found = await Promise.all(Array.from({ length: 60 }, (_, n) => ask(n)));
 console.log(JSON.stringify(found));
 session.close();
