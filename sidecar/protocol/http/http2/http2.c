@@ -1,7 +1,6 @@
 #include <stdlib.h>
 
 #include "sidecar/protocol/http/http2/http2_internal.h"
-#include "sidecar/protocol/http/http2/http2_memory.h"
 
 /* Our SETTINGS, at the first opportunity: what the user allowed before is in them. */
 static void start(struct http2 *c)
@@ -61,6 +60,11 @@ void http2_leave(struct http2 *c)
     do {
         c->depth = 1;
         http2_output_pump(c);
+        /* Wherever in nghttp2 that was: what it could not queue is missing. */
+        if (c->memory.is_exhausted && c->problem == HTTP_PROBLEM_NONE) {
+            c->problem = HTTP_PROBLEM_NO_MEMORY;
+            c->why = "There is no memory for the connection.";
+        }
         c->depth = 2;
     } while (http2_stream_tell(c));
     (void)tell_problem(c);
@@ -74,6 +78,7 @@ static void destroy(struct http_codec *codec)
         return;
     }
     nghttp2_session_del(c->session);
+    http2_memory_finish(&c->memory);
     while (c->first != NULL) {
         http2_stream_destroy(c, c->first);
     }
@@ -257,6 +262,9 @@ static nghttp2_option *options_create(void)
     nghttp2_option_set_max_settings(o, HTTP2_SETTINGS_MAX);
     nghttp2_option_set_max_outbound_ack(o, HTTP2_ACKS_MAX);
     nghttp2_option_set_max_send_header_block_length(o, HTTP2_HEAD_BLOCK_MAX);
+    /* nghttp2 would count resets against its own clock; http2_guard.h counts them against what else
+     * the peer does, so that a long session is not over for having been long. */
+    nghttp2_option_set_stream_reset_rate_limit(o, UINT32_MAX, UINT32_MAX);
     /* What is closed would be a parent in a tree of priorities, which we do not keep. */
     nghttp2_option_set_no_closed_streams(o, 1);
     return o;
@@ -265,7 +273,7 @@ static nghttp2_option *options_create(void)
 static int session_create(struct http2 *c, const nghttp2_session_callbacks *callbacks,
                           const nghttp2_option *options)
 {
-    nghttp2_mem memory = http2_memory();
+    nghttp2_mem memory = http2_memory_functions(&c->memory);
     return c->is_server ? nghttp2_session_server_new3(&c->session, callbacks, c, options, &memory)
                         : nghttp2_session_client_new3(&c->session, callbacks, c, options, &memory);
 }
@@ -283,6 +291,7 @@ static struct http_codec *create(const struct http_codec_events *events, void *c
         c->context = context;
         c->is_server = is_server;
         c->allowed = is_server ? HTTP_STREAMS_MAX : 0;
+        http2_memory_init(&c->memory);
         http2_head_init(&c->head);
         buffer_init(&c->batch, HTTP2_BATCH_MAX);
         is_good = session_create(c, callbacks, options) == 0;
@@ -290,6 +299,9 @@ static struct http_codec *create(const struct http_codec_events *events, void *c
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(options);
     if (!is_good) {
+        if (c != NULL) {
+            http2_memory_finish(&c->memory);
+        }
         free(c);
         return NULL;
     }

@@ -11,6 +11,7 @@
 #include "sidecar/protocol/http/http2/http2_fields.h"
 #include "sidecar/protocol/http/http2/http2_guard.h"
 #include "sidecar/protocol/http/http2/http2_head.h"
+#include "sidecar/protocol/http/http2/http2_memory.h"
 #include "sidecar/protocol/http/http_codec.h"
 
 enum {
@@ -72,6 +73,7 @@ struct http2 {
     const struct http_codec_events *events;
     void *context;
     nghttp2_session *session;
+    struct http2_memory memory; /* the session's */
     bool is_server;
 
     unsigned depth; /* of enter and leave */
