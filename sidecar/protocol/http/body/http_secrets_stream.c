@@ -94,11 +94,17 @@ static bool is_part_of_number(struct bytes text)
     return true;
 }
 
-/* A number stays one, with another value: 1 may stand wherever a digit does. */
+/* A number stays one, with another value: any other digit but 0 may stand wherever one does. */
 static enum err put_number(struct bytes text, struct buffer *out)
 {
+    uint8_t digit = '2';
     for (size_t i = 0; i < text.size; i++) {
-        uint8_t c = text.data[i] >= '0' && text.data[i] <= '9' ? '1' : text.data[i];
+        if (text.data[i] >= '0' && text.data[i] <= '9' && text.data[i] != '1') {
+            digit = '1';
+        }
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t c = text.data[i] >= '0' && text.data[i] <= '9' ? digit : text.data[i];
         enum err e = buffer_append(out, bytes_of(&c, 1));
         if (e != OK) {
             return e;

@@ -152,6 +152,9 @@ static void json_stays_valid(void **state)
           text("[\"[masked]\", \"\\\"\", 911111111]"));
     check(s, false, text("12345678"), text("[masked]"));
     http_secrets_destroy(s);
+    s = create(text("11111111"), (struct bytes){0});
+    check(s, true, text("{\"a\":-11111111}"), text("{\"a\":-22222222}"));
+    http_secrets_destroy(s);
     s = create(text("ntoken-123"), (struct bytes){0});
     check(s, true, text("{\"a\":\"\\ntoken-123\"}"), text("{\"a\":\"\\u005bmasked]\"}"));
     check(s, true, text("{\"a\":\"\\\\\\\\ntoken-123\"}"), text("{\"a\":\"\\\\\\\\[masked]\"}"));
