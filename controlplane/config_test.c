@@ -308,9 +308,9 @@ static void the_example_is_right(void **state)
 {
     (void)state;
     static const char *const files[] = {
-        "policy.yaml",       "pki/ca.pem",     "pki/ca.key",
-        "pki/server.pem",    "pki/server.key", "pki/server-ca.pem",
-        "pki/corporate.pem", "pki/db-ca.pem",  "pki/witness-ca.pem"};
+        "policy.yaml",        "pki/ca.pem",         "pki/ca.key",        "pki/server.pem",
+        "pki/server.key",     "pki/server-ca.pem",  "pki/corporate.pem", "pki/db-ca.pem",
+        "pki/witness-ca.pem", "pki/internal-ca.pem"};
     char directory[SCRATCH_SIZE], path[256], text[16384] = "";
     FILE *example = fopen("controlplane/example.yaml", "r");
     assert_non_null(example);
@@ -328,7 +328,7 @@ static void the_example_is_right(void **state)
     if (config_load_text(path, bytes_of_string(text), &c, &why) != OK) {
         fail_msg("%s", why.text);
     }
-    assert_int_equal(c->resources.count, 3);
+    assert_int_equal(c->resources.count, 5);
     assert_int_equal(c->grants.count, 2);
     config_release(c);
     scratch_remove(directory);

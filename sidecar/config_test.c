@@ -207,7 +207,7 @@ static void test_the_manual_can_be_copied(void **state)
     if (config_load(write_text(start, (size_t)(end - start)), &c, &why) != OK) {
         fail_msg("%s", why.text);
     }
-    assert_int_equal(c.listener_count, 2);
+    assert_int_equal(c.listener_count, 4);
     assert_int_equal(c.drain_ns, 30000000000);
     config_finish(&c);
     buffer_finish(&b);
