@@ -7,9 +7,11 @@
 /* Aborts where it is not so. */
 void fuzz_require(bool ok);
 
-/* The first byte says where it is cut. Cut, byte by byte and whole, the same comes of it; and what
- * came of it has nothing to mask any more. `out` is empty, or what came of it; false: it was
- * refused. The masker's redactions must leave nothing that it would mask again. */
-bool fuzz_body(struct masker *m, enum masker_body_kind kind, struct bytes data, struct buffer *out);
+/* The first byte says where it is cut. Cut, byte by byte and whole, the same comes of it.
+ * `is_final`: what came of it has nothing to mask any more, which holds for names; a detector may
+ * find something where another one's find stood in its way. `out` is empty, or what came of it;
+ * false: it was refused. */
+bool fuzz_body(struct masker *m, enum masker_body_kind kind, struct bytes data, bool is_final,
+               struct buffer *out);
 
 #endif

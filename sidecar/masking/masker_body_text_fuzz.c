@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_require(m != NULL);
     buffer_init(&out, 1 << 24);
     buffer_init(&whole, 1 << 24);
-    bool is_ok = fuzz_body(m, MASKER_BODY_TEXT, bytes_of(data, size), &out);
+    bool is_ok = fuzz_body(m, MASKER_BODY_TEXT, bytes_of(data, size), false, &out);
     struct bytes text = size > 0 ? bytes_of(data + 1, size - 1) : (struct bytes){0};
     if (is_ok && text.size < WHOLE_MAX && memchr(data, '\\', size) == NULL) {
         fuzz_require(masker_text(m, text, &whole) == OK);

@@ -38,6 +38,7 @@ struct masker_json {
     struct bytes piece;      /* that the parser is given */
     size_t between;          /* in the piece: behind the last value on the top level */
     enum err failed;
+    bool is_past_mark;  /* of byte order */
     bool has_begun;     /* anything but white space was there */
     bool is_separated;  /* a line has ended, or a record begun, behind the last value */
     bool was_container; /* that value was */
@@ -457,7 +458,10 @@ static struct bytes without_mark(struct bytes piece)
 /* Of whole tokens. */
 static enum err parse(struct masker_json *j, struct bytes piece)
 {
-    piece = j->has_begun ? piece : without_mark(piece);
+    if (piece.size > 0 && !j->is_past_mark) {
+        j->is_past_mark = true;
+        piece = without_mark(piece);
+    }
     for (size_t i = 0; !j->has_begun && i < piece.size; i++) {
         j->has_begun = !is_space(piece.data[i]) && piece.data[i] != RECORD_SEPARATOR;
     }
