@@ -156,3 +156,45 @@ test('Slack takes no such blocks: the message comes as text', async (t) => {
   assert.ok(message.text.includes(`\`chaperone approvals show ${id}\``));
   await bot.logged('slack_message_refused');
 });
+
+function payment({ body = '{"amount": 120}', ...more } = {}) {
+  const field = (name, value, masked = false) => ({ name, value: Buffer.from(value), masked });
+  return {
+    verb: 'request', commands: ['POST'], rule: 'hold-payments', text: Buffer.from('POST /payments'), text_size: '14',
+    parameters: [], objects: [{ kind: 'path', name: '/payments', access: 'write' }],
+    http: { method: 'POST', scheme: 'https', authority: 'api.internal:8443', path: '/payments',
+      fields: [field('content-type', 'application/json'), field('x-note', '<!channel> ``` ok'), field('x-team', '***', true)],
+      body: Buffer.from(body), body_size: String(Buffer.from(body).length), ...more },
+  };
+}
+
+const piece = (message, name) => sections(message).filter((text) => text.startsWith(`*${name}*`) || text.startsWith(`*${name},`));
+
+test('of a request: where it goes, its fields and its body', async (t) => {
+  const world = await World.make(t);
+  await world.slackBot();
+  const id = world.approvals.hold({ protocol: 'http', resource: 'crm', prediction: null, intent: payment() });
+  const message = await world.slack.shown(id);
+  assert.deepEqual(piece(message, 'Request'), ['*Request*\n```\nPOST https://api.internal:8443/payments\n' +
+    'content-type: application/json\nx-note: &lt;!channel&gt; ˋˋˋ ok\nx-team: *** (masked)\n```']);
+  assert.deepEqual(piece(message, 'Body'), ['*Body*\n```\n{"amount": 120}\n```']);
+  assert.ok(!sections(message).some((text) => text.includes('*Rows*')));
+  assert.deepEqual(names(message), ['approve', 'deny', 'own_login']);
+});
+
+test('a request whose body is not known whole cannot be approved here', async (t) => {
+  const world = await World.make(t);
+  await world.slackBot();
+  const cases = [
+    [payment({ body_truncated: true, body_size: '1000000' }), '... (1000000 bytes in all)'],
+    [payment({ body_follows: true }), '... (it is not complete: the rest comes after the decision)'],
+    [{ ...payment(), http: { ...payment().http, body: Buffer.from([0xff, 0xfe]), body_size: '2' } }, '(2 bytes that are no text)'],
+    [payment({ body: 'x\n'.repeat(20_000) }), 'x'],
+  ];
+  for (const [intent, said] of cases) {
+    const message = await world.slack.shown(world.approvals.hold({ protocol: 'http', prediction: null, intent }));
+    assert.ok(piece(message, 'Body').some((text) => text.includes(said)), said);
+    assert.deepEqual(names(message), ['deny'], said);
+    assert.ok(sections(message).some((text) => text.includes('Not all of it is shown here')), said);
+  }
+});

@@ -122,6 +122,26 @@ test('killed in the middle: at least once, and nothing is missed', async (t) => 
   assert.deepEqual(rest.slice(-2), [interrupted, during]);
 });
 
+test('a request is the statement of HTTP, and stays here where none must leave', async (t) => {
+  const { world, receiver } = await make(t);
+  const quiet = await Receiver.start();
+  t.after(() => quiet.stop());
+  await start(world, { url: receiver.url }, { url: quiet.url, name: 'quiet', statement: false });
+  world.approvals.hold({ protocol: 'http', prediction: null, intent: {
+    commands: ['POST'], rule: 'hold-payments', text: Buffer.from('POST /payments/secret_9917'), parameters: [],
+    objects: [{ kind: 'path', name: '/payments/secret_9917', access: 'write' }],
+    http: { method: 'POST', scheme: 'https', authority: 'api.internal', path: '/payments/secret_9917',
+      fields: [{ name: 'x-team', value: Buffer.from('care') }], body: Buffer.from('{"amount":'), body_size: '99',
+      body_truncated: true } } });
+  const [{ data }] = (await receiver.count(1)).map(verify);
+  assert.equal(data.statement,
+    'POST https://api.internal/payments/secret_9917\nx-team: care\n\n{"amount":\n... (99 bytes in all)');
+  assert.equal(data.statement_truncated, true);
+  assert.equal(data.objects[0].name, '/payments/secret_9917');
+  await quiet.count(1);
+  assert.ok(!quiet.got[0].body.includes('secret_9917'));
+});
+
 test('only the states and resources that it asked for, and no statement where it must not leave', async (t) => {
   const { world, receiver } = await make(t);
   await start(world, { url: receiver.url, states: ['waiting'], resources: ['orders'], statement: false });

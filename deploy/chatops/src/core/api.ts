@@ -40,6 +40,24 @@ export interface Parameter {
   truncated: boolean;
 }
 
+export interface HttpField {
+  name: string;
+  value: Buffer;
+  masked: boolean;
+}
+
+export interface HttpRequest {
+  method: string;
+  scheme: string;
+  authority: string;
+  path: string;
+  fields: HttpField[];
+  body: Buffer;
+  body_size: string;
+  body_truncated: boolean;
+  body_follows: boolean;
+}
+
 export interface Intent {
   rule: string;
   policy_hash: string;
@@ -53,6 +71,7 @@ export interface Intent {
   text_size: string;
   text_truncated: boolean;
   without_where: boolean;
+  http: HttpRequest | null;
 }
 
 export interface HoldTerms {

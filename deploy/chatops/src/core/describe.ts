@@ -1,5 +1,5 @@
 // What a person is told of a held operation, as plain text: the parts that Slack's and the webhooks' forms share.
-import type { Decision, Delegate, HeldOperation, Identity, Parameter, Stated } from './api.js';
+import type { Decision, Delegate, HeldOperation, HttpRequest, Identity, Parameter, Stated } from './api.js';
 
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 // What changes how the text around it is shown, or is not shown itself: writing direction (CVE-2021-42574), joiners,
@@ -70,6 +70,25 @@ export function describeParameter(parameter: Parameter, position: number): strin
   const { text, is_text } = decode(parameter.value);
   const value = parameter.raw || !is_text ? `0x${parameter.value.toString('hex')}` : JSON.stringify(text);
   return `${name} = ${value}${parameter.truncated ? ` ... (${parameter.size} bytes)` : ''}`;
+}
+
+// The first line and the fields, one a line: none of them may begin another one.
+export function describeHead(http: HttpRequest): string {
+  const oneLine = (text: string): string => text.replace(/[\r\n]/g, ' ');
+  const target = `${http.method} ${http.scheme === '' ? '' : `${http.scheme}://${http.authority}`}${http.path}`;
+  const fields = http.fields.map((f) => `${f.name}: ${decode(f.value).text}${f.masked ? ' (masked)' : ''}`);
+  return [target, ...fields].map(oneLine).join('\n');
+}
+
+// What is known of the body, and whether that is all of it.
+export function describeBody(http: HttpRequest): { text: string; is_whole: boolean } {
+  const { text, is_text } = decode(http.body);
+  const is_cut = http.body_truncated || http.body_follows;
+  const shown = is_text || is_cut ? text : '';
+  const note = !is_text && !is_cut ? `(${http.body_size} bytes that are no text)`
+    : http.body_follows ? '... (it is not complete: the rest comes after the decision)'
+      : is_cut ? `... (${http.body_size} bytes in all)` : '';
+  return { text: [shown, note].filter((part) => part !== '').join('\n'), is_whole: is_text && !is_cut };
 }
 
 export function describeDecision(decision: Decision): string {

@@ -1,9 +1,9 @@
 // A held operation as a Slack message. Pure. Everything that others wrote goes through escape.ts.
 import type { Button, KnownBlock } from '@slack/web-api';
 
-import type { HeldOperation } from '../core/api.js';
-import { decode, describeCommands, describeDecision, describeDelegates, describeIdentity, describeParameter,
-  describeReasons, describeRows, describeTarget, describeTerms, reveal, rfc3339,
+import type { HeldOperation, HttpRequest } from '../core/api.js';
+import { decode, describeBody, describeCommands, describeDecision, describeDelegates, describeHead, describeIdentity,
+  describeParameter, describeReasons, describeRows, describeTarget, describeTerms, reveal, rfc3339,
   unixSeconds } from '../core/describe.js';
 import { askOf } from './ask.js';
 import { code, fit } from './escape.js';
@@ -25,6 +25,7 @@ interface Shown {
 
 const SECTION_ROOM = 2900;   // of Slack's 3000, less the fence
 const STATEMENT_BLOCKS = 4;
+const HEAD_BLOCKS = 2; // of a request: its fields
 const PLAN_ROOM = 1500;
 const FENCE = '```';
 const DECISIONS_SHOWN = 5;
@@ -72,7 +73,7 @@ function facts(approval: HeldOperation): KnownBlock {
     ['Resource', code(describeTarget(approval))],
     ['Rule', code(intent?.rule ?? '')],
     ['To be decided by', code(describeTerms(approval))],
-    ['Rows', code(describeRows(approval))],
+    ...(intent?.http ? [] : [['Rows', code(describeRows(approval))] as [string, string]]),
     ['Held until', date(approval.expires_unix_ns)],
   ];
   if (end_reason !== '') lines.push(['Ended because', code(end_reason)]);
@@ -80,9 +81,17 @@ function facts(approval: HeldOperation): KnownBlock {
   return section(lines.map(([name, value]) => `*${name}*  ${value}`).join('\n'));
 }
 
+function request(http: HttpRequest): Shown {
+  const body = describeBody(http);
+  const head = fenced('Request', describeHead(http), HEAD_BLOCKS);
+  const shown = fenced('Body', body.text, STATEMENT_BLOCKS);
+  return { blocks: [...head.blocks, ...shown.blocks], is_whole: body.is_whole && head.is_whole && shown.is_whole };
+}
+
 function statement(approval: HeldOperation): Shown {
   const intent = approval.intent;
   if (intent === null) return { blocks: [], is_whole: false };
+  if (intent.http) return request(intent.http);
   const { text, is_text } = decode(intent.text);
   const shown = fenced('Statement', text, STATEMENT_BLOCKS);
   const listed = intent.parameters.map((p, i) => describeParameter(p, i + 1)).join('\n');

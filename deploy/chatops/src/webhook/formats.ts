@@ -1,8 +1,8 @@
 // A change as each receiver wants it. Pure. Markup of what others wrote: JSON has none, Teams' TextRun shows text as
 // it is, and PagerDuty's fields are plain.
 import { isEnded, type HeldOperation } from '../core/api.js';
-import { decode, describeCommands, describeDecision, describeDelegates, describeIdentity, describeParameter,
-  describePerson, describeReasons, describeRows, describeTarget, describeTerms, reveal,
+import { decode, describeBody, describeCommands, describeDecision, describeDelegates, describeHead, describeIdentity,
+  describeParameter, describePerson, describeReasons, describeRows, describeTarget, describeTerms, reveal,
   rfc3339 } from '../core/describe.js';
 import type { Receiver } from './config.js';
 
@@ -24,7 +24,15 @@ function summary(approval: HeldOperation): string {
 }
 
 function statementOf(approval: HeldOperation): string {
-  return approval.intent === null ? '' : decode(approval.intent.text).text;
+  const { intent } = approval;
+  if (intent === null) return '';
+  if (intent.http) return [describeHead(intent.http), describeBody(intent.http).text].join('\n\n').trimEnd();
+  return decode(intent.text).text;
+}
+
+function isTruncated(approval: HeldOperation): boolean {
+  const { intent } = approval;
+  return intent !== null && (intent.text_truncated || (!!intent.http && !describeBody(intent.http).is_whole));
 }
 
 function parametersOf(approval: HeldOperation): string[] {
@@ -45,10 +53,12 @@ function json(approval: HeldOperation, receiver: Receiver): object {
       reasons: approval.reasons.map((r) => ({ text: r.text, verified: r.assurance === 'VERIFIED' })),
       resource: approval.resource, protocol: approval.protocol, database: approval.database,
       target_user: approval.target_user, commands: intent?.commands ?? [], rule: intent?.rule ?? '',
-      objects: (intent?.objects ?? []).map(({ kind, name, access }) => ({ kind, name, access })),
+      // A path says as much as a statement does.
+      objects: (intent?.objects ?? []).filter(({ kind }) => receiver.has_statement || kind !== 'path')
+        .map(({ kind, name, access }) => ({ kind, name, access })),
       digest: approval.digest.toString('hex'),
       ...(receiver.has_statement ? {
-        statement: statementOf(approval), statement_truncated: intent?.text_truncated ?? false,
+        statement: statementOf(approval), statement_truncated: isTruncated(approval),
         parameters: parametersOf(approval), plan: prediction?.plan ?? '',
       } : {}),
       rows: describeRows(approval), groups: terms?.groups ?? [], people: terms?.people ?? 0,
@@ -65,7 +75,7 @@ function facts(approval: HeldOperation): [string, string][] {
     ['Who', describeIdentity(approval.identity)], ['On behalf of', describeDelegates(approval.on_behalf_of)],
     ['Stated reason', describeReasons(approval.reasons)], ['Resource', describeTarget(approval)],
     ['Rule', approval.intent?.rule ?? ''], ['To be decided by', describeTerms(approval)],
-    ['Rows', describeRows(approval)],
+    ['Rows', approval.intent?.http ? '' : describeRows(approval)],
     ['Held until', rfc3339(approval.expires_unix_ns)], ['Ended because', approval.end_reason],
     ...approval.decisions.map((d): [string, string] => ['Decision', describeDecision(d)]),
     ['Decide with', `chaperone approvals show ${approval.id}`],
