@@ -59,7 +59,8 @@ static void test_knows_what_a_byte_may_be(void **state)
         bool is_token = (b >= '0' && b <= '9') || (b >= 'a' && b <= 'z') ||
                         (b >= 'A' && b <= 'Z') || (b != 0 && strchr(others, (int)b) != NULL);
         bool is_text = b == '\t' || (b >= ' ' && b != 0x7f);
-        char name[] = "GET / HTTP/1.1\r\na?b: c\r\n\r\n", value[] = "GET / HTTP/1.1\r\na: b?c\r\n\r\n";
+        char name[] = "GET / HTTP/1.1\r\na?b: c\r\n\r\n",
+             value[] = "GET / HTTP/1.1\r\na: b?c\r\n\r\n";
         struct http1_filter f;
         name[17] = (char)b;
         value[20] = (char)b;

@@ -1,5 +1,5 @@
-/* The first byte chooses the side and what it is asked, the second how the rest is cut. The cut must
- * not matter; and what a server understood, written anew, must be understood as the same. */
+/* The first byte chooses the side and what it is asked, the second how the rest is cut. The cut
+ * must not matter; and what a server understood, written anew, must be understood as the same. */
 #include <stdlib.h>
 
 #include "sidecar/protocol/http/http1/http1_peer.h"
