@@ -6,10 +6,11 @@
 #include "base/conf/conf.h"
 #include "cli/command_policy.h"
 #include "cli/commands.h"
-#include "cli/policy/decision.h"
+#include "cli/policy/decision_http.h"
 #include "cli/policy/masking.h"
 #include "cli/policy/tables.h"
 #include "cli/remote.h"
+#include "cli/text_file.h"
 #include "formats/json.h"
 #include "formats/text.h"
 
@@ -17,6 +18,11 @@ const struct option_spec command_policy_explain_options[] = {
     {"as", 0, OPTION_TEXT, "sub=NAME,groups=A+B", "who asks; also on_behalf_of=C", NULL},
     {"resource", 0, OPTION_TEXT, "NAME", "where (default)", NULL},
     {"file", 'f', OPTION_FILE, "FILE", "by this policy; without it by the newest one", NULL},
+    {"http", 0, OPTION_TEXT, "REQUEST", "a request in place of SQL: \"GET https://HOST/PATH\"",
+     NULL},
+    {"header", 0, OPTION_TEXT, "NAME:VALUE", "of the request; may be given more than once", NULL},
+    {"body", 0, OPTION_FILE, "FILE", "of the request; JSON unless a header says otherwise", NULL},
+    {"websocket", 0, OPTION_FLAG, NULL, "the request asks for a WebSocket", NULL},
     {"catalog", 0, OPTION_FILE, "FILE", "the target's tables: what of them is masked", NULL},
     {"json", 0, OPTION_FLAG, NULL, "the answer as a JSON object", NULL},
     {0},
@@ -117,6 +123,30 @@ static void add_masking(struct json *j, const struct decision *d, bool has_catal
     }
 }
 
+static void add_limit(struct json *j, const char *name, uint64_t limit)
+{
+    if (limit == 0) {
+        json_add_null(j, j->root, name);
+    } else {
+        json_add_unsigned(j, j->root, name, limit);
+    }
+}
+
+/* Of a request: what goes with it. */
+static void add_http(struct json *j, const struct policy_verdict *v)
+{
+    json_add_string(j, j->root, "path", v->path);
+    add_limit(j, "max_request_bytes", v->max_request_bytes);
+    add_limit(j, "max_response_bytes", v->max_response_bytes);
+    cJSON *rates = json_add_array(j, j->root, "rates");
+    for (size_t n = 0; n < v->rate_count; n++) {
+        cJSON *rate = json_add_object(j, rates, NULL);
+        json_add_string(j, rate, "rule", v->rates[n].rule);
+        json_add_unsigned(j, rate, "requests", v->rates[n].requests);
+        json_add_unsigned(j, rate, "per_s", (uint64_t)v->rates[n].per_s);
+    }
+}
+
 static enum err print_json(const struct invocation *i, const struct policy *policy,
                            const struct decision *d, bool has_catalog)
 {
@@ -141,6 +171,9 @@ static enum err print_json(const struct invocation *i, const struct policy *poli
     }
     add_hold(&j, decision_verdict(d)->hold);
     add_masking(&j, d, has_catalog);
+    if (options_value(&i->options, "http") != NULL) {
+        add_http(&j, decision_verdict(d));
+    }
     enum err e = json_write_line(&j, i->out.out);
     json_finish(&j);
     return e;
@@ -210,6 +243,28 @@ static void print_masking(FILE *out, const struct masking_result *m)
     }
 }
 
+static void print_http(FILE *out, const struct policy_verdict *v)
+{
+    if (v->path != NULL) {
+        (void)fputs("path: ", out);
+        text_write(out, bytes_of_string(v->path), TEXT_ESCAPED);
+        (void)fputc('\n', out);
+    }
+    for (size_t n = 0; n < v->rate_count; n++) {
+        (void)fprintf(out, "rate: %u in ", v->rates[n].requests);
+        print_duration(out, v->rates[n].per_s);
+        (void)fputs(" by rule ", out);
+        text_write(out, bytes_of_string(v->rates[n].rule), TEXT_ESCAPED);
+        (void)fputc('\n', out);
+    }
+    if (v->max_request_bytes > 0) {
+        (void)fprintf(out, "request: at most %" PRIu64 " bytes\n", v->max_request_bytes);
+    }
+    if (v->max_response_bytes > 0) {
+        (void)fprintf(out, "response: at most %" PRIu64 " bytes\n", v->max_response_bytes);
+    }
+}
+
 static void print_text(const struct invocation *i, const struct policy *policy,
                        const struct decision *d, bool has_catalog)
 {
@@ -231,6 +286,7 @@ static void print_text(const struct invocation *i, const struct policy *policy,
     (void)fputs(has_catalog && is_as_it_is ? "masked: no column by its name or type\n" : "", out);
     (void)fputs("verdict: ", out);
     print_verdict(out, decision_verdict(d));
+    print_http(out, decision_verdict(d));
     if (decision_verdict(d)->hold != NULL) {
         print_hold(out, decision_verdict(d)->hold);
     }
@@ -239,21 +295,53 @@ static void print_text(const struct invocation *i, const struct policy *policy,
     }
 }
 
+enum { BODY_SIZE_MAX = 16 << 20 };
+
+static enum err decide_http(const struct invocation *i, const struct policy *policy,
+                            const struct identity_option *as, const char *resource,
+                            struct decision **out, struct err_text *error)
+{
+    struct decision_http asked = {.request = options_value(&i->options, "http"),
+                                  .is_websocket = options_flag(&i->options, "websocket")};
+    const char *file = options_value(&i->options, "body"), *header = NULL;
+    struct buffer body;
+    enum err e = OK;
+    buffer_init(&body, BODY_SIZE_MAX);
+    while ((header = options_each(&i->options, "header", asked.header_count)) != NULL) {
+        if (asked.header_count == DECISION_HTTP_HEADERS_MAX) {
+            return err_set(error, ERR_LIMIT, "at most %d headers are allowed",
+                           DECISION_HTTP_HEADERS_MAX);
+        }
+        asked.headers[asked.header_count++] = header;
+    }
+    if (file != NULL) {
+        e = text_file_read(file, BODY_SIZE_MAX, &body, error);
+        asked.body = buffer_bytes(&body);
+    }
+    e = e == OK ? decision_make_http(policy, as, resource, &asked, out, error) : e;
+    buffer_finish(&body);
+    return e;
+}
+
 static int explain(const struct invocation *i, const struct policy *policy,
                    const struct identity_option *as, struct masking *masking)
 {
     const char *resource = options_value(&i->options, "resource");
     struct decision *d = NULL;
-    enum err e = decision_make(policy, as, resource == NULL ? "default" : resource, masking,
-                               i->options.arguments[0], &d);
+    struct err_text error = {0};
+    resource = resource == NULL ? "default" : resource;
+    enum err e = options_value(&i->options, "http") != NULL
+                     ? decide_http(i, policy, as, resource, &d, &error)
+                     : decision_make(policy, as, resource, masking, i->options.arguments[0], &d);
     if (e == OK && options_flag(&i->options, "json")) {
         e = print_json(i, policy, d, masking != NULL);
     } else if (e == OK) {
         print_text(i, policy, d, masking != NULL);
     }
-    int code = e != OK ? command_fail(i, EXIT_NO, "%s", err_name(e))
-               : decision_verdict(d)->effect == POLICY_ALLOW ? EXIT_YES
-                                                             : EXIT_NO;
+    int code =
+        e != OK ? command_fail(i, EXIT_NO, "%s", error.text[0] != '\0' ? error.text : err_name(e))
+        : decision_verdict(d)->effect == POLICY_ALLOW ? EXIT_YES
+                                                      : EXIT_NO;
     decision_destroy(d);
     int flushed = remote_flush(i);
     return code != EXIT_YES ? code : flushed;
@@ -279,6 +367,29 @@ static int load_masking(const struct invocation *i, struct masking **out)
                : command_fail(i, EXIT_NO, "%s", error.text[0] != '\0' ? error.text : err_name(e));
 }
 
+/* SQL or a request. */
+static enum err check_question(const struct invocation *i, struct err_text *error)
+{
+    static const char *const of_http[] = {"header", "body"};
+    bool is_http = options_value(&i->options, "http") != NULL;
+    if (is_http == (i->options.argument_count > 0)) {
+        return err_set(error, ERR_INVALID,
+                       is_http ? "SQL or --http, not both" : "what is asked? SQL, or --http");
+    }
+    for (size_t n = 0; n < 2 && !is_http; n++) {
+        if (options_value(&i->options, of_http[n]) != NULL) {
+            return err_set(error, ERR_INVALID, "--%s is about --http", of_http[n]);
+        }
+    }
+    if (!is_http && options_flag(&i->options, "websocket")) {
+        return err_set(error, ERR_INVALID, "--websocket is about --http");
+    }
+    if (is_http && options_value(&i->options, "catalog") != NULL) {
+        return err_set(error, ERR_INVALID, "--catalog is about SQL");
+    }
+    return OK;
+}
+
 int command_policy_explain(struct invocation *i)
 {
     const char *as_text = options_value(&i->options, "as");
@@ -291,7 +402,8 @@ int command_policy_explain(struct invocation *i)
         (void)err_set(&error, ERR_INVALID, "--as is missing: who asks?");
         return command_misuse(i, &error);
     }
-    if (decision_parse_identity("--as", as_text, &as, &error) != OK) {
+    if (check_question(i, &error) != OK ||
+        decision_parse_identity("--as", as_text, &as, &error) != OK) {
         return command_misuse(i, &error);
     }
     int code = load_masking(i, &masking);

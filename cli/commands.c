@@ -520,17 +520,20 @@ const struct command commands[] = {
     },
     {
         .name = "policy explain",
-        .arguments = "SQL",
-        .summary = "Say which rule decides about a statement, and why",
+        .arguments = "[SQL]",
+        .summary = "Say which rule decides about a statement or a request, and why",
         .details = "Decides as a sidecar does, for each command and each object alone and for the "
                    "text as a whole. With --catalog also which columns of its result are masked.\n"
+                   "With --http it is about a request, which is read as a sidecar reads it.\n"
                    "Exit code 1: it is refused, or held for approval.",
         .examples =
             EXAMPLES("chaperone policy explain --as sub=ann,groups=analysts 'SELECT * FROM orders'",
                      "chaperone policy explain --as sub=bot --file new.yaml --resource shop 'DROP "
-                     "TABLE orders'"),
+                     "TABLE orders'",
+                     "chaperone policy explain --as sub=bot --resource crm --http 'DELETE "
+                     "https://api.internal/orders/7'"),
         .options = command_policy_explain_options,
-        .arguments_min = 1,
+        .arguments_min = 0,
         .arguments_max = 1,
         .connects = true,
         .run = command_policy_explain,

@@ -194,6 +194,7 @@ static void test_a_hold_of_http_has_no_plan(void **state)
     static const struct mistake cases[] = {
         {"predict: plan", "p:6:47: rules[0].hold.predict: a request of HTTP has no plan that could "
                           "be shown: expected \"none\""},
+        {"in_transaction: 10s", "p:6:54: rules[0].hold.in_transaction: HTTP has no transactions"},
         {"predict: exact", "p:6:47: rules[0].hold.predict: a request of HTTP has no plan that "
                            "could be shown: expected \"none\""},
     };
@@ -213,6 +214,7 @@ static void test_a_hold_of_http_has_no_plan(void **state)
     assert_int_equal(v.effect, POLICY_HOLD);
     assert_false(v.hold->explains);
     assert_false(v.hold->runs_dry);
+    assert_int_equal(v.hold->in_transaction_s, v.hold->lifetime_s);
     policy_destroy(p);
 }
 

@@ -89,6 +89,14 @@ static enum err times_read(struct load *l, const struct conf_node *hold, struct 
                : e;
 }
 
+static enum err transactions_leave_out(struct load *l, const struct conf_node *hold,
+                                       struct policy_hold *out)
+{
+    const struct conf_node *n = conf_get(hold, "in_transaction");
+    out->in_transaction_s = out->lifetime_s;
+    return n == NULL ? OK : conf_fail(n, l->why, "HTTP has no transactions");
+}
+
 static enum err people_read(struct load *l, const struct conf_node *hold, struct policy_hold *out)
 {
     static const struct conf_choice requester[] = {{"exclude", true}, {"allow", false}, {NULL, 0}};
@@ -183,6 +191,9 @@ enum err load_hold(struct load *l, const struct conf_node *rule_node, struct rul
     e = e == OK ? approvers_read(l, hold, terms) : e;
     e = e == OK ? people_read(l, hold, terms) : e;
     e = e == OK ? times_read(l, hold, terms) : e;
+    if (e == OK && rule->about == ABOUT_HTTP) {
+        e = transactions_leave_out(l, hold, terms);
+    }
     e = e == OK ? mode_read(l, hold, terms) : e;
     e = e == OK ? standing_read(l, hold, terms) : e;
     e = e == OK ? predict_read(l, hold, rule->about, terms) : e;

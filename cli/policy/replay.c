@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "base/arena.h"
+#include "cli/policy/replay_http.h"
 #include "cli/policy/replay_table.h"
 #include "cli/policy/shape.h"
 #include "sidecar/operation/question.h"
@@ -142,7 +143,7 @@ static enum err note_missing(struct replay *r, const char *session)
 struct judgement {
     bool is_sql;
     bool is_refused_anyway; /* whatever a policy says */
-    bool is_too_large;      /* for this command, not for that sidecar */
+    bool is_too_large;      /* for this command, or its record, not for that sidecar */
     bool has_masks;
     struct policy_verdict verdict;
 };
@@ -223,6 +224,37 @@ static bool has_masks(const struct replay *r, const struct policy_request *reque
     return count > 0 || !complete;
 }
 
+static enum err judge_http(struct replay *r, const struct session *s,
+                           const Chaperone__V1__Record *record, struct judgement *out)
+{
+    const Chaperone__V1__Intent *m = record->intent;
+    struct policy_request request;
+    bool was_refused = m->verdict == CHAPERONE__V1__VERDICT__DENY;
+    /* Before a policy was asked. */
+    if (m->http == NULL || (was_refused && strcmp(m->rule, "protocol") == 0)) {
+        out->is_refused_anyway = true;
+        out->verdict = (struct policy_verdict){.effect = POLICY_DENY, .rule = "protocol"};
+        return OK;
+    }
+    if (!question_ask(r->arena, s->opened->session_opened, m, record->time_unix_ns / second_ns,
+                      &request)) {
+        return ERR_NO_MEMORY;
+    }
+    switch (replay_http_ask(r->policy, r->arena, m->http, &request, &out->verdict)) {
+    case REPLAY_HTTP_NO_MEMORY: return ERR_NO_MEMORY;
+    case REPLAY_HTTP_TRUNCATED: out->is_too_large = true; return OK;
+    case REPLAY_HTTP_REFUSED:
+        out->is_refused_anyway = true;
+        out->verdict = (struct policy_verdict){.effect = POLICY_DENY, .rule = "protocol"};
+        return OK;
+    case REPLAY_HTTP_ASKED: break;
+    }
+    bool same_rule = replay_http_limits(&out->verdict, m->rule);
+    out->has_masks = has_masks(r, &request, m->rule, &same_rule);
+    out->is_refused_anyway = same_rule && was_refused && out->verdict.effect != POLICY_DENY;
+    return OK;
+}
+
 static enum err judge(struct replay *r, const struct session *s,
                       const Chaperone__V1__Record *record, struct judgement *out)
 {
@@ -231,6 +263,9 @@ static enum err judge(struct replay *r, const struct session *s,
     const Chaperone__V1__Intent *asked = recorded; /* a function call has no text */
     struct policy_request request;
     *out = (struct judgement){0};
+    if (recorded->http != NULL || strcmp(s->opened->session_opened->protocol, "http") == 0) {
+        return judge_http(r, s, record, out);
+    }
     if (recorded->text.len > 0 || recorded->n_commands == 0) {
         enum err e = describe(r, recorded, &now, out);
         if (e != OK || out->is_refused_anyway) {
@@ -271,8 +306,9 @@ static enum err count_change(struct replay *r, const struct session *s,
 {
     const Chaperone__V1__Intent *m = record->intent;
     struct bytes text = bytes_of(m->text.data, m->text.len);
-    char *shape = text.size == 0 ? strdup(m->n_commands > 0 ? m->commands[0] : m->verb)
-                                 : shape_of(text, j->is_sql, REPLAY_SHAPE_SIZE_MAX);
+    char *shape = m->http != NULL  ? replay_http_shape(m->http, REPLAY_SHAPE_SIZE_MAX)
+                  : text.size == 0 ? strdup(m->n_commands > 0 ? m->commands[0] : m->verb)
+                                   : shape_of(text, j->is_sql, REPLAY_SHAPE_SIZE_MAX);
     if (shape == NULL) {
         return ERR_NO_MEMORY;
     }

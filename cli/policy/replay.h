@@ -1,9 +1,9 @@
 /* What a policy would have decided on recorded operations, against what was decided.
  *
- * Records go in, oldest first; each operation's text is analysed again and decided by the code that
- * a sidecar decides with, as of the time of its record, for the identity that its session's first
- * record names. A session that began before the first record given is *missing*: all of its records
- * are then given once more, with what came before. Pure: no network.
+ * Records go in, oldest first; each operation's text or request is read again and decided by the
+ * code that a sidecar decides with, as of the time of its record, for the identity that its
+ * session's first record names. A session that began before the first record given is *missing*:
+ * all of its records are then given once more, with what came before. Pure: no network.
  *
  * What only a session knows is taken from its records where they have it: of EXECUTE, FETCH and the
  * like what they really ran. Masking needs the target's catalog and is not replayed. */
@@ -28,7 +28,7 @@ struct replay_counts {
     /* Of these: decided without what masking would add. */
     uint64_t masked;
     /* Not replayed. */
-    uint64_t truncated;       /* their text is not recorded whole */
+    uint64_t truncated;       /* their text, or a body that counts, is not recorded whole */
     uint64_t without_session; /* nothing is known about their agent */
     uint64_t changes_cut;     /* counted above, but not kept */
 };
