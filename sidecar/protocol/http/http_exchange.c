@@ -146,6 +146,7 @@ static bool check(struct http_exchange *x)
         return false;
     }
     if (bytes_equal_string(x->request.method, "CONNECT")) {
+        http_go_away(p); /* what comes next may be meant for the tunnel */
         refuse_malformed(x, 501, "CONNECT is for the explicit proxy");
         return false;
     }
