@@ -82,6 +82,70 @@ static struct policy_request who(size_t round)
                                    .now_unix_s = 1790000000 + (int64_t)round * 280000};
 }
 
+/* ---- requests of HTTP ------------------------------------------------------------------ */
+
+static const struct policy_pair query[] = {
+    {"expand", "orders"}, {"expand[]", "cards"}, {"page", "3"}};
+static const struct policy_pair headers[] = {{"x-team", "care"},
+                                             {"x-http-method-override", "DELETE"}};
+static const struct policy_pair body[] = {
+    {"/amount", "99.99999999999999999999"}, {"/items/0/sku", "A-1"}, {"/currency", "EUR"}};
+
+static const struct policy_http requests[] = {
+    {.method = "GET",
+     .host = "api.internal",
+     .path = "/customers/42",
+     .query = query,
+     .query_count = 3},
+    {.method = "HEAD",
+     .host = "api.internal",
+     .path = "/orders/1/lines",
+     .headers = headers,
+     .header_count = 1},
+    {.method = "POST",
+     .host = "api.internal",
+     .path = "/orders",
+     .headers = headers,
+     .header_count = 2},
+    {.method = "POST", .host = "::1", .path = "/Orders//;x/", .query = query, .query_count = 1},
+    {.method = "GET", .host = "", .path = "/live", .is_websocket = true},
+    {.method = "PROPFIND",
+     .host = "api.internal",
+     .path = "/",
+     .headers = headers,
+     .header_count = 1},
+    {.method = "OPTIONS", .host = "api.internal", .path = "*"},
+    {.method = "GET", .host = "api.internal", .path = "/a/../b"},
+    {.method = "GET", .host = "api.internal", .path = "/a/%2e%2E/b"},
+    {.method = "GET", .host = "api.internal", .path = ""},
+    {.method = "", .host = "api.internal", .path = "/"},
+};
+enum { PLAIN_REQUESTS = 7 };
+
+static struct policy_verdict decide_http(const struct policy *p, struct policy_http http,
+                                         enum policy_body state, size_t round);
+
+/* What is allowed with a body that nobody has read is allowed with every body. */
+static void ask_http(const struct policy *p, size_t index, size_t round)
+{
+    struct policy_verdict none = decide_http(p, requests[index], POLICY_BODY_NONE, round);
+    struct policy_verdict read = decide_http(p, requests[index], POLICY_BODY_READ, round);
+    struct policy_verdict unread = decide_http(p, requests[index], POLICY_BODY_UNREAD, round);
+    const struct policy_verdict *all[] = {&none, &read, &unread};
+    for (size_t i = 0; i < COUNT(all); i++) {
+        assert(all[i]->rule != NULL && all[i]->rule[0] != '\0');
+        assert(index < PLAIN_REQUESTS || all[i]->effect == POLICY_DENY);
+        assert(all[i]->rate_count <= POLICY_RATES_MAX);
+        for (size_t j = 0; j < all[i]->rate_count; j++) {
+            assert(all[i]->rates[j].requests > 0 && all[i]->rates[j].per_s > 0);
+        }
+        assert(all[i]->effect != POLICY_DENY || all[i]->rate_count == 0);
+        /* More rules may cover it, with more rates than can be counted: then it is "default". */
+        assert(unread.effect != POLICY_ALLOW || all[i]->effect == POLICY_ALLOW ||
+               strcmp(all[i]->rule, "default") == 0);
+    }
+}
+
 static void check_hold(const struct policy_verdict *v)
 {
     const struct policy_hold *h = v->hold;
@@ -120,6 +184,22 @@ static void ask(const struct policy *p, const struct asked *a, size_t round)
     assert(again.effect == v.effect && again.rule == v.rule && again.hold == v.hold);
 }
 
+static struct policy_verdict decide_http(const struct policy *p, struct policy_http http,
+                                         enum policy_body state, size_t round)
+{
+    struct policy_request r = who(round);
+    struct policy_verdict v = {0};
+    r.protocol = "http";
+    http.body_state = state;
+    http.body = body;
+    http.body_count = state == POLICY_BODY_READ ? COUNT(body) : 0;
+    r.http = &http;
+    policy_evaluate(p, &r, &v);
+    check_hold(&v);
+    (void)policy_reads_body(p, &r);
+    return v;
+}
+
 /* What masks name may be asked of any column. */
 static void mask(const struct policy *p, size_t round)
 {
@@ -133,7 +213,11 @@ static void mask(const struct policy *p, size_t round)
         bool matches =
             policy_mask_matches(masks[i], "public", "customers", "ssn", "character varying[]");
         assert(masks[i]->names_columns || !matches);
-        assert(masks[i]->names_columns || masks[i]->detector_count > 0);
+        assert(masks[i]->names_columns || masks[i]->names_http || masks[i]->detector_count > 0);
+        bool names = policy_mask_matches_field(masks[i], bytes_of_string("email")) ||
+                     policy_mask_matches_pointer(masks[i], bytes_of_string("/a/0/ssn")) ||
+                     policy_mask_matches_header(masks[i], bytes_of_string("x-email"));
+        assert(masks[i]->names_http || !names);
         (void)policy_mask_trusts(masks[i], NULL, "f");
         (void)policy_mask_trusts(masks[i], "public", "f");
     }
@@ -165,6 +249,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ask(p, &questions[round], round);
         ask(p, &questions[round], round + 3);
         mask(p, round);
+    }
+    for (size_t i = 0; i < COUNT(requests); i++) {
+        ask_http(p, i, i);
+        ask_http(p, i, i + 3);
     }
     reload(data, size);
     policy_destroy(p);
