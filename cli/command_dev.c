@@ -1,6 +1,7 @@
 /* dev. */
 #include "cli/commands.h"
 #include "cli/dev/dev.h"
+#include "cli/dev/http_option.h"
 #include "cli/dev/upstream.h"
 
 const struct option_spec command_dev_options[] = {
@@ -8,6 +9,9 @@ const struct option_spec command_dev_options[] = {
     {"listen", 0, OPTION_TEXT, "ADDRESS:PORT",
      "where agents connect (127.0.0.1:6432), or unix:/DIR/.s.PGSQL.PORT", NULL},
     {"upstream", 0, OPTION_TEXT, "URL", "the database: postgres://USER:PASS@HOST:PORT/DB", NULL},
+    {"http", 0, OPTION_TEXT, "NAME=URL",
+     "a web service: https://HOST:PORT, with USER:PASS@ or TOKEN@; may be repeated; NAME=: no more",
+     NULL},
     {"policy", 0, OPTION_FILE, "FILE", "the policy; without one everything is allowed", NULL},
     {"no-policy", 0, OPTION_FLAG, NULL, "go on without the policy of the last start", NULL},
     {"identity", 0, OPTION_TEXT, "sub=NAME,groups=A+B",
@@ -32,12 +36,19 @@ int command_dev(struct invocation *i)
 {
     const struct options *o = &i->options;
     struct err_text error = {0};
+    char *http[OPTIONS_GIVEN_MAX];
+    size_t http_count = 0;
+    for (const char *text; (text = options_each(o, "http", http_count)) != NULL;) {
+        http[http_count++] = (char *)(uintptr_t)text; /* argv's memory */
+    }
     struct dev_options options = {.dir = options_value(o, "dir"),
                                   .listen = options_value(o, "listen"),
                                   .upstream = options_value(o, "upstream"),
                                   .policy = options_value(o, "policy"),
                                   .identity = options_value(o, "identity"),
                                   .resource = options_value(o, "resource"),
+                                  .http = http,
+                                  .http_count = http_count,
                                   .no_policy = options_flag(o, "no-policy"),
                                   .out = i->out,
                                   .errors = i->errors,
@@ -51,6 +62,9 @@ int command_dev(struct invocation *i)
     if (options.upstream != NULL) {
         /* It is argv's memory, which `ps` shows to everybody for as long as we run. */
         upstream_hide_password((char *)(uintptr_t)options.upstream);
+    }
+    for (size_t n = 0; n < http_count; n++) {
+        http_option_hide_secret(http[n]);
     }
     if (end == DEV_STOPPED) {
         end = dev_run(dev, &error);

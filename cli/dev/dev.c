@@ -107,11 +107,20 @@ static enum dev_end serve(struct dev *dev, struct err_text *error)
     }
 }
 
+/* One line that can be pasted; where there is a database it is about that. */
 static void announce(const struct dev *dev)
 {
+    const struct stack *s = &dev->stack;
+    for (size_t i = 0; i < s->http_count; i++) {
+        dev_say(dev, "%s: http://127.0.0.1:%u leads to %s", s->http[i].name, s->http[i].port,
+                s->http[i].address);
+    }
     (void)fputs("ready: ", dev->out.out);
-    listen_address_print_psql(dev->out.out, &dev->listen, dev->identity.subject,
-                              dev->stack.database);
+    if (s->host != NULL) {
+        listen_address_print_psql(dev->out.out, &dev->listen, dev->identity.subject, s->database);
+    } else {
+        (void)fprintf(dev->out.out, "curl http://127.0.0.1:%u/", s->http[0].port);
+    }
     (void)fputc('\n', dev->out.out);
     (void)fflush(dev->out.out);
 }

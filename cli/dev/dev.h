@@ -17,6 +17,8 @@ struct dev_options {
     const char *policy;
     const char *identity;
     const char *resource;
+    char **http; /* NAME=URL, with secrets: wiped by the caller after this */
+    size_t http_count;
     bool no_policy; /* forget the one of the last time */
     struct terminal out, errors;
     struct clock clock;

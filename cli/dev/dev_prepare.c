@@ -5,9 +5,13 @@
 #include <unistd.h>
 
 #include "cli/dev/dev_internal.h"
+#include "cli/dev/stack_http.h"
 #include "cli/dev/upstream.h"
 #include "cli/process/service.h"
 #include "formats/text.h"
+
+/* Of the first web service; the next ones follow. */
+enum { HTTP_PORT = 8081 };
 
 void dev_say(const struct dev *dev, const char *format, ...)
 {
@@ -73,6 +77,33 @@ static enum err take_policy(struct dev *dev, const char *policy, struct err_text
     return stack_set(&dev->stack.policy, path);
 }
 
+static enum err take_http(struct dev *dev, const struct dev_options *o, struct err_text *error)
+{
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < o->http_count; i++) {
+        struct http_option option = {0};
+        e = http_option_parse(o->http[i], &option, error);
+        if (e == OK) {
+            e = stack_http_apply(&dev->stack, &option, error);
+            http_option_finish(&option);
+        }
+    }
+    return e;
+}
+
+/* A resource's name is said in policies and records: it can be one thing only. */
+static enum err check_names(const struct stack *s, struct err_text *error)
+{
+    for (size_t i = 0; s->host != NULL && i < s->http_count; i++) {
+        if (strcmp(s->http[i].name, s->resource) == 0) {
+            return err_set(error, ERR_INVALID,
+                           "--http: \"%s\" is the database's name (--resource gives it another)",
+                           s->resource);
+        }
+    }
+    return OK;
+}
+
 /* Options given now count; the others are those of the last time. */
 static enum err take_options(struct dev *dev, const struct dev_options *o, struct err_text *error)
 {
@@ -97,13 +128,14 @@ static enum err take_options(struct dev *dev, const struct dev_options *o, struc
     if (e == OK && o->resource != NULL) {
         e = stack_set(&s->resource, o->resource);
     }
-    if (e == OK && s->host == NULL) {
+    e = e == OK ? take_http(dev, o, error) : e;
+    if (e == OK && s->host == NULL && s->http_count == 0) {
         e = err_set(error, ERR_INVALID,
                     "%s is new: --upstream postgres://USER:PASS@HOST:PORT/DB says which database "
-                    "it leads to",
+                    "it leads to, --http NAME=URL which web service",
                     s->dir);
     }
-    return e;
+    return e == OK ? check_names(s, error) : e;
 }
 
 static enum err check_options(struct dev *dev, struct err_text *error)
@@ -127,11 +159,19 @@ static enum err check_options(struct dev *dev, struct err_text *error)
 static enum err take_ports(struct dev *dev, struct err_text *error)
 {
     struct stack *s = &dev->stack;
-    enum err e =
-        dev->listen.is_unix ? OK : service_check_listen(dev->listen.host, dev->listen.port, error);
+    enum err e = s->host == NULL || dev->listen.is_unix
+                     ? OK
+                     : service_check_listen(dev->listen.host, dev->listen.port, error);
     if (e == OK && (service_free_port(s->server_port, &s->server_port) != OK ||
                     service_free_port(s->health_port, &s->health_port) != OK)) {
         e = err_set(error, ERR_IO, "no free port on 127.0.0.1");
+    }
+    for (size_t i = 0; e == OK && i < s->http_count; i++) {
+        struct stack_http *h = &s->http[i];
+        uint16_t wanted = h->port != 0 ? h->port : (uint16_t)(HTTP_PORT + i);
+        if (service_free_port(wanted, &h->port) != OK) {
+            e = err_set(error, ERR_IO, "no free port on 127.0.0.1");
+        }
     }
     return e;
 }

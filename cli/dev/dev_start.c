@@ -177,7 +177,11 @@ static enum dev_end start_sidecar(struct dev *dev, struct err_text *error)
         stack_write_cli(&dev->stack, error) != OK) {
         return DEV_FAILED;
     }
-    dev_say(dev, "starting the sidecar on %s", dev->stack.listen);
+    if (dev->stack.host != NULL) {
+        dev_say(dev, "starting the sidecar on %s", dev->stack.listen);
+    } else {
+        dev_say(dev, "starting the sidecar");
+    }
     end = start_service(dev, &dev->services[DEV_SIDECAR], error);
     if (end != DEV_STOPPED) {
         return end;
@@ -195,6 +199,9 @@ static enum dev_end start_sidecar(struct dev *dev, struct err_text *error)
 static void probe_upstream(const struct dev *dev)
 {
     const struct stack *s = &dev->stack;
+    if (s->host == NULL) {
+        return;
+    }
     bool is_address = s->host[0] != '/' && strspn(s->host, "0123456789.:abcdef") == strlen(s->host);
     bool is_local = strcmp(s->host, "localhost") == 0;
     if ((is_address || is_local) && !service_accepts(s->host, s->port, PROBE_TIMEOUT_MS)) {

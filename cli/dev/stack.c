@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cli/dev/stack_http.h"
 #include "cli/text_file.h"
 
 enum { SAVED_MAX = 64 << 10, NAMES_MAX = 64 };
@@ -135,7 +136,7 @@ static enum err take_saved(struct stack *s, const cJSON *saved)
             *port_at(s, &ports[i]) = (uint16_t)item->valuedouble;
         }
     }
-    return e;
+    return e == OK ? stack_http_read(s, saved) : e;
 }
 
 static enum err read_saved(struct stack *s, struct err_text *error)
@@ -194,6 +195,9 @@ void stack_close(struct stack *s)
     for (size_t i = 0; i < TEXTS; i++) {
         free(*text_at(s, &texts[i]));
     }
+    for (size_t i = 0; i < s->http_count; i++) {
+        stack_http_finish(&s->http[i]);
+    }
     free(s->dir);
     if (s->lock_fd >= 0) {
         (void)close(s->lock_fd);
@@ -213,6 +217,7 @@ enum err stack_save(const struct stack *s, struct err_text *error)
     for (size_t i = 0; whole && i < PORTS; i++) {
         whole = cJSON_AddNumberToObject(saved, ports[i].name, *port_at(fields, &ports[i])) != NULL;
     }
+    whole = whole && stack_http_add(s, saved);
     char *text = whole ? cJSON_Print(saved) : NULL;
     cJSON_Delete(saved);
     if (text == NULL) {

@@ -6,7 +6,7 @@
  *   controlplane.yaml, sidecar.yaml           written at every start
  *   controlplane/, sidecar/, issuer/          state
  *   controlplane.log, sidecar.log
- *   upstream.password, agent.token, operator.token, join.token       mode 0600
+ *   upstream.password, http.NAME.secret, agent.token, operator.token, join.token   mode 0600
  *
  * All strings are owned by the stack. */
 #ifndef CHAPERONE_CLI_DEV_STACK_H
@@ -16,17 +16,29 @@
 
 #include "base/bytes.h"
 
+enum { STACK_HTTP_MAX = 16 };
+
+/* A web service that it leads to. */
+struct stack_http {
+    char *name, *address;
+    char *user;      /* NULL: its secret is a token, if it has one */
+    bool has_secret; /* in http.NAME.secret */
+    uint16_t port;   /* of the listener, on loopback */
+};
+
 struct stack {
     char *dir; /* absolute */
     int lock_fd;
     /* Kept in dev.json; NULL: not known. */
     char *listen;
     char *resource;
-    char *host, *user, *database, *tls, *ca_file; /* the upstream */
+    char *host, *user, *database, *tls, *ca_file; /* the upstream; no host: there is no database */
     char *policy;                                 /* an absolute path */
     char *identity;                               /* as given to --identity */
     uint16_t port;                                /* the upstream's */
     uint16_t issuer_port, server_port, health_port;
+    struct stack_http http[STACK_HTTP_MAX];
+    size_t http_count;
 };
 
 /* Makes the directory (0700) if need be, takes the lock, reads dev.json. ERR_EXISTS: a stack is

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/dev/stack_http.h"
+
 enum { FILE_SIZE_MAX = 1 << 20 };
 
 static const char heading[] = "# Written by `chaperone dev` at every start: changes are lost.\n";
@@ -67,15 +69,9 @@ static void put_provider(struct yaml *y, const char *issuer_url)
            "  auditor: [" STACK_OPERATORS "]\n");
 }
 
-static void put_resource(struct yaml *y, const struct stack *s)
+static void put_database(struct yaml *y, const struct stack *s)
 {
-    put_value(y, "credentials:\n  - name: ", s->resource);
-    put_value(y, "\n    user: ", s->user);
-    if (stack_has(s, "upstream.password")) {
-        put_path(y, "\n    password: {file: ", s, "upstream.password");
-        put(y, "}");
-    }
-    put_value(y, "\nresources:\n  - name: ", s->resource);
+    put_value(y, "  - name: ", s->resource);
     put(y, "\n    protocol: postgres\n");
     put_address(y, "    address: ", s->host, s->port);
     put(y, "\n    databases: [\"*\"]\n");
@@ -85,12 +81,57 @@ static void put_resource(struct yaml *y, const struct stack *s)
         put_value(y, ", ca_file: ", s->ca_file);
     }
     put_value(y, "}\n    credential: ", s->resource);
+    put(y, "\n");
 }
 
-static void put_grant(struct yaml *y, const struct stack *s, const struct identity_option *identity)
+static void put_http(struct yaml *y, const struct stack *s, const struct stack_http *h)
 {
-    put_value(y, "\ngrants:\n  - name: dev\n    resources: [", s->resource);
-    put_value(y, "]\n    subjects: [", identity->subject);
+    char secret[STACK_HTTP_FILE_SIZE];
+    stack_http_file(h, secret);
+    put_value(y, "  - name: ", h->name);
+    put_value(y, "\n    protocol: http\n    address: ", h->address);
+    put(y, "\n    credential: ");
+    if (!h->has_secret) {
+        put(y, "{none: true}\n");
+    } else if (h->user == NULL) {
+        put_path(y, "{bearer: {file: ", s, secret);
+        put(y, "}}\n");
+    } else {
+        put_value(y, "{basic: {user: ", h->user);
+        put_path(y, ", password_file: ", s, secret);
+        put(y, "}}\n");
+    }
+}
+
+static void put_credential(struct yaml *y, const struct stack *s)
+{
+    put_value(y, "credentials:\n  - name: ", s->resource);
+    put_value(y, "\n    user: ", s->user);
+    if (stack_has(s, "upstream.password")) {
+        put_path(y, "\n    password: {file: ", s, "upstream.password");
+        put(y, "}");
+    }
+    put(y, "\n");
+}
+
+static void put_resources(struct yaml *y, const struct stack *s)
+{
+    if (s->host != NULL) {
+        put_credential(y, s);
+    }
+    put(y, "resources:\n");
+    if (s->host != NULL) {
+        put_database(y, s);
+    }
+    for (size_t i = 0; i < s->http_count; i++) {
+        put_http(y, s, &s->http[i]);
+    }
+}
+
+static void put_grant(struct yaml *y, const struct identity_option *identity)
+{
+    put(y, "grants:\n  - name: dev\n    resources: [\"*\"]\n");
+    put_value(y, "    subjects: [", identity->subject);
     put(y, "]\n    groups: [");
     for (size_t i = 0; i < identity->group_count; i++) {
         put_value(y, i > 0 ? ", " : "", identity->groups[i]);
@@ -108,13 +149,30 @@ enum err stack_write_controlplane(const struct stack *s, const struct identity_o
     put_path(&y, "\ndata: ", s, "controlplane");
     put(&y, "\nlog: {level: info, format: json}\n");
     put_provider(&y, issuer_url);
-    put_resource(&y, s);
-    put_grant(&y, s, identity);
+    put_resources(&y, s);
+    put_grant(&y, identity);
     if (s->policy != NULL) {
         put_value(&y, "policy: {file: ", s->policy);
         put(&y, "}\n");
     }
     return finish(&y, s, "controlplane.yaml", error);
+}
+
+static void put_listeners(struct yaml *y, const struct stack *s)
+{
+    put(y, "listeners:\n");
+    if (s->host != NULL) {
+        put_value(y, "  - resource: ", s->resource);
+        put(y, "\n    protocol: postgres\n");
+        put_value(y, "    listen: ", s->listen);
+        put(y, "\n");
+    }
+    for (size_t i = 0; i < s->http_count; i++) {
+        put_value(y, "  - resource: ", s->http[i].name);
+        put(y, "\n    protocol: http\n");
+        put_address(y, "    listen: ", "127.0.0.1", s->http[i].port);
+        put(y, "\n");
+    }
 }
 
 enum err stack_write_sidecar(const struct stack *s, struct err_text *error)
@@ -129,10 +187,9 @@ enum err stack_write_sidecar(const struct stack *s, struct err_text *error)
     put_path(&y, "\nidentity: {token_file: ", s, "agent.token");
     put(&y, "}\nlog: {level: info, format: json}\n");
     put_address(&y, "health: {listen: ", "127.0.0.1", s->health_port);
-    put_value(&y, "}\nlisteners:\n  - resource: ", s->resource);
-    put(&y, "\n    protocol: postgres\n");
-    put_value(&y, "    listen: ", s->listen);
-    put(&y, "\nrecord: {response_bytes: 64KiB}\n");
+    put(&y, "}\n");
+    put_listeners(&y, s);
+    put(&y, "record: {response_bytes: 64KiB}\n");
     return finish(&y, s, "sidecar.yaml", error);
 }
 

@@ -13,6 +13,7 @@
 #include "cli/dev/identity_option.h"
 #include "cli/dev/listen_address.h"
 #include "cli/dev/stack_files.h"
+#include "cli/dev/stack_http.h"
 
 static char directory[PATH_MAX];
 
@@ -164,6 +165,71 @@ static void test_configuration_files_say_what_was_meant(void **state)
     stack_close(&s);
 }
 
+static void apply(struct stack *s, const char *text, enum err expected)
+{
+    struct http_option o;
+    struct err_text error = {0};
+    assert_int_equal(http_option_parse(text, &o, &error), OK);
+    assert_int_equal(stack_http_apply(s, &o, &error), expected);
+    http_option_finish(&o);
+}
+
+static void test_web_services_are_kept(void **state)
+{
+    (void)state;
+    struct stack s;
+    struct err_text error = {0};
+    open_stack(&s);
+    apply(&s, "crm=https://bot:pw@api", OK);
+    apply(&s, "search=http://127.0.0.1:9200", OK);
+    apply(&s, "wiki=https://t0ken@wiki:8443", OK);
+    s.http[2].port = 8083;
+    assert_int_equal(stack_save(&s, &error), OK);
+    stack_close(&s);
+    open_stack(&s);
+    assert_int_equal(s.http_count, 3);
+    assert_string_equal(s.http[0].user, "bot");
+    assert_true(stack_has(&s, "http.crm.secret"));
+    assert_string_equal(s.http[2].address, "https://wiki:8443");
+    assert_null(s.http[2].user);
+    assert_int_equal(s.http[2].port, 8083);
+    /* Without its credential; away; what is not there. */
+    apply(&s, "crm=https://api", OK);
+    assert_false(stack_has(&s, "http.crm.secret"));
+    assert_null(s.http[0].user);
+    apply(&s, "wiki=", OK);
+    assert_false(stack_has(&s, "http.wiki.secret"));
+    apply(&s, "wiki=", ERR_INVALID);
+    assert_int_equal(s.http_count, 2);
+    stack_close(&s);
+}
+
+static void test_web_services_alone_are_configured(void **state)
+{
+    (void)state;
+    struct stack s;
+    struct identity_option identity;
+    struct err_text error = {0};
+    open_stack(&s);
+    apply(&s, "crm=https://bot:pw@api", OK);
+    apply(&s, "wiki=https://t0ken@wiki:8443", OK);
+    s.http[0].port = 8081;
+    s.http[1].port = 8082;
+    assert_int_equal(identity_option_parse("sub=x", &identity, &error), OK);
+    assert_int_equal(stack_write_controlplane(&s, &identity, "http://127.0.0.1:1", &error), OK);
+    assert_int_equal(stack_write_sidecar(&s, &error), OK);
+    struct conf *conf = load(&s, "controlplane.yaml");
+    assert_string_equal(text_at(conf_root(conf), "resources", "address"), "https://api");
+    assert_string_equal(text_at(conf_root(conf), "resources", "protocol"), "http");
+    assert_null(conf_get(conf_root(conf), "credentials"));
+    conf_destroy(conf);
+    conf = load(&s, "sidecar.yaml");
+    assert_int_equal(conf_count(conf_get(conf_root(conf), "listeners")), 2);
+    assert_string_equal(text_at(conf_root(conf), "listeners", "listen"), "127.0.0.1:8081");
+    conf_destroy(conf);
+    stack_close(&s);
+}
+
 static void expect_address(const char *text, const char *psql)
 {
     struct listen_address a;
@@ -260,6 +326,8 @@ int main(void)
         cmocka_unit_test_setup(test_only_the_owner_reads_it, setup),
         cmocka_unit_test_setup(test_a_damaged_file_is_named, setup),
         cmocka_unit_test_setup(test_configuration_files_say_what_was_meant, setup),
+        cmocka_unit_test_setup(test_web_services_are_kept, setup),
+        cmocka_unit_test_setup(test_web_services_alone_are_configured, setup),
         cmocka_unit_test(test_listen_addresses),
         cmocka_unit_test(test_the_ready_line_can_be_pasted),
         cmocka_unit_test(test_identities),
