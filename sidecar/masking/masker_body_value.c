@@ -40,14 +40,25 @@ enum err masker_find_rules(const struct masker *m, enum masker_name kind, struct
 
 enum err masker_put_step(struct bytes step, struct buffer *path)
 {
-    enum err e = buffer_append_string(path, "/");
-    for (size_t i = 0; e == OK && i < step.size; i++) {
-        uint8_t c = step.data[i];
-        e = c == '~'   ? buffer_append_string(path, "~0")
-            : c == '/' ? buffer_append_string(path, "~1")
-                       : buffer_append(path, bytes_of(&c, 1));
+    size_t escapes = 0;
+    for (size_t i = 0; i < step.size; i++) {
+        escapes += step.data[i] == '~' || step.data[i] == '/';
     }
-    return e;
+    uint8_t *begin = buffer_reserve(path, 1 + step.size + escapes);
+    if (begin == NULL) {
+        return ERR_LIMIT;
+    }
+    uint8_t *to = begin;
+    *to++ = '/';
+    for (size_t i = 0; i < step.size; i++) {
+        bool is_escaped = step.data[i] == '~' || step.data[i] == '/';
+        *to++ = is_escaped ? '~' : step.data[i];
+        if (is_escaped) {
+            *to++ = step.data[i] == '~' ? '0' : '1';
+        }
+    }
+    buffer_commit(path, (size_t)(to - begin));
+    return OK;
 }
 
 enum err masker_find_form_rules(struct masker *m, struct bytes name, uint64_t *io_rules)
