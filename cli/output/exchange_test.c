@@ -34,7 +34,7 @@ struct sample {
     Chaperone__V1__HttpField *list[FIELDS];
     Chaperone__V1__HttpField trailer, *trailers[1];
     Chaperone__V1__MaskingReceipt receipt;
-    Chaperone__V1__MaskingReceipt__Masked masked, *maskeds[1];
+    Chaperone__V1__MaskingReceipt__Masked masked, again, *maskeds[2];
     char *commands[1];
 };
 
@@ -108,10 +108,12 @@ static void sample_outcome(struct sample *s)
     set_field(&s->fields[1], "set-cookie", "[masked]", true);
     set_field(&s->trailer, "grpc-status", "0", false);
     s->masked.rule = TEXT("personal-data");
-    s->masked.rows = 2;
+    s->masked.rows = 1;
+    s->again = s->masked; /* another mask of the same rule */
     s->maskeds[0] = &s->masked;
+    s->maskeds[1] = &s->again;
     s->receipt.masked = s->maskeds;
-    s->receipt.n_masked = 1;
+    s->receipt.n_masked = 2;
     s->response.status = 201;
     s->response.version = TEXT("2");
     s->response.fields = s->list;
@@ -438,6 +440,35 @@ static void test_who_approves_sees_the_whole_request(void **state)
     assert_says(text, "\"http\":{\"method\":\"POST\"");
 }
 
+static void test_what_was_refused_has_no_outcome_and_needs_none(void **state)
+{
+    (void)state;
+    struct sample s;
+    char *text = NULL;
+    size_t size = 0;
+    struct terminal terminal = {.out = open_memstream(&text, &size)};
+    struct transcript *t = transcript_create(&terminal, 5);
+    struct record_view v;
+    Chaperone__V1__Object object = CHAPERONE__V1__OBJECT__INIT, *objects[] = {&object};
+    sample_intent(&s);
+    s.intent.verdict = CHAPERONE__V1__VERDICT__DENY;
+    object.kind = TEXT("path");
+    object.name = TEXT("/payments");
+    object.access = TEXT("write");
+    s.intent.objects = objects;
+    s.intent.n_objects = 1;
+    record_view_init(&v, &s.entry, &s.record);
+    assert_int_equal(transcript_add(t, &v), OK);
+    transcript_end_part(t);
+    transcript_destroy(t);
+    assert_int_equal(fclose(terminal.out), 0);
+    assert_null(strstr(text, "no outcome"));
+    assert_null(strstr(text, "touches")); /* the first line says it */
+    free(text);
+    object.name = TEXT("/pay ments");
+    assert_says(told_of(&s), "    touches: /pay ments (write)\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -448,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_a_body_that_came_later_is_with_the_outcome),
         cmocka_unit_test(test_long_bodies_are_cut),
         cmocka_unit_test(test_messages_have_a_direction),
+        cmocka_unit_test(test_what_was_refused_has_no_outcome_and_needs_none),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_who_approves_sees_the_whole_request),

@@ -6,6 +6,7 @@
 #include "cli/output/exchange.h"
 #include "cli/output/line.h"
 #include "cli/output/moment.h"
+#include "cli/output/receipt.h"
 #include "formats/text.h"
 
 enum {
@@ -218,18 +219,29 @@ static void show_parameters(const struct transcript *t, const Chaperone__V1__Int
     }
 }
 
+/* The first line of the request has it as it is. */
+static bool is_path_shown(const Chaperone__V1__Intent *e, const Chaperone__V1__Object *object)
+{
+    const char *path = e->http == NULL ? "" : e->http->path;
+    return e->http != NULL && strcmp(object->kind, "path") == 0 &&
+           bytes_equal_string(bytes_of(path, strcspn(path, "?")), object->name);
+}
+
 static void show_objects(const struct transcript *t, const Chaperone__V1__Intent *e)
 {
+    bool has_any = false;
     for (size_t i = 0; i < e->n_objects; i++) {
-        (void)fputs(i == 0 ? "    touches: " : ", ", t->terminal.out);
+        if (is_path_shown(e, e->objects[i])) {
+            continue;
+        }
+        (void)fputs(has_any ? ", " : "    touches: ", t->terminal.out);
+        has_any = true;
         put(t, e->objects[i]->name);
         (void)fputs(" (", t->terminal.out);
         put(t, e->objects[i]->access);
         (void)fputc(')', t->terminal.out);
     }
-    if (e->n_objects > 0) {
-        (void)fputc('\n', t->terminal.out);
-    }
+    (void)fputs(has_any ? "\n" : "", t->terminal.out);
 }
 
 /* What rules in shadow would have said, where it is something else. */
@@ -247,31 +259,6 @@ static void show_shadow(const struct transcript *t, const Chaperone__V1__Intent 
     (void)fputs(" by rule ", t->terminal.out);
     put(t, e->shadow_rule);
     (void)fputc('\n', t->terminal.out);
-}
-
-/* The receipt: which rule masked which columns in how many rows; what has no columns, values. */
-static void show_receipt(const struct transcript *t, const Chaperone__V1__MaskingReceipt *receipt)
-{
-    FILE *out = t->terminal.out;
-    for (size_t i = 0; i < receipt->n_masked; i++) {
-        const Chaperone__V1__MaskingReceipt__Masked *m = receipt->masked[i];
-        put_indent(t);
-        (void)fputs("masked: ", out);
-        put(t, m->column);
-        (void)fprintf(out, "%s%llu %s%s%s by rule ", m->column[0] != '\0' ? " in " : "",
-                      (unsigned long long)m->rows, m->column[0] != '\0' ? "row" : "value",
-                      m->rows == 1 ? "" : "s", m->by_content ? ", found by content," : "");
-        put(t, m->rule);
-        (void)fputc('\n', out);
-    }
-    if (receipt->withheld_messages > 0) {
-        (void)fprintf(out, "    messages withheld: %llu\n",
-                      (unsigned long long)receipt->withheld_messages);
-    }
-    if (receipt->rows_cut > 0) {
-        (void)fprintf(out, "    rows beyond the limit: %llu\n",
-                      (unsigned long long)receipt->rows_cut);
-    }
 }
 
 static void show_text(const struct transcript *t, const Chaperone__V1__Intent *e)
@@ -329,7 +316,7 @@ static void show_outcome(const struct transcript *t, const struct record_view *v
                       (unsigned long long)e->predicted_rows, (unsigned long long)e->rows);
     }
     if (e->masking != NULL) {
-        show_receipt(t, e->masking);
+        receipt_print(&t->terminal, e->masking, INDENT);
     }
     if (e->http != NULL) {
         exchange_print_response(&t->terminal, e, t->max_rows * LINES_PER_ROW, INDENT);
@@ -380,7 +367,7 @@ static void show_message(const struct transcript *t, const struct record_view *v
     (void)fprintf(out, ", %llu byte%s\n", (unsigned long long)e->size, e->size == 1 ? "" : "s");
     exchange_print_message(&t->terminal, e, t->max_rows * LINES_PER_ROW, INDENT);
     if (e->masking != NULL) {
-        show_receipt(t, e->masking);
+        receipt_print(&t->terminal, e->masking, INDENT);
     }
 }
 
@@ -403,8 +390,9 @@ enum err transcript_add(struct transcript *t, const struct record_view *v)
     case CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED: show_opened(t, v); return OK;
     case CHAPERONE__V1__RECORD__EVENT_INTENT:
         show_intent(t, v);
-        /* What is held goes to the target only when it was released. */
-        return v->record->intent->verdict == CHAPERONE__V1__VERDICT__HOLD
+        /* What is held goes to the target only when it was released, what is refused never. */
+        return v->record->intent->verdict == CHAPERONE__V1__VERDICT__HOLD ||
+                       v->record->intent->verdict == CHAPERONE__V1__VERDICT__DENY
                    ? OK
                    : open_add(t, v->record->intent->operation);
     case CHAPERONE__V1__RECORD__EVENT_APPROVAL:
