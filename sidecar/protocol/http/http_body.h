@@ -22,8 +22,9 @@ enum {
 };
 
 /* Texts that the agent must never see, in the forms that a server may give them back in: as they
- * are, in base64 (at any of the three offsets), percent-encoded, as a JSON string, in hexadecimal.
- * A text that is shorter than 8 bytes is found as it is and in base64 of the whole only. */
+ * are, in base64 (at any of the three offsets), percent-encoded, as a JSON string, in hexadecimal,
+ * in UTF-16 (of ASCII). A text that is shorter than 8 bytes is found as it is and in base64 of the
+ * whole only. */
 struct http_secrets;
 /* Copies the texts; wipes them at the end. Returns owned; NULL: no memory. */
 struct http_secrets *http_secrets_create(const struct bytes *texts, size_t count);

@@ -19,7 +19,11 @@ enum step {
     STEPS,
 };
 
-enum { EDGES_MAX = 3 };
+enum {
+    EDGES_MAX = 3,
+    /* A place that can be reached within the window: every unit takes a byte at least. */
+    UNITS_MAX = HTTP_FILTER_WINDOW_MAX,
+};
 
 struct place {
     size_t unit;
@@ -32,6 +36,12 @@ struct edge {
     struct place to;
 };
 
+/* All ways on from where one may be. */
+struct ways {
+    struct edge edges[EDGES_MAX];
+    size_t count;
+};
+
 static struct http_byte_set set_of(const char *text)
 {
     struct http_byte_set set = {{0}};
@@ -41,15 +51,26 @@ static struct http_byte_set set_of(const char *text)
     return set;
 }
 
+static size_t list_bytes(const struct http_byte_set *set, uint8_t out[256])
+{
+    size_t count = 0;
+    for (unsigned word = 0; word < 4; word++) {
+        for (uint64_t bits = set->bits[word]; bits != 0; bits &= bits - 1) {
+            out[count++] = (uint8_t)(word * 64 + (unsigned)__builtin_ctzll(bits));
+        }
+    }
+    return count;
+}
+
 /* The hexadecimal digits of one half of what the unit may be. */
 static struct http_byte_set nibbles_of(const struct http_byte_set *unit, unsigned shift)
 {
     struct http_byte_set set = {{0}};
-    for (unsigned c = 0; c < 256; c++) {
-        if (http_byte_set_has(unit, (uint8_t)c)) {
-            http_byte_set_add(&set, (uint8_t)("0123456789abcdef"[c >> shift & 15]));
-            http_byte_set_add(&set, (uint8_t)("0123456789ABCDEF"[c >> shift & 15]));
-        }
+    uint8_t bytes[256];
+    size_t count = list_bytes(unit, bytes);
+    for (size_t i = 0; i < count; i++) {
+        http_byte_set_add(&set, (uint8_t)("0123456789abcdef"[bytes[i] >> shift & 15]));
+        http_byte_set_add(&set, (uint8_t)("0123456789ABCDEF"[bytes[i] >> shift & 15]));
     }
     return set;
 }
@@ -59,6 +80,18 @@ static size_t code_point_units(const struct http_needle *n, size_t unit)
 {
     uint8_t lead = n->units[unit].a;
     return lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+}
+
+/* A digit of \uXXXX: of ASCII they are known, of other characters they may be any. */
+static struct http_byte_set unicode_digit(const struct http_byte_set *unit, size_t wide,
+                                          enum step step)
+{
+    if (wide > 1) {
+        return set_of("0123456789abcdefABCDEF");
+    }
+    return step == STEP_UNICODE_1 || step == STEP_UNICODE_2
+               ? set_of("0")
+               : nibbles_of(unit, step == STEP_UNICODE_3 ? 4 : 0);
 }
 
 static size_t edges_of_unit(const struct http_needle *n, size_t unit, struct edge out[EDGES_MAX])
@@ -101,19 +134,8 @@ static size_t edges_of(const struct http_needle *n, struct place p, struct edge 
     if (p.step == STEP_LOW_4 || (p.step == STEP_UNICODE_4 && wide < 4)) {
         to = (struct place){p.unit + wide, STEP_UNIT};
     }
-    out[0] = (struct edge){set_of("0123456789abcdefABCDEF"), to};
+    out[0] = (struct edge){unicode_digit(&unit, wide, p.step), to};
     return 1;
-}
-
-static size_t list_bytes(const struct http_byte_set *set, uint8_t out[256])
-{
-    size_t count = 0;
-    for (unsigned c = 0; c < 256; c++) {
-        if (http_byte_set_has(set, (uint8_t)c)) {
-            out[count++] = (uint8_t)c;
-        }
-    }
-    return count;
 }
 
 /* The pairs may be at `at` and behind it in a window. */
@@ -129,7 +151,7 @@ static void add_pairs(struct http_filter *f, const struct http_byte_set *a,
             if (shift < f->shifts[pair]) {
                 f->shifts[pair] = shift;
             }
-            if (at == 0) {
+            if (at == 0) { /* only the beginning itself is reached with no bytes */
                 f->starts[pair >> 6] |= (uint64_t)1 << (pair & 63);
             }
         }
@@ -154,27 +176,58 @@ static void add_first(struct http_filter *f, const struct http_needle *n)
     }
 }
 
-void http_filter_add(struct http_filter *f, const struct http_needle *n)
+/* With how many bytes each place can be reached: the most of them, as a longer way moves the window
+ * by less. -1: not within the window. */
+static void measure(const struct http_filter *f, const struct ways ways[UNITS_MAX][STEPS],
+                    int8_t furthest[UNITS_MAX][STEPS])
 {
-    /* The places that can be reached with so many bytes; at most one unit for each byte. */
-    bool reached[HTTP_FILTER_WINDOW_MAX + 1][HTTP_FILTER_WINDOW_MAX + 1][STEPS] = {
-        [0] = {[0] = {[STEP_UNIT] = true}}};
-    add_first(f, n);
+    bool reached[UNITS_MAX + 1][UNITS_MAX + 1][STEPS] = {[0] = {[0] = {[STEP_UNIT] = true}}};
+    memset(furthest, -1, UNITS_MAX * STEPS);
     for (size_t at = 0; at + 2 <= f->window; at++) {
         for (size_t unit = 0; unit <= at; unit++) {
             for (unsigned step = 0; step < STEPS; step++) {
-                struct edge edges[EDGES_MAX], next[EDGES_MAX];
-                size_t count = reached[at][unit][step]
-                                   ? edges_of(n, (struct place){unit, (enum step)step}, edges)
-                                   : 0;
-                for (size_t i = 0; i < count; i++) {
-                    struct place to = edges[i].to;
-                    reached[at + 1][to.unit][to.step] = true;
-                    size_t more = edges_of(n, to, next);
-                    for (size_t j = 0; j < more; j++) {
-                        add_pairs(f, &edges[i].bytes, &next[j].bytes, at);
-                    }
+                if (!reached[at][unit][step]) {
+                    continue;
                 }
+                furthest[unit][step] = (int8_t)at;
+                for (size_t i = 0; i < ways[unit][step].count; i++) {
+                    struct place to = ways[unit][step].edges[i].to;
+                    reached[at + 1][to.unit][to.step] = true;
+                }
+            }
+        }
+    }
+}
+
+/* The pairs that may be read from a place on. */
+static void add_place(struct http_filter *f, const struct ways ways[UNITS_MAX][STEPS],
+                      const struct ways *from, size_t at)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        struct place to = from->edges[i].to;
+        const struct ways *next = &ways[to.unit][to.step];
+        for (size_t j = 0; j < next->count; j++) {
+            add_pairs(f, &from->edges[i].bytes, &next->edges[j].bytes, at);
+        }
+    }
+}
+
+void http_filter_add(struct http_filter *f, const struct http_needle *n)
+{
+    struct ways ways[UNITS_MAX][STEPS];
+    int8_t furthest[UNITS_MAX][STEPS];
+    add_first(f, n);
+    for (size_t unit = 0; unit < UNITS_MAX; unit++) {
+        for (unsigned step = 0; step < STEPS; step++) {
+            struct ways *w = &ways[unit][step];
+            w->count = edges_of(n, (struct place){unit, (enum step)step}, w->edges);
+        }
+    }
+    measure(f, ways, furthest);
+    for (size_t unit = 0; unit < UNITS_MAX; unit++) {
+        for (unsigned step = 0; step < STEPS; step++) {
+            if (furthest[unit][step] >= 0) {
+                add_place(f, ways, &ways[unit][step], (size_t)furthest[unit][step]);
             }
         }
     }

@@ -41,6 +41,20 @@ static enum err init_hex(struct http_needle *n, struct bytes text)
     return OK;
 }
 
+/* Without the zero at either end, which tells the orders apart. */
+static enum err init_wide(struct http_needle *n, struct bytes text)
+{
+    if (allocate(n, 2 * text.size - 1) != OK) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        n->units[2 * i] = (struct http_unit){text.data[i], text.data[i]};
+    }
+    n->percent_is_raw = true;
+    n->backslash_is_raw = true;
+    return OK;
+}
+
 /* Bit `at` of the stream that has `before` unknown bytes, the text, and unknown ones again. */
 static bool read_bit(struct bytes text, size_t before, size_t at, bool *out_known)
 {
@@ -100,6 +114,7 @@ enum err http_needle_init(struct http_needle *n, enum http_form form, struct byt
     case HTTP_FORM_BASE64_2: return init_base64(n, text, 2, false);
     case HTTP_FORM_BASE64_WHOLE: return init_base64(n, text, 0, true);
     case HTTP_FORM_HEX: return init_hex(n, text);
+    case HTTP_FORM_WIDE: return init_wide(n, text);
     }
     return ERR_INVALID;
 }

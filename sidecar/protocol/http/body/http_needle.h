@@ -1,6 +1,6 @@
-/* A text to be found in one form (as it is, in base64, in hexadecimal), however its bytes are
- * written: as they are, percent-encoded (RFC 3986 section 2.1), or as a JSON string (RFC 8259
- * section 7), byte by byte as the writer liked. Pure. */
+/* A text to be found in one form (as it is, in base64, in hexadecimal, in UTF-16), however its
+ * bytes are written: as they are, percent-encoded (RFC 3986 section 2.1), or as a JSON string (RFC
+ * 8259 section 7), byte by byte as the writer liked. Pure. */
 #ifndef CHAPERONE_SIDECAR_PROTOCOL_HTTP_NEEDLE_H
 #define CHAPERONE_SIDECAR_PROTOCOL_HTTP_NEEDLE_H
 
@@ -13,6 +13,7 @@ enum http_form {
     HTTP_FORM_BASE64_2,
     HTTP_FORM_BASE64_WHOLE, /* with nothing before or behind it */
     HTTP_FORM_HEX,
+    HTTP_FORM_WIDE, /* UTF-16 of either order; of ASCII only */
 };
 
 struct http_byte_set {

@@ -8,14 +8,15 @@
 enum {
     /* A text that is shorter has forms that are found by chance. */
     LONG_ENOUGH = 8,
-    /* As it is: with '%' and '\' each as an escape or as itself; base64 and hexadecimal. */
-    NEEDLES_OF_TEXT_MAX = 4 + 3 + 1,
+    /* As it is: with '%' and '\' each as an escape or as itself; base64, hexadecimal, UTF-16. */
+    NEEDLES_OF_TEXT_MAX = 4 + 3 + 1 + 1,
     NEEDLES_MAX = HTTP_BODY_SECRETS_MAX * NEEDLES_OF_TEXT_MAX,
+    NEEDLE_WORDS = (NEEDLES_MAX + 63) / 64,
 };
 
 /* Some of the needles, by their indices. */
 struct needle_set {
-    uint64_t bits[NEEDLES_MAX / 64];
+    uint64_t bits[NEEDLE_WORDS];
 };
 
 struct http_secrets {
@@ -26,16 +27,10 @@ struct http_secrets {
     struct needle_set all, by_first[256]; /* by what the first unit may be */
 };
 
-static enum err add(struct http_secrets *s, enum http_form form, struct bytes text,
-                    unsigned raw_escapes)
+static enum err add(struct http_secrets *s, enum http_form form, struct bytes text)
 {
-    struct http_needle *n = &s->needles[s->count];
-    enum err e = http_needle_init(n, form, text);
-    if (e == OK) {
-        n->percent_is_raw = raw_escapes & 1;
-        n->backslash_is_raw = raw_escapes & 2;
-        s->count++;
-    }
+    enum err e = http_needle_init(&s->needles[s->count], form, text);
+    s->count += e == OK ? 1 : 0;
     return e;
 }
 
@@ -44,11 +39,26 @@ static enum err add_plain(struct http_secrets *s, struct bytes text)
     unsigned specials = (memchr(text.data, '%', text.size) != NULL ? 1 : 0) |
                         (memchr(text.data, '\\', text.size) != NULL ? 2 : 0);
     for (unsigned raw = 0; raw < 4; raw++) {
-        if ((raw & specials) == raw && add(s, HTTP_FORM_PLAIN, text, raw) != OK) {
+        if ((raw & specials) != raw) {
+            continue;
+        }
+        if (add(s, HTTP_FORM_PLAIN, text) != OK) {
             return ERR_NO_MEMORY;
         }
+        s->needles[s->count - 1].percent_is_raw = raw & 1;
+        s->needles[s->count - 1].backslash_is_raw = raw & 2;
     }
     return OK;
+}
+
+static bool is_ascii(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] >= 0x80) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static enum err add_text(struct http_secrets *s, struct bytes text)
@@ -57,12 +67,12 @@ static enum err add_text(struct http_secrets *s, struct bytes text)
                                                 HTTP_FORM_BASE64_2, HTTP_FORM_HEX};
     enum err e = add_plain(s, text);
     if (text.size < LONG_ENOUGH) {
-        return e == OK ? add(s, HTTP_FORM_BASE64_WHOLE, text, 0) : e;
+        return e == OK ? add(s, HTTP_FORM_BASE64_WHOLE, text) : e;
     }
     for (size_t i = 0; e == OK && i < sizeof(long_forms) / sizeof(long_forms[0]); i++) {
-        e = add(s, long_forms[i], text, 0);
+        e = add(s, long_forms[i], text);
     }
-    return e;
+    return e == OK && is_ascii(text) ? add(s, HTTP_FORM_WIDE, text) : e;
 }
 
 /* Every unit may be a character of a number (RFC 8259 section 6). */
@@ -161,7 +171,7 @@ static struct http_secrets_found match_at(const struct http_secrets *s, struct b
     struct http_secrets_found found = {.what = HTTP_SECRETS_CLEAN, .start = at};
     struct bytes rest = bytes_of(text.data + at, text.size - at);
     const struct needle_set *set = candidates(s, rest);
-    for (size_t word = 0; word < NEEDLES_MAX / 64; word++) {
+    for (size_t word = 0; word < NEEDLE_WORDS; word++) {
         for (uint64_t bits = set->bits[word]; bits != 0; bits &= bits - 1) {
             size_t size = 0, index = word * 64 + (size_t)__builtin_ctzll(bits);
             enum http_needle_match m = http_needle_match(&s->needles[index], rest, &size);

@@ -93,6 +93,10 @@ def main():
             surround(secret, name, text, MASKED)
         for name, text, expected in base64_within(secret):
             line(secret, name, text, expected)
+        if secret.isascii():
+            wide = secret.decode()
+            line(secret, "UTF-16LE", ("<%s>" % wide).encode("utf-16-le"), b"<\0" + MASKED + b"\0>\0")
+            line(secret, "UTF-16BE", ("<%s>" % wide).encode("utf-16-be"), b"\0<\0" + MASKED + b"\0>")
         line(secret, "all but the last", secret[:-1] + b"_", secret[:-1] + b"_")
         line(secret, "all but the first", b"_" + secret[1:], b"_" + secret[1:])
     for secret in SHORT:
