@@ -198,6 +198,8 @@ static const struct test_case server_cases[] = {
     {"8.2.2 TE with more", "headers:5:1:@get{te=trailers, deflate}",
      "rst:1:1 | failed 1 malformed"},
     {"8.2.2 TE: trailers", "headers:5:1:@get{te=trailers} " PING, "ping-ack"},
+    {"8.2.3 an empty piece of a cookie", "headers:5:1:@get{cookie=a=1}{cookie=}",
+     " | failed 1 malformed"},
     {"8.3 an unknown pseudo-header", "headers:5:1:@get{:x=a}", "rst:1:1 | failed 1 malformed"},
     {"8.3 a response's pseudo-header", "headers:5:1:@get{:status=200}",
      "rst:1:1 | failed 1 malformed"},

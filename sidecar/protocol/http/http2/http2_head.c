@@ -48,6 +48,12 @@ static bool refuse(struct http2_head *h, const char *why)
     return false;
 }
 
+static bool out_of_memory(struct http2_head *h)
+{
+    http2_head_fail(h, HTTP_PROBLEM_NO_MEMORY, "There is no memory for the head.");
+    return false;
+}
+
 /* Grows by itself: buffer_append would leave a copy of a credential behind. */
 static bool text_reserve(struct http2_head *h, size_t size)
 {
@@ -82,7 +88,7 @@ bool http2_head_add(struct http2_head *h, struct bytes name, struct bytes value)
     }
     size_t at = h->text.end;
     if (!text_append(h, name) || !text_append(h, value)) {
-        http2_head_fail(h, HTTP_PROBLEM_NO_MEMORY, "There is no memory for the head.");
+        (void)out_of_memory(h);
         return true;
     }
     h->pieces[h->count++] = (struct http2_piece){
@@ -187,19 +193,23 @@ static bool join_cookies(struct http2_head *h)
             h->pieces[kept++] = p;
             continue;
         }
+        /* "a=1; " would not be what a field's value may be. */
+        if (first->value_size == 0 || p.value_size == 0) {
+            return refuse(h, "A cookie comes in pieces, and one of them is empty.");
+        }
         /* Room for all first: the pieces are in the same buffer, which may not move then. */
         if (!text_reserve(h, (size_t)first->value_size + p.value_size + 2)) {
-            return false;
+            return out_of_memory(h);
         }
         uint32_t at = (uint32_t)h->text.end;
         bool is_behind = first->value_at + first->value_size == at && first->value_at > p.value_at;
         if (is_behind) {
             at = first->value_at;
         } else if (!text_append(h, piece_value(h, first))) {
-            return false;
+            return out_of_memory(h);
         }
         if (!text_append(h, bytes_of("; ", 2)) || !text_append(h, piece_value(h, &p))) {
-            return false;
+            return out_of_memory(h);
         }
         first->value_at = at;
         first->value_size = (uint32_t)(h->text.end - at);
@@ -259,7 +269,6 @@ static bool take(struct http2_head *h, struct parts *p)
         return false;
     }
     if (!join_cookies(h)) {
-        http2_head_fail(h, HTTP_PROBLEM_NO_MEMORY, "There is no memory for the head.");
         return false;
     }
     for (size_t i = 0; i < h->count; i++) {
