@@ -44,4 +44,10 @@ bool http2_head_to_response(struct http2_head *h, bool ends, bool to_head_reques
                             struct http_response *out) MUST_USE;
 bool http2_head_to_trailers(struct http2_head *h, struct http_fields *out) MUST_USE;
 
+/* For http2_head_message.c: what a piece points at; valid until anything is added. */
+struct bytes http2_head_name(const struct http2_head *h, const struct http2_piece *p);
+struct bytes http2_head_value(const struct http2_head *h, const struct http2_piece *p);
+/* Leaves one piece of a cookie that comes in several. False: see `problem`. */
+bool http2_head_join_cookies(struct http2_head *h) MUST_USE;
+
 #endif
