@@ -109,7 +109,10 @@ static void feed_end(struct http_codec *codec)
     bool is_idle = !http1_has_exchange(c);
     switch (c->reading) {
     case READ_OVER: break;
-    case READ_RAW: http1_end_message(c); break;
+    case READ_RAW:
+        c->behind = 0;
+        http1_end_message(c);
+        break;
     case READ_ENDED:
     case READ_TUNNEL: http1_close(c); break;
     default:

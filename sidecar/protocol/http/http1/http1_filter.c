@@ -255,13 +255,29 @@ static enum http1_filter_result scan_byte(struct http1_filter *f, uint8_t b, str
     return HTTP1_FILTER_REFUSED;
 }
 
+/* What is most of a head changes nothing: it is passed over without a look at the state. */
+static void skip_plain(struct http1_filter *f, struct bytes in)
+{
+    uint8_t kind = f->state == IN_NAME ? TOKEN : f->state == IN_VALUE ? TEXT : 0;
+    size_t at = f->scanned;
+    while (at < in.size && (kinds[in.data[at]] & kind) != 0) {
+        at++;
+    }
+    f->scanned = at;
+}
+
 enum http1_filter_result http1_filter_scan(struct http1_filter *f, struct bytes in)
 {
     if (f->state == AT_END || f->state == REFUSED) {
         return f->state == AT_END ? HTTP1_FILTER_WHOLE : HTTP1_FILTER_REFUSED;
     }
     enum http1_filter_result r = HTTP1_FILTER_MORE;
+    size_t end = f->skipped + HTTP_HEAD_MAX;
     while (r == HTTP1_FILTER_MORE && f->scanned < in.size) {
+        skip_plain(f, bytes_of(in.data, in.size < end ? in.size : end));
+        if (f->scanned == in.size) {
+            break;
+        }
         if (f->scanned - f->skipped >= HTTP_HEAD_MAX) {
             return refuse(f, HTTP_PROBLEM_TOO_LARGE, "the head is too large");
         }

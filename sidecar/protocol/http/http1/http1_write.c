@@ -7,7 +7,7 @@
 
 enum {
     FIELD_LINE = 4,   /* ": " and CR LF */
-    LINES_SIZE = 512, /* what is added to the fields, without authority and target */
+    LINES_SIZE = 192, /* what is added to the fields, without authority and target */
     /* Of a head: its parts are capped by whoever read them, so that this is never reached. */
     WRITTEN_MAX = 4 * HTTP_HEAD_MAX,
 };
