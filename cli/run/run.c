@@ -149,8 +149,8 @@ static void wait_command(struct run *r)
             char end[PROCESS_END_SIZE];
             process_describe_end(&r->sidecar, end);
             say(r,
-                "the sidecar ended with %s while the command runs: it cannot reach the database "
-                "any more",
+                "the sidecar ended with %s while the command runs: it cannot reach anything any "
+                "more",
                 end);
             service_print_log_tail(r->options->errors.out, r->log_file, r->log_start);
         }

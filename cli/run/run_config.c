@@ -8,6 +8,7 @@
 
 #include "base/conf/conf.h"
 #include "cli/process/service.h"
+#include "cli/run/run_http.h"
 
 enum { SOCKET_PORT = 5432, ADDRESS_MAX = PATH_MAX + 32 };
 
@@ -138,13 +139,21 @@ static enum err fill_listeners(cJSON *root, const struct run_config_options *o,
         e = add_listener(root, o, error);
     }
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "listeners");
-    const cJSON *first = cJSON_GetArrayItem(list, 0);
+    const cJSON *first = NULL;
     for (cJSON *l = list == NULL ? NULL : list->child; e == OK && l != NULL; l = l->next) {
         char other[ADDRESS_MAX] = "";
-        e = fill_listen(l, o, l == first, l == first ? address : other, error);
+        bool is_first = first == NULL && !run_http_is(l);
+        first = is_first ? l : first;
+        e = fill_listen(l, o, is_first, is_first ? address : other, error);
+        if (e == OK && run_http_is(l)) {
+            e = run_http_take(root, l, other, o->file, out, error);
+        }
     }
     if (e != OK) {
         return e;
+    }
+    if (first == NULL && (out->http_count > 0 || out->proxy[0] != '\0')) {
+        return OK; /* nothing of PostgreSQL */
     }
     if (address[0] == '\0') {
         return err_set(error, ERR_INVALID, "%s: listeners: expected a list of listeners", o->file);
@@ -210,9 +219,10 @@ static enum err fill_state(cJSON *root, struct err_text *error)
 static enum err fill(cJSON *root, const struct run_config_options *o, struct run_config *out,
                      struct err_text *error)
 {
-    enum err e = fill_listeners(root, o, out, error);
+    /* The state first: a proxy's CA is there. */
+    enum err e = fill_state(root, error);
+    e = e != OK ? e : fill_listeners(root, o, out, error);
     e = e != OK ? e : fill_health(root, o, out, error);
-    e = e != OK ? e : fill_state(root, error);
     if (e == OK) {
         out->text = cJSON_PrintUnformatted(root);
         e = out->text == NULL ? ERR_NO_MEMORY : OK;

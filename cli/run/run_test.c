@@ -152,6 +152,39 @@ static void test_an_address_that_is_in_use(void **state)
     (void)close(fd);
 }
 
+static void test_web_services_and_a_proxy(void **state)
+{
+    (void)state;
+    struct run_config c = make("state: /s\n"
+                               "listeners:\n"
+                               "  - {resource: crm-2, protocol: http}\n"
+                               "  - {resource: web, protocol: http, listen: '127.0.0.1:0',"
+                               " tls: {certificate: c, key: k}}\n"
+                               "  - {protocol: http, proxy: {hosts: {a: web}}}\n"
+                               "  - {resource: shop, listen: '[::1]:6432'}\n",
+                               NULL, false);
+    assert_string_equal(c.host, "::1");
+    assert_string_equal(c.port, "6432");
+    assert_int_equal(c.http_count, 2);
+    assert_string_equal(c.http[0].variable, "CHAPERONE_HTTP_CRM_2");
+    assert_int_equal(strncmp(c.http[0].url, "http://127.0.0.1:", 17), 0);
+    assert_true(strtol(c.http[0].url + 17, NULL, 10) > 0);
+    assert_string_equal(c.http[1].variable, "CHAPERONE_HTTP_WEB");
+    assert_int_equal(strncmp(c.http[1].url, "https://127.0.0.1:", 18), 0);
+    assert_int_equal(strncmp(c.proxy, "http://127.0.0.1:", 17), 0);
+    assert_string_equal(c.proxy_ca, "/s/proxy-ca.pem");
+    free(c.text);
+    c = make(
+        "state: /s\nlisteners: [{protocol: http, listen: 'localhost:8080', proxy: {hosts: {a: b},"
+        " ca: {certificate: ca/c.pem, key: k}}}]\n",
+        NULL, false);
+    assert_string_equal(c.host, "");
+    assert_string_equal(c.proxy, "http://localhost:8080");
+    assert_int_equal(c.proxy_ca[0], '/');
+    assert_non_null(strstr(c.proxy_ca, "/ca/c.pem"));
+    free(c.text);
+}
+
 static void clear_environment(void)
 {
     static const char *const names[] = {"PGHOST",    "PGPORT",    "PGHOSTADDR",
@@ -175,6 +208,34 @@ static void test_environment(void **state)
     assert_string_equal(getenv("PGUSER"), "me");
     assert_string_equal(getenv("PGSSLMODE"), "disable");
     assert_string_equal(note.text, "");
+}
+
+static void test_environment_of_a_proxy(void **state)
+{
+    (void)state;
+    struct err_text note;
+    struct run_config c = {.http = {{.variable = "CHAPERONE_HTTP_CRM", .url = "http://h:1"}},
+                           .http_count = 1,
+                           .proxy = "http://127.0.0.1:8080",
+                           .proxy_ca = "/s/proxy-ca.pem"};
+    clear_environment();
+    (void)unsetenv("SSL_CERT_FILE");
+    (void)setenv("HTTPS_PROXY", "http://corporate:3128", 1);
+    (void)setenv("no_proxy", "*", 1);
+    (void)setenv("ALL_PROXY", "socks5://x", 1);
+    assert_int_equal(run_environment_set(&c, &note), OK);
+    assert_string_equal(getenv("CHAPERONE_HTTP_CRM"), "http://h:1");
+    assert_string_equal(getenv("HTTPS_PROXY"), "http://127.0.0.1:8080");
+    assert_string_equal(getenv("http_proxy"), "http://127.0.0.1:8080");
+    assert_string_equal(getenv("no_proxy"), "localhost,127.0.0.1,::1");
+    assert_string_equal(getenv("SSL_CERT_FILE"), "/s/proxy-ca.pem");
+    assert_string_equal(getenv("NODE_EXTRA_CA_CERTS"), "/s/proxy-ca.pem");
+    assert_null(getenv("ALL_PROXY"));
+    assert_null(getenv("PGHOST"));
+    assert_non_null(strstr(note.text, "HTTPS_PROXY is the sidecar's"));
+    assert_non_null(strstr(note.text, "no_proxy is the sidecar's"));
+    assert_non_null(strstr(note.text, "ALL_PROXY is not passed on"));
+    assert_null(strstr(note.text, "SSL_CERT_FILE"));
 }
 
 static void test_what_would_lead_past_the_sidecar(void **state)
@@ -212,6 +273,8 @@ int main(void)
         cmocka_unit_test(test_a_state_directory_is_made),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_an_address_that_is_in_use),
+        cmocka_unit_test(test_web_services_and_a_proxy),
+        cmocka_unit_test(test_environment_of_a_proxy),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_what_would_lead_past_the_sidecar),
     };
