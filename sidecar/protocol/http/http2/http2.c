@@ -19,7 +19,7 @@ static void start(struct http2 *c)
         nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0,
                                               HTTP2_CONNECTION_WINDOW) != 0) {
         c->problem = HTTP_PROBLEM_NO_MEMORY;
-        c->why = "There is no memory for the connection.";
+        c->why = "there is no memory for the connection";
     }
 }
 
@@ -63,7 +63,7 @@ void http2_leave(struct http2 *c)
         /* Wherever in nghttp2 that was: what it could not queue is missing. */
         if (c->memory.is_exhausted && c->problem == HTTP_PROBLEM_NONE) {
             c->problem = HTTP_PROBLEM_NO_MEMORY;
-            c->why = "There is no memory for the connection.";
+            c->why = "there is no memory for the connection";
         }
         c->depth = 2;
     } while (http2_stream_tell(c));
@@ -93,16 +93,16 @@ static void fail_to_receive(struct http2 *c, ssize_t error)
     switch (error) {
     case NGHTTP2_ERR_BAD_CLIENT_MAGIC:
         http2_fail(c, NGHTTP2_PROTOCOL_ERROR, HTTP_PROBLEM_PROTOCOL,
-                   "The connection does not begin as one of HTTP/2.");
+                   "the connection does not begin as one of HTTP/2");
         break;
     case NGHTTP2_ERR_FLOODED:
     case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
         http2_fail(c, NGHTTP2_ENHANCE_YOUR_CALM, HTTP_PROBLEM_PROTOCOL,
-                   "The peer sent too much of what asks for nothing.");
+                   "the peer sent too much of what asks for nothing");
         break;
     default:
         http2_fail(c, NGHTTP2_INTERNAL_ERROR, HTTP_PROBLEM_NO_MEMORY,
-                   "There is no memory for the connection.");
+                   "there is no memory for the connection");
         break;
     }
 }
@@ -119,7 +119,7 @@ static size_t feed(struct http_codec *codec, struct bytes in)
             fail_to_receive(c, used);
         } else if (http2_guard_is_exceeded(&c->guard)) {
             http2_fail(c, NGHTTP2_ENHANCE_YOUR_CALM, HTTP_PROBLEM_PROTOCOL,
-                       "The peer sent too much of what asks for nothing.");
+                       "the peer sent too much of what asks for nothing");
         }
     }
     http2_leave(c);
@@ -159,7 +159,7 @@ static void feed_end(struct http_codec *codec)
         http2_send_reset(codec, id, HTTP_PROBLEM_CANCELLED);
         if (!is_known) {
             c->events->on_failed(c->context, id, HTTP_PROBLEM_ENDED,
-                                 "The connection ended within the message.");
+                                 "the connection ended within the message");
         }
     }
     http2_leave(c);

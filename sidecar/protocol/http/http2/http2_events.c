@@ -30,7 +30,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
     struct http2 *c = context;
     if (head->type == NGHTTP2_PRIORITY && head->stream_id == 0) {
         http2_fail(c, NGHTTP2_PROTOCOL_ERROR, HTTP_PROBLEM_PROTOCOL,
-                   "The peer broke a rule of HTTP/2.");
+                   "the peer broke a rule of HTTP/2");
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     return 0;
@@ -60,7 +60,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct http2 *c = context;
     if (!http2_head_add(&c->head, bytes_of(name, name_size), bytes_of(value, value_size))) {
         http2_fail(c, NGHTTP2_ENHANCE_YOUR_CALM, HTTP_PROBLEM_PROTOCOL,
-                   "The peer sent a head without an end.");
+                   "the peer sent a head without an end");
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     return 0;
@@ -73,7 +73,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 {
     struct http2 *c = context;
     http2_head_fail(&c->head, HTTP_PROBLEM_MALFORMED,
-                    "A field has a name or a value that is not allowed.");
+                    "a field has a name or a value that is not allowed");
     return on_header(session, frame, name, name_size, value, value_size, flags, context);
 }
 
@@ -228,15 +228,15 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
 static const char *why_of(uint32_t code)
 {
     switch (code) {
-    case NGHTTP2_PROTOCOL_ERROR: return "The peer broke a rule of HTTP/2.";
-    case NGHTTP2_FLOW_CONTROL_ERROR: return "The peer sent more than its window, or too large one.";
-    case NGHTTP2_SETTINGS_TIMEOUT: return "The peer did not answer to SETTINGS.";
-    case NGHTTP2_STREAM_CLOSED: return "The peer sent frames on a stream that is closed.";
-    case NGHTTP2_FRAME_SIZE_ERROR: return "The peer sent a frame of a wrong size.";
-    case NGHTTP2_COMPRESSION_ERROR: return "The peer sent a head that cannot be decoded.";
-    case NGHTTP2_ENHANCE_YOUR_CALM: return "The peer sent too much of what asks for nothing.";
-    case NGHTTP2_INADEQUATE_SECURITY: return "The connection is not secure enough for HTTP/2.";
-    default: return "The connection failed.";
+    case NGHTTP2_PROTOCOL_ERROR: return "the peer broke a rule of HTTP/2";
+    case NGHTTP2_FLOW_CONTROL_ERROR: return "the peer sent more than its window, or too large one";
+    case NGHTTP2_SETTINGS_TIMEOUT: return "the peer did not answer to SETTINGS";
+    case NGHTTP2_STREAM_CLOSED: return "the peer sent frames on a stream that is closed";
+    case NGHTTP2_FRAME_SIZE_ERROR: return "the peer sent a frame of a wrong size";
+    case NGHTTP2_COMPRESSION_ERROR: return "the peer sent a head that cannot be decoded";
+    case NGHTTP2_ENHANCE_YOUR_CALM: return "the peer sent too much of what asks for nothing";
+    case NGHTTP2_INADEQUATE_SECURITY: return "the connection is not secure enough for HTTP/2";
+    default: return "the connection failed";
     }
 }
 

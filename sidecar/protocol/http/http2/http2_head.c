@@ -33,7 +33,7 @@ void http2_head_fail(struct http2_head *h, enum http_problem problem, const char
 
 static bool out_of_memory(struct http2_head *h)
 {
-    http2_head_fail(h, HTTP_PROBLEM_NO_MEMORY, "There is no memory for the head.");
+    http2_head_fail(h, HTTP_PROBLEM_NO_MEMORY, "there is no memory for the head");
     return false;
 }
 
@@ -66,7 +66,7 @@ bool http2_head_add(struct http2_head *h, struct bytes name, struct bytes value)
 {
     h->size += name.size + value.size + 32;
     if (h->size > HTTP_HEAD_MAX || h->count == sizeof(h->pieces) / sizeof(h->pieces[0])) {
-        http2_head_fail(h, HTTP_PROBLEM_TOO_LARGE, "The head of the message is too large.");
+        http2_head_fail(h, HTTP_PROBLEM_TOO_LARGE, "the head of the message is too large");
         return h->size <= HTTP2_HEAD_DECODED_MAX;
     }
     size_t at = h->text.end;
@@ -113,7 +113,7 @@ bool http2_head_join_cookies(struct http2_head *h)
         /* "a=1; " would not be what a field's value may be. */
         if (first->value_size == 0 || p.value_size == 0) {
             http2_head_fail(h, HTTP_PROBLEM_MALFORMED,
-                            "A cookie comes in pieces, and one of them is empty.");
+                            "a cookie comes in pieces, and one of them is empty");
             return false;
         }
         /* Room for all first: the pieces are in the same buffer, which may not move then. */

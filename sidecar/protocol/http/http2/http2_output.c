@@ -27,7 +27,7 @@ void http2_output_pump(struct http2 *c)
     write_batch(c);
     if (size < 0 && c->problem == HTTP_PROBLEM_NONE) {
         c->problem = HTTP_PROBLEM_NO_MEMORY;
-        c->why = "There is no memory for the connection.";
+        c->why = "there is no memory for the connection";
     }
 }
 

@@ -156,7 +156,7 @@ void http2_send_data(struct http_codec *codec, uint32_t id, struct bytes data)
         s->is_silent = false;
         s->receiving = HTTP2_RECEIVE_FAILED;
         s->problem = HTTP_PROBLEM_NO_MEMORY;
-        s->why = "There is no memory for a body that waits.";
+        s->why = "there is no memory for a body that waits";
         c->has_notices = true;
     } else if (s != NULL && data.size > 0) {
         (void)nghttp2_session_resume_data(c->session, (int32_t)id);

@@ -75,8 +75,8 @@ void http2_stream_close(struct http2 *c, struct http2_stream *s, uint32_t code)
     buffer_wipe(&s->queue);
     if (!is_known) {
         s->problem = is_cancelled ? HTTP_PROBLEM_CANCELLED : HTTP_PROBLEM_MALFORMED;
-        s->why = is_cancelled ? "The peer broke the stream off."
-                              : "The message breaks a rule of HTTP/2 (RFC 9113 section 8.1.1).";
+        s->why = is_cancelled ? "the peer broke the stream off"
+                              : "the message breaks a rule of HTTP/2 (RFC 9113 section 8.1.1)";
     }
     if (s->problem == HTTP_PROBLEM_NONE && !s->has_drained) {
         http2_stream_destroy(c, s);

@@ -114,7 +114,7 @@ static void on_failed(void *context, uint32_t stream, enum http_problem problem,
         [HTTP_PROBLEM_NO_MEMORY] = "no-memory",
     };
     assert_non_null(why);
-    assert_true(strlen(why) > 1 && why[strlen(why) - 1] == '.');
+    assert_true(strlen(why) > 1 && why[strlen(why) - 1] != '.');
     line(context, "failed %u %s", stream, names[problem]);
 }
 
