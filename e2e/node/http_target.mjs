@@ -88,18 +88,18 @@ async function large(response, size) {
   response.end();
 }
 
-// JSON of any size: an array of customers.
+// JSON of any size: customers.
 async function largeJson(response, size) {
   response.writeHead(200, { 'content-type': 'application/json' });
   const one = JSON.stringify(CUSTOMERS[7]);
   const block = Array.from({ length: 500 }, () => one).join(',');
   let written = 1;
-  response.write('[' + one);
+  response.write('{"customers":[' + one);
   while (written < size && !response.destroyed) {
     if (!response.write(',' + block)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
     written += block.length + 1;
   }
-  response.end(']');
+  response.end(']}');
 }
 
 function events(response, url) {
@@ -249,6 +249,7 @@ const handler = (kind) => (request, response) => {
   request.on('error', () => {});
   request.on('aborted', () => log({ event: 'aborted', n: seen.n, bytes }));
   response.on('error', () => {});
+  response.on('close', () => { if (!response.writableFinished) log({ event: 'unanswered', n: seen.n, url: seen.url }); });
 };
 
 function refused(kind) {
