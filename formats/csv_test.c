@@ -82,6 +82,21 @@ static void test_a_record_is_one_line(void **state)
     buffer_finish(&l.out);
 }
 
+static void test_what_a_message_says_is_its_text(void **state)
+{
+    (void)state;
+    struct line l;
+    Chaperone__V1__Message message = CHAPERONE__V1__MESSAGE__INIT;
+    line_init(&l, "");
+    l.record.event_case = CHAPERONE__V1__RECORD__EVENT_MESSAGE;
+    l.record.message = &message;
+    message.operation = 4;
+    message.size = 5;
+    message.data = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t) "=1+1,", .len = 5};
+    assert_non_null(strstr(line_text(&l, false), ",message,,4,dev-agent,,,,,,,,,\"'=1+1,\",,,5,,"));
+    buffer_finish(&l.out);
+}
+
 static void test_quotes_are_doubled(void **state)
 {
     (void)state;
@@ -148,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_lines_have_the_cells_of_the_header),
         cmocka_unit_test(test_a_record_is_one_line),
+        cmocka_unit_test(test_what_a_message_says_is_its_text),
         cmocka_unit_test(test_quotes_are_doubled),
         cmocka_unit_test(test_a_cell_is_no_formula),
         cmocka_unit_test(test_bytes_that_are_no_text_become_text),
