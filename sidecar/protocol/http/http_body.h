@@ -26,7 +26,8 @@ enum {
  * in UTF-16 (of ASCII). A text that is shorter than 8 bytes is found as it is and in base64 of the
  * whole only. */
 struct http_secrets;
-/* Copies the texts; wipes them at the end. Returns owned; NULL: no memory. */
+/* Copies the texts; wipes them at the end. An empty one counts as none. Returns owned; NULL: no
+ * memory, or more than HTTP_BODY_SECRETS_MAX. */
 struct http_secrets *http_secrets_create(const struct bytes *texts, size_t count);
 void http_secrets_destroy(struct http_secrets *s); /* takes NULL */
 /* Whether one of them is in the text, in any of its forms. */

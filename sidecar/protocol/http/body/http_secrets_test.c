@@ -227,6 +227,71 @@ static void finds_it_in_much_that_resembles_it(void **state)
     http_secrets_destroy(s);
 }
 
+/* ---- by chance ----------------------------------------------------------------------------- */
+
+static uint32_t next_random(uint32_t *io, uint32_t below)
+{
+    *io = *io * 1664525 + 1013904223;
+    return (*io >> 8) % below;
+}
+
+/* Few characters, so that the text around resembles the secret; with those that escapes have. */
+static size_t put_random(uint32_t *io_random, char *out, size_t size)
+{
+    static const char few[] = "ab%\\u0526\"/+";
+    for (size_t i = 0; i < size; i++) {
+        out[i] = few[next_random(io_random, sizeof(few) - 1)];
+    }
+    return size;
+}
+
+/* Each character in one of the ways that there are, with no '%' or '\\' as itself. */
+static size_t put_written(uint32_t *io_random, const char *secret, size_t size, bool is_json,
+                          char *out)
+{
+    char *to = out;
+    for (size_t i = 0; i < size; i++) {
+        char c = secret[i];
+        bool is_plain = next_random(io_random, 2) == 0 && strchr("%\\\"", c) == NULL;
+        bool is_short = is_json && strchr("\\\"/", c) != NULL && next_random(io_random, 2) == 0;
+        to += is_plain   ? sprintf(to, "%c", c)
+              : is_short ? sprintf(to, "\\%c", c)
+              : is_json  ? sprintf(to, next_random(io_random, 2) ? "\\u%04x" : "\\u%04X", c)
+                         : sprintf(to, next_random(io_random, 2) ? "%%%02x" : "%%%02X", c);
+    }
+    return (size_t)(to - out);
+}
+
+static void finds_what_is_written_by_chance(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 4000, SECRET_MAX = 24, AROUND = 60 };
+    uint32_t random = 7;
+    struct buffer out;
+    buffer_init(&out, OUT_MAX);
+    for (int round = 0; round < ROUNDS; round++) {
+        char secret[SECRET_MAX], in[AROUND * 3 + SECRET_MAX * 6 + 1];
+        size_t size = put_random(&random, secret, 2 + next_random(&random, SECRET_MAX - 1));
+        /* What is around it ends its own escapes, and begins none that would go on within it. */
+        size_t at = put_random(&random, in, next_random(&random, AROUND));
+        at += (size_t)sprintf(in + at, "~~~~~~~~~~~~");
+        size_t start = at;
+        at += put_written(&random, secret, size, round % 2 == 0, in + at);
+        size_t end = at;
+        at += put_random(&random, in + at, next_random(&random, AROUND));
+        struct http_secrets *s = create(bytes_of(secret, size), (struct bytes){0});
+        assert_true(http_secrets_are_in(s, bytes_of(in + start, end - start)));
+        assert_true(http_secrets_are_in(s, bytes_of(in, at)));
+        replace(s, false, bytes_of(in, at), 1 + next_random(&random, (uint32_t)at),
+                1 + next_random(&random, 9), &out);
+        assert_false(http_secrets_are_in(s, buffer_bytes(&out)));
+        assert_non_null(memmem(out.data, buffer_size(&out), "~~[masked]", 10));
+        buffer_clear(&out);
+        http_secrets_destroy(s);
+    }
+    buffer_finish(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +303,7 @@ int main(void)
         cmocka_unit_test(the_shortest_secrets_are_found),
         cmocka_unit_test(without_texts_nothing_is_found),
         cmocka_unit_test(finds_it_in_much_that_resembles_it),
+        cmocka_unit_test(finds_what_is_written_by_chance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
