@@ -10,6 +10,7 @@ import httpx
 import pytest
 import requests
 import websockets
+import websockets.exceptions
 from support.http_stack import BEARER, Raw, request
 from support.http_target import HERE, NODE
 
