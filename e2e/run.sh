@@ -172,7 +172,7 @@ run_e2e() {
         sanitize
         for name in "${not_under_asan[@]}"; do left_out+=("--ignore=e2e/tests/test_$name.py"); done
     fi
-    (cd "$root" && CHAPERONE_BIN=$bin timeout 2400 /usr/bin/python3 -B -m pytest -q --no-header -p no:cacheprovider \
+    (cd "$root" && CHAPERONE_BIN=$bin timeout 3000 /usr/bin/python3 -B -m pytest -q --no-header -p no:cacheprovider \
         --continue-on-collection-errors --timeout=300 --tb=short --durations=5 --junitxml="$work/$section.xml" \
         "${left_out[@]}" e2e/tests) || true
     if [ -n "$1" ]; then count_reports; fi

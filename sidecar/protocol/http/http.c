@@ -187,7 +187,7 @@ static void identify(struct http *p, const struct http_request *r, bool is_proxy
     (void)snprintf(agent, sizeof(agent), "%.*s", (int)name.size,
                    name.size == 0 ? "" : (const char *)name.data);
     if (p->shared->token_in_band && buffer_size(&token) == 0) {
-        p->refused_status = 401;
+        p->refused_status = is_proxy ? 407 : 401;
         (void)snprintf(p->refused_why, sizeof(p->refused_why),
                        "no token: send it as %s: Bearer TOKEN",
                        is_proxy ? "Proxy-Authorization" : "Authorization");
@@ -248,6 +248,7 @@ static bool choose(struct http *p, struct http_exchange *x)
     bool is_read = http_authority_read(x->request.authority, host, &port) == OK;
     bool is_known = x->request.is_absolute && is_read &&
                     p->link->ops->choose(p->link, host, port == 0 ? 80 : port, false);
+    (void)snprintf(p->host, sizeof(p->host), "%s", host);
     if (!is_known) {
         p->refused_status = 403;
         (void)snprintf(p->refused_why, sizeof(p->refused_why), "%s",
@@ -331,8 +332,8 @@ static enum protocol_step on_refused(void *context, enum err code, const char *w
 {
     struct http *p = context;
     p->refused_status = code == ERR_UNAVAILABLE ? 503 : code == ERR_DENIED ? 403 : 502;
-    if (code == ERR_DENIED && p->shared->token_in_band) {
-        p->refused_status = 401;
+    if (code == ERR_DENIED && p->shared->token_in_band && !p->is_tunnel) {
+        p->refused_status = p->link->ops->is_proxy(p->link) ? 407 : 401;
     }
     p->target_state = HTTP_TARGET_GONE;
     (void)snprintf(p->refused_why, sizeof(p->refused_why), "%s", why);
@@ -439,6 +440,7 @@ static void on_proxy_request(void *context, uint32_t stream, const struct http_r
     p->agent->ops->send_response(p->agent, stream, &ok);
     p->agent->ops->send_end(p->agent, stream, NULL);
     p->is_tunnel = true;
+    (void)snprintf(p->host, sizeof(p->host), "%s", host);
     p->is_secure = port != 80;
     p->replaced = p->agent;
 }

@@ -31,7 +31,8 @@ static bool fill_asked_fields(struct arena *a, struct http_exchange *x,
     const struct http_fields *fields = &x->request.fields;
     m->fields = make_fields(a, fields->count);
     for (size_t i = 0; m->fields != NULL && i < fields->count; i++) {
-        if (http_is_private(fields->items[i].name)) {
+        if (http_is_private(fields->items[i].name) ||
+            http_is_kept_back(x->http, fields->items[i].name)) {
             continue;
         }
         Chaperone__V1__HttpField *f = m->fields[m->n_fields];
@@ -110,6 +111,9 @@ static enum err fill_recorded_fields(struct arena *a, struct http_exchange *x,
     m->fields = make_fields(a, fields->count);
     e = m->fields == NULL ? ERR_NO_MEMORY : OK;
     for (size_t i = 0; e == OK && i < fields->count; i++) {
+        if (http_is_kept_back(x->http, fields->items[i].name)) {
+            continue;
+        }
         Chaperone__V1__HttpField *f = m->fields[m->n_fields++];
         bool changed = false;
         e = masked_value(x, &fields->items[i], &value, &changed);
@@ -357,4 +361,15 @@ void http_record_malformed(struct http *p, const char *text, const char *why)
     m.rule = (char *)"protocol";
     m.error = (char *)why;
     (void)p->link->ops->decide(p->link, &m, NULL, &verdict);
+    if (verdict.operation != 0) {
+        Chaperone__V1__Outcome outcome = CHAPERONE__V1__OUTCOME__INIT;
+        Chaperone__V1__HttpResponse nothing = CHAPERONE__V1__HTTP_RESPONSE__INIT;
+        outcome.operation = verdict.operation;
+        outcome.intent_sequence = verdict.intent_sequence;
+        outcome.status = CHAPERONE__V1__STATUS__REFUSED;
+        outcome.error_code = (char *)"malformed";
+        outcome.error = (char *)why;
+        outcome.http = &nothing;
+        (void)p->link->ops->outcome(p->link, &outcome);
+    }
 }

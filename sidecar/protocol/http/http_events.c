@@ -171,7 +171,7 @@ static void take_event(struct http_exchange *x, struct bytes event)
     uint64_t max = x->max_response;
     bool fits = max == 0 || x->bytes_out + buffer_size(&e->out) <= max;
     if (result != OK || !fits) {
-        http_break_response(x, fits ? "withheld" : "too_large",
+        http_break_response(x, fits ? "withheld" : "answer_too_large",
                             fits ? "an event cannot be looked through"
                                  : "the answer is larger than the policy allows");
     } else if (!has_data || http_piece_record(x, &piece)) {

@@ -6,6 +6,8 @@
 
 #include "sidecar/protocol/http/http_internal.h"
 
+enum { RETRY_HELD_S = 10 }; /* people take longer; who waits for them asks now and then */
+
 /* ---- it comes ------------------------------------------------------------------------------- */
 
 static struct http_exchange *create(struct http *p, uint32_t stream, const struct http_request *r)
@@ -65,6 +67,9 @@ static bool host_is_ours(const struct http *p, struct bytes authority)
     }
     if (http_authority_read(authority, host, &port) != OK) {
         return false;
+    }
+    if (p->host[0] != '\0') {
+        return strcmp(host, p->host) == 0; /* of a proxy: the one that was chosen */
     }
     if (strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
         strncmp(host, "127.", 4) == 0) {
@@ -154,8 +159,8 @@ static bool check(struct http_exchange *x)
         refuse_malformed(x, 400, why.text);
         return false;
     }
-    if (!p->link->ops->is_proxy(p->link) && !host_is_ours(p, x->request.authority)) {
-        refuse_malformed(x, 421, "the request names another host than this listener's");
+    if (!host_is_ours(p, x->request.authority)) {
+        refuse_malformed(x, 421, "the request names another host than this connection's");
         return false;
     }
     if (has_double_name(p, &x->request.fields)) {
@@ -228,23 +233,25 @@ static bool has_enough(struct http_exchange *x)
 static void refuse_by_policy(struct http_exchange *x, const struct protocol_verdict *v)
 {
     bool is_rate = v->retry_after_ms > 0;
-    bool is_unrecorded = v->operation == 0;
-    char detail[HTTP_WHY_SIZE * 2];
-    (void)snprintf(detail, sizeof(detail), "%s",
-                   v->message != NULL && v->message[0] != '\0' ? v->message
-                                                               : "no rule of the policy allows it");
+    bool says_why = v->message != NULL && v->message[0] != '\0';
+    (void)snprintf(x->error_code, sizeof(x->error_code), "%s", is_rate ? "rate_limit" : "denied");
+    (void)snprintf(x->error, sizeof(x->error), "%s",
+                   says_why ? v->message : "no rule of the policy allows it");
+    x->operation = v->operation;
+    x->intent_sequence = v->intent_sequence;
     const struct http_refusal refusal = {
-        .status = is_unrecorded ? 503
-                  : is_rate     ? 429
-                                : 403,
-        .detail = detail,
+        .status = v->operation == 0 ? 503
+                  : is_rate         ? 429
+                                    : 403, /* 503: it was not recorded */
+        .detail = x->error,
         .rule = v->rule,
         .approval = v->approval,
         .operation = v->operation,
         .retry_after_s = is_rate               ? (v->retry_after_ms + 999) / 1000
-                         : v->approval != NULL ? 10
+                         : v->approval != NULL ? RETRY_HELD_S
                                                : 0,
     };
+    (void)http_record_outcome(x, CHAPERONE__V1__STATUS__REFUSED);
     http_refuse(x, &refusal);
 }
 
@@ -264,18 +271,6 @@ static void refuse_too_large(struct http_exchange *x)
 }
 
 /* ---- it is forwarded ------------------------------------------------------------------------ */
-
-static bool is_replaced(const struct http *p, struct bytes name)
-{
-    for (size_t i = 0; i < p->credential.count; i++) {
-        if (bytes_equal(p->credential.items[i].name, name)) {
-            return true;
-        }
-    }
-    bool is_token = http_name_is(name, "authorization") && p->shared->token_in_band &&
-                    !p->link->ops->is_proxy(p->link);
-    return is_token || http_name_is(name, "proxy-authorization");
-}
 
 /* Of what the agent accepts, what can be decoded here: something else could not be looked through.
  */
@@ -318,7 +313,7 @@ static bool fill_fields(struct http_exchange *x, struct http_fields *out)
     }
     for (size_t i = 0; i < in->count; i++) {
         struct http_field f = in->items[i];
-        if (is_replaced(p, f.name) || http_name_is(f.name, "sec-websocket-extensions")) {
+        if (http_is_kept_back(p, f.name)) {
             continue;
         }
         if (http_name_is(f.name, "accept-encoding") && looks_through(x)) {
@@ -416,7 +411,8 @@ static void hold(struct http_exchange *x, const struct protocol_hold *h)
     x->state = EXCHANGE_HELD;
     p->held = x;
     if (h->is_new) {
-        p->link->ops->ask(p->link, NULL, NULL, 0);
+        const Chaperone__V1__Prediction nothing = CHAPERONE__V1__PREDICTION__INIT;
+        p->link->ops->ask(p->link, &nothing, NULL, 0);
     }
 }
 

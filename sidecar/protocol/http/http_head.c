@@ -30,6 +30,19 @@ bool http_is_private(struct bytes name)
     return false;
 }
 
+bool http_is_kept_back(const struct http *p, struct bytes name)
+{
+    for (size_t i = 0; i < p->credential.count; i++) {
+        if (bytes_equal(p->credential.items[i].name, name)) {
+            return true;
+        }
+    }
+    bool is_token = http_name_is(name, "authorization") && p->shared->token_in_band &&
+                    !p->link->ops->is_proxy(p->link);
+    return is_token || http_name_is(name, "proxy-authorization") ||
+           http_name_is(name, "sec-websocket-extensions");
+}
+
 /* ---- a request that outlives the call ------------------------------------------------------- */
 
 static struct bytes put(uint8_t **at, struct bytes b)

@@ -26,7 +26,7 @@ enum {
     HTTP_GATHER_MAX = 4 << 20,
     /* Of an answer that may be changed: up to here its end is awaited. */
     HTTP_DELAY_MAX = 64 << 10,
-    HTTP_WHY_SIZE = 200,
+    HTTP_WHY_SIZE = 400,
     HTTP_CODING_SIZE = 64,
 };
 
@@ -142,6 +142,7 @@ struct http {
     struct http_codec *replaced; /* the proxy's, after CONNECT; destroyed outside of its calls */
     bool is_tunnel;              /* CONNECT was answered: TLS, or the first request, comes */
     bool is_secure;              /* the agent asked for https of a proxy */
+    char host[HTTP_HOST_SIZE];   /* that was chosen of a proxy */
     enum http_target_state target_state;
     struct http_exchange *first, *last;
     struct http_exchange *held;
@@ -191,6 +192,9 @@ struct bytes http_fields_find(const struct http_fields *fields, const char *name
 bool http_name_is(struct bytes name, const char *lower);
 /* A credential or session of the agent's own: never recorded. */
 bool http_is_private(struct bytes name);
+/* A field of the agent's that does not go to the target: the credential's is there in its place, it
+ * was meant for the sidecar, or it would make messages unreadable. */
+bool http_is_kept_back(const struct http *p, struct bytes name);
 
 /* ---- http_exchange.c */
 void http_on_request(void *context, uint32_t stream, const struct http_request *request);

@@ -120,23 +120,35 @@ static void add_fields(struct arena *a, const struct http_kept *kept, size_t *ou
     *out = list;
 }
 
+/* Several masks of one rule are one entry. */
+static Chaperone__V1__MaskingReceipt__Masked *
+masked_of(struct arena *a, char *rule, bool by_content, Chaperone__V1__MaskingReceipt *m)
+{
+    for (size_t i = 0; i < m->n_masked; i++) {
+        if (strcmp(m->masked[i]->rule, rule) == 0 && m->masked[i]->by_content == by_content) {
+            return m->masked[i];
+        }
+    }
+    Chaperone__V1__MaskingReceipt__Masked *masked = arena_alloc(a, sizeof(*masked));
+    if (masked != NULL) {
+        *masked =
+            (Chaperone__V1__MaskingReceipt__Masked)CHAPERONE__V1__MASKING_RECEIPT__MASKED__INIT;
+        masked->rule = rule;
+        masked->by_content = by_content;
+        m->masked[m->n_masked++] = masked;
+    }
+    return masked;
+}
+
 static void add_masked(struct arena *a, const struct http_exchange *x, const uint64_t *counts,
                        bool by_content, Chaperone__V1__MaskingReceipt *m)
 {
     for (size_t i = 0; i < x->masks->rule_count; i++) {
-        if (counts[i] == 0) {
-            continue;
+        Chaperone__V1__MaskingReceipt__Masked *masked =
+            counts[i] == 0 ? NULL : masked_of(a, x->masks->rules[i], by_content, m);
+        if (masked != NULL) {
+            masked->rows += counts[i];
         }
-        Chaperone__V1__MaskingReceipt__Masked *masked = arena_alloc(a, sizeof(*masked));
-        if (masked == NULL) {
-            return;
-        }
-        *masked =
-            (Chaperone__V1__MaskingReceipt__Masked)CHAPERONE__V1__MASKING_RECEIPT__MASKED__INIT;
-        masked->rule = x->masks->rules[i];
-        masked->rows = counts[i];
-        masked->by_content = by_content;
-        m->masked[m->n_masked++] = masked;
     }
 }
 
@@ -224,7 +236,7 @@ bool http_record_outcome(struct http_exchange *x, Chaperone__V1__Status status)
     Chaperone__V1__HttpResponse response = CHAPERONE__V1__HTTP_RESPONSE__INIT;
     uint8_t digest[CRYPTO_SHA256_SIZE];
     struct crypto_sha256 h = x->digest;
-    char tag[8], code[16];
+    char tag[48], code[16];
     if (x->operation == 0) {
         return true; /* it has its outcome, or needs none */
     }
@@ -237,7 +249,9 @@ bool http_record_outcome(struct http_exchange *x, Chaperone__V1__Status status)
     m.status = status;
     m.digest = (ProtobufCBinaryData){sizeof(digest), digest};
     m.duration_us = (p->link->ops->monotonic_ns(p->link) - x->started_ns) / 1000;
-    (void)snprintf(tag, sizeof(tag), "%u", x->status);
+    (void)snprintf(tag, sizeof(tag), "%.*s %u",
+                   (int)(x->request.method.size < 32 ? x->request.method.size : 32),
+                   (const char *)x->request.method.data, x->status);
     (void)snprintf(code, sizeof(code), "%u", x->status);
     m.command_tag = x->status == 0 ? (char *)"" : tag;
     if (x->error_code[0] != '\0') {

@@ -15,6 +15,7 @@ static const struct reason reasons[] = {
     {400, "Bad Request"},
     {401, "Unauthorized"},
     {403, "Forbidden"},
+    {407, "Proxy Authentication Required"},
     {408, "Request Timeout"},
     {413, "Content Too Large"},
     {414, "URI Too Long"},
@@ -75,15 +76,24 @@ void http_refuse_stream(struct http *p, uint32_t stream, const struct http_refus
     char *text = document(r);
     char retry_after[24];
     (void)snprintf(retry_after, sizeof(retry_after), "%lld", (long long)r->retry_after_s);
-    const struct http_field fields[] = {
+    struct http_field fields[4] = {
         {bytes_of_string("content-type"), bytes_of_string("application/problem+json")},
         {bytes_of_string("cache-control"), bytes_of_string("no-store")},
-        {bytes_of_string("retry-after"), bytes_of_string(retry_after)},
     };
+    size_t count = 2;
+    if (r->retry_after_s > 0) {
+        fields[count++] =
+            (struct http_field){bytes_of_string("retry-after"), bytes_of_string(retry_after)};
+    }
+    if (r->status == 401 || r->status == 407) { /* RFC 9110 sections 15.5.2 and 15.5.8 */
+        fields[count++] = (struct http_field){
+            bytes_of_string(r->status == 401 ? "www-authenticate" : "proxy-authenticate"),
+            bytes_of_string(r->status == 401 ? "Bearer" : "Basic realm=\"chaperone\"")};
+    }
     struct bytes body = bytes_of_string(text == NULL ? "" : text);
     const struct http_response response = {
         .status = r->status,
-        .fields = {.items = fields, .count = r->retry_after_s > 0 ? 3 : 2},
+        .fields = {.items = fields, .count = count},
         .body_size = (int64_t)body.size,
         .has_body = body.size > 0,
     };

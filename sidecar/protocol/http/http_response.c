@@ -251,7 +251,7 @@ static void show_data(struct http_exchange *x, struct bytes data)
                                                "be looked through"
                                              : "the answer cannot be looked through");
     } else if (is_too_long(x, shown.size)) {
-        http_break_response(x, "too_large", "the answer is larger than the policy allows");
+        http_break_response(x, "answer_too_large", "the answer is larger than the policy allows");
     } else {
         http_give(x, shown);
     }

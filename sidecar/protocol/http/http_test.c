@@ -91,6 +91,7 @@ static void a_denied_request_leaves_the_connection(void **state)
     assert_has(answer, "HTTP/1.1 403 ");
     assert_has(answer, "application/problem+json");
     assert_has(answer, "\"rule\":\"test-rule\"");
+    assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__REFUSED);
     assert_string_equal(fixture_to_target(f), "");
     f->word = FIXTURE_ALLOW;
     fixture_agent_says(f, GET);
@@ -223,7 +224,7 @@ static void limits_of_bytes(void **state)
     fixture_agent_says(f, GET);
     fixture_target_says(f, OK_ANSWER);
     assert_has_not(fixture_to_agent(f), "hi");
-    assert_string_equal(f->outcomes[1].error_code, "too_large");
+    assert_string_equal(f->outcomes[1].error_code, "answer_too_large");
 }
 
 static void a_target_that_goes_away(void **state)
@@ -283,7 +284,9 @@ static void without_a_token(void **state)
     f->shared.token_in_band = true;
     fixture_agent_says(f, GET);
     assert_false(f->identified);
-    assert_has(fixture_to_agent(f), "HTTP/1.1 401 ");
+    const char *answer = fixture_to_agent(f);
+    assert_has(answer, "HTTP/1.1 401 ");
+    assert_has(answer, "www-authenticate: Bearer\r\n");
 }
 
 static void a_foreign_host(void **state)
@@ -330,6 +333,20 @@ static void a_proxy_leads_where_it_is_told(void **state)
     fixture_agent_says(f, "GET http://api.internal:81/a HTTP/1.1\r\nHost: api.internal:81\r\n\r\n");
     assert_string_equal(f->chosen, "api.internal:81");
     fixture_grant(f);
+    assert_has(fixture_to_target(f), "GET /a HTTP/1.1\r\n");
+}
+
+static void a_tunnel_is_for_its_host(void **state)
+{
+    struct fixture *f = *state;
+    f->is_proxy = true;
+    fixture_agent_says(f, "CONNECT api.internal:80 HTTP/1.1\r\nHost: api.internal:80\r\n\r\n");
+    assert_string_equal(f->chosen, "api.internal:80");
+    assert_has(fixture_to_agent(f), "HTTP/1.1 200 ");
+    fixture_grant(f);
+    fixture_agent_says(f, "GET /a HTTP/1.1\r\nHost: other.example\r\n\r\n");
+    assert_has(fixture_to_agent(f), "HTTP/1.1 421 ");
+    fixture_agent_says(f, "GET /a HTTP/1.1\r\nHost: api.internal\r\n\r\n");
     assert_has(fixture_to_target(f), "GET /a HTTP/1.1\r\n");
 }
 
@@ -390,6 +407,7 @@ int main(void)
         TEST(names_that_servers_confuse),
         TEST(events_one_by_one),
         TEST(a_proxy_leads_where_it_is_told),
+        TEST(a_tunnel_is_for_its_host),
         TEST(a_proxy_refuses_other_hosts),
         TEST(an_ended_session_says_why),
     };

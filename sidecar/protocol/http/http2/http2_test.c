@@ -614,6 +614,107 @@ static void large_heads_go_through(void **state)
     finish(&p);
 }
 
+static void answer_with_trailers(struct testing_side *side, uint32_t stream)
+{
+    struct http_field field;
+    struct http_response r = {
+        .version = HTTP_2,
+        .status = 200,
+        .fields = testing_fields("x-answer=yes", &field),
+        .body_size = HTTP_SIZE_UNKNOWN,
+        .has_body = true,
+    };
+    side->codec->ops->send_response(side->codec, stream, &r);
+    send_text(side, stream, "answer");
+    send_end(side, stream, "x-check=1");
+}
+
+/* The client's part of a conversation of three streams. */
+static void ask_three_things(struct pair *p)
+{
+    uint32_t id = request(p, "POST", "/one", "cookie=a=1 cookie=b=2", true);
+    (void)request(p, "GET", "/two", "x-team=care", false);
+    send_text(&p->client, id, "some body");
+    send_end(&p->client, id, "x-sum=9");
+    id = request(p, "POST", "/three", "", true);
+    p->client.codec->ops->reset(p->client.codec, id, HTTP_PROBLEM_CANCELLED);
+}
+
+static struct bytes take_out(struct testing_side *side, struct buffer *into)
+{
+    *into = side->out;
+    buffer_init(&side->out, into->cap);
+    return buffer_bytes(into);
+}
+
+/* However the network cuts it, each side is told the same. */
+static void a_cut_makes_no_difference(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct buffer asked, answered;
+    start(&p);
+    p.server.on_end = answer_with_trailers;
+    p.server.hides_drained = true;
+    ask_three_things(&p);
+    struct bytes in = take_out(&p.client, &asked);
+    testing_feed(&p.server, in, SIZE_MAX);
+    struct bytes out = take_out(&p.server, &answered);
+    testing_feed(&p.client, out, SIZE_MAX);
+    assert_non_null(
+        strstr(testing_log(&p.server), "data 1 some body\ntrailers 1\n  x-sum: 9\nend 1"));
+    assert_non_null(strstr(testing_log(&p.server), "failed 5 cancelled\n"));
+    assert_non_null(
+        strstr(testing_log(&p.client), "data 3 answer\ntrailers 3\n  x-check: 1\nend 3"));
+
+    for (size_t cut = 0; cut <= in.size || cut <= out.size; cut++) {
+        struct pair again;
+        start(&again);
+        again.server.on_end = answer_with_trailers;
+        again.server.hides_drained = true;
+        ask_three_things(&again);
+        /* Cut in two, and at 0 byte by byte. */
+        size_t first = cut < in.size ? cut : in.size;
+        testing_feed(&again.server, bytes_of(in.data, first), SIZE_MAX);
+        testing_feed(&again.server, bytes_of(in.data + first, in.size - first),
+                     cut == 0 ? 1 : SIZE_MAX);
+        assert_string_equal(testing_log(&again.server), testing_log(&p.server));
+        first = cut < out.size ? cut : out.size;
+        testing_feed(&again.client, bytes_of(out.data, first), SIZE_MAX);
+        testing_feed(&again.client, bytes_of(out.data + first, out.size - first),
+                     cut == 0 ? 1 : SIZE_MAX);
+        assert_string_equal(testing_log(&again.client), testing_log(&p.client));
+        finish(&again);
+    }
+    buffer_finish(&asked);
+    buffer_finish(&answered);
+    finish(&p);
+}
+
+/* Who waits to send more does not wait for a stream that is gone. */
+static void what_waits_for_a_broken_stream_is_let_go(void **state)
+{
+    (void)state;
+    struct pair p;
+    start(&p);
+    p.server.keeps_data = true;
+    uint32_t id = request(&p, "POST", "/", "", true);
+    exchange(&p);
+    static uint8_t block[2 * HTTP_WINDOW];
+    p.client.codec->ops->send_data(p.client.codec, id, bytes_of(block, sizeof(block)));
+    exchange(&p);
+    /* The response is whole before the request, and then the rest of that is not wanted. */
+    respond(&p, id, 413, "", 0, false);
+    p.server.codec->ops->reset(p.server.codec, id, HTTP_PROBLEM_NONE);
+    exchange(&p);
+    assert_string_equal(testing_log(&p.client), "response 1 413 size=0\nend 1\ndrained 1\n");
+    assert_int_equal(p.client.codec->ops->waiting(p.client.codec, id), 0);
+    p.client.codec->ops->send_data(p.client.codec, id, bytes_of(block, sizeof(block)));
+    assert_int_equal(p.client.codec->ops->waiting(p.client.codec, id), 0);
+    assert_int_equal(p.client.codec->ops->open_streams(p.client.codec), 0);
+    finish(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -637,6 +738,8 @@ int main(void)
         cmocka_unit_test(credentials_are_never_indexed),
         cmocka_unit_test(one_feed_writes_once),
         cmocka_unit_test(large_heads_go_through),
+        cmocka_unit_test(a_cut_makes_no_difference),
+        cmocka_unit_test(what_waits_for_a_broken_stream_is_let_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

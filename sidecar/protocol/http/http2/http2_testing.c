@@ -121,7 +121,9 @@ static void on_failed(void *context, uint32_t stream, enum http_problem problem,
 static void on_drained(void *context, uint32_t stream)
 {
     struct testing_side *side = context;
-    line(side, "drained %u", stream);
+    if (!side->hides_drained) {
+        line(side, "drained %u", stream);
+    }
     if (side->on_drained != NULL) {
         side->on_drained(side, stream);
     }

@@ -18,6 +18,7 @@ struct testing_side {
     size_t writes;
     size_t received;    /* bytes of data, of all streams */
     uint32_t last_data; /* the stream that the log's last line is data of; 0: none */
+    bool hides_drained; /* in the log: when it comes depends on how the input was cut */
     bool keeps_data;    /* `consumed` is not called, and data is not in the log */
     /* Called at the end of an event; NULL: nothing. */
     void (*on_request)(struct testing_side *side, uint32_t stream);
