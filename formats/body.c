@@ -22,7 +22,7 @@ static bool is_text(struct bytes body, bool is_truncated)
         if (taken == 0) {
             return is_truncated && body.size < CHARACTER_MAX && body.data[0] >= 0xc2;
         }
-        if (taken == 1 && (body.data[0] < ' ' || body.data[0] == 0x7f) && !is_blank(body.data[0])) {
+        if (body.data[0] == '\0') {
             return false;
         }
         body = bytes_of(body.data + taken, body.size - taken);

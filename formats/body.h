@@ -10,7 +10,8 @@
 enum body_form { BODY_EMPTY, BODY_TEXT, BODY_JSON, BODY_BINARY };
 
 /* What it looks like, whatever its head says. `is_truncated`: its end is missing, which may be in
- * the middle of a character. Text is UTF-8 without control characters but those of white space. */
+ * the middle of a character. Text is UTF-8 without NUL: who shows it makes its control characters
+ * visible, and one of them must not hide all the rest. */
 enum body_form body_form_of(struct bytes body, bool is_truncated);
 
 /* Appends it with a line for each member and item, indented. ERR_LIMIT: the buffer's cap. What is

@@ -29,7 +29,7 @@ static void test_what_a_body_is(void **state)
         {"a=1&b=2", 7, false, BODY_TEXT},
         {"\x89PNG\r\n\x1a\n", 8, false, BODY_BINARY},
         {"a\0b", 3, false, BODY_BINARY},
-        {"a\x1b[2J", 5, false, BODY_BINARY},
+        {"a\x1b[2J", 5, false, BODY_TEXT},
         {"caf\xc3\xa9", 5, false, BODY_TEXT},
         {"caf\xc3", 4, false, BODY_BINARY},
         {"caf\xc3", 4, true, BODY_TEXT},

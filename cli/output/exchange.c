@@ -6,7 +6,7 @@
 #include "formats/text.h"
 
 /* Laid out, deep JSON is mostly blanks; beyond this it is shown as it came. */
-enum { LAID_OUT_MAX = 16 << 20 };
+enum { LAID_OUT_MAX = 16 << 20, HEX_PER_LINE = 32, HEX_MAX = 4 << 10 };
 
 struct page {
     FILE *out; /* borrows */
@@ -86,6 +86,24 @@ static void print_laid_out(const struct page *p, struct bytes json)
     buffer_finish(&text);
 }
 
+/* For who decides on it. */
+static void print_hex(const struct page *p, struct bytes body)
+{
+    size_t shown = body.size < HEX_MAX ? body.size : HEX_MAX;
+    for (size_t i = 0; i < shown; i++) {
+        if (i % HEX_PER_LINE == 0) {
+            begin(p);
+            (void)fputc(' ', p->out);
+        }
+        bool is_end = i % HEX_PER_LINE == HEX_PER_LINE - 1 || i + 1 == shown;
+        (void)fprintf(p->out, "%02x%s", body.data[i], is_end ? "\n" : "");
+    }
+    if (shown < body.size) {
+        (void)fprintf(p->out, "%*s... %zu more bytes, which --json has\n", (int)p->indent, "",
+                      body.size - shown);
+    }
+}
+
 static void print_body(const struct page *p, struct bytes body, bool is_truncated)
 {
     switch (body_form_of(body, is_truncated)) {
@@ -93,6 +111,9 @@ static void print_body(const struct page *p, struct bytes body, bool is_truncate
     case BODY_TEXT: print_lines(p, body); break;
     case BODY_BINARY:
         (void)fprintf(p->out, "%*s(%zu bytes that are no text)\n", (int)p->indent, "", body.size);
+        if (p->max_lines == EXCHANGE_LINES_ALL) {
+            print_hex(p, body);
+        }
         break;
     case BODY_EMPTY: break;
     }

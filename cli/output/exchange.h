@@ -2,7 +2,8 @@
  *
  * What the agent sent stands behind "> ", what it got behind "< ", each on lines of its own, so
  * that nothing in a body can look like what this command says of it. JSON is laid out on several
- * lines; what is no text is only counted. All of it is made safe for a terminal (text.h). */
+ * lines; what is no text is only counted, and for an approver in hexadecimal. All of it is made
+ * safe for a terminal (text.h). */
 #ifndef CHAPERONE_CLI_OUTPUT_EXCHANGE_H
 #define CHAPERONE_CLI_OUTPUT_EXCHANGE_H
 

@@ -242,7 +242,9 @@ static void test_a_body_does_not_speak_for_the_command(void **state)
                              "    > \ttab\n"
                              "    to: https://");
     s.request.body = BYTES("a\x1b]0;owned\x07");
-    assert_says(told_of(&s), "    (11 bytes that are no text)\n");
+    assert_says(told_of(&s), "    > a\\x1b]0;owned\\x07\n");
+    s.request.body = BYTES("a\0b");
+    assert_says(told_of(&s), "    (3 bytes that are no text)\n");
 }
 
 static void test_what_is_not_there_is_said(void **state)
@@ -357,7 +359,7 @@ static void test_lines(void **state)
     sample_message(&s, true, "text");
     assert_described(&s, "-> text, 26 bytes: hello\nfrom rule everything");
     sample_message(&s, false, "binary");
-    s.message.data = BYTES("\x01\x02");
+    s.message.data = BYTES("\x01\x00\x02");
     assert_described(&s, "<- binary, 26 bytes");
 }
 
@@ -433,6 +435,15 @@ static void test_who_approves_sees_the_whole_request(void **state)
                                  "    > content-type: application/json\n"));
     assert_null(strstr(text, "more line"));
     assert_says(text, "    body: not complete when this was recorded");
+    for (size_t i = 0; i < sizeof(body); i++) {
+        body[i] = (char)i;
+    }
+    terminal.out = open_memstream(&text, &size);
+    held_print(&terminal, &held, START);
+    assert_int_equal(fclose(terminal.out), 0);
+    assert_says(text, "    (400 bytes that are no text)\n"
+                      "    > 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+                      "    > 2021");
     text = NULL;
     FILE *out = open_memstream(&text, &size);
     assert_int_equal(held_json_write(out, &held), OK);
