@@ -3,38 +3,48 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+struct name {
+    const char *text;
+    size_t size;
+};
+
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+
 /* Fields that HPACK may keep in its table. All others go as never-indexed literals (RFC 7541
  * section 7.1.3): a credential may be in a field of any name, because the operator names it, and
  * what is in the table can be guessed from the size of later heads. */
-static const char *const indexed[] = {
-    "accept",
-    "accept-encoding",
-    "accept-language",
-    "accept-ranges",
-    "cache-control",
-    "content-encoding",
-    "content-type",
-    "grpc-accept-encoding",
-    "grpc-encoding",
-    "grpc-status",
-    "server",
-    "strict-transport-security",
-    "user-agent",
-    "vary",
-    "access-control-allow-origin",
+static const struct name indexed[] = {
+    NAME("accept"),
+    NAME("accept-encoding"),
+    NAME("accept-language"),
+    NAME("accept-ranges"),
+    NAME("cache-control"),
+    NAME("content-encoding"),
+    NAME("content-type"),
+    NAME("grpc-accept-encoding"),
+    NAME("grpc-encoding"),
+    NAME("grpc-status"),
+    NAME("server"),
+    NAME("strict-transport-security"),
+    NAME("user-agent"),
+    NAME("vary"),
+    NAME("access-control-allow-origin"),
 };
 
 /* What is of one connection, or is said by the message's own members (http_message.h). */
-static const char *const left_out[] = {
-    "connection", "content-length",   "host", "http2-settings",
-    "keep-alive", "proxy-connection", "te",   "transfer-encoding",
-    "upgrade",
+static const struct name left_out[] = {
+    NAME("connection"), NAME("content-length"),   NAME("host"), NAME("http2-settings"),
+    NAME("keep-alive"), NAME("proxy-connection"), NAME("te"),   NAME("transfer-encoding"),
+    NAME("upgrade"),
 };
 
-static bool is_in(struct bytes name, const char *const *list, size_t count)
+static bool is_in(struct bytes name, const struct name *list, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (bytes_equal_string(name, list[i])) {
+        if (name.size == list[i].size && memcmp(name.data, list[i].text, name.size) == 0) {
             return true;
         }
     }

@@ -14,58 +14,64 @@ enum rule {
 
 static const struct {
     const char *name;
+    uint8_t size;
     uint8_t rules;
 } rules[] = {
-    {"accept", NO_TRAILER},
-    {"accept-encoding", NO_TRAILER},
-    {"age", NO_TRAILER},
-    {"authorization", ONCE | NO_TRAILER},
-    {"cache-control", NO_TRAILER},
-    {"connection", OF_CONNECTION},
-    {"content-encoding", NO_TRAILER},
-    {"content-length", NO_TRAILER},
-    {"content-range", ONCE | NO_TRAILER},
-    {"content-type", ONCE | NO_TRAILER},
-    {"cookie", NO_TRAILER},
-    {"date", NO_TRAILER},
-    {"expect", ONCE | NO_TRAILER},
-    {"expires", NO_TRAILER},
-    {"forwarded", NO_TRAILER},
-    {"host", NO_TRAILER},
-    {"http2-settings", OF_CONNECTION},
-    {"if-match", NO_TRAILER},
-    {"if-modified-since", NO_TRAILER},
-    {"if-none-match", NO_TRAILER},
-    {"if-range", NO_TRAILER},
-    {"if-unmodified-since", NO_TRAILER},
-    {"keep-alive", OF_CONNECTION},
-    {"location", ONCE | NO_TRAILER},
-    {"max-forwards", NO_TRAILER},
-    {"origin", NO_TRAILER},
-    {"pragma", NO_TRAILER},
-    {"proxy-authenticate", NO_TRAILER},
-    {"proxy-authorization", ONCE | NO_TRAILER},
-    {"proxy-connection", OF_CONNECTION},
-    {"range", ONCE | NO_TRAILER},
-    {"retry-after", NO_TRAILER},
-    {"set-cookie", NO_TRAILER},
-    {"te", NO_TRAILER},
-    {"trailer", NO_TRAILER},
-    {"transfer-encoding", OF_CONNECTION},
-    {"upgrade", OF_CONNECTION},
-    {"vary", NO_TRAILER},
-    {"via", NO_TRAILER},
-    {"www-authenticate", NO_TRAILER},
-    {"x-forwarded-for", NO_TRAILER},
-    {"x-forwarded-host", NO_TRAILER},
-    {"x-forwarded-proto", NO_TRAILER},
-    {"x-http-method-override", NO_TRAILER},
+#define RULE(name, rules)                                                                          \
+    {                                                                                              \
+        name, sizeof(name) - 1, rules                                                              \
+    }
+    RULE("accept", NO_TRAILER),
+    RULE("accept-encoding", NO_TRAILER),
+    RULE("age", NO_TRAILER),
+    RULE("authorization", ONCE | NO_TRAILER),
+    RULE("cache-control", NO_TRAILER),
+    RULE("connection", OF_CONNECTION),
+    RULE("content-encoding", NO_TRAILER),
+    RULE("content-length", NO_TRAILER),
+    RULE("content-range", ONCE | NO_TRAILER),
+    RULE("content-type", ONCE | NO_TRAILER),
+    RULE("cookie", NO_TRAILER),
+    RULE("date", NO_TRAILER),
+    RULE("expect", ONCE | NO_TRAILER),
+    RULE("expires", NO_TRAILER),
+    RULE("forwarded", NO_TRAILER),
+    RULE("host", NO_TRAILER),
+    RULE("http2-settings", OF_CONNECTION),
+    RULE("if-match", NO_TRAILER),
+    RULE("if-modified-since", NO_TRAILER),
+    RULE("if-none-match", NO_TRAILER),
+    RULE("if-range", NO_TRAILER),
+    RULE("if-unmodified-since", NO_TRAILER),
+    RULE("keep-alive", OF_CONNECTION),
+    RULE("location", ONCE | NO_TRAILER),
+    RULE("max-forwards", NO_TRAILER),
+    RULE("origin", NO_TRAILER),
+    RULE("pragma", NO_TRAILER),
+    RULE("proxy-authenticate", NO_TRAILER),
+    RULE("proxy-authorization", ONCE | NO_TRAILER),
+    RULE("proxy-connection", OF_CONNECTION),
+    RULE("range", ONCE | NO_TRAILER),
+    RULE("retry-after", NO_TRAILER),
+    RULE("set-cookie", NO_TRAILER),
+    RULE("te", NO_TRAILER),
+    RULE("trailer", NO_TRAILER),
+    RULE("transfer-encoding", OF_CONNECTION),
+    RULE("upgrade", OF_CONNECTION),
+    RULE("vary", NO_TRAILER),
+    RULE("via", NO_TRAILER),
+    RULE("www-authenticate", NO_TRAILER),
+    RULE("x-forwarded-for", NO_TRAILER),
+    RULE("x-forwarded-host", NO_TRAILER),
+    RULE("x-forwarded-proto", NO_TRAILER),
+    RULE("x-http-method-override", NO_TRAILER),
+#undef RULE
 };
 
 static unsigned rules_of(struct bytes name)
 {
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-        if (bytes_equal_string(name, rules[i].name)) {
+        if (name.size == rules[i].size && memcmp(name.data, rules[i].name, name.size) == 0) {
             return rules[i].rules;
         }
     }
