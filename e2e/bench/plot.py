@@ -1,6 +1,6 @@
 """Bars of shares, with their spread, as SVG."""
 
-COLOURS = {"pgbouncer": "#8da0cb", "haproxy": "#a6a6a6", "chaperone": "#1b7f5c"}
+COLOURS = {"pgbouncer": "#8da0cb", "haproxy": "#a6a6a6", "nginx": "#e5b567", "chaperone": "#1b7f5c"}
 LEFT, BAR, GAP, WIDTH = 190, 12, 14, 560
 TOP = 1.5  # a longer bar is cut, and says how long it is
 

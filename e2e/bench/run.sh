@@ -2,8 +2,9 @@
 # How fast PostgreSQL is through Chaperone, PgBouncer and HAProxy, as a share of direct connections,
 # and what its parts cost (--quick: in a few minutes);
 # with --fleet as the first option: how fast a policy reaches a thousand sidecars; with --masking: what
-# masking costs; with --approvals: how long after a decision the held statement goes.
-# The other options are those of each: bash e2e/bench/run.sh [--fleet | --masking | --approvals] --help
+# masking costs; with --approvals: how long after a decision the held statement goes; with --http: how fast nginx is
+# through Chaperone, HAProxy and nginx as a reverse proxy.
+# The other options are those of each: bash e2e/bench/run.sh [--fleet | --masking | --approvals | --http] --help
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -27,6 +28,9 @@ elif [ "${1:-}" = --masking ]; then
 elif [ "${1:-}" = --approvals ]; then
     shift
     program=approvals.py
+elif [ "${1:-}" = --http ]; then
+    shift
+    program=http_bench.py
 else
     targets+=("${small[@]}")
 fi

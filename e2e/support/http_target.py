@@ -118,7 +118,6 @@ http {
     keepalive_requests 1000000000;
     client_max_body_size 0;
     sendfile on;
-    tcp_nopush on;
     UPSTREAM
     server {
         listen 127.0.0.1:PLAIN;
