@@ -71,6 +71,10 @@ void sidecar_apply(struct sidecar *s);
 enum err running_proxy_create(struct sidecar *s, const struct config_proxy *config,
                               struct running_proxy **out, struct err_text *why) MUST_USE;
 void running_proxy_destroy(struct running_proxy *p); /* takes NULL */
+/* Whether the CAs of a configuration's proxies can be had, so that one that is wrong takes nothing
+ * away. */
+enum err running_proxy_check(struct sidecar *s, const struct config *config,
+                             struct err_text *why) MUST_USE;
 struct proxy *running_proxy_hosts(const struct running_proxy *p);
 /* False: another one is wanted, or none. Both may be NULL. */
 bool running_proxy_is(const struct running_proxy *p, const struct config_listener *listener);

@@ -178,6 +178,9 @@ void sidecar_reload(struct sidecar *s)
         e = token_helper_check(&fresh->config.identity, &why);
     }
     if (e == OK) {
+        e = running_proxy_check(s, &fresh->config, &why);
+    }
+    if (e == OK) {
         e = token_source_create(&fresh->config.identity, &tokens);
     }
     if (e != OK) {

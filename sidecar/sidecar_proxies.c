@@ -68,6 +68,18 @@ enum err running_proxy_create(struct sidecar *s, const struct config_proxy *conf
     return OK;
 }
 
+enum err running_proxy_check(struct sidecar *s, const struct config *config, struct err_text *why)
+{
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < config->listener_count; i++) {
+        const struct running_proxy p = {.sidecar = s, .config = &config->listeners[i].proxy};
+        struct proxy_ca *ca = NULL;
+        e = config->listeners[i].is_proxy ? open_ca(&p, &ca, why) : OK;
+        proxy_ca_close(ca);
+    }
+    return e;
+}
+
 void running_proxy_destroy(struct running_proxy *p)
 {
     if (p != NULL) {
