@@ -715,6 +715,68 @@ static void what_waits_for_a_broken_stream_is_let_go(void **state)
     finish(&p);
 }
 
+/* gRPC's way to say that a call failed: no DATA between the head and the trailers. */
+static void trailers_may_follow_the_head(void **state)
+{
+    (void)state;
+    struct pair p;
+    start(&p);
+    uint32_t id = request(&p, "POST", "/svc/M", "", true);
+    send_end(&p.client, id, "x-sum=0");
+    exchange(&p);
+    assert_string_equal(testing_log(&p.server), "request 1 POST https api.test /svc/M size=-1\n"
+                                                "trailers 1\n"
+                                                "  x-sum: 0\n"
+                                                "end 1\n");
+    respond(&p, id, 200, "", -1, true);
+    exchange(&p); /* the head is on its way before the rest is known */
+    send_end(&p.server, id, "grpc-status=5");
+    exchange(&p);
+    assert_string_equal(testing_log(&p.client), "response 1 200 size=-1 body\n"
+                                                "trailers 1\n"
+                                                "  grpc-status: 5\n"
+                                                "end 1\n");
+
+    id = request(&p, "POST", "/", "", true);
+    send_end(&p.client, id, "");
+    exchange(&p);
+    respond(&p, id, 200, "", 0, true);
+    send_end(&p.server, id, "");
+    testing_forget(&p.client);
+    exchange(&p);
+    assert_string_equal(testing_log(&p.client), "response 3 200 size=0 body\nend 3\n");
+    finish(&p);
+}
+
+/* Streams that an agent began before it could know how many it may are refused, not lost. */
+static void streams_beyond_the_limit_are_refused(void **state)
+{
+    (void)state;
+    struct testing_side server;
+    struct buffer in;
+    char text[1024];
+    testing_start(&server, true);
+    server.codec->ops->allow_streams(server.codec, 2);
+    buffer_init(&in, 1 << 20);
+    testing_frames(&in, "preface settings:0:0: headers:5:1:@get headers:5:3:@get headers:5:5:@get");
+    testing_feed(&server, buffer_bytes(&in), SIZE_MAX);
+    testing_describe(buffer_bytes(&server.out), text, sizeof(text));
+    assert_string_equal(text, "settings-ack rst:5:7");
+    assert_int_equal(server.codec->ops->open_streams(server.codec), 2);
+    assert_null(strstr(testing_log(&server), "failed"));
+
+    /* Once it has said that it knows it is an error of the connection. */
+    buffer_clear(&server.out);
+    buffer_clear(&in);
+    testing_frames(&in, "settings:1:0: headers:5:7:@get");
+    testing_feed(&server, buffer_bytes(&in), SIZE_MAX);
+    testing_describe(buffer_bytes(&server.out), text, sizeof(text));
+    assert_non_null(strstr(text, "goaway"));
+    assert_non_null(strstr(testing_log(&server), "failed 0 protocol\n"));
+    buffer_finish(&in);
+    testing_finish(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -738,6 +800,8 @@ int main(void)
         cmocka_unit_test(credentials_are_never_indexed),
         cmocka_unit_test(one_feed_writes_once),
         cmocka_unit_test(large_heads_go_through),
+        cmocka_unit_test(trailers_may_follow_the_head),
+        cmocka_unit_test(streams_beyond_the_limit_are_refused),
         cmocka_unit_test(a_cut_makes_no_difference),
         cmocka_unit_test(what_waits_for_a_broken_stream_is_let_go),
     };
