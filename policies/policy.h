@@ -92,7 +92,8 @@ struct policy_request {
     bool without_where; /* an UPDATE or DELETE of all rows, on any level */
     const struct policy_object *objects;
     size_t object_count;
-    const struct policy_http *http; /* NULL: it is no request of HTTP */
+    /* NULL: it is no request of HTTP. Else commands, accesses and objects are not looked at. */
+    const struct policy_http *http;
 };
 
 /* How much is recorded of an allowed operation beside the operation itself. */
@@ -150,7 +151,8 @@ struct policy_verdict {
     const char *shadow_rule;
     enum policy_effect shadow_effect;
     /* Of HTTP. */
-    const char *path; /* the pattern that let it through: "/customers/{id}"; NULL: none was given */
+    const char *path; /* the pattern of the first rule that lets it through and has one:
+                       * "/customers/{id}"; NULL: none has. Valid as long as the policy */
     uint64_t max_request_bytes, max_response_bytes; /* of several rules: the lowest; 0: no limit */
     struct policy_rate rates[POLICY_RATES_MAX]; /* all hold: of each covering rule that has one */
     size_t rate_count;
@@ -228,7 +230,8 @@ void policy_evaluate(const struct policy *policy, const struct policy_request *r
                      struct policy_verdict *out);
 
 /* The masks that hold for this identity, resource and time: those of every allow or hold rule that
- * matches these, whatever the statement. Returns how many were written to `out`; false in
+ * matches these, whatever the statement; of `protocol` "postgres" and "http" without those of rules
+ * that are about the other. Returns how many were written to `out`; false in
  * `*out_complete`: there are more than POLICY_MASKS_MAX, nothing may be shown. Pure. */
 size_t policy_masks(const struct policy *policy, const struct policy_request *who,
                     const struct policy_mask *out[POLICY_MASKS_MAX], bool *out_complete);
@@ -246,7 +249,8 @@ void policy_mask_hold(const struct policy_mask *mask);
 void policy_mask_release(const struct policy_mask *mask);
 
 /* Of HTTP: a field's name at any depth of JSON, of a form or a query; a value's place as a JSON
- * pointer (RFC 6901; a pattern's `*` is any one step); a header's or trailer's name. */
+ * pointer (RFC 6901; a pattern's `*` is any one step); a header's or trailer's name. Without regard
+ * to case: a server that writes `Email` for `email` means the same. */
 bool policy_mask_matches_field(const struct policy_mask *mask, struct bytes name);
 bool policy_mask_matches_pointer(const struct policy_mask *mask, struct bytes pointer);
 bool policy_mask_matches_header(const struct policy_mask *mask, struct bytes name);
