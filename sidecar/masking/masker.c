@@ -206,9 +206,11 @@ static void take_names(struct masker *m, const struct policy_mask *const *rules)
     for (size_t i = 0; i < m->rule_count; i++) {
         m->redactions[i] = rules[i]->redaction;
         m->unknown_origins[i] = rules[i]->unknown_origin;
-        m->http_rules |= rules[i]->names_http ? UINT64_C(1) << i : 0;
-        m->masks[i] = rules[i];
-        policy_mask_hold(rules[i]);
+        if (rules[i]->names_http) {
+            m->http_rules |= UINT64_C(1) << i;
+            m->masks[i] = rules[i];
+            policy_mask_hold(rules[i]);
+        }
     }
 }
 

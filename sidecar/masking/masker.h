@@ -25,9 +25,10 @@ struct masker_cache;
 struct masker_cache *masker_cache_create(void) MUST_USE;
 void masker_cache_destroy(struct masker_cache *c); /* takes NULL; before or after its maskers */
 
-/* `rules` as policy_masks gave them; `key` (32 bytes) is the deployment's, from which each rule
- * that hashes takes its own: the same for rules whose `hash_key` name is the same. Returns owned.
- * ERR_INVALID, ERR_LIMIT with `why`. */
+/* `rules` as policy_masks gave them: those that name anything of HTTP are held (policy_mask_hold),
+ * all else is copied. `key` (32 bytes) is the deployment's, from which each rule that hashes takes
+ * its own: the same for rules whose `hash_key` name is the same. Returns owned. ERR_INVALID,
+ * ERR_LIMIT with `why`. */
 enum err masker_create(const struct policy_mask *const *rules, size_t count, struct bytes key,
                        struct masker **out, struct err_text *why) MUST_USE;
 /* The same, with detectors from the cache; borrows it only for the call. */

@@ -51,6 +51,14 @@ void masker_json_destroy(struct masker_json *j); /* takes NULL */
 enum err masker_json_feed(struct masker_json *j, struct bytes in, struct buffer *out) MUST_USE;
 enum err masker_json_finish(struct masker_json *j, struct buffer *out) MUST_USE;
 
+enum { MASKER_NESTED_MAX = 3 /* JSON within a string of JSON, and so on */ };
+/* A text that may be JSON itself, which no rule names: its members are masked as those of a body,
+ * `nested` is how deep it stands in other such texts. `*out_changed`: something was, and the text
+ * was appended to `out`; it is no JSON otherwise, or has nothing to mask. ERR_LIMIT: deeper than
+ * NESTED_MAX. */
+enum err masker_json_look_within(struct masker *m, size_t nested, struct bytes text,
+                                 struct buffer *out, bool *out_changed) MUST_USE;
+
 struct masker_form;
 /* `is_strict`: a percent sign that begins no escape is an error; else it stands for itself. */
 enum err masker_form_create(struct masker *m, bool is_strict, struct masker_form **out) MUST_USE;

@@ -8,6 +8,7 @@ struct masker_form {
     bool is_strict;
     struct buffer field;       /* that is not complete, as it came */
     struct buffer name, value; /* decoded */
+    struct buffer within;      /* what became of a value that is JSON */
     enum err failed;
 };
 
@@ -22,6 +23,7 @@ enum err masker_form_create(struct masker *m, bool is_strict, struct masker_form
     buffer_init(&f->field, MASKER_BODY_VALUE_MAX);
     buffer_init(&f->name, MASKER_BODY_VALUE_MAX + 1);
     buffer_init(&f->value, MASKER_BODY_VALUE_MAX + 1);
+    buffer_init(&f->within, 2 * MASKER_BODY_VALUE_MAX);
     *out = f;
     return OK;
 }
@@ -32,6 +34,7 @@ void masker_form_destroy(struct masker_form *f)
         buffer_wipe(&f->field);
         buffer_wipe(&f->name);
         buffer_wipe(&f->value);
+        buffer_wipe(&f->within);
         free(f);
     }
 }
@@ -178,12 +181,27 @@ static enum err look(struct masker_form *f, struct bytes name, struct bytes raw,
     return e == OK ? put_made(f, made, raw, reading == AS_PLUS, out) : e;
 }
 
+/* A value that no rule names; some are JSON. */
+static enum err put_open_value(struct masker_form *f, struct bytes name, struct bytes raw,
+                               struct buffer *out)
+{
+    bool is_within = false;
+    buffer_clear(&f->within);
+    enum err e = decode(raw, ' ', f->is_strict, &f->value);
+    e = e == OK ? masker_json_look_within(f->m, 1, buffer_bytes(&f->value), &f->within, &is_within)
+                : e;
+    if (e == OK && is_within) {
+        return put_encoded(buffer_bytes(&f->within), false, out);
+    }
+    return e == OK ? look(f, name, raw, &f->value, out) : e;
+}
+
 static enum err put_value(struct masker_form *f, uint64_t rules, struct bytes name,
                           struct bytes raw, struct buffer *out)
 {
     enum masker_made made = MADE_SAME;
     if (rules == 0) {
-        return look(f, name, raw, &f->value, out);
+        return put_open_value(f, name, raw, out);
     }
     enum err e = decode(raw, ' ', f->is_strict, &f->value);
     e = e == OK ? masker_make(f->m, rules, MASKER_STRING, buffer_bytes(&f->value), &made) : e;

@@ -3,6 +3,7 @@
 #include "sidecar/masking/spans.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 /* ---- percent signs -------------------------------------------------------------------------- */
 
@@ -115,6 +116,41 @@ static enum err look(struct masker *m, struct bytes name, struct bytes value, st
     return e;
 }
 
+static bool is_address(struct bytes name)
+{
+    static const char *const names[] = {"location", "content-location", "referer"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (name.size == strlen(names[i]) &&
+            strncasecmp((const char *)name.data, names[i], name.size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An address has a query, whose fields have names (RFC 3986 section 3.4). */
+static enum err look_in_address(struct masker *m, struct bytes name, struct bytes value,
+                                struct buffer *out, bool *out_changed)
+{
+    const uint8_t *mark = value.size == 0 ? NULL : memchr(value.data, '?', value.size);
+    if (m->http_rules == 0 || mark == NULL || !is_address(name)) {
+        return look(m, name, value, out, out_changed);
+    }
+    size_t path = (size_t)(mark - value.data) + 1, left = value.size - path;
+    const uint8_t *hash = left == 0 ? NULL : memchr(mark + 1, '#', left);
+    size_t query = hash == NULL ? left : (size_t)(hash - mark) - 1;
+    struct buffer made;
+    bool is_changed = false;
+    buffer_init(&made, MASKER_BODY_VALUE_MAX);
+    enum err e = buffer_append(&made, bytes_of(value.data, path));
+    e = e == OK ? masker_query(m, bytes_of(mark + 1, query), &made, &is_changed) : e;
+    e = e == OK ? buffer_append(&made, bytes_of(mark + 1 + query, left - query)) : e;
+    e = e == OK ? look(m, name, buffer_bytes(&made), out, out_changed) : e;
+    *out_changed = *out_changed || is_changed;
+    buffer_wipe(&made);
+    return e;
+}
+
 enum err masker_header(struct masker *m, struct bytes name, struct bytes value, struct buffer *out,
                        bool *out_changed)
 {
@@ -126,7 +162,7 @@ enum err masker_header(struct masker *m, struct bytes name, struct bytes value, 
         e = masker_make(m, rules, MASKER_STRING, value, &made);
         e = e == OK ? put_made(m, made, value, out, &is_changed) : e;
     } else if (e == OK) {
-        e = look(m, name, value, out, &is_changed);
+        e = look_in_address(m, name, value, out, &is_changed);
     }
     if (e == OK) {
         *out_changed = is_changed;

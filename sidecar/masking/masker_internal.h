@@ -28,9 +28,8 @@ struct masker {
     struct redactor *redactors[MASKER_RULES_MAX]; /* of each rule, owned */
     enum policy_redaction redactions[MASKER_RULES_MAX];
     enum policy_unknown unknown_origins[MASKER_RULES_MAX];
-    const struct policy_mask
-        *masks[MASKER_RULES_MAX]; /* held; not all of them are there when one cannot be */
-    uint64_t http_rules;          /* that name anything of HTTP */
+    const struct policy_mask *masks[MASKER_RULES_MAX]; /* held; of http_rules only */
+    uint64_t http_rules;                               /* that name anything of HTTP */
     size_t rule_count;
 
     struct masker_set *set; /* NULL: there are no detectors */

@@ -38,6 +38,7 @@ enum err masker_json_create(struct masker *m, struct masker_json **out)
     buffer_init(&j->paired, HELD_MAX);
     buffer_init(&j->path, MASKER_BODY_PATH_MAX);
     buffer_init(&j->key, MASKER_BODY_PATH_MAX);
+    buffer_init(&j->within, 2 * MASKER_BODY_VALUE_MAX);
     enum err e = create_parser(j);
     if (e != OK) {
         masker_json_destroy(j);
@@ -55,6 +56,7 @@ void masker_json_destroy(struct masker_json *j)
         buffer_wipe(&j->paired);
         buffer_wipe(&j->path);
         buffer_wipe(&j->key);
+        buffer_wipe(&j->within);
         free(j);
     }
 }
@@ -172,4 +174,41 @@ enum err masker_json_finish(struct masker_json *j, struct buffer *out)
         (void)masker_json_note(j, ERR_INVALID);
     }
     return j->failed;
+}
+
+/* ---- within strings ------------------------------------------------------------------------- */
+
+static bool may_have_members(struct bytes text)
+{
+    size_t at = 0;
+    while (at < text.size && masker_json_is_space(text.data[at])) {
+        at++;
+    }
+    return at < text.size && (text.data[at] == '{' || text.data[at] == '[');
+}
+
+enum err masker_json_look_within(struct masker *m, size_t nested, struct bytes text,
+                                 struct buffer *out, bool *out_changed)
+{
+    struct masker_json *j = NULL;
+    *out_changed = false;
+    if (!may_have_members(text)) {
+        return OK;
+    }
+    if (nested > MASKER_NESTED_MAX) {
+        return ERR_LIMIT;
+    }
+    size_t before = buffer_size(out);
+    enum err e = masker_json_create(m, &j);
+    if (e == OK) {
+        j->nested = nested;
+        e = masker_json_feed(j, text, out);
+        e = e == OK ? masker_json_finish(j, out) : e;
+    }
+    *out_changed = e == OK && j->is_changed;
+    if (!*out_changed) {
+        out->end = out->start + before;
+    }
+    masker_json_destroy(j);
+    return e == ERR_INVALID ? OK : e;
 }

@@ -27,10 +27,13 @@ struct masker_json {
     struct bytes piece;      /* that the parser is given */
     size_t between;          /* in the piece: behind the last value on the top level */
     enum err failed;
-    bool is_past_mark;  /* of byte order */
-    bool has_begun;     /* anything but white space was there */
-    bool is_separated;  /* a line has ended, or a record begun, behind the last value */
-    bool was_container; /* that value was */
+    bool is_past_mark;    /* of byte order */
+    bool has_begun;       /* anything but white space was there */
+    bool is_separated;    /* a line has ended, or a record begun, behind the last value */
+    bool was_container;   /* that value was */
+    bool is_changed;      /* anything was masked */
+    size_t nested;        /* how deep it stands in the strings of another */
+    struct buffer within; /* what became of a string of JSON */
     uint64_t member_rules;
     size_t depth;
     struct level levels[MASKER_BODY_DEPTH_MAX];

@@ -185,7 +185,7 @@ static void what_comes_is_masked(void **state)
     buffer_init(&k.expected, OUT_MAX);
     buffer_init(&out, OUT_MAX);
     size_t masked = 0;
-    for (uint32_t seed = 0; seed < 4000; seed++) {
+    for (uint32_t seed = 0; seed < 1500; seed++) {
         k.state = seed;
         put_document(&k);
         struct bytes in = buffer_bytes(&k.in), expected = buffer_bytes(&k.expected);
@@ -202,7 +202,7 @@ static void what_comes_is_masked(void **state)
         }
         masked += memmem(expected.data, expected.size, "[m]", 3) != NULL;
     }
-    assert_true(masked > 1000);
+    assert_true(masked > 500);
     buffer_finish(&k.in);
     buffer_finish(&k.expected);
     buffer_finish(&out);
@@ -263,8 +263,8 @@ static void long_bodies_take_no_more_memory(void **state)
     const char *made = "{\"id\":17,\"email\":\"[m]\",\"text\":\"some words for [d]\"}\n";
     assert_in_range(feed_long(MASKER_BODY_JSON, masks, record, made, TOTAL), LEAST, MEMORY_MAX);
     assert_in_range(
-        feed_long(MASKER_BODY_FORM, masks, "email=s3cret&id=17&", "email=%5Bm%5D&id=17&", TOTAL), 1,
-        MEMORY_MAX);
+        feed_long(MASKER_BODY_FORM, masks, "email=s3cret&id=17&", "email=%5Bm%5D&id=17&", TOTAL),
+        LEAST, MEMORY_MAX);
     const char *detects = "[{'detect':['email'],'with':{'fixed':'[d]'}}]";
     assert_in_range(feed_long(MASKER_BODY_TEXT, detects, "some words for s3cret@b.co and others, ",
                               "some words for [d] and others, ", TOTAL),

@@ -6,6 +6,7 @@
 static enum err put_made(struct masker_json *j, enum masker_made made)
 {
     struct bytes value = buffer_bytes(&j->m->value);
+    j->is_changed = true;
     switch (made) {
     case MADE_STRING: return masker_json_put_string(value, "", j->out);
     case MADE_NUMBER: return buffer_append(j->out, value);
@@ -125,11 +126,18 @@ static void end_scalar(struct masker_json *j)
 static enum err put_scalar(struct masker_json *j, enum masker_sort sort, struct bytes text)
 {
     enum masker_made made = MADE_SAME;
+    bool is_within = false;
     enum err e = OK;
     if (j->member_rules != 0) {
         e = masker_make(j->m, j->member_rules, sort, text, &made);
     } else if (sort == MASKER_STRING) {
-        e = masker_look(j->m, buffer_bytes(&j->key), text, &made);
+        buffer_clear(&j->within);
+        e = masker_json_look_within(j->m, j->nested + 1, text, &j->within, &is_within);
+        if (e == OK && is_within) {
+            j->is_changed = true;
+            return masker_json_put_string(buffer_bytes(&j->within), "", j->out);
+        }
+        e = e != OK ? e : masker_look(j->m, buffer_bytes(&j->key), text, &made);
     } else if (sort == MASKER_NUMBER) {
         e = masker_look_number(j->m, buffer_bytes(&j->key), text, &made);
     }
@@ -248,6 +256,7 @@ static enum err put_name(struct masker_json *j, struct bytes name)
     if (e != OK) {
         return e;
     }
+    j->is_changed = j->is_changed || made != MADE_SAME;
     struct bytes shown = made == MADE_SAME     ? name
                          : made == MADE_STRING ? buffer_bytes(&j->m->value)
                                                : (struct bytes){0};
