@@ -95,6 +95,19 @@ def test_a_secret_at_every_cut(web):
             assert answer.json()["name"] == "Ann"
 
 
+@pytest.mark.parametrize("resource", ["masked", "maskedweb"])
+@pytest.mark.parametrize("coding", ["identity", "gzip", "br", "zstd"])
+def test_a_secret_in_pieces_of_every_size(web, resource, coding):
+    """The same, encoded by the target, in chunks or frames of 1 to 48 bytes; the secrets are taken back in each."""
+    text = b'{"name": "Ann", "email": "ann.someone@example.org", "ssn": "987-65-4321", "nested": {"a_token": "deep-secret-1234"}}'
+    with Raw(web.ports[resource]) as raw:
+        for step in range(1, 49):
+            answer = raw.get(f"/coded/{coding}?what=body&step={step}", "Content-Type: application/json", method="POST", body=text)
+            shown = decode(answer)
+            show_nothing(shown, "ann.someone", "987-65", "deep-secret")
+            assert json.loads(shown)["name"] == "Ann"
+
+
 def test_what_is_recorded_is_what_the_agent_saw(web):
     request(web.url("masked", "/customers/9?recorded&email=ann@example.org"))
     intents = [r for r in web.intents() if r["text"].startswith("GET /customers/9?recorded")]
