@@ -3,11 +3,12 @@
 import asyncio
 import json
 import re
+import time
 import zipfile
 
 import pytest
 import websockets
-from support.http_stack import request
+from support.http_stack import Raw, request
 
 POSTGRES_LOG = ('2026-11-22 02:00:00.000 UTC,"app","shop",4711,"127.0.0.1:5",6741.1,1,"SELECT",2026-11-22 02:00:00 UTC,'
                 '3/1,0,LOG,00000,"statement: SELECT 1",,,,,,,,,"","client backend",,0\n')
@@ -134,6 +135,32 @@ def test_events_and_messages_are_shown_in_order(web):
     found = search(web, "--kind", "message", "--text", "hello audit", "--session", outcome["session"])
     assert [(m["from_agent"], m["data"]) for m in found] == [
         (True, "a hello of the audit"), (False, "a hello of the audit")]
+
+
+def waiting(sidecar, path):
+    """The held request that waits with this path, as the approvers' list has it."""
+    fleet, end = sidecar.controlplane, time.monotonic() + 30
+    while time.monotonic() < end:
+        done = fleet.approvals("list", "--json")
+        assert done.returncode == 0, done.stderr
+        for held in map(json.loads, done.stdout.splitlines()):
+            if held["state"] == "waiting" and held.get("http", {}).get("path") == path:
+                return held
+        time.sleep(0.05)
+    raise AssertionError(fleet.logs())
+
+
+def test_who_approves_sees_the_request(web):
+    body = b'{"amount": 120.10, "to": "ann\x1b[2J"}'
+    with Raw(web.ports["crm"]) as raw:
+        raw.socket.sendall(b"POST /payments?audit HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
+                           b"Content-Length: %d\r\n\r\n" % (web.ports["crm"], len(body)) + body)
+        held = waiting(web, "/payments?audit")
+        assert "120.10" in held["http"]["body"] and not held["http"]["body_follows"]
+        page = web.controlplane.approvals("show", held["id"]).stdout
+    assert "request         POST\n    > POST /payments?audit HTTP/1.1\n" in page
+    assert '    > {\n    >   "amount": 120.10,\n    >   "to": "ann\\x1b[2J"\n    > }\n' in page
+    assert "held by rule    pay\n" in page
 
 
 def test_a_session_is_replayed_and_not_executed_again(web, asked):
