@@ -517,6 +517,8 @@ static bool link_decide(struct protocol_link *link, Chaperone__V1__Intent *inten
     if (policy.effect == POLICY_HOLD && binding != NULL) {
         session_hold_start(s, intent, binding, &policy, verdict);
         if (verdict->hold != NULL) {
+            /* Also where it was not bytes of the agent that led here: it is offered again. */
+            s->sides[SIDE_AGENT].waiting = true;
             wait_for_record(s, verdict->intent_sequence, DURABILITY_HOST);
         }
         return false;

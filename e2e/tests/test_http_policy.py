@@ -159,8 +159,8 @@ def test_a_held_request_waits_and_goes(web, web_node):
     answer = asking.done()
     assert answer.status == 200 and answer.json()["path"] == "/payments"
     assert len(web_node.log.requests(mark, url="/payments?n=1")) == 1
-    intent = web.wait_for(lambda r: r["kind"] == "intent" and r["text"] == "POST /payments?n=1" and r["verdict"] == "allow")
-    assert intent["approval"] == held["id"]
+    outcome = web.outcome_of("POST /payments?n=1")
+    assert (outcome["status"], outcome["approval"]) == ("success", held["id"])
 
 
 def test_the_approver_sees_the_body(web):

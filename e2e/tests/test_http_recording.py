@@ -116,6 +116,8 @@ def test_messages_are_recorded_before_they_are_forwarded(own_web, web_node):
         async with websockets.connect(f"ws://127.0.0.1:{sidecar.port}/ws?kill") as client:
             for n in range(100_000):
                 await client.send(f"message {n}")
+                if n == 50:
+                    await client.recv()  # some have reached the target
                 if n == 200:
                     sidecar.part.kill()
 

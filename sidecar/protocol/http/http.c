@@ -38,6 +38,7 @@ static void exchange_free(struct http_exchange *x)
     buffer_wipe(&x->delayed);
     http_body_destroy(x->request_plain);
     http_body_destroy(x->body);
+    http_body_destroy(x->reader);
     http_socket_free(x->socket);
     http_events_free(x->events);
     http_kept_free(&x->request_trailers);
@@ -284,6 +285,16 @@ void http_advance(struct http *p)
     }
 }
 
+/* Somewhat before the credential's end: 30 seconds, or the last quarter of its life, so that a
+ * request that takes its time is still taken. */
+static int64_t renewal(struct http *p, int64_t lifetime_ms)
+{
+    int64_t margin_ms = lifetime_ms / 4 < 30000 ? lifetime_ms / 4 : 30000;
+    return lifetime_ms <= 0 || lifetime_ms > INT64_MAX / 2000000
+               ? 0
+               : p->link->ops->monotonic_ns(p->link) + (lifetime_ms - margin_ms) * 1000000;
+}
+
 static enum protocol_step on_granted(void *context, const Chaperone__V1__OpenSessionResponse *grant)
 {
     struct http *p = context;
@@ -310,6 +321,7 @@ static enum protocol_step on_granted(void *context, const Chaperone__V1__OpenSes
     }
     p->authority = strdup(grant->target->authority[0] != '\0' ? grant->target->authority
                                                               : grant->target->host);
+    p->renew_ns = renewal(p, c->lifetime_ms);
     p->target_is_secure = grant->target->tls != CHAPERONE__V1__TLS_MODE__TLS_DISABLE;
     if (!ok || p->authority == NULL) {
         http_no_memory(p);

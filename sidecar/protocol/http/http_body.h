@@ -42,7 +42,9 @@ struct http_body_options {
     struct masker *masker;         /* NULL: nothing is masked */
     const struct http_secrets *secrets; /* NULL: none */
     bool is_part;                       /* 206, or Content-Range: a part of something larger */
-    bool only_plain; /* nothing is to be forwarded of it: `out` stays empty (a request's record) */
+    /* Nothing is to be forwarded of it: `out` stays empty, and on_plain gets it decoded, also where
+     * nothing is masked (a record). */
+    bool only_plain;
     /* Plain, masked bytes; the sum of it is what the agent saw, decoded. NULL: not wanted. */
     void (*on_plain)(void *context, struct bytes plain);
     void *context;

@@ -106,6 +106,8 @@ struct http_exchange {
     /* Towards the agent. */
     struct http_masks *masks;
     struct http_body *body;
+    struct http_body *reader; /* of a coded answer that is not looked through: for the record */
+    bool is_coded;
     struct http_recorded record;
     uint64_t bytes_out;
     struct crypto_sha256 digest;
@@ -154,6 +156,7 @@ struct http {
     char *authority;
     struct http_kept credential;
     struct http_secrets *secrets; /* NULL: none */
+    int64_t renew_ns;             /* monotonic: from then on another connection; 0: never */
     uint8_t masking_key[32];
     bool target_is_secure, target_is_http2;
 

@@ -72,6 +72,37 @@ static void on_plain(void *context, struct bytes plain)
     http_recorded_add(&x->record, plain);
 }
 
+static void on_shown(void *context, struct bytes bytes)
+{
+    struct http_exchange *x = context;
+    if (!x->is_coded) {
+        on_plain(x, bytes);
+    }
+}
+
+/* Nothing of it is changed; the record has it decoded all the same. */
+static void read_coded(struct http_exchange *x, struct bytes coding)
+{
+    const struct http_body_options options = {
+        .content_encoding = coding, .only_plain = true, .on_plain = on_plain, .context = x};
+    struct err_text why;
+    if (http_body_create(&options, &x->reader, &why) != OK) {
+        x->reader = NULL;
+    }
+    x->is_coded = true;
+}
+
+static void record_coded(struct http_exchange *x, struct bytes data)
+{
+    if (x->reader != NULL && !x->record.is_truncated) {
+        buffer_clear(&x->http->out);
+        if (http_body_feed(x->reader, data, &x->http->out) == OK) {
+            return;
+        }
+    }
+    x->record.is_truncated = true;
+}
+
 static enum err start_body(struct http_exchange *x, const struct http_response *r,
                            struct err_text *why)
 {
@@ -84,9 +115,12 @@ static enum err start_body(struct http_exchange *x, const struct http_response *
         /* Parts of what is masked cannot be put together; secrets are looked for in each. */
         .is_part = x->masks->masker != NULL &&
                    (r->status == 206 || http_fields_find(&r->fields, "content-range").size > 0),
-        .on_plain = on_plain,
+        .on_plain = on_shown,
         .context = x,
     };
+    if (options.content_encoding.size > 0 && options.masker == NULL && options.secrets == NULL) {
+        read_coded(x, options.content_encoding);
+    }
     (void)snprintf(
         x->coding, sizeof(x->coding), "%.*s", (int)options.content_encoding.size,
         options.content_encoding.size == 0 ? "" : (const char *)options.content_encoding.data);
@@ -241,6 +275,9 @@ static void show_data(struct http_exchange *x, struct bytes data)
 {
     struct http *p = x->http;
     bool is_unchanged = http_body_is_unchanged(x->body);
+    if (x->is_coded) {
+        record_coded(x, data);
+    }
     buffer_clear(&p->out);
     enum err e = http_body_feed(x->body, data, &p->out);
     http_receipt_take(x);

@@ -67,7 +67,7 @@ static enum err create_mask(struct http_body *b, struct masker *masker, struct e
 static enum err create_steps(struct http_body *b, const struct http_body_options *o, bool masks,
                              bool searches, struct err_text *why)
 {
-    if (o->is_part) {
+    if (o->is_part && (masks || searches)) {
         return err_set(why, ERR_DENIED, "a part of a body cannot be masked");
     }
     enum http_coding codings[HTTP_CODINGS_MAX];
@@ -104,7 +104,8 @@ enum err http_body_create(const struct http_body_options *options, struct http_b
     bool masks = options->masker != NULL && masker_masks_http(options->masker);
     bool searches = http_secrets_are_any(options->secrets);
     enum err e = masks ? choose_content(b, options, &masks, why) : OK;
-    if (e == OK && (masks || searches)) {
+    bool reads = options->only_plain && options->content_encoding.size > 0;
+    if (e == OK && (masks || searches || reads)) {
         e = create_steps(b, options, masks, searches, why);
     }
     if (e != OK) {
@@ -130,7 +131,7 @@ void http_body_destroy(struct http_body *b)
 
 bool http_body_is_unchanged(const struct http_body *b)
 {
-    return b->secrets == NULL && b->mask == NULL;
+    return b->secrets == NULL && b->mask == NULL && b->unchain == NULL;
 }
 
 bool http_body_was_masked(const struct http_body *b)
@@ -194,6 +195,9 @@ static enum err search(struct http_body *b, struct bytes in, bool is_last, struc
 static enum err search_and_mask(struct http_body *b, struct bytes in, bool is_last,
                                 struct buffer *to)
 {
+    if (b->secrets == NULL && b->mask == NULL) { /* it is only read */
+        return buffer_append(to, in);
+    }
     if (b->secrets == NULL) {
         return mask(b, in, is_last, to);
     }
