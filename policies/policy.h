@@ -254,6 +254,8 @@ void policy_mask_release(const struct policy_mask *mask);
 bool policy_mask_matches_field(const struct policy_mask *mask, struct bytes name);
 bool policy_mask_matches_pointer(const struct policy_mask *mask, struct bytes pointer);
 bool policy_mask_matches_header(const struct policy_mask *mask, struct bytes name);
+/* Whether it names fields or pointers at all: what is in bodies and queries. */
+bool policy_mask_names_fields(const struct policy_mask *mask);
 
 /* Whether a rule that may be about this request asks for its body: then it has to be read before
  * the request is decided. `request->http->body_state` is not looked at. Pure. */

@@ -31,3 +31,9 @@ bool policy_mask_matches_header(const struct policy_mask *mask, struct bytes nam
 {
     return mask->names_http && any_text_matches(&mask->names->headers, name);
 }
+
+bool policy_mask_names_fields(const struct policy_mask *mask)
+{
+    const struct step_patterns *p = mask->names_http ? mask->names->pointers : NULL;
+    return mask->names_http && (mask->names->fields.count > 0 || (p != NULL && p->count > 0));
+}

@@ -206,8 +206,10 @@ static void take_names(struct masker *m, const struct policy_mask *const *rules)
     for (size_t i = 0; i < m->rule_count; i++) {
         m->redactions[i] = rules[i]->redaction;
         m->unknown_origins[i] = rules[i]->unknown_origin;
+        m->content_rules |= rules[i]->detector_count > 0 ? UINT64_C(1) << i : 0;
         if (rules[i]->names_http) {
             m->http_rules |= UINT64_C(1) << i;
+            m->field_rules |= policy_mask_names_fields(rules[i]) ? UINT64_C(1) << i : 0;
             m->masks[i] = rules[i];
             policy_mask_hold(rules[i]);
         }

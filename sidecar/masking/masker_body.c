@@ -18,26 +18,20 @@ bool masker_masks_http(const struct masker *m)
     return m->http_rules != 0 || m->set != NULL;
 }
 
-bool masker_allows_unknown(const struct masker *m)
+/* Whether each of these rules says so. */
+static bool allow_unknown(const struct masker *m, uint64_t rules)
 {
     for (size_t i = 0; i < m->rule_count; i++) {
-        if (m->unknown_origins[i] != POLICY_UNKNOWN_ALLOW) {
+        if ((rules >> i & 1) != 0 && m->unknown_origins[i] != POLICY_UNKNOWN_ALLOW) {
             return false;
         }
     }
     return true;
 }
 
-/* A text has no names: it may be shown when each rule that names something says so. */
-static bool may_show_text(const struct masker *m)
+bool masker_allows_unknown(const struct masker *m)
 {
-    for (size_t i = 0; i < m->rule_count; i++) {
-        bool names = (m->http_rules >> i & 1) != 0;
-        if (names && m->unknown_origins[i] != POLICY_UNKNOWN_ALLOW) {
-            return false;
-        }
-    }
-    return true;
+    return allow_unknown(m, m->field_rules | m->content_rules);
 }
 
 static enum err create_kind(struct masker *m, struct masker_body *b, struct err_text *why)
@@ -47,7 +41,7 @@ static enum err create_kind(struct masker *m, struct masker_body *b, struct err_
     case MASKER_BODY_JSON: e = masker_json_create(m, &b->json); break;
     case MASKER_BODY_FORM: e = masker_form_create(m, true, &b->form); break;
     case MASKER_BODY_TEXT:
-        if (!may_show_text(m)) {
+        if (!allow_unknown(m, m->field_rules)) { /* it has no names */
             return err_set(why, ERR_DENIED,
                            "fields are masked, and a body of this type names none of its parts");
         }
@@ -65,7 +59,7 @@ enum err masker_body_create(struct masker *m, enum masker_body_kind kind, struct
     if (b == NULL) {
         return err_set(why, ERR_NO_MEMORY, "no memory to mask a body");
     }
-    *b = (struct masker_body){.kind = kind, .is_plain = !masker_masks_http(m)};
+    *b = (struct masker_body){.kind = kind, .is_plain = m->field_rules == 0 && m->set == NULL};
     enum err e = b->is_plain ? OK : create_kind(m, b, why);
     if (e != OK) {
         masker_body_destroy(b);

@@ -48,8 +48,8 @@ enum err masker_query(struct masker *m, struct bytes query, struct buffer *out,
                       bool *out_changed) MUST_USE;
 /* Whether anything of HTTP is masked at all: fields, paths, headers, or contents. */
 bool masker_masks_http(const struct masker *m);
-/* Whether all of its rules say that what cannot be followed to its origin may be shown
- * (`unknown_origin: allow`): then a body that cannot be looked into may be, too. */
+/* Whether all of its rules that are about bodies say that what cannot be followed to its origin may
+ * be shown (`unknown_origin: allow`): then a body that cannot be looked into may be, too. */
 bool masker_allows_unknown(const struct masker *m);
 
 #endif

@@ -478,6 +478,16 @@ static void what_masks_nothing_of_http_passes(void **state)
     assert_true(masker_masks_http(m));
     assert_true(masker_allows_unknown(m));
     masker_destroy(m);
+    m = of("[{'headers':['x']}]"); /* bodies are none of its business */
+    assert_true(masker_masks_http(m));
+    assert_true(masker_allows_unknown(m));
+    assert_body(m, MASKER_BODY_JSON, BYTES("{ no JSON"), BYTES("{ no JSON"));
+    assert_body(m, MASKER_BODY_TEXT, BYTES("text"), BYTES("text"));
+    masker_destroy(m);
+    m = of("[{'headers':['x']},{'detect':['email'],'with':{'fixed':'[d]'}}]");
+    assert_false(masker_allows_unknown(m));
+    assert_body(m, MASKER_BODY_TEXT, BYTES("to a@b.co"), BYTES("to [d]"));
+    masker_destroy(m);
 }
 
 static void repeat(struct buffer *b, const char *text, size_t count)

@@ -23,7 +23,7 @@ static bool names(const struct policy_mask *mask, enum masker_name kind, struct 
 enum err masker_find_rules(const struct masker *m, enum masker_name kind, struct bytes name,
                            uint64_t *io_rules)
 {
-    uint64_t left = m->http_rules & ~*io_rules;
+    uint64_t left = (kind == MASKER_HEADER ? m->http_rules : m->field_rules) & ~*io_rules;
     if (left == 0) {
         return OK;
     }
@@ -63,7 +63,7 @@ enum err masker_put_step(struct bytes step, struct buffer *path)
 
 enum err masker_find_form_rules(struct masker *m, struct bytes name, uint64_t *io_rules)
 {
-    if (m->http_rules == 0) {
+    if (m->field_rules == 0) {
         return OK;
     }
     struct buffer path;

@@ -133,7 +133,7 @@ static enum err look_in_address(struct masker *m, struct bytes name, struct byte
                                 struct buffer *out, bool *out_changed)
 {
     const uint8_t *mark = value.size == 0 ? NULL : memchr(value.data, '?', value.size);
-    if (m->http_rules == 0 || mark == NULL || !is_address(name)) {
+    if (m->field_rules == 0 || mark == NULL || !is_address(name)) {
         return look(m, name, value, out, out_changed);
     }
     size_t path = (size_t)(mark - value.data) + 1, left = value.size - path;

@@ -30,6 +30,8 @@ struct masker {
     enum policy_unknown unknown_origins[MASKER_RULES_MAX];
     const struct policy_mask *masks[MASKER_RULES_MAX]; /* held; of http_rules only */
     uint64_t http_rules;                               /* that name anything of HTTP */
+    uint64_t field_rules;                              /* of them: what is in bodies and queries */
+    uint64_t content_rules;                            /* that look for anything */
     size_t rule_count;
 
     struct masker_set *set; /* NULL: there are no detectors */

@@ -95,7 +95,7 @@ static enum err begin_element(struct masker_json *j)
     enum err e = l->has_members ? buffer_append_string(j->out, ",") : OK;
     l->has_members = true;
     j->member_rules = l->rules;
-    if (e == OK && j->m->http_rules != 0) {
+    if (e == OK && j->m->field_rules != 0) {
         uint8_t index[INDEX_MAX];
         e = put_path_step(j, write_index(l->index++, index));
     }
@@ -274,7 +274,7 @@ static enum err begin_member(struct masker_json *j, struct bytes name)
         e = buffer_append(&j->key, name);
     }
     e = e == OK ? masker_find_rules(j->m, MASKER_FIELD, name, &j->member_rules) : e;
-    if (e == OK && j->m->http_rules != 0) {
+    if (e == OK && j->m->field_rules != 0) {
         e = put_path_step(j, name);
     }
     return e == OK ? put_name(j, name) : e;
