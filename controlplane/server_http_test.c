@@ -84,6 +84,7 @@ static void a_bearer_token_comes_with_the_target(void **state)
     assert_int_equal(r->credential->n_secrets, 1);
     assert_true(is_text(r->credential->secrets[0], "t-12345678"));
     assert_int_equal(r->credential->expires_unix_ns, 0);
+    assert_int_equal(r->credential->lifetime_ms, 0);
     answer_finish(&a);
     /* As the file is now. */
     write_secret(f, "token", "t-87654321");
@@ -200,6 +201,7 @@ static void an_access_token_is_fetched_once(void **state)
         assert_int_equal(r->credential->password.len, 0);
         assert_string_equal(r->credential->user, "bot");
         assert_true(r->credential->expires_unix_ns > 0);
+        assert_true(r->credential->lifetime_ms > 3590000 && r->credential->lifetime_ms <= 3600000);
         answer_finish(&a);
     }
     assert_int_equal(token_requests, 1);

@@ -263,6 +263,17 @@ static void fill_target(const struct opening *o, Chaperone__V1__Target *out)
     out->authority = text_of(resource->authority == NULL ? "" : resource->authority);
 }
 
+/* Of what a server gave. One that does not say how long it lasts is asked for anew every minute
+ * (oauth2.c), so it counts for as long. */
+static int64_t lifetime_ms(const struct opening *o)
+{
+    if (o->decision.resource->credential->http != CONFIG_HTTP_OAUTH2) {
+        return 0;
+    }
+    int64_t left_ns = o->credential_expires_ns - services_now(o->call->services);
+    return o->credential_expires_ns == 0 ? 60000 : left_ns < 1000000 ? 1 : left_ns / 1000000;
+}
+
 /* What HTTP requests get; the password itself stays here: an OAuth2 client's secret is none of the
  * sidecar's. */
 static bool fill_http(const struct opening *o, Chaperone__V1__Credential *out)
@@ -286,6 +297,7 @@ static bool fill_http(const struct opening *o, Chaperone__V1__Credential *out)
     }
     out->n_secrets = count;
     out->expires_unix_ns = o->credential_expires_ns;
+    out->lifetime_ms = lifetime_ms(o);
     return true;
 }
 

@@ -373,6 +373,9 @@ static void forward(struct http_exchange *x)
     r.target = x->target.forwarded;
     r.is_absolute = false;
     x->started_ns = p->link->ops->monotonic_ns(p->link);
+    if (p->renew_ns != 0 && x->started_ns >= p->renew_ns) {
+        http_go_away(p); /* the next request gets a credential that lasts */
+    }
     if (!fill_fields(x, &r.fields)) {
         http_no_memory(p);
         return;

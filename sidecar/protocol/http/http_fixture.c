@@ -197,8 +197,7 @@ static void opened(struct protocol_link *link)
 
 static int64_t monotonic_ns(struct protocol_link *link)
 {
-    (void)link;
-    return 1;
+    return fixture_of(link)->now_ns;
 }
 
 static bool random_bytes(struct protocol_link *link, uint8_t *out, size_t size)
@@ -246,6 +245,7 @@ enum { CAP = 64 << 20 };
 void fixture_start(struct fixture *f)
 {
     *f = (struct fixture){.link = {.ops = &ops},
+                          .now_ns = 1,
                           .shared = {.statement_max = 64 << 10,
                                      .response_max = 64 << 10,
                                      .scratch = arena_create(4096, 4 << 20),
@@ -336,6 +336,7 @@ void fixture_grant(struct fixture *f)
     credential.fields = fields;
     credential.n_secrets = 1;
     credential.secrets = secrets;
+    credential.lifetime_ms = f->lifetime_ms;
     grant.target = &target;
     grant.credential = &credential;
     take_step(f, protocol_http.on_granted(f->protocol, &grant));

@@ -45,6 +45,8 @@ struct fixture {
     size_t message_count;
     char end[FIXTURE_TEXT];
     enum protocol_step step; /* the last one */
+    int64_t now_ns;          /* what the clock says */
+    int64_t lifetime_ms;     /* of the credential that is granted */
 };
 
 void fixture_start(struct fixture *f);

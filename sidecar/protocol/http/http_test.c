@@ -278,6 +278,25 @@ static void another_token_is_another_connection(void **state)
     assert_string_equal(fixture_to_target(f), "");
 }
 
+static void a_credential_that_ends_is_another_connection(void **state)
+{
+    struct fixture *f = *state;
+    f->lifetime_ms = 100000;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    f->now_ns = INT64_C(70000000000);
+    fixture_target_says(f, OK_ANSWER);
+    fixture_agent_says(f, GET);
+    fixture_target_says(f, OK_ANSWER);
+    assert_has_not(fixture_to_agent(f), "onnection: close");
+    f->now_ns = INT64_C(76000000000);
+    fixture_agent_says(f, GET);
+    fixture_target_says(f, OK_ANSWER);
+    assert_int_equal(f->outcome_count, 3);
+    assert_has(fixture_to_agent(f), "onnection: close");
+    assert_int_equal(f->step, PROTOCOL_CLOSE);
+}
+
 static void without_a_token(void **state)
 {
     struct fixture *f = *state;
@@ -402,6 +421,7 @@ int main(void)
         TEST(half_an_answer_is_not_whole),
         TEST(two_lengths_never_arrive),
         TEST(another_token_is_another_connection),
+        TEST(a_credential_that_ends_is_another_connection),
         TEST(without_a_token),
         TEST(a_foreign_host),
         TEST(names_that_servers_confuse),
