@@ -324,6 +324,37 @@ static void test_tls_carries_bytes_and_knows_its_server(void **state)
     free_identity(&id);
 }
 
+/* Of several protocols one is agreed on, by the server's preference; or none, and that is no
+ * failure. */
+static void test_tls_agrees_on_one_of_several_protocols(void **state)
+{
+    static const struct {
+        const char *client, *server, *agreed;
+    } cases[] = {
+        {"h2,http/1.1", "h2,http/1.1", "h2"},
+        {"http/1.1,h2", "h2,http/1.1", "h2"},
+        {"http/1.1", "h2,http/1.1", "http/1.1"},
+        {"h2,http/1.1", NULL, ""},
+        {NULL, "h2,http/1.1", ""},
+        {"h2,http/1.1", "other,another", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        void *own = NULL;
+        assert_int_equal(make_pair(&own), 0);
+        struct pair *p = own;
+        struct identity id = make_identity();
+        const struct tls_client_options options = {.ca_pem = pem_of(id.certificate),
+                                                   .alpn = cases[i].client};
+        shake(p, &options, "localhost", &id, cases[i].server);
+        assert_true(p->a.ready && p->b.ready);
+        assert_true(bytes_equal_string(conn_alpn(p->a.conn), cases[i].agreed));
+        assert_true(bytes_equal_string(conn_alpn(p->b.conn), cases[i].agreed));
+        free_identity(&id);
+        assert_int_equal(drop_pair(&own), 0);
+    }
+}
+
 static void test_tls_takes_an_address_from_the_certificate(void **state)
 {
     struct pair *p = *state;
@@ -485,6 +516,7 @@ int main(void)
                                         drop_pair),
         cmocka_unit_test_setup_teardown(test_tls_carries_bytes_and_knows_its_server, make_pair,
                                         drop_pair),
+        cmocka_unit_test(test_tls_agrees_on_one_of_several_protocols),
         cmocka_unit_test_setup_teardown(test_tls_takes_an_address_from_the_certificate, make_pair,
                                         drop_pair),
         cmocka_unit_test_setup_teardown(test_tls_refuses_another_name, make_pair, drop_pair),
