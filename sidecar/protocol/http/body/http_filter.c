@@ -5,6 +5,7 @@ enum step {
     STEP_UNIT,
     STEP_PERCENT_HIGH,
     STEP_PERCENT_LOW,
+    STEP_NESTED_PERCENT, /* "%2" that may become "%25" */
     STEP_BACKSLASH,
     STEP_UNICODE_1,
     STEP_UNICODE_2,
@@ -118,6 +119,10 @@ static size_t edges_of(const struct http_needle *n, struct place p, struct edge 
     case STEP_UNIT: return edges_of_unit(n, p.unit, out);
     case STEP_PERCENT_HIGH:
         out[0] = (struct edge){nibbles_of(&unit, 4), {p.unit, STEP_PERCENT_LOW}};
+        out[1] = (struct edge){set_of("2"), {p.unit, STEP_NESTED_PERCENT}};
+        return 2;
+    case STEP_NESTED_PERCENT:
+        out[0] = (struct edge){set_of("5"), {p.unit, STEP_PERCENT_HIGH}};
         return 1;
     case STEP_PERCENT_LOW:
         out[0] = (struct edge){nibbles_of(&unit, 0), {p.unit + 1, STEP_UNIT}};
@@ -125,7 +130,8 @@ static size_t edges_of(const struct http_needle *n, struct place p, struct edge 
     case STEP_BACKSLASH:
         out[0] = (struct edge){set_of("u"), {p.unit, STEP_UNICODE_1}};
         out[1] = (struct edge){set_of("bfnrt\"\\/"), {p.unit + 1, STEP_UNIT}};
-        return 2;
+        out[2] = (struct edge){set_of("\\"), {p.unit, STEP_BACKSLASH}};
+        return 3;
     case STEP_LOW_BACKSLASH: out[0] = (struct edge){set_of("\\"), {p.unit, STEP_LOW_U}}; return 1;
     case STEP_LOW_U: out[0] = (struct edge){set_of("u"), {p.unit, STEP_LOW_1}}; return 1;
     default: break;

@@ -2,7 +2,11 @@
 
 #include <stdlib.h>
 
-enum { BASE64_BITS = 6, UTF8_MAX = 4 };
+enum {
+    BASE64_BITS = 6,
+    UTF8_MAX = 4,
+    NESTED_MAX = 10, /* bytes of escapes of an escape: four levels of "%25", three of backslashes */
+};
 
 static const char STANDARD[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char URL[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -195,14 +199,20 @@ static bool read_hex(struct bytes text, size_t at, size_t count, uint32_t *out, 
     return true;
 }
 
-static struct said read_percent(struct bytes text)
+/* A URL within a URL is encoded again: "%252F" is '/', unless '%' itself is looked for. */
+static struct said read_percent(struct bytes text, bool is_itself)
 {
     uint32_t value = 0;
     bool more = false;
-    if (!read_hex(text, 1, 2, &value, &more)) {
-        return more ? NEEDS_MORE : NOTHING;
+    for (size_t at = 1; at < NESTED_MAX; at += 2) {
+        if (!read_hex(text, at, 2, &value, &more)) {
+            return more ? NEEDS_MORE : NOTHING;
+        }
+        if (value != '%' || is_itself) {
+            return said_byte((uint8_t)value, at + 2);
+        }
     }
-    return said_byte((uint8_t)value, 3);
+    return NOTHING;
 }
 
 static struct said said_code_point(uint32_t c, size_t size)
@@ -252,7 +262,7 @@ static struct said read_unicode(struct bytes text)
     return said_code_point(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00), 12);
 }
 
-static struct said read_backslash(struct bytes text)
+static struct said read_escape(struct bytes text)
 {
     static const char letters[] = "bfnrt\"\\/", meanings[] = "\b\f\n\r\t\"\\/";
     if (text.size < 2) {
@@ -265,6 +275,18 @@ static struct said read_backslash(struct bytes text)
     return letter == NULL ? NOTHING : said_byte((uint8_t)meanings[letter - letters], 2);
 }
 
+/* JSON within a JSON string is escaped again: `\\\/` is '/', unless a backslash is looked for. */
+static struct said read_backslash(struct bytes text, bool is_itself)
+{
+    size_t run = 1;
+    while (!is_itself && run < NESTED_MAX && run < text.size && text.data[run] == '\\') {
+        run++;
+    }
+    struct said s = read_escape(bytes_of(text.data + run - 1, text.size - (run - 1)));
+    s.size += run - 1;
+    return s;
+}
+
 enum http_needle_match http_needle_match(const struct http_needle *n, struct bytes text,
                                          size_t *out_size)
 {
@@ -275,9 +297,10 @@ enum http_needle_match http_needle_match(const struct http_needle *n, struct byt
         }
         uint8_t c = text.data[at];
         struct bytes rest = bytes_of(text.data + at, text.size - at);
-        struct said s = c == '%' && !n->percent_is_raw      ? read_percent(rest)
-                        : c == '\\' && !n->backslash_is_raw ? read_backslash(rest)
-                                                            : said_byte(c, 1);
+        struct said s = c == '%' && !n->percent_is_raw ? read_percent(rest, is_unit(n, index, c))
+                        : c == '\\' && !n->backslash_is_raw
+                            ? read_backslash(rest, is_unit(n, index, c))
+                            : said_byte(c, 1);
         if (s.needs_more) {
             return HTTP_NEEDLE_PARTIAL;
         }

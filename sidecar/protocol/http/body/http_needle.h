@@ -1,6 +1,7 @@
 /* A text to be found in one form (as it is, in base64, in hexadecimal, in UTF-16), however its
  * bytes are written: as they are, percent-encoded (RFC 3986 section 2.1), or as a JSON string (RFC
- * 8259 section 7), byte by byte as the writer liked. Pure. */
+ * 8259 section 7), byte by byte as the writer liked; and these once more, as one document is
+ * written into another. Pure. */
 #ifndef CHAPERONE_SIDECAR_PROTOCOL_HTTP_NEEDLE_H
 #define CHAPERONE_SIDECAR_PROTOCOL_HTTP_NEEDLE_H
 

@@ -45,6 +45,14 @@ def plain(secret):
     yield "percent, lower case", lower.encode()
     yield "percent, all", every(secret, "%%%02X").encode()
     yield "percent, all, lower case", every(secret, "%%%02x").encode()
+    if b"\\" not in secret:
+        inner = json.dumps(json.dumps(secret.decode(), ensure_ascii=False)[1:-1].replace("/", "\\/"),
+                           ensure_ascii=False)[1:-1]
+        yield "JSON in JSON of PHP", inner.replace("/", "\\/").encode()
+        yield "JSON in JSON in JSON", json.dumps(inner, ensure_ascii=False)[1:-1].encode()
+    if b"%" not in secret:
+        yield "percent, twice", urllib.parse.quote(urllib.parse.quote(secret, safe="")).encode()
+        yield "percent, all, thrice", every(secret, "%%2525%02x").encode()
     yield "form", urllib.parse.quote_plus(secret).encode()
 
 
