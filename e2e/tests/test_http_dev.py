@@ -93,11 +93,12 @@ def test_a_command_finds_services_and_the_proxy(dev, web_node, tmp_path):
                       {"protocol": "http", "proxy": {"hosts": {"crm.test": "crm"}}}]}))
     done = subprocess.run(
         [CHAPERONE, "run", "--config", str(config), "--", "sh", "-c",
-         "curl -sSo /dev/null -w '%{http_code}\\n' $CHAPERONE_HTTP_CRM/customers/1 https://crm.test/customers/2; "
+         "curl -sSo /dev/null -w '%{http_code}\\n' $CHAPERONE_HTTP_CRM/customers/1?run=1 https://crm.test/customers/2?run=2; "
          "curl -sS https://elsewhere.test/; echo $? $PGHOST"],
         capture_output=True, text=True, check=False, timeout=120,
         env={**{k: v for k, v in os.environ.items() if not k.startswith("PG")}, "HTTPS_PROXY": "http://corporate:1"})
     assert done.stdout.splitlines()[0] == "200", done.stderr
     assert done.stdout.splitlines()[-1].strip() == "56", done.stdout  # no tunnel, and nothing of PostgreSQL
     assert "HTTPS_PROXY is the sidecar's for the command" in done.stderr and "corporate" not in done.stdout
-    assert len(web_node.log.requests(url="/customers/1")) == 1 and len(web_node.log.requests(url="/customers/2")) == 1
+    assert len(web_node.log.requests(url="/customers/1?run=1")) == 1
+    assert len(web_node.log.requests(url="/customers/2?run=2")) == 1
