@@ -1,4 +1,5 @@
-/* A connection in steady use asks for no memory; without memory it ends, and nothing else does. */
+/* What a codec holds: a connection in steady use asks for no memory, without memory it ends and
+ * nothing else does, and a head that was written is not kept. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@ struct pair {
     struct http_codec *client, *server;
     uint8_t to_server[WRITTEN_MAX], to_client[WRITTEN_MAX];
     size_t to_server_size, to_client_size;
+    struct bytes written;                             /* where the client had its head */
     unsigned requests, responses, failures, refusals; /* refusals: there was no stream */
 };
 
@@ -32,6 +34,7 @@ static void put(uint8_t *to, size_t *size, struct bytes b)
 static void client_write(void *context, struct bytes b)
 {
     struct pair *p = context;
+    p->written = b;
     put(p->to_server, &p->to_server_size, b);
 }
 
@@ -187,11 +190,32 @@ static void test_ends_without_memory(void **state)
     assert_true(alloc_fail_each(run, NULL) >= 5);
 }
 
+/* It has the target's credential. The buffer is of a size that is kept, and may be looked into. */
+static void test_forgets_what_it_wrote(void **state)
+{
+    (void)state;
+    static struct pair p;
+    const struct http_field field = {bytes_of_string("authorization"),
+                                     bytes_of_string("Bearer secret-of-the-target")};
+    const struct http_request request = {.method = bytes_of_string("GET"),
+                                         .authority = bytes_of_string("a"),
+                                         .target = bytes_of_string("/"),
+                                         .fields = {&field, 1}};
+    p = (struct pair){0};
+    p.client = http1_client_create(&client_events, &p);
+    assert_int_equal(p.client->ops->send_request(p.client, &request, false), 1);
+    assert_non_null(memmem(p.to_server, p.to_server_size, "secret-of", 9));
+    assert_int_equal(p.written.size, p.to_server_size);
+    assert_null(memmem(p.written.data, p.written.size, "secret-of", 9));
+    p.client->ops->destroy(p.client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_asks_for_no_memory_in_steady_use),
         cmocka_unit_test(test_ends_without_memory),
+        cmocka_unit_test(test_forgets_what_it_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

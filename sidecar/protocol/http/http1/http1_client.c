@@ -110,8 +110,11 @@ static void feed_end(struct http_codec *codec)
     switch (c->reading) {
     case READ_OVER: break;
     case READ_RAW:
-        c->behind = 0;
-        http1_end_message(c);
+        if (c->behind > 0) {
+            fail(c, HTTP_PROBLEM_ENDED, "the response was not read to its end");
+        } else {
+            http1_end_message(c);
+        }
         break;
     case READ_ENDED:
     case READ_TUNNEL: http1_close(c); break;

@@ -183,6 +183,25 @@ static void test_reads_until_the_end(void **state)
     http1_peer_finish(&p);
 }
 
+/* What was offered beyond the window and never again is missing. */
+static void test_misses_what_was_beyond_the_window(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[HTTP_WINDOW + 500];
+    struct http1_peer p;
+    http1_peer_init_client(&p);
+    p.holds = true;
+    (void)http1_peer_ask(&p, "GET", "/");
+    http1_peer_feed_text(&p, "HTTP/1.1 200 OK\r\n\r\n");
+    http1_peer_feed(&p, bytes_of(zeros, sizeof(zeros)));
+    http1_peer_feed_end(&p);
+    assert_int_equal(p.failed, 1);
+    assert_int_equal(p.problem, HTTP_PROBLEM_ENDED);
+    assert_null(strstr(http1_peer_log(&p), "end 1"));
+    assert_true(p.codec->ops->is_over(p.codec));
+    http1_peer_finish(&p);
+}
+
 static void test_notices_the_end(void **state)
 {
     (void)state;
@@ -417,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_frames_requests),
         cmocka_unit_test(test_writes_no_other_lines),
         cmocka_unit_test(test_reads_until_the_end),
+        cmocka_unit_test(test_misses_what_was_beyond_the_window),
         cmocka_unit_test(test_notices_the_end),
         cmocka_unit_test(test_trusts_nothing_behind_a_response),
         cmocka_unit_test(test_wants_no_response_that_was_not_asked_for),

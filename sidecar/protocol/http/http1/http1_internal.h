@@ -5,8 +5,8 @@
  *
  *   reading:  READ_HEAD ─▶ READ_LENGTH | READ_CHUNK_LINE ⇄ .._DATA ─▶ .._DATA_END | READ_TRAILERS
  *                 └──────────────▶ READ_RAW ──────────────────────────────▶ READ_ENDED
- *   writing:  WRITE_NOTHING ─▶ WRITE_HEAD ─▶ WRITE_LENGTH | _CHUNKED | _RAW | _SKIPPED ─▶
- * WRITE_ENDED
+ *   writing:  WRITE_NOTHING ─▶ WRITE_HEAD ─▶ WRITE_LENGTH | WRITE_CHUNKED | WRITE_RAW |
+ *             WRITE_SKIPPED ─▶ WRITE_ENDED
  *
  * READ_OVER is the end of the connection: it is never left, and whatever comes is thrown away. */
 #ifndef CHAPERONE_SIDECAR_PROTOCOL_HTTP1_INTERNAL_H
