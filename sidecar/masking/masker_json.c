@@ -187,10 +187,38 @@ static bool may_have_members(struct bytes text)
     return at < text.size && (text.data[at] == '{' || text.data[at] == '[');
 }
 
+/* The counts of a text that turns out to be no JSON are taken back: nothing was masked in it. */
+struct counts {
+    struct masker_count list[2 * MASKER_RULES_MAX]; /* by name and by content, of the one column */
+    size_t count;
+};
+
+static bool keep_counts(const struct masker *m, struct counts *out)
+{
+    if (m->count_count > sizeof(out->list) / sizeof(out->list[0])) {
+        return false;
+    }
+    out->count = m->count_count;
+    if (m->count_count > 0) {
+        memcpy(out->list, m->counts, m->count_count * sizeof(out->list[0]));
+    }
+    return true;
+}
+
+static void take_back(struct masker *m, const struct counts *before)
+{
+    if (before->count > 0) {
+        memcpy(m->counts, before->list, before->count * sizeof(before->list[0]));
+    }
+    m->count_count = before->count;
+    m->count_next = 0;
+}
+
 enum err masker_json_look_within(struct masker *m, size_t nested, struct bytes text,
                                  struct buffer *out, bool *out_changed)
 {
     struct masker_json *j = NULL;
+    struct counts before_it;
     *out_changed = false;
     if (!may_have_members(text)) {
         return OK;
@@ -199,7 +227,7 @@ enum err masker_json_look_within(struct masker *m, size_t nested, struct bytes t
         return ERR_LIMIT;
     }
     size_t before = buffer_size(out);
-    enum err e = masker_json_create(m, &j);
+    enum err e = keep_counts(m, &before_it) ? masker_json_create(m, &j) : ERR_LIMIT;
     if (e == OK) {
         j->nested = nested;
         e = masker_json_feed(j, text, out);
@@ -210,5 +238,9 @@ enum err masker_json_look_within(struct masker *m, size_t nested, struct bytes t
         out->end = out->start + before;
     }
     masker_json_destroy(j);
-    return e == ERR_INVALID ? OK : e;
+    if (e == ERR_INVALID) {
+        take_back(m, &before_it);
+        return OK;
+    }
+    return e;
 }
