@@ -21,12 +21,15 @@ enum masker_body_kind {
     /* RFC 8259; several values one after another (NDJSON, RFC 7464) are read as well. Given out
      * again as JSON: numbers as they were written, strings with the same characters. Fields by
      * name at any depth and by pointer (also the names themselves are looked through by detectors);
-     * what is below a masked field is masked value by value. */
+     * what is below a masked field is masked value by value. A string that is JSON is masked like a
+     * body. Ends of lines between values go out as they come. */
     MASKER_BODY_JSON,
     /* application/x-www-form-urlencoded (WHATWG URL section 5.1). */
     MASKER_BODY_FORM,
-    /* Any text: detectors only. ERR_DENIED where masks name fields, except where they say that
-     * what cannot be followed to its origin may be shown (`unknown_origin: allow`). */
+    /* Any text: detectors only. With built-in ones a line goes out when it has ended; else up to
+     * FIND_BACK + FIND_AHEAD bytes (detector_find.h) are held back. ERR_DENIED where masks name
+     * fields, except where they say that what cannot be followed to its origin may be shown
+     * (`unknown_origin: allow`). */
     MASKER_BODY_TEXT,
 };
 
@@ -40,10 +43,12 @@ enum err masker_body_feed(struct masker_body *b, struct bytes in, struct buffer 
 enum err masker_body_finish(struct masker_body *b, struct buffer *out) MUST_USE;
 
 /* What may be shown of a header or trailer field: by its name where the masks name it, else by
- * detectors. Appends to `out`; `*out_changed`: it is another value. */
+ * detectors, also behind percent signs; an address's query by the names in it. Appends to `out`;
+ * `*out_changed`: it is another value. */
 enum err masker_header(struct masker *m, struct bytes name, struct bytes value, struct buffer *out,
                        bool *out_changed) MUST_USE;
-/* What may be recorded of a query ("a=1&b=2", without '?'): as a form; what is no form as text. */
+/* What may be recorded of a query ("a=1&b=2", without '?'): as a form, in which a percent sign that
+ * begins no escape stands for itself. */
 enum err masker_query(struct masker *m, struct bytes query, struct buffer *out,
                       bool *out_changed) MUST_USE;
 /* Whether anything of HTTP is masked at all: fields, paths, headers, or contents. */
