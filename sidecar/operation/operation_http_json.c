@@ -25,10 +25,24 @@ struct json {
 
 /* ---- before ----------------------------------------------------------------------------- */
 
-/* A name or text with a NUL ends there for us, and not for others. */
-static bool has_hidden_end(struct bytes body, size_t backslash)
+/* A name or text with a NUL ends there for us, and not for others; cJSON makes a NUL of digits that
+ * are none, too. */
+static bool may_hide_end(struct bytes body, size_t backslash)
 {
-    return body.size - backslash >= 6 && memcmp(body.data + backslash, "\\u0000", 6) == 0;
+    static const char digits[] = "0123456789abcdefABCDEF";
+    if (body.size - backslash < 2 || body.data[backslash + 1] != 'u') {
+        return false;
+    }
+    if (body.size - backslash < 6) {
+        return true;
+    }
+    const uint8_t *code = body.data + backslash + 2;
+    for (size_t i = 0; i < 4; i++) {
+        if (code[i] == '\0' || strchr(digits, code[i]) == NULL) {
+            return true;
+        }
+    }
+    return memcmp(code, "0000", 4) == 0;
 }
 
 static bool is_control(uint8_t c)
@@ -43,7 +57,7 @@ static bool body_is_readable(struct bytes body)
     bool in_text = false;
     for (size_t i = 0; i < body.size; i++) {
         uint8_t c = body.data[i];
-        if (is_control(c) || (in_text && c < ' ') || (c == '\\' && has_hidden_end(body, i))) {
+        if (is_control(c) || (in_text && c < ' ') || (c == '\\' && may_hide_end(body, i))) {
             return false;
         }
         if (in_text) {
