@@ -31,8 +31,7 @@ static bool fill_asked_fields(struct arena *a, struct http_exchange *x,
     const struct http_fields *fields = &x->request.fields;
     m->fields = make_fields(a, fields->count);
     for (size_t i = 0; m->fields != NULL && i < fields->count; i++) {
-        if (http_is_private(fields->items[i].name) ||
-            http_is_kept_back(x->http, fields->items[i].name)) {
+        if (http_is_private(fields->items[i].name) || http_is_kept_back(x, fields->items[i].name)) {
             continue;
         }
         Chaperone__V1__HttpField *f = m->fields[m->n_fields];
@@ -111,7 +110,7 @@ static enum err fill_recorded_fields(struct arena *a, struct http_exchange *x,
     m->fields = make_fields(a, fields->count);
     e = m->fields == NULL ? ERR_NO_MEMORY : OK;
     for (size_t i = 0; e == OK && i < fields->count; i++) {
-        if (http_is_kept_back(x->http, fields->items[i].name)) {
+        if (http_is_kept_back(x, fields->items[i].name)) {
             continue;
         }
         Chaperone__V1__HttpField *f = m->fields[m->n_fields++];
@@ -168,7 +167,8 @@ static enum err start_request_record(struct http_exchange *x)
         .context = x,
     };
     struct err_text why;
-    enum err e = http_body_create(&options, &x->request_plain, &why);
+    bool is_clear = http_fields_count(&x->request.fields, "content-encoding") <= 1;
+    enum err e = is_clear ? http_body_create(&options, &x->request_plain, &why) : ERR_DENIED;
     if (e == ERR_DENIED || e == ERR_INVALID) {
         x->request_record.is_left_out = true;
         e = OK;

@@ -167,6 +167,10 @@ static bool check(struct http_exchange *x)
         refuse_malformed(x, 400, "two header fields differ only in '_' and '-'");
         return false;
     }
+    if (http_fields_count(&x->request.fields, "content-type") > 1) {
+        refuse_malformed(x, 400, "the request has two Content-Types");
+        return false;
+    }
     if (!is_same_agent(p, x)) {
         http_go_away(p);
         refuse_malformed(x, 401,
@@ -296,11 +300,6 @@ static struct bytes acceptable(struct arena *a, struct bytes value)
     return bytes_of_string(out[0] == '\0' ? "identity" : out);
 }
 
-static bool looks_through(const struct http_exchange *x)
-{
-    return x->http->secrets != NULL || x->masks->masker != NULL;
-}
-
 static bool fill_fields(struct http_exchange *x, struct http_fields *out)
 {
     struct http *p = x->http;
@@ -313,10 +312,10 @@ static bool fill_fields(struct http_exchange *x, struct http_fields *out)
     }
     for (size_t i = 0; i < in->count; i++) {
         struct http_field f = in->items[i];
-        if (http_is_kept_back(p, f.name)) {
+        if (http_is_kept_back(x, f.name)) {
             continue;
         }
-        if (http_name_is(f.name, "accept-encoding") && looks_through(x)) {
+        if (http_name_is(f.name, "accept-encoding") && http_looks_through(x)) {
             f.value = acceptable(x->arena, f.value);
         }
         fields[n++] = f;
@@ -425,9 +424,8 @@ static void decide(struct http_exchange *x)
     struct http_question q;
     struct protocol_verdict verdict;
     struct err_text why = {0};
-    if (x->masks == NULL) {
-        x->masks = http_masks_take(p, &why);
-    }
+    http_masks_release(x->masks); /* of a request that was held: the policy may be another one */
+    x->masks = http_masks_take(p, &why);
     if (x->masks == NULL) {
         refuse_malformed(x, 403, why.text);
         return;

@@ -30,8 +30,23 @@ bool http_is_private(struct bytes name)
     return false;
 }
 
-bool http_is_kept_back(const struct http *p, struct bytes name)
+size_t http_fields_count(const struct http_fields *fields, const char *name)
 {
+    size_t count = 0;
+    for (size_t i = 0; i < fields->count; i++) {
+        count += http_name_is(fields->items[i].name, name) ? 1 : 0;
+    }
+    return count;
+}
+
+bool http_looks_through(const struct http_exchange *x)
+{
+    return x->http->secrets != NULL || (x->masks != NULL && x->masks->masker != NULL);
+}
+
+bool http_is_kept_back(const struct http_exchange *x, struct bytes name)
+{
+    const struct http *p = x->http;
     for (size_t i = 0; i < p->credential.count; i++) {
         if (bytes_equal(p->credential.items[i].name, name)) {
             return true;
@@ -40,7 +55,9 @@ bool http_is_kept_back(const struct http *p, struct bytes name)
     bool is_token = http_name_is(name, "authorization") && p->shared->token_in_band &&
                     !p->link->ops->is_proxy(p->link);
     return is_token || http_name_is(name, "proxy-authorization") ||
-           http_name_is(name, "sec-websocket-extensions");
+           http_name_is(name, "sec-websocket-extensions") ||
+           (http_looks_through(x) &&
+            (http_name_is(name, "range") || http_name_is(name, "if-range")));
 }
 
 /* ---- a request that outlives the call ------------------------------------------------------- */

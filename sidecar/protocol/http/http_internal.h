@@ -195,9 +195,13 @@ struct bytes http_fields_find(const struct http_fields *fields, const char *name
 bool http_name_is(struct bytes name, const char *lower);
 /* A credential or session of the agent's own: never recorded. */
 bool http_is_private(struct bytes name);
+size_t http_fields_count(const struct http_fields *fields, const char *name);
+/* Whether something is looked for in its answer: masks hold, or there is a secret. */
+bool http_looks_through(const struct http_exchange *x);
 /* A field of the agent's that does not go to the target: the credential's is there in its place, it
- * was meant for the sidecar, or it would make messages unreadable. */
-bool http_is_kept_back(const struct http *p, struct bytes name);
+ * was meant for the sidecar, or it would make the answer unreadable: extensions of WebSockets, and
+ * parts, over which the agent could spread what is to be found in the whole. */
+bool http_is_kept_back(const struct http_exchange *x, struct bytes name);
 
 /* ---- http_exchange.c */
 void http_on_request(void *context, uint32_t stream, const struct http_request *request);

@@ -112,9 +112,7 @@ static enum err start_body(struct http_exchange *x, const struct http_response *
         .content_encoding = http_fields_find(&r->fields, "content-encoding"),
         .masker = x->masks->masker,
         .secrets = p->secrets,
-        /* Parts of what is masked cannot be put together; secrets are looked for in each. */
-        .is_part = x->masks->masker != NULL &&
-                   (r->status == 206 || http_fields_find(&r->fields, "content-range").size > 0),
+        .is_part = (r->status == 206 || http_fields_find(&r->fields, "content-range").size > 0),
         .on_plain = on_shown,
         .context = x,
     };
@@ -133,6 +131,13 @@ static bool is_event_stream(const struct http_response *r)
     struct bytes value = http_fields_find(&r->fields, "content-type");
     return value.size >= sizeof(type) - 1 && memcmp(value.data, type, sizeof(type) - 1) == 0 &&
            http_fields_find(&r->fields, "content-encoding").size == 0;
+}
+
+/* Which of them a client believes is anybody's guess. */
+static bool is_double(const struct http_fields *fields)
+{
+    return http_fields_count(fields, "content-type") > 1 ||
+           http_fields_count(fields, "content-encoding") > 1;
 }
 
 /* The target did it, but what it says may not be shown. */
@@ -183,6 +188,11 @@ void http_on_response(void *context, uint32_t stream, const struct http_response
     x->head_ns = p->link->ops->monotonic_ns(p->link);
     bool has_events = response->has_body && is_event_stream(response);
     enum err e = OK;
+    if (http_looks_through(x) && is_double(&response->fields)) {
+        withhold(x, response->has_body ? response->body_size : 0,
+                 "it has two content types or codings");
+        return;
+    }
     if (response->is_websocket) {
         e = http_socket_start(x) ? OK : ERR_NO_MEMORY;
     } else if (has_events) {

@@ -211,6 +211,33 @@ static void an_echoed_credential_is_masked(void **state)
     }
 }
 
+/* What could be read in two ways is not shown; parts are not asked for. */
+static void answers_that_hide_something(void **state)
+{
+    static const char *const heads[] = {
+        "Content-Encoding: identity\r\nContent-Encoding: gzip\r\n",
+        "Content-Type: text/plain\r\nContent-Type: application/json\r\n",
+        "Content-Range: bytes 0-1/9\r\n",
+    };
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        struct fixture f;
+        char answer[256];
+        (void)snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\n%sContent-Length: 2\r\n\r\nhi",
+                       heads[i]);
+        fixture_start(&f);
+        fixture_agent_says(&f, "GET /a HTTP/1.1\r\nHost: localhost\r\nRange: bytes=0-1\r\n"
+                               "If-Range: x\r\n\r\n");
+        fixture_grant(&f);
+        assert_has_not(fixture_to_target(&f), "ange:");
+        fixture_target_says(&f, answer);
+        assert_has(fixture_to_agent(&f), "HTTP/1.1 502 ");
+        assert_int_not_equal(f.outcomes[0].status, CHAPERONE__V1__STATUS__SUCCESS);
+        assert_string_equal(f.outcomes[0].response, "");
+        fixture_stop(&f);
+    }
+    (void)state;
+}
+
 static void limits_of_bytes(void **state)
 {
     struct fixture *f = *state;
@@ -416,6 +443,7 @@ int main(void)
         TEST(a_body_that_is_needed_is_awaited),
         TEST(who_expects_to_be_told_to_go_on),
         TEST(an_echoed_credential_is_masked),
+        TEST(answers_that_hide_something),
         TEST(limits_of_bytes),
         TEST(a_target_that_goes_away),
         TEST(half_an_answer_is_not_whole),
