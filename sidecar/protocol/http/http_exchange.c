@@ -1,6 +1,5 @@
 /* The way of a request: its head is copied, its target read in the one form that counts, its body
  * awaited where that is needed; then it is decided, recorded, and written anew to the target. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,144 +41,6 @@ void http_on_request(void *context, uint32_t stream, const struct http_request *
         return;
     }
     http_advance(p);
-}
-
-/* ---- what is looked at before the policy ---------------------------------------------------- */
-
-static void refuse_malformed(struct http_exchange *x, unsigned status, const char *why)
-{
-    struct http *p = x->http;
-    char text[HTTP_WHY_SIZE];
-    (void)snprintf(text, sizeof(text), "%.*s (refused before it was decided)",
-                   (int)(x->request.method.size < 32 ? x->request.method.size : 32),
-                   (const char *)x->request.method.data);
-    http_record_malformed(p, text, why);
-    http_refuse(x, &(struct http_refusal){.status = status, .detail = why, .rule = "protocol"});
-}
-
-/* A web page may make a browser on this host send requests here: under the page's own name. */
-static bool host_is_ours(const struct http *p, struct bytes authority)
-{
-    char host[HTTP_HOST_SIZE], own[HTTP_HOST_SIZE];
-    uint16_t port;
-    if (authority.size == 0) {
-        return true; /* HTTP/1.0 */
-    }
-    if (http_authority_read(authority, host, &port) != OK) {
-        return false;
-    }
-    if (p->host[0] != '\0') {
-        return strcmp(host, p->host) == 0; /* of a proxy: the one that was chosen */
-    }
-    if (strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-        strncmp(host, "127.", 4) == 0) {
-        return true;
-    }
-    return http_authority_read(bytes_of_string(p->authority), own, &port) == OK &&
-           strcmp(host, own) == 0;
-}
-
-static struct bytes bearer(struct bytes value)
-{
-    static const char scheme[] = "bearer ";
-    if (value.size < sizeof(scheme) - 1) {
-        return (struct bytes){0};
-    }
-    for (size_t i = 0; i < sizeof(scheme) - 1; i++) {
-        if (tolower(value.data[i]) != scheme[i]) {
-            return (struct bytes){0};
-        }
-    }
-    size_t at = sizeof(scheme) - 1;
-    while (at < value.size && value.data[at] == ' ') {
-        at++;
-    }
-    return bytes_of(value.data + at, value.size - at);
-}
-
-static bool is_alike(struct bytes a, struct bytes b)
-{
-    bool is = a.size == b.size;
-    for (size_t i = 0; is && i < a.size; i++) {
-        is = a.data[i] == b.data[i] || (a.data[i] == '_' && b.data[i] == '-');
-    }
-    return is;
-}
-
-/* Many servers turn both "x-team" and "x_team" into HTTP_X_TEAM: which one counts is anybody's
- * guess. */
-static bool has_double_name(const struct http *p, const struct http_fields *fields)
-{
-    for (size_t i = 0; i < fields->count; i++) {
-        struct bytes name = fields->items[i].name;
-        if (memchr(name.data, '_', name.size) == NULL) {
-            continue;
-        }
-        for (size_t k = 0; k < fields->count; k++) {
-            if (k != i && !bytes_equal(name, fields->items[k].name) &&
-                is_alike(name, fields->items[k].name)) {
-                return true;
-            }
-        }
-        for (size_t k = 0; k < p->credential.count; k++) {
-            if (is_alike(name, p->credential.items[k].name)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* A connection is of one identity: another token would have to open a session of its own. */
-static bool is_same_agent(struct http *p, const struct http_exchange *x)
-{
-    uint8_t digest[CRYPTO_SHA256_SIZE];
-    if (!p->shared->token_in_band || p->link->ops->is_proxy(p->link)) {
-        return true;
-    }
-    crypto_sha256_of(bearer(http_fields_find(&x->request.fields, "authorization")), digest);
-    return p->has_token && memcmp(digest, p->token, sizeof(digest)) == 0;
-}
-
-static bool check(struct http_exchange *x)
-{
-    struct http *p = x->http;
-    struct err_text why = {0};
-    x->arena = arena_create(4096, 16 * HTTP_TARGET_MAX);
-    if (x->arena == NULL) {
-        http_no_memory(p);
-        return false;
-    }
-    if (bytes_equal_string(x->request.method, "CONNECT")) {
-        http_go_away(p); /* what comes next may be meant for the tunnel */
-        refuse_malformed(x, 501, "CONNECT is for the explicit proxy");
-        return false;
-    }
-    if (http_target_read(x->arena, x->request.target, &x->target, &why) != OK) {
-        refuse_malformed(x, 400, why.text);
-        return false;
-    }
-    if (!host_is_ours(p, x->request.authority)) {
-        refuse_malformed(x, 421, "the request names another host than this connection's");
-        return false;
-    }
-    if (has_double_name(p, &x->request.fields)) {
-        refuse_malformed(x, 400, "two header fields differ only in '_' and '-'");
-        return false;
-    }
-    if (http_fields_count(&x->request.fields, "content-type") > 1) {
-        refuse_malformed(x, 400, "the request has two Content-Types");
-        return false;
-    }
-    if (!is_same_agent(p, x)) {
-        http_go_away(p);
-        refuse_malformed(x, 401,
-                         "the request's token is not the one that this connection was opened "
-                         "with; open another connection");
-        return false;
-    }
-    x->is_checked = true;
-    return true;
 }
 
 /* ---- it is decided -------------------------------------------------------------------------- */
@@ -274,129 +135,6 @@ static void refuse_too_large(struct http_exchange *x)
     http_refuse(x, &(struct http_refusal){.status = 413, .detail = x->error});
 }
 
-/* ---- it is forwarded ------------------------------------------------------------------------ */
-
-/* Of what the agent accepts, what can be decoded here: something else could not be looked through.
- */
-static struct bytes acceptable(struct arena *a, struct bytes value)
-{
-    static const char *const known[] = {"gzip", "br", "zstd", "deflate"};
-    char *lower = arena_copy_string(a, value);
-    char *out = arena_alloc(a, 40);
-    if (lower == NULL || out == NULL) {
-        return (struct bytes){0};
-    }
-    for (char *c = lower; *c != '\0'; c++) {
-        *c = (char)tolower((unsigned char)*c);
-    }
-    out[0] = '\0';
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        const char *at = strstr(lower, known[i]);
-        if (at != NULL && strstr(at, ";q=0") != at + strlen(known[i])) {
-            (void)snprintf(out + strlen(out), 40 - strlen(out), "%s%s", out[0] == '\0' ? "" : ", ",
-                           known[i]);
-        }
-    }
-    return bytes_of_string(out[0] == '\0' ? "identity" : out);
-}
-
-static bool fill_fields(struct http_exchange *x, struct http_fields *out)
-{
-    struct http *p = x->http;
-    const struct http_fields *in = &x->request.fields;
-    struct http_field *fields =
-        arena_alloc(x->arena, (in->count + p->credential.count + 1) * sizeof(*fields));
-    size_t n = 0;
-    if (fields == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < in->count; i++) {
-        struct http_field f = in->items[i];
-        if (http_is_kept_back(x, f.name)) {
-            continue;
-        }
-        if (http_name_is(f.name, "accept-encoding") && http_looks_through(x)) {
-            f.value = acceptable(x->arena, f.value);
-        }
-        fields[n++] = f;
-    }
-    for (size_t i = 0; i < p->credential.count; i++) {
-        fields[n++] = p->credential.items[i];
-    }
-    *out = (struct http_fields){.items = fields, .count = n};
-    return true;
-}
-
-static void forward_data(struct http_exchange *x, struct bytes data)
-{
-    struct http *p = x->http;
-    x->bytes_in += data.size;
-    crypto_sha256_update(&x->digest_in, data);
-    p->target->ops->send_data(p->target, x->target_stream, data);
-}
-
-/* Of a body that the intent does not have. */
-static void record_data(struct http_exchange *x, struct bytes data)
-{
-    if (x->request_plain == NULL) {
-        return;
-    }
-    buffer_clear(&x->http->out);
-    if (http_body_feed(x->request_plain, data, &x->http->out) != OK) {
-        x->request_record.is_left_out = true;
-    }
-    http_receipt_take(x);
-}
-
-static void forward_end(struct http_exchange *x)
-{
-    struct http *p = x->http;
-    struct http_fields trailers = http_kept_fields(&x->request_trailers);
-    p->target->ops->send_end(p->target, x->target_stream, &trailers);
-}
-
-static void forward(struct http_exchange *x)
-{
-    struct http *p = x->http;
-    struct http_request r = x->request;
-    size_t gathered = buffer_size(&x->gathered);
-    bool is_whole = x->request_complete || x->request.body_size == 0;
-    bool has_body = !is_whole || gathered > 0 || x->request_trailers.count > 0;
-    if (is_whole) {
-        /* Only a body without a length can have trailers. */
-        r.body_size = x->request_trailers.count > 0 ? HTTP_SIZE_UNKNOWN : (int64_t)gathered;
-        r.expects_continue = false;
-    }
-    r.scheme = bytes_of_string(p->target_is_secure ? "https" : "http");
-    r.authority = bytes_of_string(p->authority);
-    r.target = x->target.forwarded;
-    r.is_absolute = false;
-    x->started_ns = p->link->ops->monotonic_ns(p->link);
-    if (p->renew_ns != 0 && x->started_ns >= p->renew_ns) {
-        http_go_away(p); /* the next request gets a credential that lasts */
-    }
-    if (!fill_fields(x, &r.fields)) {
-        http_no_memory(p);
-        return;
-    }
-    x->target_stream = p->target->ops->send_request(p->target, &r, has_body);
-    if (x->target_stream == 0) {
-        http_no_memory(p);
-        return;
-    }
-    x->state = EXCHANGE_RELAYING;
-    x->is_streamed = !is_whole;
-    if (gathered > 0) {
-        forward_data(x, buffer_bytes(&x->gathered));
-        record_data(x, buffer_bytes(&x->gathered));
-        buffer_finish(&x->gathered);
-        p->agent->ops->consumed(p->agent, x->agent_stream, gathered - x->gathered_consumed);
-    }
-    if (is_whole && has_body) {
-        forward_end(x);
-    }
-}
-
 static void take_verdict(struct http_exchange *x, const struct protocol_verdict *v)
 {
     x->operation = v->operation;
@@ -427,13 +165,13 @@ static void decide(struct http_exchange *x)
     http_masks_release(x->masks); /* of a request that was held: the policy may be another one */
     x->masks = http_masks_take(p, &why);
     if (x->masks == NULL) {
-        refuse_malformed(x, 403, why.text);
+        http_refuse_malformed(x, 403, why.text);
         return;
     }
     arena_reset(p->shared->scratch);
     enum err e = http_question_fill(x, true, &q, &why);
     if (e != OK) {
-        refuse_malformed(x, 400, e == ERR_INVALID ? why.text : "the request cannot be masked");
+        http_refuse_malformed(x, 400, e == ERR_INVALID ? why.text : "the request cannot be masked");
         return;
     }
     bool can_wait = x->request_complete || x->request.body_size == 0;
@@ -454,13 +192,13 @@ static void decide(struct http_exchange *x)
         refuse_too_large(x);
         return;
     }
-    forward(x);
+    http_forward(x);
 }
 
 void http_exchange_start(struct http_exchange *x)
 {
     struct http *p = x->http;
-    if (!x->is_checked && !check(x)) {
+    if (!x->is_checked && !http_check(x)) {
         return;
     }
     if (!p->target->ops->can_request(p->target)) {
@@ -494,8 +232,8 @@ static void relay_data(struct http_exchange *x, struct bytes data)
         http_break_response(x, "too_large", "the request is larger than the policy allows");
         return;
     }
-    record_data(x, data);
-    forward_data(x, data);
+    http_record_data(x, data);
+    http_forward_data(x, data);
     if (p->target->ops->waiting(p->target, x->target_stream) == 0) {
         p->agent->ops->consumed(p->agent, x->agent_stream, data.size);
     } else {
@@ -548,7 +286,7 @@ void http_on_request_end(void *context, uint32_t stream)
     x->request_complete = true;
     if (x->state == EXCHANGE_RELAYING) {
         if (x->is_streamed) {
-            forward_end(x);
+            http_forward_end(x);
         }
         http_exchange_settle(x);
     } else if (x->state == EXCHANGE_REFUSED) {

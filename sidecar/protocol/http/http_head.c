@@ -30,6 +30,23 @@ bool http_is_private(struct bytes name)
     return false;
 }
 
+struct bytes http_after_scheme(struct bytes value, const char *scheme)
+{
+    size_t size = strlen(scheme);
+    if (value.size <= size) {
+        return (struct bytes){0};
+    }
+    for (size_t i = 0; i < size; i++) {
+        if (tolower(value.data[i]) != scheme[i]) {
+            return (struct bytes){0};
+        }
+    }
+    while (size < value.size && value.data[size] == ' ') {
+        size++;
+    }
+    return bytes_of(value.data + size, value.size - size);
+}
+
 size_t http_fields_count(const struct http_fields *fields, const char *name)
 {
     size_t count = 0;

@@ -1,8 +1,9 @@
-/* The inside of the HTTP protocol, shared by its files: http.c (the connection's life), http_head.c
- * (heads, copied and looked through), http_exchange.c (the way of a request), http_decide.c (what
- * the policy is asked), http_response.c (the way back), http_record.c (what is written down),
- * http_refuse.c (answers of our own), http_socket.c (WebSockets), http_events.c (event
- * streams), http_piece.c (their messages). */
+/* The inside of the HTTP protocol, shared by its files: http.c (the connection's life), http_open.c
+ * (its beginning), http_exchanges.c (which are under way), http_head.c (heads, copied and looked
+ * through), http_exchange.c (the way of a request), http_check.c (what is refused before),
+ * http_decide.c (what the policy is asked), http_forward.c (to the target), http_response.c (the
+ * way back), http_record.c (what is written down), http_refuse.c (answers of our own),
+ * http_socket.c (WebSockets), http_events.c (event streams), http_piece.c (their messages). */
 #ifndef CHAPERONE_SIDECAR_PROTOCOL_HTTP_HTTP_INTERNAL_H
 #define CHAPERONE_SIDECAR_PROTOCOL_HTTP_HTTP_INTERNAL_H
 
@@ -167,22 +168,52 @@ struct http {
     bool is_retry; /* nothing was wrong with it: another connection would take it */
 };
 
-extern const struct http_codec_events http_agent_events, http_target_events;
+extern const struct http_codec_events http_agent_events, http_proxy_events, http_target_events;
 
 /* ---- http.c */
 /* Goes on with what waits. */
 void http_advance(struct http *p);
+/* No more requests: the agent is told with what it gets next. */
+void http_go_away(struct http *p);
+void http_no_memory(struct http *p);
+
+/* ---- http_exchanges.c */
 struct http_exchange *http_find_agent(struct http *p, uint32_t stream);
 struct http_exchange *http_find_target(struct http *p, uint32_t stream);
 /* The agent gave it up, or broke it: the target is told, the outcome written. */
 void http_exchange_abandon(struct http_exchange *x, const char *why);
 /* Frees it when both of its messages are over. */
 void http_exchange_settle(struct http_exchange *x);
-/* No more requests: the agent is told with what it gets next. */
-void http_go_away(struct http *p);
-void http_no_memory(struct http *p);
+/* Frees those that are settled. */
+void http_sweep(struct http *p);
+void http_exchange_drop(struct http_exchange *x);
+
+/* ---- http_open.c */
+/* Asks for the session when the first request has come. */
+void http_open(struct http *p);
+/* Answers all that was not begun. */
+void http_refuse_all(struct http *p);
 /* What is not begun yet, and what still comes, belongs on another connection. */
 void http_take_no_more(struct http *p, const char *why);
+void http_on_proxy_request(void *context, uint32_t stream, const struct http_request *request);
+enum protocol_step http_on_granted(void *context, const Chaperone__V1__OpenSessionResponse *grant);
+enum protocol_step http_on_refused(void *context, enum err code, const char *why);
+enum protocol_step http_on_connected(void *context, enum protocol_side side);
+enum protocol_step http_on_secured(void *context, enum protocol_side side);
+enum protocol_step http_on_failed(void *context, enum protocol_side side, enum err code,
+                                  const char *why);
+
+/* ---- http_check.c. False: it was refused. */
+bool http_check(struct http_exchange *x);
+/* Writes it down, and answers it. */
+void http_refuse_malformed(struct http_exchange *x, unsigned status, const char *why);
+
+/* ---- http_forward.c */
+void http_forward(struct http_exchange *x);
+void http_forward_data(struct http_exchange *x, struct bytes data);
+void http_forward_end(struct http_exchange *x);
+/* Of a body that the intent does not have. */
+void http_record_data(struct http_exchange *x, struct bytes data);
 
 /* ---- http_head.c. False: no memory. */
 bool http_request_copy(const struct http_request *r, struct http_request *out, void **out_block);
@@ -193,6 +224,8 @@ struct http_fields http_kept_fields(const struct http_kept *k);
 /* The value of the first field with this name; empty: none. */
 struct bytes http_fields_find(const struct http_fields *fields, const char *name);
 bool http_name_is(struct bytes name, const char *lower);
+/* What comes behind a scheme ("bearer ", lower case) in a credential; empty: it is another one. */
+struct bytes http_after_scheme(struct bytes value, const char *scheme);
 /* A credential or session of the agent's own: never recorded. */
 bool http_is_private(struct bytes name);
 size_t http_fields_count(const struct http_fields *fields, const char *name);
