@@ -135,7 +135,7 @@ class Program:
 NGINX = """daemon off; pid DIRECTORY/NAME.pid; error_log DIRECTORY/NAME.log; worker_processes 1; USER
 events { worker_connections 4096; }
 http {
-    access_log off; sendfile on; keepalive_requests 1000000000; http2_max_requests 1000000000;
+    access_log off; sendfile off; output_buffers 2 128k; keepalive_requests 1000000000; http2_max_requests 1000000000;
     client_body_temp_path DIRECTORY/b; proxy_temp_path DIRECTORY/p; fastcgi_temp_path DIRECTORY/f;
     uwsgi_temp_path DIRECTORY/u; scgi_temp_path DIRECTORY/s;
     types { text/plain txt; application/json json; }
