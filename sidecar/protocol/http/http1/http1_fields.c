@@ -4,107 +4,20 @@
 
 #include "sidecar/protocol/http/http1/http1_filter.h"
 #include "sidecar/protocol/http/http1/http1_target.h"
-
-enum rule {
-    OF_CONNECTION = 1, /* goes no further */
-    ONCE = 2,          /* two of them could be read as either one */
-    NO_TRAILER = 4,    /* says how to route, frame or read a message, or who asks */
-    NO_OPTION = 8,     /* Connection may not take it away */
-};
+#include "sidecar/protocol/http/http_rules.h"
 
 /* RFC 9113 section 6.5.2: what a field costs beside its letters. */
 enum { FIELD_OVERHEAD = 32 };
 
-static const struct {
-    const char *name;
-    uint8_t size;
-    uint8_t rules;
-} rules[] = {
-#define RULE(name, rules)                                                                          \
-    {                                                                                              \
-        name, sizeof(name) - 1, rules                                                              \
-    }
-    RULE("accept", NO_TRAILER | NO_OPTION),
-    RULE("accept-encoding", NO_TRAILER | NO_OPTION),
-    RULE("age", NO_TRAILER),
-    RULE("authorization", ONCE | NO_TRAILER | NO_OPTION),
-    RULE("cache-control", NO_TRAILER | NO_OPTION),
-    RULE("connection", OF_CONNECTION | NO_TRAILER | NO_OPTION),
-    RULE("content-encoding", NO_TRAILER | NO_OPTION),
-    RULE("content-length", OF_CONNECTION | NO_TRAILER | NO_OPTION),
-    RULE("content-range", ONCE | NO_TRAILER | NO_OPTION),
-    RULE("content-type", ONCE | NO_TRAILER | NO_OPTION),
-    RULE("cookie", NO_TRAILER | NO_OPTION),
-    RULE("date", NO_TRAILER | NO_OPTION),
-    RULE("expect", NO_TRAILER | NO_OPTION),
-    RULE("expires", NO_TRAILER),
-    RULE("forwarded", NO_TRAILER | NO_OPTION),
-    RULE("host", NO_TRAILER | NO_OPTION),
-    RULE("http2-settings", OF_CONNECTION | NO_TRAILER),
-    RULE("if-match", NO_TRAILER | NO_OPTION),
-    RULE("if-modified-since", NO_TRAILER | NO_OPTION),
-    RULE("if-none-match", NO_TRAILER | NO_OPTION),
-    RULE("if-range", NO_TRAILER | NO_OPTION),
-    RULE("if-unmodified-since", NO_TRAILER | NO_OPTION),
-    RULE("keep-alive", OF_CONNECTION | NO_TRAILER),
-    RULE("location", ONCE | NO_TRAILER | NO_OPTION),
-    RULE("max-forwards", NO_TRAILER | NO_OPTION),
-    RULE("origin", NO_TRAILER | NO_OPTION),
-    RULE("pragma", NO_TRAILER),
-    RULE("proxy-authenticate", NO_TRAILER | NO_OPTION),
-    RULE("proxy-authorization", ONCE | NO_TRAILER | NO_OPTION),
-    RULE("proxy-connection", OF_CONNECTION | NO_TRAILER),
-    RULE("range", ONCE | NO_TRAILER | NO_OPTION),
-    RULE("retry-after", NO_TRAILER),
-    RULE("sec-websocket-accept", ONCE | NO_TRAILER | NO_OPTION),
-    RULE("sec-websocket-extensions", NO_TRAILER | NO_OPTION),
-    RULE("sec-websocket-key", ONCE | NO_TRAILER | NO_OPTION),
-    RULE("sec-websocket-protocol", NO_TRAILER | NO_OPTION),
-    RULE("sec-websocket-version", NO_TRAILER | NO_OPTION),
-    RULE("set-cookie", NO_TRAILER | NO_OPTION),
-    RULE("te", OF_CONNECTION | NO_TRAILER),
-    RULE("trailer", NO_TRAILER),
-    RULE("transfer-encoding", OF_CONNECTION | NO_TRAILER | NO_OPTION),
-    RULE("upgrade", OF_CONNECTION | NO_TRAILER),
-    RULE("vary", NO_TRAILER),
-    RULE("via", NO_TRAILER | NO_OPTION),
-    RULE("www-authenticate", NO_TRAILER | NO_OPTION),
-    RULE("x-forwarded-for", NO_TRAILER | NO_OPTION),
-    RULE("x-forwarded-host", NO_TRAILER | NO_OPTION),
-    RULE("x-forwarded-proto", NO_TRAILER | NO_OPTION),
-    RULE("x-http-method-override", NO_TRAILER | NO_OPTION),
-#undef RULE
-};
-
-enum { RULES = sizeof(rules) / sizeof(rules[0]), NO_RULE = RULES };
-_Static_assert(RULES <= 64, "a bit each says which were seen");
-
-static size_t find_rule(struct bytes name)
-{
-    for (size_t i = 0; i < RULES; i++) {
-        if (rules[i].size == name.size &&
-            strncasecmp(rules[i].name, (const char *)name.data, name.size) == 0) {
-            return i;
-        }
-    }
-    return NO_RULE;
-}
-
-static unsigned rules_of(struct bytes name)
-{
-    size_t i = find_rule(name);
-    return i == NO_RULE ? 0 : rules[i].rules;
-}
-
 bool http1_fields_is_own(struct bytes name)
 {
-    return (rules_of(name) & OF_CONNECTION) != 0 ||
+    return (http_rules_of(name) & (HTTP_RULE_OF_CONNECTION | HTTP_RULE_OF_FRAMING)) != 0 ||
            http1_equal_ignoring_case(name, bytes_of_string("host"));
 }
 
 bool http1_fields_may_trail(struct bytes name)
 {
-    return (rules_of(name) & NO_TRAILER) == 0;
+    return (http_rules_of(name) & HTTP_RULE_NO_TRAILER) == 0;
 }
 
 bool http1_fields_only(const struct http1_found *found, const char *name, struct bytes *out)
@@ -212,7 +125,7 @@ static enum http_problem prepare(struct http1_found *found, struct buffer *names
 static enum http_problem take_option(struct http1_taken *t, struct bytes option,
                                      const char **out_why)
 {
-    if (!http1_is_token(option)) {
+    if (!http_rules_is_token(option)) {
         return malformed(out_why, "Connection is not a list of names");
     }
     if (http1_equal_ignoring_case(option, bytes_of_string("close"))) {
@@ -221,7 +134,7 @@ static enum http_problem take_option(struct http1_taken *t, struct bytes option,
         t->keeps_alive = true;
     } else if (http1_equal_ignoring_case(option, bytes_of_string("upgrade"))) {
         t->upgrades_option = true;
-    } else if ((rules_of(option) & NO_OPTION) != 0) {
+    } else if ((http_rules_of(option) & HTTP_RULE_NO_OPTION) != 0) {
         return malformed(out_why, "Connection names a field that is not of the connection");
     } else if (t->option_count == HTTP1_OPTIONS_MAX) {
         return malformed(out_why, "Connection names too many fields");
@@ -274,7 +187,7 @@ static enum http_problem take_field(struct http1_taken *t, const struct http_fie
     } else if (is_request && bytes_equal_string(f->name, "expect")) {
         take(&t->expect, &t->expects, f->value);
     } else {
-        kept = (rules_of(f->name) & OF_CONNECTION) == 0;
+        kept = (http_rules_of(f->name) & (HTTP_RULE_OF_CONNECTION | HTTP_RULE_OF_FRAMING)) == 0;
     }
     *out_kept = kept;
     return problem;
@@ -311,14 +224,14 @@ enum http_problem http1_fields_take(struct http1_found *found, bool is_request,
     enum http_problem problem = prepare(found, names, out_why);
     for (size_t i = 0; problem == HTTP_PROBLEM_NONE && i < found->count; i++) {
         struct http_field f = found->fields[i];
-        size_t rule = find_rule(f.name);
-        uint64_t bit = rule == NO_RULE ? 0 : UINT64_C(1) << rule;
-        if ((seen & bit) != 0 && (rules[rule].rules & ONCE) != 0) {
+        size_t rule = http_rules_find(f.name);
+        uint64_t bit = rule == HTTP_RULES_NONE ? 0 : UINT64_C(1) << rule;
+        if ((seen & bit) != 0 && (http_rules_at(rule) & HTTP_RULE_ONCE) != 0) {
             problem = malformed(out_why, "a field that may be there once is there twice");
             break;
         }
         seen |= bit;
-        bool keeps = rule == NO_RULE;
+        bool keeps = rule == HTTP_RULES_NONE;
         if (!keeps) {
             problem = take_field(&t, &f, is_request, &keeps, out_why);
         }

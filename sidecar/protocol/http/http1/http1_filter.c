@@ -1,5 +1,7 @@
 #include "sidecar/protocol/http/http1/http1_filter.h"
 
+#include "sidecar/protocol/http/http_rules.h"
+
 enum state {
     AT_START,
     IN_EMPTY_LINE, /* after its CR */
@@ -48,16 +50,6 @@ static const uint8_t kinds[256] = {
 bool http1_is_token_byte(uint8_t b)
 {
     return (kinds[b] & TOKEN) != 0;
-}
-
-bool http1_is_token(struct bytes b)
-{
-    for (size_t i = 0; i < b.size; i++) {
-        if (!http1_is_token_byte(b.data[i])) {
-            return false;
-        }
-    }
-    return b.size > 0;
 }
 
 void http1_filter_init(struct http1_filter *f, enum http1_lines lines)
@@ -111,7 +103,7 @@ static enum http1_filter_result check_request_line(struct http1_filter *f, struc
     if (first == NULL || first == last) {
         return malformed(f, "the request line has no version");
     }
-    if (!http1_is_token(bytes_of(line.data, (size_t)(first - line.data)))) {
+    if (!http_rules_is_token(bytes_of(line.data, (size_t)(first - line.data)))) {
         return malformed(f, "the method is not a token");
     }
     size_t target = (size_t)(last - first) - 1;

@@ -45,7 +45,6 @@ enum http1_filter_result http1_filter_chunk_line(struct bytes in, size_t *out_si
                                                  const char **out_why) MUST_USE;
 
 /* RFC 9110 section 5.6.2. */
-bool http1_is_token(struct bytes b);
 bool http1_is_token_byte(uint8_t b);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "sidecar/protocol/http/http1/http1_fields.h"
 #include "sidecar/protocol/http/http1/http1_target.h"
+#include "sidecar/protocol/http/http_rules.h"
 
 enum {
     LENGTH_DIGITS_MAX = 18,  /* below 2^63 whatever they are */
@@ -82,7 +83,7 @@ static enum http_problem read_authority(const struct http1_found *found,
         return malformed(out_why,
                          t->hosts > 1 ? "there is more than one Host" : "there is no Host");
     }
-    if (t->hosts == 1 && !http1_is_authority(t->host, false)) {
+    if (t->hosts == 1 && !http_rules_is_authority(t->host, false)) {
         return malformed(out_why, "Host is not a plain host and port");
     }
     if (target->authority.size == 0) {
@@ -113,7 +114,7 @@ static enum http_problem read_expectation(const struct http1_found *found,
                                           const struct http1_taken *t, struct http1_head *head,
                                           const char **out_why)
 {
-    if (t->expects > 1 || (t->expects == 1 && !is_word(t->expect, "100-continue"))) {
+    if (t->expects == 1 && !is_word(t->expect, "100-continue")) {
         return malformed(out_why, "Expect is something else than 100-continue");
     }
     /* RFC 9110 section 10.1.1: not of HTTP/1.0, and of no use without a body. */

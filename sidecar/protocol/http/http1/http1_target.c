@@ -2,28 +2,7 @@
 
 #include <strings.h>
 
-enum {
-    HOST_MAX = 255, /* a name of DNS (RFC 1035 section 3.1) */
-    PORT_DIGITS_MAX = 5,
-    PORT_MAX = 65535,
-};
-
-static bool is_digit(uint8_t b)
-{
-    return b >= '0' && b <= '9';
-}
-
-static bool is_letter(uint8_t b)
-{
-    b |= 0x20;
-    return b >= 'a' && b <= 'z';
-}
-
-static bool is_hex_letter(uint8_t b)
-{
-    b |= 0x20;
-    return b >= 'a' && b <= 'f';
-}
+#include "sidecar/protocol/http/http_rules.h"
 
 bool http1_equal_ignoring_case(struct bytes a, struct bytes b)
 {
@@ -31,55 +10,12 @@ bool http1_equal_ignoring_case(struct bytes a, struct bytes b)
            (a.size == 0 || strncasecmp((const char *)a.data, (const char *)b.data, a.size) == 0);
 }
 
-/* How many bytes of it are the host; 0: it is none. */
-static size_t host_size(struct bytes text)
-{
-    size_t n = 0;
-    if (text.size > 0 && text.data[0] == '[') {
-        for (n = 1; n < text.size && text.data[n] != ']'; n++) {
-            uint8_t b = text.data[n];
-            if (!is_digit(b) && !is_hex_letter(b) && b != ':' && b != '.') {
-                return 0;
-            }
-        }
-        return n < text.size && n > 2 ? n + 1 : 0;
-    }
-    while (n < text.size && (is_digit(text.data[n]) || is_letter(text.data[n]) ||
-                             text.data[n] == '-' || text.data[n] == '_' || text.data[n] == '.')) {
-        n++;
-    }
-    return n;
-}
-
-bool http1_is_authority(struct bytes text, bool needs_port)
-{
-    size_t host = host_size(text);
-    if (host == 0 || host > HOST_MAX) {
-        return false;
-    }
-    if (host == text.size) {
-        return !needs_port;
-    }
-    size_t digits = text.size - host - 1;
-    if (text.data[host] != ':' || digits == 0 || digits > PORT_DIGITS_MAX) {
-        return false;
-    }
-    unsigned port = 0;
-    for (size_t i = host + 1; i < text.size; i++) {
-        if (!is_digit(text.data[i])) {
-            return false;
-        }
-        port = port * 10 + (unsigned)(text.data[i] - '0');
-    }
-    return port > 0 && port <= PORT_MAX;
-}
-
 bool http1_authorities_agree(struct bytes a, struct bytes b, const char *default_port)
 {
     struct bytes *both[] = {&a, &b};
     struct bytes ports[2];
     for (size_t i = 0; i < 2; i++) {
-        size_t host = host_size(*both[i]);
+        size_t host = http_rules_host_size(*both[i]);
         ports[i] = host < both[i]->size
                        ? bytes_of(both[i]->data + host + 1, both[i]->size - host - 1)
                        : bytes_of_string(default_port);
@@ -110,7 +46,7 @@ static enum http_problem malformed(const char **out_why, const char *why)
 static enum http_problem parse_connect(struct bytes text, struct http1_target *out,
                                        const char **out_why)
 {
-    if (!http1_is_authority(text, true)) {
+    if (!http_rules_is_authority(text, true)) {
         return malformed(out_why, "CONNECT needs a host and a port");
     }
     *out = (struct http1_target){.authority = text};
@@ -142,7 +78,7 @@ static enum http_problem parse_absolute(struct bytes method, struct bytes text,
     }
     t.authority = bytes_of(text.data + at, end - at);
     t.path = bytes_of(text.data + end, text.size - end);
-    if (!http1_is_authority(t.authority, false)) {
+    if (!http_rules_is_authority(t.authority, false)) {
         return malformed(out_why, "the target has no plain host");
     }
     if (t.path.size == 0) { /* section 3.2.4 */

@@ -15,10 +15,6 @@ struct http1_target {
 enum http_problem http1_target_parse(struct bytes method, struct bytes text,
                                      struct http1_target *out, const char **out_why) MUST_USE;
 
-/* host [":" port]: a name of letters, digits, "-", "_" and ".", an IPv4 address, or an IPv6 address
- * in brackets. No userinfo, and nothing percent-encoded: what a name means is then plain. */
-bool http1_is_authority(struct bytes text, bool needs_port);
-
 /* Whether they name the same host and port; a port that is left out is `default_port`. */
 bool http1_authorities_agree(struct bytes a, struct bytes b, const char *default_port);
 

@@ -4,6 +4,7 @@
 
 #include "sidecar/protocol/http/http1/http1_fields.h"
 #include "sidecar/protocol/http/http1/http1_filter.h"
+#include "sidecar/protocol/http/http_rules.h"
 
 enum {
     FIELD_LINE = 4,   /* ": " and CR LF */
@@ -55,7 +56,7 @@ static bool are_fields(const struct http_fields *fields, size_t *size)
 {
     for (size_t i = 0; i < fields->count; i++) {
         const struct http_field *f = &fields->items[i];
-        if (!http1_is_token(f->name) || !is_value(f->value)) {
+        if (!http_rules_is_token(f->name) || !is_value(f->value)) {
             return false;
         }
         *size += f->name.size + f->value.size + FIELD_LINE;
@@ -120,7 +121,7 @@ enum err http1_write_request(struct buffer *out, const struct http_request *requ
         LINES_SIZE + request->method.size + request->target.size + 2 * request->authority.size;
     bool is_connect = bytes_equal_string(request->method, "CONNECT");
     struct bytes target = is_connect ? request->authority : request->target;
-    if (!http1_is_token(request->method) || target.size == 0 || !is_word(target) ||
+    if (!http_rules_is_token(request->method) || target.size == 0 || !is_word(target) ||
         !is_word(request->authority) || !are_fields(&request->fields, &size)) {
         return ERR_INVALID;
     }

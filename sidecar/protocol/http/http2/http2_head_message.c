@@ -2,7 +2,31 @@
 #include <strings.h>
 
 #include "sidecar/protocol/http/http2/http2_head.h"
-#include "sidecar/protocol/http/http2/http2_rules.h"
+#include "sidecar/protocol/http/http_rules.h"
+
+/* HTTP/2 does not have it. */
+static bool is_of_connection(struct bytes name)
+{
+    return (http_rules_of(name) & HTTP_RULE_OF_CONNECTION) != 0;
+}
+
+static bool may_trail(struct bytes name)
+{
+    return (http_rules_of(name) & HTTP_RULE_NO_TRAILER) == 0;
+}
+
+/* Begins with a slash; visible ASCII without what no URI has and some readers take for something
+ * else: a fragment, a backslash, a quote, angle brackets. */
+static bool is_path(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t b = text.data[i];
+        if (b <= ' ' || b >= 0x7f || (b != 0 && strchr("#\\\"<>", b) != NULL)) {
+            return false;
+        }
+    }
+    return text.size > 0 && text.data[0] == '/';
+}
 
 /* What is not among the fields of a message. */
 struct parts {
@@ -35,7 +59,7 @@ static bool parse_size(struct bytes b, int64_t *out)
 /* A field is kept; false: it may not be there so often. */
 static bool take_field(struct http2_head *h, struct parts *p, struct http_field f)
 {
-    if (http2_rules_is_once(f.name)) {
+    if ((http_rules_of(f.name) & HTTP_RULE_ONCE) != 0) {
         for (size_t i = 0; i < p->fields; i++) {
             if (bytes_equal(h->fields[i].name, f.name)) {
                 return refuse(h, "a field that may be there once is there twice");
@@ -107,7 +131,7 @@ static bool take(struct http2_head *h, struct parts *p)
             ok = take_once(h, &p->host, &p->has_host, value);
         } else if (bytes_equal_string(name, "content-length")) {
             ok = take_once(h, &p->content_length, &p->has_content_length, value);
-        } else if (http2_rules_is_of_connection(name)) {
+        } else if (is_of_connection(name)) {
             ok = refuse(h, "a field belongs to the connection, which HTTP/2 does not allow");
         } else if (bytes_equal_string(name, "te")) {
             ok = (value.size == 8 && strncasecmp((const char *)value.data, "trailers", 8) == 0) ||
@@ -139,7 +163,7 @@ static bool take_authority(struct http2_head *h, const struct parts *p, struct b
         return refuse(h, "Host and :authority do not say the same");
     }
     *out = p->has_authority ? p->authority : p->host;
-    return http2_rules_is_authority(*out, bytes_equal_string(p->method, "CONNECT")) ||
+    return http_rules_is_authority(*out, bytes_equal_string(p->method, "CONNECT")) ||
            refuse(h, "the authority is missing, or is none");
 }
 
@@ -154,7 +178,7 @@ static bool take_target(struct http2_head *h, const struct parts *p)
     }
     bool is_whole_server =
         bytes_equal_string(p->path, "*") && bytes_equal_string(p->method, "OPTIONS");
-    return is_whole_server || http2_rules_is_path(p->path) || refuse(h, "the path is none");
+    return is_whole_server || is_path(p->path) || refuse(h, "the path is none");
 }
 
 /* Expect: 100-continue becomes a flag, which says nothing where no body follows. There is no other
@@ -187,7 +211,7 @@ bool http2_head_to_request(struct http2_head *h, bool ends, struct http_request 
         !take_authority(h, &p, &r.authority)) {
         return false;
     }
-    if (!http2_rules_is_token(p.method) || p.status.data != NULL) {
+    if (!http_rules_is_token(p.method) || p.status.data != NULL) {
         return refuse(h, "the method is missing, or is none");
     }
     if (bytes_equal_string(p.method, "CONNECT")) {
@@ -244,7 +268,7 @@ bool http2_head_to_trailers(struct http2_head *h, struct http_fields *out)
 {
     for (size_t i = 0; i < h->count; i++) {
         struct bytes name = http2_head_name(h, &h->pieces[i]);
-        if (!http2_rules_may_trail(name) && !http2_rules_is_of_connection(name)) {
+        if (!may_trail(name) && !is_of_connection(name)) {
             return refuse(h, "a trailer is a field that only a head may have");
         }
     }
