@@ -104,8 +104,8 @@ struct http_codec_ops {
     /* Nothing is open and nothing more can come: close the connection when all is written. */
     bool (*is_over)(const struct http_codec *c);
     size_t (*open_streams)(const struct http_codec *c);
-    /* HTTP/2 server: how many streams the agent may have open; HTTP_STREAMS_MAX if it is never said.
-     * HTTP/1: nothing. */
+    /* HTTP/2 server: how many streams the agent may have open; HTTP_STREAMS_MAX if it is never
+     * said. HTTP/1: nothing. */
     void (*allow_streams)(struct http_codec *c, uint32_t count);
 };
 
