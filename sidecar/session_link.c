@@ -346,7 +346,20 @@ static void connect_side(struct session *s, enum protocol_side side)
 
 static void link_connect_target(struct protocol_link *link)
 {
-    connect_side(session_of(link), SIDE_TARGET);
+    struct session *s = session_of(link);
+    struct side *x = &s->sides[SIDE_TARGET];
+    if (x->conn != NULL) {
+        conn_close(x->conn);
+        x->conn = NULL;
+        x->run = (struct bytes){0};
+        x->ended = false;
+        x->waiting = false;
+        buffer_clear(&s->held);
+        if (!is_in(buffer_bytes(&x->in), s->reading)) {
+            buffer_clear(&x->in); /* else the protocol has just used it, and says so */
+        }
+    }
+    connect_side(s, SIDE_TARGET);
 }
 
 static bool link_connect_second(struct protocol_link *link)

@@ -114,7 +114,8 @@ struct protocol_link_ops {
 
     /* Asks the control plane for the session; on_granted or on_refused follows. */
     void (*identify)(struct protocol_link *link, const struct protocol_request *request);
-    /* Connects to the granted target; on_connected or on_failed(SIDE_TARGET) follows. */
+    /* Connects to the granted target; on_connected or on_failed(SIDE_TARGET) follows. Again: the
+     * connection that was there before is closed, with what had not left for it. */
     void (*connect_target)(struct protocol_link *link);
     /* One more connection to the same target; on_connected or on_failed(SIDE_SECOND) follows. It is
      * closed by the session after the target closed it, or after a few seconds. False: there is

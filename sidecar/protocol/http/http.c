@@ -22,11 +22,25 @@ void http_no_memory(struct http *p)
     p->link->ops->set_end(p->link, "error", "out of memory");
 }
 
+static bool needs_target(struct http *p)
+{
+    bool needs = false;
+    for (struct http_exchange *x = p->first; x != NULL && !needs; x = x->next) {
+        needs = x->state == EXCHANGE_NEW || x->state == EXCHANGE_GATHERING ||
+                (x->state == EXCHANGE_HELD && !p->link->ops->is_held(p->link));
+    }
+    return needs;
+}
+
 void http_advance(struct http *p)
 {
     http_open(p);
     if (p->refused_status != 0) {
         http_refuse_all(p);
+    }
+    if (p->target_state == HTTP_TARGET_AWAY && needs_target(p)) {
+        p->target_state = HTTP_TARGET_CONNECTING;
+        p->link->ops->connect_target(p->link);
     }
     for (struct http_exchange *x = p->first; x != NULL && p->target_state == HTTP_TARGET_READY;
          x = x->next) {
@@ -114,11 +128,23 @@ static enum protocol_step on_agent_bytes(void *context, struct bytes in, size_t 
     return agent_step(p, *out_used < in.size);
 }
 
+/* Its connection is over, or will be. The next request gets another one: targets close those that
+ * are idle, and people take longer to decide than targets wait. */
+static void leave_target(struct http *p)
+{
+    p->target->ops->destroy(p->target);
+    p->target = NULL;
+    p->target_state = HTTP_TARGET_AWAY;
+    http_advance(p);
+    http_sweep(p);
+}
+
 static enum protocol_step on_target_bytes(void *context, struct bytes in, size_t *out_used)
 {
     struct http *p = context;
     if (p->target == NULL) {
-        return in.size == 0 ? PROTOCOL_MORE : PROTOCOL_CLOSE;
+        *out_used = in.size; /* of a connection that is over */
+        return in.size == 0 || p->target_state == HTTP_TARGET_AWAY ? PROTOCOL_MORE : PROTOCOL_CLOSE;
     }
     while (*out_used < in.size && !p->is_closing) {
         size_t used =
@@ -131,16 +157,18 @@ static enum protocol_step on_target_bytes(void *context, struct bytes in, size_t
         }
     }
     http_sweep(p);
-    if (p->target->ops->is_over(p->target) && p->target_state == HTTP_TARGET_READY) {
-        p->target_state = HTTP_TARGET_GONE;
-        http_take_no_more(p, "the target closed the connection; send the request again");
-        http_sweep(p);
+    bool is_over = p->target->ops->is_over(p->target);
+    if (is_over) {
+        leave_target(p);
     }
     if (agent_step(p, false) == PROTOCOL_CLOSE) {
         return PROTOCOL_CLOSE;
     }
-    bool has_rest = *out_used < in.size;
-    return has_rest && p->target->ops->is_blocked(p->target) ? PROTOCOL_WAIT : PROTOCOL_MORE;
+    if (is_over) {
+        *out_used = in.size;
+    }
+    return *out_used < in.size && p->target->ops->is_blocked(p->target) ? PROTOCOL_WAIT
+                                                                        : PROTOCOL_MORE;
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -149,15 +177,15 @@ static enum protocol_step target_ended(struct http *p)
 {
     if (p->target != NULL) {
         p->target->ops->feed_end(p->target);
+        http_sweep(p);
+        leave_target(p);
     }
-    p->link->ops->set_end(p->link, "target_disconnected", "");
-    p->target_state = HTTP_TARGET_GONE;
-    http_take_no_more(p, "the target closed the connection; send the request again");
-    return PROTOCOL_CLOSE;
+    return p->agent_ended ? PROTOCOL_CLOSE : agent_step(p, false);
 }
 
 static enum protocol_step agent_ended(struct http *p)
 {
+    p->agent_ended = true;
     if (p->agent != NULL) {
         p->agent->ops->feed_end(p->agent);
     }
@@ -257,10 +285,11 @@ static void on_agent_going_away(void *context, uint32_t last_stream)
     (void)last_stream;
 }
 
+/* When its last stream has ended the next request gets another connection. */
 static void on_target_going_away(void *context, uint32_t last_stream)
 {
+    (void)context;
     (void)last_stream;
-    http_go_away(context);
 }
 
 const struct http_codec_events http_agent_events = {

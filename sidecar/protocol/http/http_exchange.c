@@ -247,10 +247,12 @@ void http_on_request_data(void *context, uint32_t stream, struct bytes data)
     struct http_exchange *x = http_find_agent(p, stream);
     if (x == NULL) {
         p->agent->ops->consumed(p->agent, stream, data.size);
-    } else if (x->socket != NULL) {
-        http_socket_from_agent(x, data);
     } else if (x->state == EXCHANGE_REFUSED) {
         discard(x, data.size);
+    } else if (x->target_is_done) {
+        p->agent->ops->consumed(p->agent, stream, data.size);
+    } else if (x->socket != NULL) {
+        http_socket_from_agent(x, data);
     } else if (x->state == EXCHANGE_RELAYING) {
         relay_data(x, data);
     } else if (buffer_append(&x->gathered, data) != OK) {
@@ -285,7 +287,7 @@ void http_on_request_end(void *context, uint32_t stream)
     }
     x->request_complete = true;
     if (x->state == EXCHANGE_RELAYING) {
-        if (x->is_streamed) {
+        if (x->is_streamed && !x->target_is_done) {
             http_forward_end(x);
         }
         http_exchange_settle(x);
@@ -306,7 +308,7 @@ void http_on_request_failed(void *context, uint32_t stream, enum http_problem pr
         return;
     }
     if (x == NULL && problem != HTTP_PROBLEM_CANCELLED && problem != HTTP_PROBLEM_ENDED) {
-        if (p->target_state >= HTTP_TARGET_CONNECTING) {
+        if (p->authority != NULL) { /* the session has begun */
             http_record_malformed(p, "(malformed request)", why);
         } else {
             p->link->ops->set_end(p->link, "protocol_violation", why);

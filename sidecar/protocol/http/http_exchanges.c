@@ -88,7 +88,7 @@ void http_exchange_abandon(struct http_exchange *x, const char *why)
         (void)p->link->ops->withdraw(p->link, "the agent went away", true);
         p->held = NULL;
     }
-    if (x->state == EXCHANGE_RELAYING && !x->response_complete) {
+    if (x->state == EXCHANGE_RELAYING && !x->response_complete && !x->target_is_done) {
         (void)snprintf(x->error_code, sizeof(x->error_code), "cancelled");
         (void)snprintf(x->error, sizeof(x->error), "%s", why);
         (void)http_record_outcome(x, CHAPERONE__V1__STATUS__UNKNOWN);

@@ -46,7 +46,9 @@ static void identify(struct protocol_link *link, const struct protocol_request *
 
 static void connect_target(struct protocol_link *link)
 {
-    fixture_of(link)->connected = true;
+    struct fixture *f = fixture_of(link);
+    f->connected = true;
+    f->connections++;
 }
 
 static bool has_tls(struct protocol_link *link, enum protocol_side side)
@@ -151,6 +153,12 @@ static bool withdraw(struct protocol_link *link, const char *why, bool forget)
     return true;
 }
 
+static bool is_held(struct protocol_link *link)
+{
+    struct fixture *f = fixture_of(link);
+    return f->is_held && f->word == FIXTURE_HOLD;
+}
+
 static const struct protocol_masks *masks(struct protocol_link *link)
 {
     static const struct protocol_masks none = {.version = 1, .is_complete = true};
@@ -229,6 +237,7 @@ static const struct protocol_link_ops ops = {
     .needs_body = needs_body,
     .ask = ask,
     .withdraw = withdraw,
+    .is_held = is_held,
     .masks = masks,
     .outcome = outcome,
     .message = message,
@@ -306,6 +315,16 @@ void fixture_target(struct fixture *f, struct bytes b)
     if (buffer_size(&f->agent_rest) > 0) {
         feed(f, &f->agent_rest, true, (struct bytes){0});
     }
+}
+
+void fixture_target_ends(struct fixture *f)
+{
+    take_step(f, protocol_http.on_end(f->protocol, SIDE_TARGET));
+}
+
+void fixture_target_comes(struct fixture *f)
+{
+    take_step(f, protocol_http.on_connected(f->protocol, SIDE_TARGET));
 }
 
 void fixture_agent_says(struct fixture *f, const char *text)

@@ -45,6 +45,7 @@ struct fixture {
     size_t message_count;
     char end[FIXTURE_TEXT];
     enum protocol_step step; /* the last one */
+    size_t connections;      /* to the target, that were asked for */
     int64_t now_ns;          /* what the clock says */
     int64_t lifetime_ms;     /* of the credential that is granted */
 };
@@ -57,6 +58,9 @@ void fixture_grant(struct fixture *f);
 /* Bytes of a side; what the protocol leaves is offered again with the next ones. */
 void fixture_agent(struct fixture *f, struct bytes b);
 void fixture_target(struct fixture *f, struct bytes b);
+/* The target ends its connection; then it takes another one, when it was asked for. */
+void fixture_target_ends(struct fixture *f);
+void fixture_target_comes(struct fixture *f);
 void fixture_agent_says(struct fixture *f, const char *text);
 void fixture_target_says(struct fixture *f, const char *text);
 /* All that came, as text, since the last call; until the next one. */

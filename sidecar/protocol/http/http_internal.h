@@ -135,7 +135,8 @@ enum http_target_state {
     HTTP_TARGET_CONNECTING,
     HTTP_TARGET_SECURING,
     HTTP_TARGET_READY,
-    HTTP_TARGET_GONE,
+    HTTP_TARGET_AWAY, /* its connection is over; the next request opens another one */
+    HTTP_TARGET_GONE, /* there will be none */
 };
 
 struct http {
@@ -149,7 +150,7 @@ struct http {
     enum http_target_state target_state;
     struct http_exchange *first, *last;
     struct http_exchange *held;
-    bool is_closing;
+    bool agent_ended, is_closing, is_opened;
 
     uint8_t token[CRYPTO_SHA256_SIZE]; /* of the first request; whose connection it is */
     bool has_token;

@@ -116,7 +116,6 @@ static bool choose(struct http *p, struct http_exchange *x)
     bool is_read = http_authority_read(x->request.authority, host, &port) == OK;
     bool is_known = x->request.is_absolute && is_read &&
                     p->link->ops->choose(p->link, host, port == 0 ? 80 : port, false);
-    (void)snprintf(p->host, sizeof(p->host), "%s", host);
     if (!is_known) {
         p->refused_status = 403;
         (void)snprintf(p->refused_why, sizeof(p->refused_why), "%s",
@@ -126,6 +125,7 @@ static bool choose(struct http *p, struct http_exchange *x)
         p->target_state = HTTP_TARGET_GONE;
         return false;
     }
+    (void)snprintf(p->host, sizeof(p->host), "%s", host);
     http_go_away(p); /* the next request may be for another host: on a connection of its own */
     return true;
 }
@@ -227,7 +227,10 @@ static enum protocol_step target_ready(struct http *p, bool is_http2)
     }
     p->target_state = HTTP_TARGET_READY;
     p->target_is_http2 = is_http2;
-    p->link->ops->opened(p->link);
+    if (!p->is_opened) {
+        p->is_opened = true;
+        p->link->ops->opened(p->link);
+    }
     http_advance(p);
     http_sweep(p);
     return PROTOCOL_MORE;
@@ -240,7 +243,7 @@ enum protocol_step http_on_connected(void *context, enum protocol_side side)
         return PROTOCOL_MORE;
     }
     if (!p->link->ops->has_tls(p->link, SIDE_TARGET)) {
-        return target_ready(p, wants_http2(p));
+        return target_ready(p, p->is_opened ? p->target_is_http2 : wants_http2(p));
     }
     p->target_state = HTTP_TARGET_SECURING;
     return p->link->ops->start_tls(p->link, SIDE_TARGET) ? PROTOCOL_MORE : PROTOCOL_CLOSE;

@@ -259,9 +259,53 @@ static void a_target_that_goes_away(void **state)
     struct fixture *f = *state;
     fixture_agent_says(f, GET);
     fixture_grant(f);
-    (void)protocol_http.on_end(f->protocol, SIDE_TARGET);
+    fixture_target_ends(f);
     assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
     assert_has(fixture_to_agent(f), "HTTP/1.1 502 ");
+}
+
+/* As targets do with connections that are idle. */
+static void a_target_that_closed_gets_another_connection(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_says(f, OK_ANSWER);
+    fixture_target_ends(f);
+    assert_false(f->is_closed);
+    assert_int_equal(f->connections, 1);
+    (void)fixture_to_target(f);
+    fixture_agent_says(f, GET);
+    assert_int_equal(f->connections, 2);
+    assert_string_equal(fixture_to_target(f), "");
+    fixture_target_comes(f);
+    assert_has(fixture_to_target(f), "GET /customers/42");
+    fixture_target_says(f, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+    assert_has_not(fixture_to_agent(f), "onnection: close");
+    fixture_target_ends(f);
+    fixture_agent_says(f, GET);
+    fixture_target_comes(f);
+    assert_has(fixture_to_target(f), "GET /customers/42");
+    assert_int_equal(f->outcome_count, 2);
+    assert_int_equal(f->outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
+}
+
+/* People take longer to decide than a target waits for a request. */
+static void a_held_request_outlives_the_targets_patience(void **state)
+{
+    struct fixture *f = *state;
+    f->word = FIXTURE_HOLD;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_ends(f);
+    assert_int_equal(f->connections, 1);
+    assert_false(f->is_closed);
+    f->word = FIXTURE_ALLOW;
+    fixture_agent_says(f, "");
+    assert_int_equal(f->connections, 2);
+    fixture_target_comes(f);
+    assert_has(fixture_to_target(f), "GET /customers/42");
+    assert_int_equal(f->intent_count, 1);
 }
 
 static void half_an_answer_is_not_whole(void **state)
@@ -270,7 +314,7 @@ static void half_an_answer_is_not_whole(void **state)
     fixture_agent_says(f, GET);
     fixture_grant(f);
     fixture_target_says(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    (void)protocol_http.on_end(f->protocol, SIDE_TARGET);
+    fixture_target_ends(f);
     assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
     assert_has_not(fixture_to_agent(f), "0\r\n\r\n");
 }
@@ -446,6 +490,8 @@ int main(void)
         TEST(answers_that_hide_something),
         TEST(limits_of_bytes),
         TEST(a_target_that_goes_away),
+        TEST(a_target_that_closed_gets_another_connection),
+        TEST(a_held_request_outlives_the_targets_patience),
         TEST(half_an_answer_is_not_whole),
         TEST(two_lengths_never_arrive),
         TEST(another_token_is_another_connection),
