@@ -130,12 +130,15 @@ class Ground(threading.Thread):
         with Raw(self.sidecar.ports[self.resource]) as raw:
             answer = self._exchange(raw, case, wanted)
             port = raw.port
-        session = self._session(port, said_from)
-        if session:
-            self.sidecar.part.wait_for("session_closed", after=said_from, session=session)
         path = f"/canary/{self.resource}/{n}"
         with Raw(self.sidecar.ports[self.resource]) as raw:
             canary = raw.get(path, "Connection: close")
+            canary_port = raw.port
+        # What the sidecar said of the case is in front of what it said of the canary.
+        self.sidecar.part.wait_for("session_opened", after=said_from, agent_address=f"127.0.0.1:{canary_port}")
+        session = self._session(port, said_from)
+        if session:
+            self.sidecar.part.wait_for("session_closed", after=said_from, session=session)
         entries = self.witness.wait_for(lambda e: e.get("url") == path, after=seen_from)
         return Result(answer, session, [e for e in entries if e.get("url") != path], (path, canary))
 
