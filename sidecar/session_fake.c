@@ -228,6 +228,10 @@ static bool agent_line(struct fake *p, struct bytes line, enum protocol_step *st
         p->in_link = true;
         (void)p->link->ops->connect_second(p->link);
         p->in_link = false;
+    } else if (starts_with(line, "again\n")) {
+        p->in_link = true;
+        p->link->ops->connect_target(p->link);
+        p->in_link = false;
     } else if (starts_with(line, "key ") || starts_with(line, "signal ")) {
         use_key(p, (const char *)line.data, line.size);
     } else if (starts_with(line, "close\n")) {

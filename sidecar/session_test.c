@@ -595,6 +595,28 @@ static void test_a_target_that_goes(void **state)
                               "closed agent_disconnected");
 }
 
+/* What had not left for the first connection is not for the other one. */
+static void test_another_connection_to_the_target(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open_session(f);
+    fixture_say(&f->agent, "one\n");
+    UNTIL(f, fixture_heard(&f->target, "one\n"));
+    fixture_say(&f->target, "half a line");
+    fixture_settle(f);
+    fixture_say(&f->agent, "do host 1\nagain\n");
+    UNTIL(f, f->target.closed);
+    struct fixture_end *other = &f->second;
+    UNTIL(f, other->fd >= 0);
+    fixture_say(&f->agent, "two\n");
+    UNTIL(f, fixture_heard(other, "two\n"));
+    assert_false(fixture_heard(other, "do host 1\n"));
+    fixture_say(other, "three\n");
+    UNTIL(f, fixture_heard(&f->agent, "three\n"));
+    assert_false(fixture_heard(&f->agent, "half a line"));
+    assert_int_equal(f->failed, 0);
+}
+
 static void test_answers_are_awaited_when_the_agent_has_gone(void **state)
 {
     struct fixture *f = *state;
@@ -927,6 +949,7 @@ int main(void)
         CASE(test_the_protocol_may_close_in_every_callback),
         CASE(test_close_flushes_what_was_written),
         CASE(test_a_target_that_goes),
+        CASE(test_another_connection_to_the_target),
         CASE(test_answers_are_awaited_when_the_agent_has_gone),
         CASE(test_an_agent_that_stops_reading_for_good),
         CASE(test_answers_are_not_awaited_for_ever),
