@@ -183,6 +183,10 @@ static void on_side_end(struct session *s, enum protocol_side side)
         session_hold_abandon(s, "the agent went away");
     }
     session_event(s, s->origin->protocol->on_end(s->protocol, side));
+    if (side == SIDE_TARGET && s->state != SESSION_CLOSED && s->sides[side].ended) {
+        conn_close(s->sides[side].conn); /* the protocol goes on without it */
+        s->sides[side].conn = NULL;
+    }
     if (side == SIDE_AGENT && s->state != SESSION_CLOSED) {
         session_set_state(s, SESSION_ENDING);
         session_timer_start(s, &s->timer, s->shared->times.answer, SESSION_ANSWER_MS);

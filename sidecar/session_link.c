@@ -348,16 +348,14 @@ static void link_connect_target(struct protocol_link *link)
 {
     struct session *s = session_of(link);
     struct side *x = &s->sides[SIDE_TARGET];
-    if (x->conn != NULL) {
-        conn_close(x->conn);
-        x->conn = NULL;
-        x->run = (struct bytes){0};
-        x->ended = false;
-        x->waiting = false;
-        buffer_clear(&s->held);
-        if (!is_in(buffer_bytes(&x->in), s->reading)) {
-            buffer_clear(&x->in); /* else the protocol has just used it, and says so */
-        }
+    conn_close(x->conn);
+    x->conn = NULL;
+    x->run = (struct bytes){0};
+    x->ended = false;
+    x->waiting = false;
+    buffer_clear(&s->held);
+    if (!is_in(buffer_bytes(&x->in), s->reading)) {
+        buffer_clear(&x->in); /* else the protocol has just used it, and says so */
     }
     connect_side(s, SIDE_TARGET);
 }

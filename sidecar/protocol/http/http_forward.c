@@ -112,6 +112,8 @@ void http_forward(struct http_exchange *x)
         http_no_memory(p);
         return;
     }
+    x->is_reusing = p->target_was_used;
+    p->target_was_used = true;
     x->state = EXCHANGE_RELAYING;
     x->is_streamed = !is_whole;
     if (gathered > 0) {

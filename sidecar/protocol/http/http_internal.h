@@ -103,6 +103,7 @@ struct http_exchange {
     struct http_recorded request_record;
     size_t request_unconsumed;
     bool is_streamed; /* its body came after the intent */
+    bool is_reusing;  /* the target's connection had a request before */
 
     /* Towards the agent. */
     struct http_masks *masks;
@@ -161,6 +162,7 @@ struct http {
     int64_t renew_ns;             /* monotonic: from then on another connection; 0: never */
     uint8_t masking_key[32];
     bool target_is_secure, target_is_http2;
+    bool target_was_used; /* this connection, for a request */
 
     struct http_masks *masks;
     struct buffer out;       /* of a body, masked */

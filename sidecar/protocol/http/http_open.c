@@ -227,6 +227,7 @@ static enum protocol_step target_ready(struct http *p, bool is_http2)
     }
     p->target_state = HTTP_TARGET_READY;
     p->target_is_http2 = is_http2;
+    p->target_was_used = false;
     if (!p->is_opened) {
         p->is_opened = true;
         p->link->ops->opened(p->link);

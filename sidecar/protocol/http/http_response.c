@@ -432,7 +432,12 @@ void http_on_response_failed(void *context, uint32_t stream, enum http_problem p
         uint64_t operation = x->operation;
         /* Whether the target did it is not known. */
         (void)http_record_outcome(x, CHAPERONE__V1__STATUS__UNKNOWN);
-        if (x->response_started) {
+        /* A connection that was in use before, and ends without a word: so it looks to the agent,
+         * too. Clients know that from idle connections, and what they ask again is an operation
+         * of its own. */
+        bool is_silent =
+            problem == HTTP_PROBLEM_ENDED && x->is_reusing && x->request.version != HTTP_2;
+        if (x->response_started || is_silent) {
             x->response_complete = true;
             x->request_complete = true;
             p->agent->ops->reset(p->agent, x->agent_stream, HTTP_PROBLEM_CANCELLED);

@@ -308,6 +308,22 @@ static void a_held_request_outlives_the_targets_patience(void **state)
     assert_int_equal(f->intent_count, 1);
 }
 
+/* The request crossed the end of an idle connection: it is not known whether it was done, and the
+ * agent sees what it would have seen without the sidecar. */
+static void a_request_that_crosses_the_end(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_says(f, OK_ANSWER);
+    (void)fixture_to_agent(f);
+    fixture_agent_says(f, GET);
+    fixture_target_ends(f);
+    assert_int_equal(f->outcomes[1].status, CHAPERONE__V1__STATUS__UNKNOWN);
+    assert_string_equal(fixture_to_agent(f), "");
+    assert_true(f->is_closed);
+}
+
 static void half_an_answer_is_not_whole(void **state)
 {
     struct fixture *f = *state;
@@ -492,6 +508,7 @@ int main(void)
         TEST(a_target_that_goes_away),
         TEST(a_target_that_closed_gets_another_connection),
         TEST(a_held_request_outlives_the_targets_patience),
+        TEST(a_request_that_crosses_the_end),
         TEST(half_an_answer_is_not_whole),
         TEST(two_lengths_never_arrive),
         TEST(another_token_is_another_connection),
