@@ -110,7 +110,11 @@ def test_a_secret_in_pieces_of_every_size(web, resource, coding):
 
 def test_what_is_recorded_is_what_the_agent_saw(web):
     request(web.url("masked", "/customers/9?recorded&email=ann@example.org"))
-    intents = [r for r in web.intents() if r["text"].startswith("GET /customers/9?recorded")]
+    def is_it(r):
+        return r["kind"] == "intent" and r["text"].startswith("GET /customers/9?recorded")
+
+    web.wait_for(is_it)
+    intents = [r for r in web.intents() if is_it(r)]
     assert len(intents) == 1
     show_nothing(json.dumps(intents), "ann@example.org")
     web.wait_for(lambda r: r["kind"] == "outcome" and r["operation"] == intents[0]["operation"],

@@ -162,6 +162,7 @@ def test_what_cannot_be_recorded_does_not_happen(own_web, web_node):
     while request(sidecar.url("app", "/text?full=no")).status != 200:
         assert time.monotonic() < deadline, sidecar.logs()
         time.sleep(0.1)
+    sidecar.outcome_of("GET /text?full=no")  # all before it has arrived, too
     recorded = {r["text"] for r in sidecar.intents()}
     assert {f"GET {r['url']}" for r in web_node.log.requests(mark)} <= recorded | {"GET /text?full=no"}
 
