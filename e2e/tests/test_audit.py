@@ -632,7 +632,7 @@ def test_the_list_of_sessions(stack):
     with psycopg.connect(stack.dsn(application_name=name), autocommit=True) as c:
         c.execute("SELECT 1")
         opened = stack.wait_for(lambda r: r["kind"] == "session_opened"
-                                and r["application_name"] == name)
+                                and r.get("application_name") == name)
         stack.wait_for(lambda r: r["kind"] == "outcome", "--session", opened["session"])
         one = listed()[opened["session"]]
         assert (one["state"], one["identity"], one["resource"]) == ("open", "agent-7", "postgres")
