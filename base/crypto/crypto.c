@@ -1,6 +1,7 @@
 #include "base/crypto/crypto.h"
 
 #include "base/crypto/crypto_library.h"
+#include "base/hex.h"
 
 #include <openssl/evp.h>
 #include <openssl/md5.h>
@@ -193,29 +194,18 @@ void crypto_hex_encode(struct bytes data, char *out)
     out[2 * data.size] = '\0';
 }
 
-enum { NO_DIGIT = 16 };
-
-static unsigned hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9') {
-        return (unsigned)(c - '0');
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : NO_DIGIT;
-}
-
 enum err crypto_hex_decode(struct bytes text, uint8_t *out, size_t size)
 {
     if (text.size % 2 != 0 || text.size / 2 != size) {
         return ERR_INVALID;
     }
     for (size_t i = 0; i < text.size; i++) {
-        if (hex_digit(text.data[i]) == NO_DIGIT) {
+        if (hex_value(text.data[i]) < 0) {
             return ERR_INVALID;
         }
     }
     for (size_t i = 0; i < size; i++) {
-        out[i] = (uint8_t)(hex_digit(text.data[2 * i]) << 4 | hex_digit(text.data[2 * i + 1]));
+        out[i] = (uint8_t)(hex_value(text.data[2 * i]) << 4 | hex_value(text.data[2 * i + 1]));
     }
     return OK;
 }

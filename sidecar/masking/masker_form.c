@@ -1,6 +1,7 @@
 /* Forms, field by field (application/x-www-form-urlencoded, WHATWG URL section 5.1). */
 #include <stdlib.h>
 
+#include "base/hex.h"
 #include "sidecar/masking/masker_body_internal.h"
 
 struct masker_form {
@@ -41,12 +42,6 @@ void masker_form_destroy(struct masker_form *f)
 
 /* ---- encoding ------------------------------------------------------------------------------- */
 
-static int hex(uint8_t c)
-{
-    uint8_t low = c | 0x20;
-    return c >= '0' && c <= '9' ? c - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
-}
-
 /* `plus`: what a plus sign is read as. */
 static enum err decode(struct bytes text, uint8_t plus, bool is_strict, struct buffer *out)
 {
@@ -59,10 +54,9 @@ static enum err decode(struct bytes text, uint8_t plus, bool is_strict, struct b
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.data[i];
         if (c == '%') {
-            bool is_escape =
-                text.size - i > 2 && hex(text.data[i + 1]) >= 0 && hex(text.data[i + 2]) >= 0;
-            if (is_escape) {
-                c = (uint8_t)(hex(text.data[i + 1]) << 4 | hex(text.data[i + 2]));
+            int escaped = hex_escape(text, i);
+            if (escaped >= 0) {
+                c = (uint8_t)escaped;
                 i += 2;
             } else if (is_strict) {
                 return ERR_INVALID;

@@ -1,4 +1,5 @@
 /* Header fields and queries: short, and there whole. */
+#include "base/hex.h"
 #include "sidecar/masking/masker_body_internal.h"
 #include "sidecar/masking/spans.h"
 
@@ -7,25 +8,15 @@
 
 /* ---- percent signs -------------------------------------------------------------------------- */
 
-static int hex(uint8_t c)
-{
-    uint8_t low = c | 0x20;
-    return c >= '0' && c <= '9' ? c - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
-}
-
 /* `places`: where in the text each byte of `to` begins, and its end. Returns how many. */
 static size_t decode(struct bytes text, uint8_t *to, size_t *places)
 {
     size_t n = 0;
     for (size_t i = 0; i < text.size; i++) {
-        bool is_escape = text.data[i] == '%' && text.size - i > 2 && hex(text.data[i + 1]) >= 0 &&
-                         hex(text.data[i + 2]) >= 0;
+        int escaped = hex_escape(text, i);
         places[n] = i;
-        to[n++] = text.data[i];
-        if (is_escape) {
-            to[n - 1] = (uint8_t)(hex(text.data[i + 1]) << 4 | hex(text.data[i + 2]));
-            i += 2;
-        }
+        to[n++] = escaped < 0 ? text.data[i] : (uint8_t)escaped;
+        i += escaped < 0 ? 0 : 2;
     }
     places[n] = text.size;
     return n;

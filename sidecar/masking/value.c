@@ -1,6 +1,7 @@
 #include "sidecar/masking/value.h"
 
 #include "base/cursor.h"
+#include "base/hex.h"
 #include "base/writer.h"
 #include "sidecar/protocol/postgres/pg_types.h"
 
@@ -35,14 +36,6 @@ const struct value_type *value_type_find(uint32_t oid, bool *out_is_array)
 }
 
 /* ---- reading text ------------------------------------------------------------------------- */
-
-static int hex_digit(uint8_t c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
 
 static bool is_octal(uint8_t c, uint8_t most)
 {
@@ -96,7 +89,7 @@ static bool read_uuid_text(struct bytes text, struct value *out)
         return false;
     }
     for (size_t i = 0; i < text.size; i++) {
-        int digit = hex_digit(text.data[i]);
+        int digit = hex_value(text.data[i]);
         if (form[i] == '-' ? text.data[i] != '-' : digit < 0) {
             return false;
         }
@@ -154,10 +147,10 @@ static enum err read_bytea_text(struct bytes text, struct buffer *scratch, struc
         const uint8_t *at = text.data + i;
         size_t left = text.size - i;
         if (is_hex) {
-            if (left < 2 || hex_digit(at[0]) < 0 || hex_digit(at[1]) < 0) {
+            if (left < 2 || hex_value(at[0]) < 0 || hex_value(at[1]) < 0) {
                 return ERR_INVALID;
             }
-            to[n++] = (uint8_t)(hex_digit(at[0]) << 4 | hex_digit(at[1]));
+            to[n++] = (uint8_t)(hex_value(at[0]) << 4 | hex_value(at[1]));
             i += 2;
         } else if (at[0] != '\\') {
             to[n++] = at[0];

@@ -1,15 +1,8 @@
 #include "sidecar/operation/operation_http_text.h"
 
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "sidecar/operation/operation_http.h"
-
-static int hex_value(uint8_t c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
 
 enum err operation_text_decode(struct arena *a, struct bytes text, bool plus_is_space,
                                const char **out)
@@ -22,12 +15,11 @@ enum err operation_text_decode(struct arena *a, struct bytes text, bool plus_is_
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.data[i];
         if (c == '%') {
-            int high = text.size - i > 2 ? hex_value(text.data[i + 1]) : -1;
-            int low = high < 0 ? -1 : hex_value(text.data[i + 2]);
-            if (low < 0) {
+            int escaped = hex_escape(text, i);
+            if (escaped < 0) {
                 return ERR_INVALID;
             }
-            c = (uint8_t)(high << 4 | low);
+            c = (uint8_t)escaped;
             i += 2;
         } else if (c == '+' && plus_is_space) {
             c = ' ';

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/hex.h"
+
 enum {
     BASE64_BITS = 6,
     UTF8_MAX = 4,
@@ -155,14 +157,6 @@ static bool is_unit(const struct http_needle *n, size_t index, uint8_t c)
         return http_byte_set_has(&n->last, c);
     }
     return c == n->units[index].a || c == n->units[index].b;
-}
-
-static int hex_value(uint8_t c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
 }
 
 /* What the text says at its beginning: some bytes, written as one. */
