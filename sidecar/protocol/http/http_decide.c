@@ -5,8 +5,6 @@
 #include "sidecar/operation/operation_http.h"
 #include "sidecar/protocol/http/http_internal.h"
 
-static const char *const version_names[] = {"1.0", "1.1", "2"};
-
 static char *copy(struct arena *a, struct bytes text)
 {
     return arena_copy_string(a, text);
@@ -53,7 +51,7 @@ static bool fill_head(struct arena *a, struct http_exchange *x, Chaperone__V1__H
     m->method = copy(a, x->request.method);
     m->scheme = (char *)(p->target_is_secure ? "https" : "http");
     m->authority = p->authority;
-    m->version = (char *)version_names[x->request.version];
+    m->version = (char *)http_version_name(x->request.version);
     if (x->request.is_websocket) {
         m->upgrade = (char *)"websocket";
     }

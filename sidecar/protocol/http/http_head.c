@@ -3,6 +3,12 @@
 
 #include "sidecar/protocol/http/http_internal.h"
 
+const char *http_version_name(enum http_version version)
+{
+    static const char *const names[] = {"1.0", "1.1", "2"};
+    return names[version];
+}
+
 bool http_name_is(struct bytes name, const char *lower)
 {
     return bytes_equal_string(name, lower);

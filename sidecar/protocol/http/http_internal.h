@@ -226,6 +226,7 @@ void http_kept_free(struct http_kept *k); /* wipes */
 struct http_fields http_kept_fields(const struct http_kept *k);
 /* The value of the first field with this name; empty: none. */
 struct bytes http_fields_find(const struct http_fields *fields, const char *name);
+const char *http_version_name(enum http_version version); /* as records say it */
 bool http_name_is(struct bytes name, const char *lower);
 /* What comes behind a scheme ("bearer ", lower case) in a credential; empty: it is another one. */
 struct bytes http_after_scheme(struct bytes value, const char *scheme);

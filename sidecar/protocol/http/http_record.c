@@ -3,8 +3,6 @@
 
 #include "sidecar/protocol/http/http_internal.h"
 
-static const char *const version_names[] = {"1.0", "1.1", "2"};
-
 /* ---- masks ---------------------------------------------------------------------------------- */
 
 static struct http_masks *make_masks(struct http *p, const struct protocol_masks *m,
@@ -215,7 +213,7 @@ static void add_response(struct arena *a, struct http_exchange *x, Chaperone__V1
 {
     struct bytes body = buffer_bytes(&x->record.bytes);
     m->http->status = x->status;
-    m->http->version = (char *)(x->status == 0 ? "" : version_names[x->target_version]);
+    m->http->version = (char *)(x->status == 0 ? "" : http_version_name(x->target_version));
     m->http->coding = x->coding;
     m->http->messages_from_agent = x->messages_from_agent;
     m->http->messages_to_agent = x->messages_to_agent;

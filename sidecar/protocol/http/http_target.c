@@ -2,15 +2,10 @@
 
 #include <ctype.h>
 
-static const char hex_digits[] = "0123456789ABCDEF";
+#include "base/hex.h"
+#include "sidecar/protocol/http/http_rules.h"
 
-static int hex_value(uint8_t c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
+static const char hex_digits[] = "0123456789ABCDEF";
 
 static bool is_unreserved(uint8_t c)
 {
@@ -45,17 +40,6 @@ static void put_escaped(struct out *o, uint8_t c)
     put(o, (uint8_t)hex_digits[c & 15]);
 }
 
-static bool is_escape(struct bytes b, size_t at)
-{
-    return at + 2 < b.size && b.data[at] == '%' && hex_value(b.data[at + 1]) >= 0 &&
-           hex_value(b.data[at + 2]) >= 0;
-}
-
-static uint8_t escaped(struct bytes b, size_t at)
-{
-    return (uint8_t)(hex_value(b.data[at + 1]) * 16 + hex_value(b.data[at + 2]));
-}
-
 static enum err refuse(struct err_text *why, const char *what)
 {
     return err_set(why, ERR_INVALID, "%s", what);
@@ -64,7 +48,7 @@ static enum err refuse(struct err_text *why, const char *what)
 /* One escape of the path: what it stands for is what a server will see after decoding once. */
 static enum err put_path_escape(struct out *o, struct bytes in, size_t at, struct err_text *why)
 {
-    uint8_t c = escaped(in, at);
+    uint8_t c = (uint8_t)hex_escape(in, at);
     if (c == '/' || c == '\\') {
         return refuse(why, "the path has an escaped slash or backslash");
     }
@@ -92,8 +76,8 @@ static enum err put_path(struct out *o, struct bytes in, struct err_text *why)
     for (size_t i = 0; e == OK && i < in.size; i++) {
         uint8_t c = in.data[i];
         if (c == '%') {
-            e = is_escape(in, i) ? put_path_escape(o, in, i, why)
-                                 : refuse(why, "the path has an escape that is none");
+            e = hex_escape(in, i) >= 0 ? put_path_escape(o, in, i, why)
+                                       : refuse(why, "the path has an escape that is none");
             i += 2;
         } else if (c == ';') {
             e = refuse(why, "the path has parameters (';')");
@@ -116,10 +100,11 @@ static enum err put_query(struct out *o, struct bytes in, struct err_text *why)
             return refuse(why, "the query has a character that no query has");
         }
         if (c == '%') {
-            if (!is_escape(in, i)) {
+            int escaped = hex_escape(in, i);
+            if (escaped < 0) {
                 return refuse(why, "the query has an escape that is none");
             }
-            uint8_t decoded = escaped(in, i);
+            uint8_t decoded = (uint8_t)escaped;
             if (is_unreserved(decoded)) {
                 put(o, decoded);
             } else {
@@ -182,9 +167,9 @@ static const char *decode(struct arena *arena, const struct out *path)
     struct bytes in = bytes_of(path->data, path->size);
     size_t n = 0;
     for (size_t i = 0; i < in.size; i++) {
-        bool is = is_escape(in, i);
-        text[n++] = (char)(is ? escaped(in, i) : in.data[i]);
-        i += is ? 2 : 0;
+        int escaped = hex_escape(in, i);
+        text[n++] = (char)(escaped < 0 ? in.data[i] : escaped);
+        i += escaped < 0 ? 0 : 2;
     }
     text[n] = '\0';
     return text;
@@ -229,53 +214,22 @@ enum err http_target_read(struct arena *arena, struct bytes target, struct http_
     return e;
 }
 
-static bool is_host_character(uint8_t c, bool is_address)
-{
-    return (c < 0x80 && isalnum(c) != 0) || c == '-' || c == '.' || c == '_' ||
-           (is_address && c == ':');
-}
-
-static bool read_port(struct bytes text, uint16_t *out)
-{
-    uint32_t port = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || port > UINT16_MAX) {
-            return false;
-        }
-        port = port * 10 + text.data[i] - '0';
-    }
-    *out = (uint16_t)port;
-    return text.size > 0 && port > 0 && port <= UINT16_MAX;
-}
-
 enum err http_authority_read(struct bytes authority, char out_host[HTTP_HOST_SIZE],
                              uint16_t *out_port)
 {
-    bool is_address = authority.size > 0 && authority.data[0] == '[';
-    size_t start = is_address ? 1 : 0;
-    size_t at = start;
     *out_port = 0;
-    while (at < authority.size && is_host_character(authority.data[at], is_address)) {
-        at++;
-    }
-    size_t size = at - start;
-    if (is_address) {
-        if (at == authority.size || authority.data[at] != ']') {
-            return ERR_INVALID;
-        }
-        at++;
-    }
-    if (size == 0 || size >= HTTP_HOST_SIZE) {
+    if (!http_rules_is_authority(authority, false) && !http_rules_is_authority(authority, true)) {
         return ERR_INVALID;
     }
+    size_t host = http_rules_host_size(authority);
+    size_t start = authority.data[0] == '[' ? 1 : 0;
+    size_t size = host - 2 * start;
     for (size_t i = 0; i < size; i++) {
         out_host[i] = (char)tolower(authority.data[start + i]);
     }
     out_host[size] = '\0';
-    if (at == authority.size) {
-        return OK;
+    for (size_t i = host + 1; i < authority.size; i++) {
+        *out_port = (uint16_t)(*out_port * 10 + authority.data[i] - '0');
     }
-    bool has_port = authority.data[at] == ':' &&
-                    read_port(bytes_of(authority.data + at + 1, authority.size - at - 1), out_port);
-    return has_port ? OK : ERR_INVALID;
+    return OK;
 }
