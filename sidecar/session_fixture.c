@@ -410,7 +410,8 @@ static void open_recorder(struct fixture *f)
     struct err_text why = {0};
     (void)snprintf(f->dir, sizeof(f->dir), "/tmp/session-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
-    f->system = (struct spool_system){.allocate = allocate_file, .sync = sync_file, .context = f};
+    f->system = (struct spool_system){
+        .allocate = allocate_file, .sync = sync_file, .map = spool_system_real().map, .context = f};
     f->recorder_options = (struct recorder_options){
         .dir = f->dir,
         .sidecar = "0193a3c2-0000-7000-8000-000000000001",

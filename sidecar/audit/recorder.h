@@ -157,15 +157,16 @@ uint64_t recorder_first_own(const struct recorder *recorder);
  * readable from number `from` on is chained anew behind it, with Loss records (`reason`) in the
  * place of what is not. Where `from` is `sequence + 1` and gaps are narrow, records keep their
  * numbers; else they get new ones, which may be smaller. All waiters fail with ERR_IO. No reader
- * may be there. Takes as long as reading all of it. ERR_FULL, ERR_IO, ERR_NO_MEMORY: nothing has
- * changed. */
+ * may be there. Takes as long as reading all of it. ERR_FULL, ERR_IO, ERR_NO_MEMORY,
+ * ERR_UNAVAILABLE (a file cannot be opened or mapped now): nothing has changed. */
 enum err recorder_rebase(struct recorder *recorder, uint64_t sequence, const uint8_t *hash,
                          uint64_t from, const char *reason) MUST_USE;
 
 enum recorder_join {
     RECORDER_FOLLOWS,     /* the next record is there and follows */
     RECORDER_NOTHING_NEW, /* there is nothing behind it */
-    RECORDER_BROKEN,      /* what is behind it does not follow it, or cannot be read */
+    RECORDER_BROKEN,      /* what is behind it does not follow it, or is damaged */
+    RECORDER_UNREADABLE,  /* not known: it cannot be looked at now, for want of memory, say */
 };
 
 /* The uplink's thread: how the stream here goes on behind record `sequence` with `hash`. */
@@ -192,7 +193,8 @@ enum err recorder_reader_next(struct recorder_reader *reader, size_t max_count, 
                               struct recorder_batch *out) MUST_USE;
 /* Everything up to this number was given, or cannot be read. */
 uint64_t recorder_reader_position(const struct recorder_reader *reader);
-/* The hash of one record that is still here; ERR_NOT_FOUND. `out` has RECORDER_HASH_SIZE bytes. */
+/* The hash of one record that is still here; ERR_NOT_FOUND; ERR_UNAVAILABLE: it cannot be looked at
+ * now. `out` has RECORDER_HASH_SIZE bytes. */
 enum err recorder_find_hash(struct recorder *recorder, uint64_t sequence, uint8_t *out) MUST_USE;
 
 #endif

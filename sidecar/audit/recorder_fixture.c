@@ -1,10 +1,12 @@
 #include "sidecar/audit/recorder_fixture.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -41,6 +43,18 @@ static int sync_file(void *context, int fd)
     return spool_system_real().sync(NULL, fd);
 }
 
+static void *map_file(void *context, int fd, size_t size, int protection)
+{
+    struct fixture *f = context;
+    int left = atomic_load(&f->maps_left);
+    if (left == 0) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    atomic_store(&f->maps_left, left < 0 ? left : left - 1);
+    return spool_system_real().map(NULL, fd, size, protection);
+}
+
 int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -49,9 +63,11 @@ int fixture_setup(void **state)
     (void)snprintf(f->dir, sizeof(f->dir), "%s/spool-XXXXXX", tmp == NULL ? "/tmp" : tmp);
     assert_non_null(mkdtemp(f->dir));
     atomic_store(&f->wall, 1700000000000000000);
+    atomic_store(&f->maps_left, -1);
     atomic_store(&f->monotonic, 1000000000000);
     f->clock = (struct clock){.wall_ns = read_wall, .monotonic_ns = read_monotonic, .context = f};
-    f->system = (struct spool_system){.allocate = allocate, .sync = sync_file, .context = f};
+    f->system = (struct spool_system){
+        .allocate = allocate, .sync = sync_file, .map = map_file, .context = f};
     f->options = (struct recorder_options){.dir = f->dir,
                                            .sidecar = "0193a3c2-0000-7000-8000-000000000001",
                                            .segment_size = FIXTURE_SEGMENT,

@@ -20,6 +20,7 @@ struct fixture {
     _Atomic int64_t wall, monotonic;
     _Atomic int allocate_fails, sync_fails; /* the errno to fail with */
     _Atomic int syncs;                      /* that succeeded */
+    _Atomic int maps_left;                  /* that will succeed; less than 0: all */
 };
 
 int fixture_setup(void **state);

@@ -69,7 +69,8 @@ enum err recorder_reader_next(struct recorder_reader *reader, size_t max_count, 
     size_t bytes = 0;
     struct segment_frame f, last = {0};
     spool_reader_release(reader->spool);
-    while (count < max_count && count < BATCH_RECORDS && spool_reader_next(reader->spool, &f)) {
+    while (count < max_count && count < BATCH_RECORDS &&
+           spool_reader_next(reader->spool, &f) == SPOOL_RECORD) {
         bool is_gap = count > 0 && f.sequence != reader->sequences[count - 1] + 1;
         if (is_gap || (count > 0 && f.record.size > max_bytes - bytes)) {
             spool_reader_unread(reader->spool);
@@ -107,11 +108,17 @@ enum err recorder_find_hash(struct recorder *r, uint64_t sequence, uint8_t *out)
 {
     struct spool_reader *reader = NULL;
     struct segment_frame f;
-    if (sequence == 0 || spool_reader_create(r->spool, sequence - 1, &reader) != OK) {
+    if (sequence == 0) {
         return ERR_NOT_FOUND;
     }
+    if (spool_reader_create(r->spool, sequence - 1, &reader) != OK) {
+        return ERR_UNAVAILABLE;
+    }
     enum err result = ERR_NOT_FOUND;
-    if (spool_reader_next(reader, &f) && f.sequence == sequence && f.is_checked) {
+    enum spool_read found = spool_reader_next(reader, &f);
+    if (found == SPOOL_UNREADABLE) {
+        result = ERR_UNAVAILABLE;
+    } else if (found == SPOOL_RECORD && f.sequence == sequence && f.is_checked) {
         memcpy(out, f.hash, RECORDER_HASH_SIZE);
         result = OK;
     }
@@ -125,9 +132,12 @@ enum recorder_join recorder_joins(struct recorder *r, uint64_t sequence, const u
     struct segment_frame f;
     enum recorder_join join = RECORDER_BROKEN;
     if (spool_reader_create(r->spool, sequence, &reader) != OK) {
-        return RECORDER_BROKEN;
+        return RECORDER_UNREADABLE;
     }
-    if (spool_reader_next(reader, &f)) {
+    enum spool_read found = spool_reader_next(reader, &f);
+    if (found == SPOOL_UNREADABLE) {
+        join = RECORDER_UNREADABLE;
+    } else if (found == SPOOL_RECORD) {
         join = segment_record_follows(f.record, r->sidecar, sequence + 1, hash) ? RECORDER_FOLLOWS
                                                                                 : RECORDER_BROKEN;
     } else if (spool_committed(r->spool) == sequence) {

@@ -164,9 +164,13 @@ static enum err copy_all(struct rebase *b, struct spool_reader *reader, uint64_t
 {
     struct segment_frame f;
     enum err result = OK;
-    while (result == OK && spool_reader_next(reader, &f)) {
+    enum spool_read read = SPOOL_RECORD;
+    while (result == OK && (read = spool_reader_next(reader, &f)) == SPOOL_RECORD) {
         result = carry_over(b, &f);
         spool_reader_release(reader);
+    }
+    if (read == SPOOL_UNREADABLE) {
+        return ERR_UNAVAILABLE; /* it is there: no Loss may stand in its place */
     }
     return result == OK && b->next <= last ? fill_gap(b, last, 0) : result;
 }

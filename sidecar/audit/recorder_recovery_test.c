@@ -260,6 +260,29 @@ static void damaged_acknowledgement_ships_again(void **state)
     assert_int_equal(lost(f), 0);
 }
 
+static void opening_without_memory_takes_nothing_for_damaged(void **state)
+{
+    struct fixture *f = *state;
+    enum err result = ERR_NO_MEMORY;
+    struct err_text why = {.text = ""};
+    fixture_open(f);
+    fixture_write_many(f, 300);
+    fixture_close(f);
+    for (int n = 0; result != OK; n++) {
+        atomic_store(&f->maps_left, n);
+        result = recorder_open(&f->options, &f->recorder, &why);
+        if (result != OK) {
+            assert_int_equal(result, ERR_NO_MEMORY);
+            assert_non_null(strstr(why.text, "cannot be mapped"));
+        }
+    }
+    atomic_store(&f->maps_left, -1);
+    struct fixture_stream s = fixture_read_all(f);
+    assert_int_equal(s.count, 300);
+    assert_int_equal(s.gaps, 0);
+    assert_int_equal(lost(f), 0);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -278,6 +301,7 @@ int main(void)
         WITH_FIXTURE(spool_of_another_sidecar_is_refused),
         WITH_FIXTURE(files_are_for_their_owner_only),
         WITH_FIXTURE(damaged_acknowledgement_ships_again),
+        WITH_FIXTURE(opening_without_memory_takes_nothing_for_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -361,6 +361,36 @@ static void on_failed(void *context, enum err result)
     w->result = result;
 }
 
+/* Neither as long as it lasts, nor where it begins in the middle. */
+static void want_of_memory_is_no_damage(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t hash[RECORDER_HASH_SIZE];
+    fixture_open(f);
+    fixture_write_many(f, 300); /* several files */
+    fixture_reopen(f);          /* none of them is mapped */
+    assert_int_equal(recorder_find_hash(f->recorder, 10, hash), OK);
+    atomic_store(&f->maps_left, 0);
+    assert_int_equal(recorder_joins(f->recorder, 10, hash), RECORDER_UNREADABLE);
+    assert_int_equal(recorder_find_hash(f->recorder, 10, hash), ERR_UNAVAILABLE);
+    atomic_store(&f->maps_left, -1);
+    assert_int_equal(recorder_joins(f->recorder, 10, hash), RECORDER_FOLLOWS);
+    enum err result = ERR_UNAVAILABLE;
+    int failures = 0;
+    for (int n = 0; result != OK; n++, failures++) {
+        atomic_store(&f->maps_left, n);
+        result = recorder_rebase(f->recorder, 1000, their_hash, 1, "test");
+        atomic_store(&f->maps_left, -1);
+        atomic_fetch_add(&f->monotonic, 1000000000); /* another attempt to grow is allowed */
+        struct fixture_stream s = fixture_read_all(f);
+        assert_int_equal(s.count, 300);
+        assert_int_equal(s.gaps, 0);
+        assert_int_equal(s.losses, 0);
+        assert_int_equal(s.first, result == OK ? 1001 : 1);
+    }
+    assert_true(failures > 5);
+}
+
 static void who_waits_hears_that_the_number_is_gone(void **state)
 {
     struct fixture *f = *state;
@@ -458,6 +488,7 @@ int main(void)
         WITH_FIXTURE(heartbeats_are_signed_anew),
         WITH_FIXTURE(full_spool_gets_new_numbers_all_the_same),
         WITH_FIXTURE(failure_changes_nothing),
+        WITH_FIXTURE(want_of_memory_is_no_damage),
         WITH_FIXTURE(who_waits_hears_that_the_number_is_gone),
         WITH_FIXTURE(kill_in_the_middle_loses_nothing_and_doubles_nothing),
     };

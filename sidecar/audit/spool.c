@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,9 +25,15 @@ static int real_sync(void *context, int fd)
     return fdatasync(fd) == 0 ? 0 : errno;
 }
 
+static void *real_map(void *context, int fd, size_t size, int protection)
+{
+    (void)context;
+    return mmap(NULL, size, protection, MAP_SHARED, fd, 0);
+}
+
 struct spool_system spool_system_real(void)
 {
-    return (struct spool_system){.allocate = real_allocate, .sync = real_sync};
+    return (struct spool_system){.allocate = real_allocate, .sync = real_sync, .map = real_map};
 }
 
 static enum err open_directory(struct spool *s, const char *dir, struct err_text *why)

@@ -21,10 +21,12 @@
 
 struct spool;
 
-/* The system calls that fail when a disk does, as an argument. Both return 0 or an errno. */
+/* The system calls that fail when a disk does, or when there is no memory, as an argument. The
+ * first two return 0 or an errno; map returns what mmap does, of all of the file and shared. */
 struct spool_system {
     int (*allocate)(void *context, int fd, off_t size);
     int (*sync)(void *context, int fd);
+    void *(*map)(void *context, int fd, size_t size, int protection);
     void *context;
 };
 
@@ -103,10 +105,18 @@ struct spool_reader;
 enum err spool_reader_create(struct spool *spool, uint64_t after,
                              struct spool_reader **out) MUST_USE;
 void spool_reader_destroy(struct spool_reader *reader); /* takes NULL */
+enum spool_read {
+    SPOOL_RECORD,
+    SPOOL_NOTHING, /* more now */
+    /* A file that is there cannot be opened or mapped now: no memory, no descriptors. What is in it
+     * is not lost; the reader stays where it is, and may be asked again. */
+    SPOOL_UNREADABLE,
+};
+
 /* The next whole record; damage is passed over, but for what was committed since the reader is
- * there (spool_reader.c). False: nothing more now. It is borrowed until spool_reader_release, which
- * also lets go of files that were read to their end. */
-bool spool_reader_next(struct spool_reader *reader, struct segment_frame *out);
+ * there (spool_reader.c). It is borrowed until spool_reader_release, which also lets go of files
+ * that were read to their end. */
+enum spool_read spool_reader_next(struct spool_reader *reader, struct segment_frame *out) MUST_USE;
 uint64_t spool_reader_position(const struct spool_reader *reader);
 void spool_reader_release(struct spool_reader *reader);
 /* The record that next gave will be given again. */

@@ -58,7 +58,7 @@ static enum err segment_make(struct spool *s, struct segment **out)
         result = err_of_errno(failed);
         goto out;
     }
-    void *base = mmap(NULL, g->size, PROT_READ | PROT_WRITE, MAP_SHARED, g->fd, 0);
+    void *base = s->system.map(s->system.context, g->fd, g->size, PROT_READ | PROT_WRITE);
     if (base == MAP_FAILED) {
         result = ERR_NO_MEMORY;
         goto out;
@@ -174,7 +174,7 @@ enum err segment_hold(struct spool *s, struct segment *g)
     if (fd < 0) {
         return ERR_IO;
     }
-    void *base = mmap(NULL, g->size, PROT_READ, MAP_SHARED, fd, 0);
+    void *base = s->system.map(s->system.context, fd, g->size, PROT_READ);
     if (base == MAP_FAILED) {
         (void)close(fd);
         return ERR_NO_MEMORY;

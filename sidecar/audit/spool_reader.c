@@ -77,25 +77,26 @@ static struct segment *find_segment(struct spool_reader *r)
     return g;
 }
 
-/* Opens the file that is read next; false: there is none now, or no place for it. */
-static bool advance(struct spool_reader *r)
+/* Opens the file that is read next. SPOOL_RECORD: there may be one in it; SPOOL_NOTHING: there is
+ * no file now, or no place for it. */
+static enum spool_read advance(struct spool_reader *r)
 {
     struct spool *s = r->spool;
-    bool advanced = false;
+    enum spool_read result = SPOOL_NOTHING;
     (void)pthread_mutex_lock(&s->lock);
     struct segment *g = find_segment(r);
-    if (g == NULL) {
-        advanced = false;
-    } else if (r->held_count > 0 && g == r->held[r->held_count - 1]) {
-        advanced = true; /* something was appended just now */
-    } else if (r->held_count < READER_FILES && segment_hold(s, g) == OK) {
-        r->held[r->held_count++] = g;
-        r->offset = SEGMENT_HEADER_SIZE;
-        r->left = 0;
-        advanced = true;
+    if (g != NULL && r->held_count > 0 && g == r->held[r->held_count - 1]) {
+        result = SPOOL_RECORD; /* something was appended just now */
+    } else if (g != NULL && r->held_count < READER_FILES) {
+        result = segment_hold(s, g) == OK ? SPOOL_RECORD : SPOOL_UNREADABLE;
+        if (result == SPOOL_RECORD) {
+            r->held[r->held_count++] = g;
+            r->offset = SEGMENT_HEADER_SIZE;
+            r->left = 0;
+        }
     }
     (void)pthread_mutex_unlock(&s->lock);
-    return advanced;
+    return result;
 }
 
 static bool find_next(const struct spool_reader *r, const struct segment *g, struct bytes memory,
@@ -133,15 +134,19 @@ static bool read_here(struct spool_reader *r, struct segment_frame *out)
     return false;
 }
 
-bool spool_reader_next(struct spool_reader *r, struct segment_frame *out)
+enum spool_read spool_reader_next(struct spool_reader *r, struct segment_frame *out)
 {
     for (;;) {
         if (r->held_count > 0 && read_here(r, out)) {
-            return true;
+            return SPOOL_RECORD;
         }
         bool is_current = r->epoch == atomic_load(&r->spool->epoch);
-        if ((is_current && spool_committed(r->spool) <= r->after) || !advance(r)) {
-            return false;
+        if (is_current && spool_committed(r->spool) <= r->after) {
+            return SPOOL_NOTHING;
+        }
+        enum spool_read result = advance(r);
+        if (result != SPOOL_RECORD) {
+            return result;
         }
     }
 }

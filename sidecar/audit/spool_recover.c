@@ -195,7 +195,7 @@ static void take_segment(struct recovery *r, const struct spool_file *file, stru
     }
 }
 
-/* NULL: the file has no header that can be used. */
+/* OK and NULL: the file has no header that can be used. */
 static enum err open_segment(struct recovery *r, const struct spool_file *file,
                              struct segment **out)
 {
@@ -217,10 +217,13 @@ static enum err open_segment(struct recovery *r, const struct spool_file *file,
         return err_set(r->why, ERR_IO, "%s cannot be opened: %s", name, strerror(errno));
     }
     g->size = (size_t)status.st_size;
-    void *base = status.st_size < SEGMENT_HEADER_SIZE
-                     ? MAP_FAILED
-                     : mmap(NULL, g->size, PROT_READ, MAP_SHARED, fd, 0);
+    bool is_short = status.st_size < SEGMENT_HEADER_SIZE;
+    void *base = is_short ? MAP_FAILED : s->system.map(s->system.context, fd, g->size, PROT_READ);
     (void)close(fd);
+    if (base == MAP_FAILED && !is_short) { /* no memory: that is no damage */
+        free(g);
+        return err_set(r->why, ERR_NO_MEMORY, "%s cannot be mapped: %s", name, strerror(errno));
+    }
     if (base == MAP_FAILED || segment_read_header(bytes_of(base, g->size), &g->info) != OK ||
         g->info.first != file->first || g->info.epoch != file->epoch || file->first <= r->last) {
         if (base != MAP_FAILED) {
@@ -334,7 +337,7 @@ static bool use_unused(struct recovery *r)
     if (g == NULL || g->info.first != s->next || segment_hold(s, g) != OK) {
         return false;
     }
-    void *base = mmap(NULL, g->size, PROT_READ | PROT_WRITE, MAP_SHARED, g->fd, 0);
+    void *base = s->system.map(s->system.context, g->fd, g->size, PROT_READ | PROT_WRITE);
     (void)munmap(g->base, g->size);
     g->base = base == MAP_FAILED ? NULL : base;
     if (g->base == NULL) {

@@ -163,6 +163,14 @@ static bool follow(struct uplink *u, uint64_t sequence, uint64_t last, uint64_t 
     return send_errand(u, sequence, own <= last ? own : 0, host_reason, false);
 }
 
+/* No memory or no descriptors to look into the spool with: that is no damage. */
+static bool later(const struct uplink *u, uint64_t sequence)
+{
+    log_event(u->log, LOG_WARN, "audit_spool_not_readable_now",
+              log_number("sequence", (int64_t)sequence));
+    return false;
+}
+
 /* Both have record `sequence`, or the control plane has less than it had. */
 static bool compare(struct uplink *u, uint64_t sequence, uint64_t acknowledged)
 {
@@ -171,16 +179,23 @@ static bool compare(struct uplink *u, uint64_t sequence, uint64_t acknowledged)
     if (sequence < acknowledged) {
         return diverged(u, sequence, sequence + 1, forgot_reason);
     }
-    if (sequence > 0 && recorder_find_hash(u->recorder, sequence, ours) == OK &&
-        memcmp(ours, u->resume_hash, sizeof(ours)) != 0) {
+    enum err found =
+        sequence == 0 ? ERR_NOT_FOUND : recorder_find_hash(u->recorder, sequence, ours);
+    if (found == ERR_UNAVAILABLE) {
+        return later(u, sequence);
+    }
+    if (found == OK && memcmp(ours, u->resume_hash, sizeof(ours)) != 0) {
         if (!u->has_resumed && sequence >= own) {
             return send_errand(u, sequence, own, host_reason,
                                false); /* written before it was asked */
         }
         return diverged(u, sequence, acknowledged + 1, other_reason);
     }
-    if (recorder_joins(u->recorder, sequence, u->resume_hash) == RECORDER_BROKEN) {
-        return send_errand(u, sequence, sequence + 1, damage_reason, false);
+    switch (recorder_joins(u->recorder, sequence, u->resume_hash)) {
+    case RECORDER_UNREADABLE: return later(u, sequence);
+    case RECORDER_BROKEN: return send_errand(u, sequence, sequence + 1, damage_reason, false);
+    case RECORDER_FOLLOWS:
+    case RECORDER_NOTHING_NEW: break;
     }
     recorder_acknowledge(u->recorder, sequence, u->resume_hash);
     return true;
