@@ -19,6 +19,7 @@ struct chunk {
     const char *sidecar;
     struct arena *arena;
     struct store_audit_record *records; /* in the arena */
+    struct arrival *arrivals;           /* in the arena: of the same records */
     size_t count;
     bool key_is_known;
     uint8_t key_hash[STORE_HASH_SIZE];
@@ -117,7 +118,11 @@ static enum err record_take(struct chunk *c, struct bytes canonical, struct err_
     }
     if (err == OK) {
         blame(c, NULL, 0, 0);
-        c->records[c->count++] = record.stored;
+        c->records[c->count] = record.stored;
+        c->arrivals[c->count] = (struct arrival){.record = &c->records[c->count],
+                                                 .operation = record.operation,
+                                                 .is_forwarded = record.is_forwarded};
+        c->count++;
     }
     return err;
 }
@@ -139,6 +144,10 @@ static enum err chunk_append(struct chunk *c, struct store_audit_last *out_last,
         return err;
     }
     *out_last = done.last;
+    if (done.added > 0 && ingest->arrivals != NULL) { /* those that were there come first */
+        arrivals_add(ingest->arrivals, c->sidecar, c->arrivals + (c->count - done.added),
+                     done.added, done.first_position);
+    }
     if (done.added > 0 && ingest->feed != NULL) {
         audit_feed_publish(ingest->feed, done.last_position);
     }
@@ -156,7 +165,8 @@ static enum err chunk_run(struct chunk *c, const ProtobufCBinaryData *records, s
     arena_reset(c->arena);
     c->count = 0;
     c->records = arena_alloc(c->arena, max * sizeof(struct store_audit_record));
-    if (c->records == NULL) {
+    c->arrivals = arena_alloc(c->arena, max * sizeof(struct arrival));
+    if (c->records == NULL || c->arrivals == NULL) {
         return ERR_NO_MEMORY;
     }
     while (wrong == OK && c->count < max && arena_used(c->arena) < CHUNK_MEMORY) {

@@ -8,12 +8,14 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "base/clock.h"
+#include "controlplane/audit/arrivals.h"
 #include "controlplane/audit/feed.h"
 #include "controlplane/store/store.h"
 
 struct audit_ingest {
-    struct store *store;     /* borrows */
-    struct audit_feed *feed; /* borrows; may be NULL */
+    struct store *store;       /* borrows */
+    struct audit_feed *feed;   /* borrows; may be NULL */
+    struct arrivals *arrivals; /* borrows; may be NULL */
     struct clock clock;
 };
 

@@ -171,6 +171,21 @@ static enum err index_make(const Chaperone__V1__Record *record, struct arena *ar
     }
 }
 
+static void operation_read(const Chaperone__V1__Record *record, struct audit_record *out)
+{
+    if (record->event_case == CHAPERONE__V1__RECORD__EVENT_INTENT) {
+        const Chaperone__V1__Intent *intent = record->intent;
+        out->operation = intent->operation;
+        out->is_forwarded = intent->verdict != CHAPERONE__V1__VERDICT__DENY &&
+                            intent->verdict != CHAPERONE__V1__VERDICT__HOLD;
+    } else if (record->event_case == CHAPERONE__V1__RECORD__EVENT_APPROVAL) {
+        out->operation = record->approval->operation;
+        out->is_forwarded = strcmp(record->approval->state, "approved") == 0;
+    } else if (record->event_case == CHAPERONE__V1__RECORD__EVENT_OUTCOME) {
+        out->operation = record->outcome->operation;
+    }
+}
+
 /* ---- the whole ---- */
 
 static bool needs_session(Chaperone__V1__Record__EventCase event)
@@ -235,7 +250,8 @@ enum err audit_record_parse(struct bytes canonical, struct arena *arena, struct 
     if (err != OK) {
         return err;
     }
-    out->message = message;
+    *out = (struct audit_record){.message = message};
+    operation_read(message, out);
     out->stored = (struct store_audit_record){
         .sequence = message->sequence, .canonical = canonical, .index = index};
     memcpy(out->stored.previous, message->previous.data, STORE_HASH_SIZE);

@@ -277,6 +277,7 @@ static enum err create_watch(struct services *s)
                                         .log = s->with.log,
                                         .silent_after_ns = config->watch.silent_after_ns,
                                         .lost_after_ns = config->watch.lost_after_ns,
+                                        .arrivals = s->arrivals,
                                         .is_connected = is_connected,
                                         .context = s};
     return e == OK ? watch_create(&watch, &s->watch) : e;
@@ -289,7 +290,9 @@ static enum err create_parts(struct services *s)
     s->journal = journal_create(&journal);
     s->logins = logins_create();
     s->refusals = refusals_create();
-    if (s->journal == NULL || s->logins == NULL || s->refusals == NULL) {
+    s->arrivals = arrivals_create();
+    s->ingest.arrivals = s->arrivals;
+    if (s->journal == NULL || s->logins == NULL || s->refusals == NULL || s->arrivals == NULL) {
         return ERR_NO_MEMORY;
     }
     enum err e = ingest_threads_create(INGEST_THREADS, s->with.ingest_niceness, &s->ingest_threads);
@@ -350,6 +353,7 @@ void services_destroy(struct services *services)
         journal_destroy(services->journal);
         streams_finish(&services->streams);
         ingest_threads_destroy(services->ingest_threads);
+        arrivals_destroy(services->arrivals);
         snapshot_release(services->snapshot);
         (void)pthread_mutex_destroy(&services->mutex);
         free(services);

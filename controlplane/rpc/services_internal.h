@@ -27,7 +27,8 @@ struct services {
     struct services_options with; /* borrows what it names */
     struct audit_ingest ingest;
     struct ingest_threads *ingest_threads;
-    struct journal *journal; /* what people decide and order is recorded here */
+    struct arrivals *arrivals; /* of `ingest`, for `watch` */
+    struct journal *journal;   /* what people decide and order is recorded here */
     struct logins *logins;
     struct oauth2 *oauth2; /* the tokens for targets */
     struct refusals *refusals;

@@ -9,6 +9,7 @@
 #ifndef CHAPERONE_CONTROLPLANE_WATCH_WATCH_H
 #define CHAPERONE_CONTROLPLANE_WATCH_WATCH_H
 
+#include "controlplane/audit/arrivals.h"
 #include "controlplane/watch/findings.h"
 
 /* A sidecar writes a heartbeat every 10 s, or every 60 s when nothing happens. */
@@ -22,8 +23,9 @@ struct watch_options {
     struct findings *findings;
     struct clock clock;
     const struct log *log;
-    int64_t silent_after_ns; /* without a heartbeat, with work under way */
-    int64_t lost_after_ns;   /* sessions of a silent sidecar are looked at then */
+    int64_t silent_after_ns;   /* without a heartbeat, with work under way */
+    struct arrivals *arrivals; /* of the ingest; may be NULL: all is read */
+    int64_t lost_after_ns;     /* sessions of a silent sidecar are looked at then */
     /* Whether a sidecar has a connection here: then its idle heartbeats are expected, too. Any
      * thread; may be NULL. */
     bool (*is_connected)(void *context, const char *sidecar);

@@ -120,6 +120,13 @@ static enum err check(struct watch_state *w, const struct session *s)
     return session_check(w->with.store, w->with.findings, s->sidecar, s->session);
 }
 
+/* As the ingest saw it, record by record: nothing is left to look for. */
+static bool is_whole(struct watch_state *w, const struct session *s)
+{
+    return w->with.arrivals != NULL &&
+           arrivals_take_whole(w->with.arrivals, s->sidecar, s->session);
+}
+
 struct gathering {
     const char *sidecar;
     struct session *items; /* owned */
@@ -199,7 +206,7 @@ static enum err take_record(struct watch_state *w, struct stream *s,
     }
     if (r->event_case == CHAPERONE__V1__RECORD__EVENT_SESSION_CLOSED) {
         forget_session(w, &key);
-        return check(w, &key);
+        return is_whole(w, &key) ? OK : check(w, &key);
     }
     bool is_open = r->event_case == CHAPERONE__V1__RECORD__EVENT_SESSION_OPENED &&
                    r->session_opened->verdict != CHAPERONE__V1__VERDICT__DENY;
@@ -222,21 +229,34 @@ static enum err take(struct watch_state *w, const struct store_audit_entry *entr
     return e;
 }
 
+/* Up to where nothing that the ingest has seen need be read; 0: nothing is known. */
+static uint64_t pass_known(struct watch_state *w)
+{
+    uint64_t until = 0;
+    if (w->with.arrivals != NULL) {
+        w->position = arrivals_pass(w->with.arrivals, w->position, &until);
+    }
+    return until;
+}
+
 static enum err follow(struct watch_state *w)
 {
-    const struct store_audit_filter filter = {
-        .kinds = store_kind_bit(STORE_SESSION_OPENED) | store_kind_bit(STORE_SESSION_CLOSED) |
-                 store_kind_bit(STORE_HEARTBEAT) | store_kind_bit(STORE_LOSS)};
+    struct store_audit_filter filter = {.kinds = arrivals_noted_kinds()};
     enum err e = OK;
     for (bool more = true; e == OK && more;) {
         struct store_audit_entry *items = NULL;
         size_t count = 0;
+        filter.position_max = pass_known(w);
         uint64_t position = w->position;
         arena_reset(w->arena);
         e = store_audit_follow(w->with.store, &filter, w->position, PAGE, PAGE_BYTES, w->arena,
                                &items, &count, &position, &more, NULL);
         for (size_t i = 0; e == OK && i < count; i++) {
             e = take(w, &items[i]);
+        }
+        if (filter.position_max != 0 && position >= filter.position_max) {
+            position = filter.position_max; /* behind it is what can be passed */
+            more = true;
         }
         if (e == OK) {
             w->position = position;

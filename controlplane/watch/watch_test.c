@@ -21,6 +21,7 @@ struct world {
     struct journal *journal;
     struct findings *findings;
     struct watch_state *watch;
+    struct arrivals *arrivals; /* NULL: the watch reads all records */
     bool is_connected;
     char found[4096];
 };
@@ -47,6 +48,7 @@ static void begin(struct world *w)
                                         .findings = w->findings,
                                         .clock = w->clock,
                                         .log = &w->log,
+                                        .arrivals = w->arrivals,
                                         .silent_after_ns = 120 * second_ns,
                                         .lost_after_ns = 600 * second_ns,
                                         .is_connected = is_connected,
@@ -61,15 +63,22 @@ static void end(struct world *w)
     journal_destroy(w->journal);
 }
 
+/* *state: NULL, or anything: beside an ingest that says what it has seen. */
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
+    bool is_told = *state != NULL;
     assert_non_null(w);
     assert_int_equal(fixture_setup((void **)&w->t), 0);
     w->now_ns = fixture_received_ns;
     w->clock =
         (struct clock){.wall_ns = clock_of_world, .monotonic_ns = clock_of_world, .context = w};
     w->t->ingest.clock = w->clock;
+    if (is_told) {
+        w->arrivals = arrivals_create();
+        assert_non_null(w->arrivals);
+        w->t->ingest.arrivals = w->arrivals;
+    }
     w->t->maker.time_ns = w->now_ns;
     w->log = (struct log){.fd = 2, .level = LOG_ERROR + 1, .clock = w->clock};
     begin(w);
@@ -82,6 +91,7 @@ static int teardown(void **state)
 {
     struct world *w = *state;
     end(w);
+    arrivals_destroy(w->arrivals);
     assert_int_equal(fixture_teardown((void **)&w->t), 0);
     free(w);
     return 0;
@@ -259,6 +269,42 @@ static void test_who_is_connected_has_to_be_heard(void **state)
     assert_string_equal(found(w), "silent s1 - 1-1\n");
 }
 
+/* Much work, and a loss in the middle of it, which must not be passed over with it. */
+static void test_what_stands_among_much_work(void **state)
+{
+    enum { WORK = 50 };
+    struct world *w = *state;
+    struct stream_maker *m = &w->t->maker;
+    ProtobufCBinaryData records[2 * WORK + 1];
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    Chaperone__V1__Loss loss = CHAPERONE__V1__LOSS__INIT;
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_LOSS;
+    record.loss = &loss;
+    loss.first_sequence = 3;
+    loss.last_sequence = 7;
+    open_session(w, "A");
+    pass(w, 1);
+    for (int part = 0; part < 2; part++) {
+        for (size_t i = 0; i < WORK; i++) {
+            bool is_late = i > WORK / 2;
+            records[2 * i + is_late] =
+                stream_maker_intent(m, "A", "SELECT 1", NULL, CHAPERONE__V1__VERDICT__ALLOW);
+            records[2 * i + 1 + is_late] = stream_maker_outcome(m, "A", 1);
+            if (i == WORK / 2) {
+                records[2 * i + 2] = stream_maker_add(m, &record);
+            }
+        }
+        fixture_ship_ok(w->t, records, sizeof(records) / sizeof(records[0]));
+    }
+    ship(w, stream_maker_closed(m, "A", "agent_disconnected"));
+    open_session(w, "B");
+    intend(w, "B");
+    ship(w, stream_maker_closed(m, "B", "agent_disconnected"));
+    pass(w, 1);
+    /* The same loss is one finding. */
+    assert_string_equal(found(w), "loss s1 - 3-7\nno_outcome s1 B 206-206\n");
+}
+
 static void test_a_loss_is_a_finding(void **state)
 {
     struct world *w = *state;
@@ -325,10 +371,13 @@ static void test_nonsense_does_not_fill_the_log(void **state)
     assert_int_equal(count, FINDINGS_HOURLY_MAX + 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_prestate_setup_teardown(name, setup, teardown, NULL),                         \
+        cmocka_unit_test_prestate_setup_teardown(name, setup, teardown, told)
 
 int main(void)
 {
+    static char told[] = "told";
     const struct CMUnitTest tests[] = {
         TEST(test_a_whole_session_is_no_finding),
         TEST(test_a_sidecar_that_never_comes_back),
@@ -338,6 +387,7 @@ int main(void)
         TEST(test_a_restart_is_no_silence),
         TEST(test_each_silence_is_one),
         TEST(test_who_is_connected_has_to_be_heard),
+        TEST(test_what_stands_among_much_work),
         TEST(test_a_loss_is_a_finding),
         TEST(test_findings_are_recorded_once),
         TEST(test_two_control_planes_record_once),
