@@ -2,11 +2,14 @@
 
 #include <string.h>
 
+#include "sidecar/audit/record_forms.h"
+
 enum { WIRE_TYPE_VARINT = 0, WIRE_TYPE_64BIT = 1, WIRE_TYPE_LENGTH = 2 };
 
 /* Bytes are put before those that are there: `start` <= `at`. */
 struct packer {
     uint8_t *start, *at;
+    const struct record_forms *forms;
     bool failed;
 };
 
@@ -52,12 +55,12 @@ static inline void put_varint(struct packer *p, uint64_t v)
     }
 }
 
-static inline void put_tag(struct packer *p, const ProtobufCFieldDescriptor *f, unsigned wire_type)
+static inline void put_tag(struct packer *p, const struct form_field *f, unsigned wire_type)
 {
     put_varint(p, (uint64_t)f->id << 3 | wire_type);
 }
 
-static inline void put_text(struct packer *p, const ProtobufCFieldDescriptor *f, const void *data,
+static inline void put_text(struct packer *p, const struct form_field *f, const void *data,
                             size_t size)
 {
     put_bytes(p, data, size);
@@ -65,95 +68,15 @@ static inline void put_text(struct packer *p, const ProtobufCFieldDescriptor *f,
     put_tag(p, f, WIRE_TYPE_LENGTH);
 }
 
-static void put_message(struct packer *p, const ProtobufCMessage *m);
-
-static void put_inner(struct packer *p, const ProtobufCFieldDescriptor *f,
-                      const ProtobufCMessage *m)
+static inline void put_number(struct packer *p, const struct form_field *f, uint64_t v)
 {
-    const uint8_t *end = p->at;
-    if (m != NULL) {
-        put_message(p, m);
-    }
-    put_varint(p, (size_t)(end - p->at));
-    put_tag(p, f, WIRE_TYPE_LENGTH);
-}
-
-static inline void put_number(struct packer *p, const ProtobufCFieldDescriptor *f, uint64_t v)
-{
-    put_varint(p, v);
-    put_tag(p, f, WIRE_TYPE_VARINT);
-}
-
-static const void *pointer_at(const void *member)
-{
-    return *(void *const *)member;
-}
-
-/* What is of a length; false: another type. */
-static bool put_sized(struct packer *p, const ProtobufCFieldDescriptor *f, const void *member)
-{
-    if (f->type == PROTOBUF_C_TYPE_STRING) {
-        const char *text = pointer_at(member);
-        put_text(p, f, text, text == NULL ? 0 : strlen(text));
-    } else if (f->type == PROTOBUF_C_TYPE_BYTES) {
-        const ProtobufCBinaryData *b = member;
-        put_text(p, f, b->data, b->len);
-    } else if (f->type == PROTOBUF_C_TYPE_MESSAGE) {
-        put_inner(p, f, pointer_at(member));
-    } else {
-        return false;
-    }
-    return true;
-}
-
-/* What proto3 leaves out: a zero, an empty text, no message. */
-static void put_single(struct packer *p, const ProtobufCFieldDescriptor *f, const void *member)
-{
-    switch (f->type) {
-    case PROTOBUF_C_TYPE_STRING: {
-        const char *text = pointer_at(member);
-        if (text != NULL && text[0] != '\0') {
-            put_text(p, f, text, strlen(text));
-        }
-        break;
-    }
-    case PROTOBUF_C_TYPE_BYTES:
-        if (((const ProtobufCBinaryData *)member)->len > 0) {
-            (void)put_sized(p, f, member);
-        }
-        break;
-    case PROTOBUF_C_TYPE_MESSAGE:
-        if (pointer_at(member) != NULL) {
-            put_inner(p, f, pointer_at(member));
-        }
-        break;
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_UINT64:
-        if (*(const uint64_t *)member != 0) {
-            put_number(p, f, *(const uint64_t *)member);
-        }
-        break;
-    case PROTOBUF_C_TYPE_UINT32:
-        if (*(const uint32_t *)member != 0) {
-            put_number(p, f, *(const uint32_t *)member);
-        }
-        break;
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_ENUM: /* a negative one is ten bytes */
-        if (*(const int32_t *)member != 0) {
-            put_number(p, f, (uint64_t)(int64_t) * (const int32_t *)member);
-        }
-        break;
-    case PROTOBUF_C_TYPE_BOOL:
-        if (*(const protobuf_c_boolean *)member) {
-            put_number(p, f, 1);
-        }
-        break;
-    default: p->failed = true; break;
+    if (v != 0) {
+        put_varint(p, v);
+        put_tag(p, f, WIRE_TYPE_VARINT);
     }
 }
 
-static void put_double(struct packer *p, const ProtobufCFieldDescriptor *f, const double *member)
+static void put_double(struct packer *p, const struct form_field *f, const double *member)
 {
     uint64_t bits = 0;
     if (*member == 0) {
@@ -167,58 +90,92 @@ static void put_double(struct packer *p, const ProtobufCFieldDescriptor *f, cons
     put_tag(p, f, WIRE_TYPE_64BIT);
 }
 
-static size_t item_size(const ProtobufCFieldDescriptor *f)
+static const void *pointer_at(const void *member)
 {
-    return f->type == PROTOBUF_C_TYPE_BYTES ? sizeof(ProtobufCBinaryData) : sizeof(void *);
+    return *(void *const *)member;
 }
 
-/* Texts, bytes and messages; no record has a list of numbers. */
-static void put_list(struct packer *p, const ProtobufCFieldDescriptor *f, size_t count,
-                     const uint8_t *items)
+static void put_message(struct packer *p, const struct form *form, const ProtobufCMessage *m);
+
+static void put_inner(struct packer *p, const struct form_field *f, const ProtobufCMessage *m)
+{
+    const uint8_t *end = p->at;
+    if (m != NULL) {
+        put_message(p, &p->forms->forms[f->form], m);
+    }
+    put_varint(p, (size_t)(end - p->at));
+    put_tag(p, f, WIRE_TYPE_LENGTH);
+}
+
+/* In a list each one is there, an empty one too. */
+static void put_list(struct packer *p, const struct form_field *f, size_t count, const void *items)
 {
     for (size_t i = count; i > 0 && !p->failed; i--) {
-        p->failed = !put_sized(p, f, items + (i - 1) * item_size(f)) || p->failed;
+        if (f->kind == FIELD_LIST + FIELD_BYTES) {
+            const ProtobufCBinaryData *b = (const ProtobufCBinaryData *)items + (i - 1);
+            put_text(p, f, b->data, b->len);
+        } else if (f->kind == FIELD_LIST + FIELD_MESSAGE) {
+            put_inner(p, f, ((const ProtobufCMessage *const *)items)[i - 1]);
+        } else {
+            const char *text = ((const char *const *)items)[i - 1];
+            put_text(p, f, text, text == NULL ? 0 : strlen(text));
+        }
     }
 }
 
-static void put_field(struct packer *p, const ProtobufCFieldDescriptor *f,
-                      const ProtobufCMessage *m)
+/* What proto3 leaves out: a zero, an empty text, no message. */
+static inline void put_field(struct packer *p, const struct form_field *f, const uint8_t *m)
 {
-    const uint8_t *base = (const uint8_t *)m;
-    const uint8_t *member = base + f->offset;
-    const uint8_t *quantifier = base + f->quantifier_offset;
-    if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0) {
-        if (*(const uint32_t *)(const void *)quantifier == f->id) {
-            /* One that was chosen is there whatever it is, but for one that points nowhere. */
-            p->failed = p->failed || f->type != PROTOBUF_C_TYPE_MESSAGE;
-            put_single(p, f, member);
+    const void *member = m + f->offset;
+    switch (f->kind) {
+    case FIELD_TEXT: {
+        const char *text = pointer_at(member);
+        if (text != NULL && text[0] != '\0') {
+            put_text(p, f, text, strlen(text));
         }
-    } else if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-        size_t count = *(const size_t *)(const void *)quantifier;
-        if (count > 0) {
-            put_list(p, f, count, pointer_at(member));
+        break;
+    }
+    case FIELD_BYTES: {
+        const ProtobufCBinaryData *b = member;
+        if (b->len > 0) {
+            put_text(p, f, b->data, b->len);
         }
-    } else if (f->label != PROTOBUF_C_LABEL_NONE) {
-        p->failed = true;
-    } else if (f->type == PROTOBUF_C_TYPE_DOUBLE) {
-        put_double(p, f, (const double *)(const void *)member);
-    } else {
-        put_single(p, f, member);
+        break;
+    }
+    case FIELD_MESSAGE:
+    case FIELD_CHOICE: {
+        /* One that was chosen is there whatever it is, but for one that points nowhere. */
+        const ProtobufCMessage *inner = pointer_at(member);
+        bool is_chosen = f->kind == FIELD_MESSAGE ||
+                         *(const uint32_t *)(const void *)(m + f->quantifier) == f->id;
+        if (is_chosen && inner != NULL) {
+            put_inner(p, f, inner);
+        }
+        break;
+    }
+    case FIELD_NUMBER_64: put_number(p, f, *(const uint64_t *)member); break;
+    case FIELD_NUMBER_32: put_number(p, f, *(const uint32_t *)member); break;
+    case FIELD_SIGNED_32: put_number(p, f, (uint64_t)(int64_t) * (const int32_t *)member); break;
+    case FIELD_BOOL: put_number(p, f, *(const protobuf_c_boolean *)member != 0); break;
+    case FIELD_DOUBLE: put_double(p, f, member); break;
+    case FIELD_UNKNOWN: p->failed = true; break;
+    default: put_list(p, f, *(const size_t *)(const void *)(m + f->quantifier), pointer_at(member));
     }
 }
 
-static void put_message(struct packer *p, const ProtobufCMessage *m)
+static void put_message(struct packer *p, const struct form *form, const ProtobufCMessage *m)
 {
-    const ProtobufCMessageDescriptor *d = m->descriptor;
+    const struct form_field *fields = p->forms->fields;
     p->failed = p->failed || m->n_unknown_fields > 0;
-    for (unsigned i = d->n_fields; i > 0 && !p->failed; i--) {
-        put_field(p, &d->fields[i - 1], m);
+    for (size_t i = form->end; i > form->first && !p->failed; i--) {
+        put_field(p, &fields[i - 1], (const uint8_t *)m);
     }
 }
 
-struct bytes record_pack(const ProtobufCMessage *message, uint8_t *room, size_t size)
+struct bytes record_pack(const struct record_forms *forms, const ProtobufCMessage *message,
+                         uint8_t *room, size_t size)
 {
-    struct packer p = {.start = room, .at = room + size};
-    put_message(&p, message);
+    struct packer p = {.start = room, .at = room + size, .forms = forms};
+    put_message(&p, &forms->forms[0], message);
     return p.failed ? (struct bytes){0} : bytes_of(p.at, (size_t)(room + size - p.at));
 }

@@ -101,13 +101,14 @@ static ProtobufCMessage *any_message(const ProtobufCMessageDescriptor *d, int de
 }
 
 static uint8_t room[ROOM], expected[1 << 20];
+static struct record_forms *forms;
 
 static bool check(const ProtobufCMessage *m)
 {
     size_t size = protobuf_c_message_get_packed_size(m);
     assert_true(size <= sizeof(expected));
     assert_int_equal(protobuf_c_message_pack(m, expected), size);
-    struct bytes packed = record_pack(m, room, sizeof(room));
+    struct bytes packed = record_pack(forms, m, room, sizeof(room));
     if (size > sizeof(room)) {
         assert_int_equal(packed.size, 0);
         return false;
@@ -165,10 +166,10 @@ static void test_what_does_not_fit_is_not_packed(void **unused)
     size_t size = protobuf_c_message_get_packed_size(&record.base);
     for (size_t n = 0; n < size; n++) {
         uint8_t *small = malloc(n + 1); /* the sanitizer sees a byte before it */
-        assert_int_equal(record_pack(&record.base, small, n).size, 0);
+        assert_int_equal(record_pack(forms, &record.base, small, n).size, 0);
         free(small);
     }
-    assert_int_equal(record_pack(&record.base, room, size).size, size);
+    assert_int_equal(record_pack(forms, &record.base, room, size).size, size);
 }
 
 static void test_unknown_fields_are_left_to_the_library(void **unused)
@@ -180,7 +181,21 @@ static void test_unknown_fields_are_left_to_the_library(void **unused)
         .tag = 99, .wire_type = PROTOBUF_C_WIRE_TYPE_VARINT, .len = 1, .data = &data};
     record.base.n_unknown_fields = 1;
     record.base.unknown_fields = &newer;
-    assert_int_equal(record_pack(&record.base, room, sizeof(room)).size, 0);
+    assert_int_equal(record_pack(forms, &record.base, room, sizeof(room)).size, 0);
+}
+
+static int setup(void **unused)
+{
+    (void)unused;
+    forms = record_forms_create(&chaperone__v1__record__descriptor);
+    return forms == NULL ? -1 : 0;
+}
+
+static int teardown(void **unused)
+{
+    (void)unused;
+    record_forms_destroy(forms);
+    return 0;
 }
 
 int main(void)
@@ -191,5 +206,5 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit_is_not_packed),
         cmocka_unit_test(test_unknown_fields_are_left_to_the_library),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }

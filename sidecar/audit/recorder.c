@@ -8,7 +8,6 @@
 
 #include "base/crypto/crypto.h"
 #include "base/net/loop.h"
-#include "sidecar/audit/record_pack.h"
 #include "sidecar/audit/recorder_internal.h"
 
 static const uint64_t default_cap = 1 << 30;
@@ -91,7 +90,7 @@ enum err recorder_put(struct recorder *r, Chaperone__V1__Record *record, int64_t
             return fail(r, salted);
         }
     }
-    struct bytes packed = record_pack(&record->base, r->packed, sizeof(r->packed));
+    struct bytes packed = record_pack(r->forms, &record->base, r->packed, sizeof(r->packed));
     size_t size = packed.size > 0 ? packed.size : protobuf_c_message_get_packed_size(&record->base);
     if (size > RECORDER_RECORD_CAP) {
         return ERR_LIMIT; /* this record's fault, not the spool's */
@@ -338,7 +337,8 @@ enum err recorder_open(const struct recorder_options *options, struct recorder *
         .on_synced = recorder_on_spool_change,
         .context = r,
     };
-    enum err result = r->mailbox == NULL ? ERR_NO_MEMORY : OK;
+    r->forms = record_forms_create(&chaperone__v1__record__descriptor);
+    enum err result = r->mailbox == NULL || r->forms == NULL ? ERR_NO_MEMORY : OK;
     if (result == OK && options->key != NULL) {
         result = copy_key(options->key, &r->key);
     }
@@ -351,6 +351,7 @@ enum err recorder_open(const struct recorder_options *options, struct recorder *
     if (result != OK) {
         mailbox_release(r->mailbox);
         crypto_ed25519_destroy(r->key);
+        record_forms_destroy(r->forms);
         free(r);
         return result;
     }
@@ -382,5 +383,6 @@ void recorder_close(struct recorder *r)
     spool_close(r->spool); /* joins the thread, so nothing is posted any more */
     mailbox_close(r->mailbox);
     crypto_ed25519_destroy(r->key);
+    record_forms_destroy(r->forms);
     free(r);
 }

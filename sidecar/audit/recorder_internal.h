@@ -5,6 +5,7 @@
 #include <ev.h>
 #include <stdatomic.h>
 
+#include "sidecar/audit/record_pack.h"
 #include "sidecar/audit/recorder.h"
 #include "sidecar/audit/spool.h"
 
@@ -46,6 +47,7 @@ struct recorder {
     /* Of the next records: asked of the system for many at a time. */
     uint8_t salts[SALTS][SALT_SIZE];
     size_t salts_left;
+    struct record_forms *forms;        /* owned; of a record */
     uint8_t packed[RECORD_USUAL_SIZE]; /* the record that is being written */
 
     ev_timer timer;
