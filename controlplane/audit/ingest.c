@@ -133,10 +133,15 @@ static enum err chunk_append(struct chunk *c, struct store_audit_last *out_last,
     struct store_audit_appended done;
     const struct audit_ingest *ingest = c->ingest;
     uint64_t refused = 0;
+    struct store_audit_last last;
     enum err err = store_audit_append(ingest->store, c->sidecar, c->records, c->count,
                                       clock_wall(&ingest->clock), &done, &refused, why);
     if (err == ERR_INVALID) {
-        blame_chain(c, out_last->sequence, refused);
+        if (store_audit_last(ingest->store, c->sidecar, &last) != OK) {
+            return err_set(why, ERR_UNAVAILABLE, "the end of the stream of %.64s cannot be read",
+                           c->sidecar);
+        }
+        blame_chain(c, last.sequence, refused);
     } else if (err != OK) {
         blame(c, err == ERR_EXISTS ? "rewritten" : NULL, refused, refused);
     }
@@ -191,9 +196,13 @@ enum err audit_ingest_append(const struct audit_ingest *ingest, const char *side
 {
     struct chunk c = {.ingest = ingest, .sidecar = sidecar};
     struct store_audit_last last;
-    enum err err = store_audit_last(ingest->store, sidecar, &last);
-    if (err != OK) {
-        return err_set(why, err, "the end of the stream of sidecar %.64s cannot be read", sidecar);
+    enum err err = OK;
+    if (count == 0) { /* else the append itself says it */
+        err = store_audit_last(ingest->store, sidecar, &last);
+        if (err == OK) {
+            *out_last = last;
+        }
+        return err;
     }
     c.arena = arena_create(ARENA_BLOCK, ARENA_CAP);
     if (c.arena == NULL) {

@@ -81,6 +81,54 @@ static void test_returns_when_the_work_is_done(void **state)
     ingest_threads_destroy(t);
 }
 
+struct meeting {
+    struct ingest_threads *threads;
+    pthread_barrier_t *barrier;
+    pthread_t thread;
+};
+
+static void meet(void *context)
+{
+    (void)pthread_barrier_wait(((struct meeting *)context)->barrier);
+}
+
+static void *bring_one(void *context)
+{
+    ingest_threads_run(((struct meeting *)context)->threads, meet, context);
+    return NULL;
+}
+
+static void read_self(void *context)
+{
+    *(pthread_t *)context = pthread_self();
+}
+
+/* One caller keeps to one thread, whatever others were used before. */
+static void test_the_one_that_was_idle_last_works(void **state)
+{
+    (void)state;
+    struct meeting meetings[CALLERS];
+    pthread_barrier_t barrier;
+    struct ingest_threads *t = NULL;
+    assert_int_equal(ingest_threads_create(CALLERS, 0, &t), OK);
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, CALLERS), 0);
+    for (int i = 0; i < CALLERS; i++) { /* as many at once: all of them have begun */
+        meetings[i] = (struct meeting){.threads = t, .barrier = &barrier};
+        assert_int_equal(pthread_create(&meetings[i].thread, NULL, bring_one, &meetings[i]), 0);
+    }
+    for (int i = 0; i < CALLERS; i++) {
+        (void)pthread_join(meetings[i].thread, NULL);
+    }
+    pthread_t first, next;
+    ingest_threads_run(t, read_self, &first);
+    for (int i = 0; i < CALLS; i++) {
+        ingest_threads_run(t, read_self, &next);
+        assert_true(pthread_equal(first, next) != 0);
+    }
+    ingest_threads_destroy(t);
+    (void)pthread_barrier_destroy(&barrier);
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
@@ -97,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_works_at_a_lower_priority_than_its_caller),
         cmocka_unit_test(test_returns_when_the_work_is_done),
+        cmocka_unit_test(test_the_one_that_was_idle_last_works),
         cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
