@@ -20,7 +20,7 @@ struct chunk {
     struct arena *arena;
     struct store_audit_record *records; /* in the arena */
     struct arrival *arrivals;           /* in the arena: of the same records */
-    size_t count;
+    size_t count, size;                 /* their number, and their bytes */
     bool key_is_known;
     uint8_t key_hash[STORE_HASH_SIZE];
     struct audit_refusal refusal;
@@ -103,11 +103,11 @@ static enum err record_take(struct chunk *c, struct bytes canonical, struct err_
     }
     uint64_t sequence = record.stored.sequence;
     blame(c, "foreign", sequence, sequence);
-    if (strcmp(record.message->sidecar, c->sidecar) != 0) {
+    if (!bytes_equal_string(record.sidecar, c->sidecar)) {
         return err_set(why, ERR_DENIED, "record %llu: it is of another sidecar than the one here",
                        (unsigned long long)sequence);
     }
-    if (is_our_own(record.message)) {
+    if (record.message != NULL && is_our_own(record.message)) {
         return err_set(why, ERR_DENIED, "record %llu: only the control plane records this",
                        (unsigned long long)sequence);
     }
@@ -123,6 +123,7 @@ static enum err record_take(struct chunk *c, struct bytes canonical, struct err_
                                                  .operation = record.operation,
                                                  .is_forwarded = record.is_forwarded};
         c->count++;
+        c->size += canonical.size;
     }
     return err;
 }
@@ -168,13 +169,13 @@ static enum err chunk_run(struct chunk *c, const ProtobufCBinaryData *records, s
     size_t max = count < CHUNK_RECORDS ? count : CHUNK_RECORDS;
     enum err wrong = OK;
     arena_reset(c->arena);
-    c->count = 0;
+    c->count = c->size = 0;
     c->records = arena_alloc(c->arena, max * sizeof(struct store_audit_record));
     c->arrivals = arena_alloc(c->arena, max * sizeof(struct arrival));
     if (c->records == NULL || c->arrivals == NULL) {
         return ERR_NO_MEMORY;
     }
-    while (wrong == OK && c->count < max && arena_used(c->arena) < CHUNK_MEMORY) {
+    while (wrong == OK && c->count < max && arena_used(c->arena) + c->size < CHUNK_MEMORY) {
         const ProtobufCBinaryData *next = &records[c->count];
         wrong = record_take(c, bytes_of(next->data, next->len), why);
     }

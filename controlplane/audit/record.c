@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/crypto/crypto.h"
+#include "controlplane/audit/record_plain.h"
 #include "controlplane/store/redact.h"
 #include "controlplane/store/table_name.h"
 
@@ -105,15 +106,27 @@ static enum err index_opened(const Chaperone__V1__SessionOpened *opened, struct 
     return delegates_join(opened->on_behalf_of, opened->n_on_behalf_of, arena, &o->on_behalf_of);
 }
 
-static bool is_table(const char *kind)
+static bool is_table(struct bytes kind)
 {
     static const char *const tables[] = {"table", "view", "relation", "materialized_view"};
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-        if (strcmp(kind, tables[i]) == 0) {
+        if (bytes_equal_string(kind, tables[i])) {
             return true;
         }
     }
     return false;
+}
+
+/* `tables` has room for one more than there are. */
+static enum err index_object(struct bytes kind, struct bytes written, struct arena *arena,
+                             struct store_audit_table *tables, size_t *count)
+{
+    struct table_name name;
+    enum err err = is_table(kind) ? table_name_parse(written, arena, &name) : ERR_INVALID;
+    if (err == OK) {
+        tables[(*count)++] = (struct store_audit_table){.name = name.last, .full = name.full};
+    }
+    return err == ERR_NO_MEMORY ? err : OK;
 }
 
 static enum err index_tables(const Chaperone__V1__Intent *intent, struct arena *arena,
@@ -121,25 +134,14 @@ static enum err index_tables(const Chaperone__V1__Intent *intent, struct arena *
 {
     struct store_audit_table *tables =
         arena_alloc(arena, (intent->n_objects + 1) * sizeof(struct store_audit_table));
-    if (tables == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    for (size_t i = 0; i < intent->n_objects; i++) {
+    enum err err = tables == NULL ? ERR_NO_MEMORY : OK;
+    for (size_t i = 0; err == OK && i < intent->n_objects; i++) {
         const Chaperone__V1__Object *object = intent->objects[i];
-        struct table_name name;
-        enum err err = is_table(object->kind)
-                           ? table_name_parse(bytes_of_string(object->name), arena, &name)
-                           : ERR_INVALID;
-        if (err == ERR_NO_MEMORY) {
-            return err;
-        }
-        if (err == OK) {
-            tables[index->table_count++] =
-                (struct store_audit_table){.name = name.last, .full = name.full};
-        }
+        err = index_object(bytes_of_string(object->kind), bytes_of_string(object->name), arena,
+                           tables, &index->table_count);
     }
     index->tables = tables;
-    return OK;
+    return err;
 }
 
 static enum err index_make(const Chaperone__V1__Record *record, struct arena *arena,
@@ -171,19 +173,67 @@ static enum err index_make(const Chaperone__V1__Record *record, struct arena *ar
     }
 }
 
+static bool is_forwarded(int verdict)
+{
+    return verdict != CHAPERONE__V1__VERDICT__DENY && verdict != CHAPERONE__V1__VERDICT__HOLD;
+}
+
 static void operation_read(const Chaperone__V1__Record *record, struct audit_record *out)
 {
     if (record->event_case == CHAPERONE__V1__RECORD__EVENT_INTENT) {
         const Chaperone__V1__Intent *intent = record->intent;
         out->operation = intent->operation;
-        out->is_forwarded = intent->verdict != CHAPERONE__V1__VERDICT__DENY &&
-                            intent->verdict != CHAPERONE__V1__VERDICT__HOLD;
+        out->is_forwarded = is_forwarded((int)intent->verdict);
     } else if (record->event_case == CHAPERONE__V1__RECORD__EVENT_APPROVAL) {
         out->operation = record->approval->operation;
         out->is_forwarded = strcmp(record->approval->state, "approved") == 0;
     } else if (record->event_case == CHAPERONE__V1__RECORD__EVENT_OUTCOME) {
         out->operation = record->outcome->operation;
     }
+}
+
+/* ---- the plain ones ---- */
+
+/* Whatever is wrong with one is said of the record that was unpacked. */
+static bool plain_is_right(const struct record_plain *r)
+{
+    return r->sequence > 0 && r->sequence <= INT64_MAX && r->previous.size == STORE_HASH_SIZE &&
+           r->session.size > 0 && r->session.size <= STORE_SESSION_SIZE_MAX;
+}
+
+static enum err plain_take(const struct record_plain *r, struct arena *arena,
+                           struct audit_record *out)
+{
+    struct store_audit_table *tables = NULL;
+    size_t count = 0;
+    enum err err = OK;
+    if (r->object_count > 0) {
+        tables = arena_alloc(arena, r->object_count * sizeof(*tables));
+        err = tables == NULL ? ERR_NO_MEMORY : OK;
+    }
+    for (size_t i = 0; err == OK && i < r->object_count; i++) {
+        err = index_object(r->objects[i].kind, r->objects[i].name, arena, tables, &count);
+    }
+    if (err != OK) {
+        return err;
+    }
+    *out =
+        (struct audit_record){.sidecar = r->sidecar,
+                              .operation = r->operation,
+                              .is_forwarded = r->kind == STORE_INTENT && is_forwarded(r->verdict),
+                              .stored = {.sequence = r->sequence,
+                                         .index = {.kind = r->kind,
+                                                   .time_ns = r->time_ns,
+                                                   .session = r->session,
+                                                   .verdict = r->verdict,
+                                                   .status = r->status,
+                                                   .rows = r->rows,
+                                                   .error_code = r->error_code,
+                                                   .text = r->text,
+                                                   .tables = tables,
+                                                   .table_count = count}}};
+    memcpy(out->stored.previous, r->previous.data, STORE_HASH_SIZE);
+    return OK;
 }
 
 /* ---- the whole ---- */
@@ -228,15 +278,11 @@ void audit_record_hash(struct bytes canonical, uint8_t out[STORE_HASH_SIZE])
     crypto_sha256_finish(&hash, out);
 }
 
-enum err audit_record_parse(struct bytes canonical, struct arena *arena, struct audit_record *out,
-                            struct err_text *why)
+static enum err unpacked_take(struct bytes canonical, struct arena *arena, struct audit_record *out,
+                              struct err_text *why)
 {
     const Chaperone__V1__Record *message = NULL;
     struct store_audit_index index;
-    if (canonical.size > AUDIT_RECORD_SIZE_MAX) {
-        return err_set(why, ERR_LIMIT, "a record of %zu bytes, at most %d are taken",
-                       canonical.size, AUDIT_RECORD_SIZE_MAX);
-    }
     enum err err = record_unpack(canonical, arena, &message, why);
     if (err != OK) {
         return err;
@@ -250,13 +296,30 @@ enum err audit_record_parse(struct bytes canonical, struct arena *arena, struct 
     if (err != OK) {
         return err;
     }
-    *out = (struct audit_record){.message = message};
+    *out = (struct audit_record){.sidecar = bytes_of_string(message->sidecar),
+                                 .message = message,
+                                 .stored = {.sequence = message->sequence, .index = index}};
     operation_read(message, out);
-    out->stored = (struct store_audit_record){
-        .sequence = message->sequence, .canonical = canonical, .index = index};
     memcpy(out->stored.previous, message->previous.data, STORE_HASH_SIZE);
-    audit_record_hash(canonical, out->stored.hash);
     return OK;
+}
+
+enum err audit_record_parse(struct bytes canonical, struct arena *arena, struct audit_record *out,
+                            struct err_text *why)
+{
+    struct record_plain plain;
+    if (canonical.size > AUDIT_RECORD_SIZE_MAX) {
+        return err_set(why, ERR_LIMIT, "a record of %zu bytes, at most %d are taken",
+                       canonical.size, AUDIT_RECORD_SIZE_MAX);
+    }
+    enum err err = record_plain_read(canonical, &plain) && plain_is_right(&plain)
+                       ? plain_take(&plain, arena, out)
+                       : unpacked_take(canonical, arena, out, why);
+    if (err == OK) {
+        out->stored.canonical = canonical;
+        audit_record_hash(canonical, out->stored.hash);
+    }
+    return err;
 }
 
 /* ---- heartbeats ---- */

@@ -12,6 +12,8 @@ enum { AUDIT_RECORD_SIZE_MAX = 1 << 20 };
 
 struct audit_record {
     struct store_audit_record stored; /* `canonical` borrows the bytes that were parsed */
+    struct bytes sidecar;
+    /* NULL: an intent or an outcome, which need not be unpacked to be understood. */
     const Chaperone__V1__Record *message;
     uint64_t operation; /* of an intent, an approval or an outcome; else 0 */
     bool is_forwarded;  /* of an intent or an approval: by it something goes to the target */
