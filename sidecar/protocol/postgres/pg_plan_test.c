@@ -187,7 +187,7 @@ static void expect_result(const struct pg_masks *m, const struct pg_plan_rows *r
                           bool is_outdated, enum masker_action action)
 {
     struct buffer b = describe(count);
-    struct pg_result *r = pg_result_create(buffer_bytes(&b), m, rows, NULL, is_outdated);
+    struct pg_result *r = pg_result_create(buffer_bytes(&b), m, rows, NULL, is_outdated, NULL);
     assert_non_null(r);
     assert_int_equal(r->count, count);
     for (size_t i = 0; i < count; i++) {

@@ -3,29 +3,60 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct pg_result *result_new(size_t count)
+enum {
+    COLUMNS_MIN = 4,
+    SPARE_COLUMNS_MAX = 16, /* 1.5 KB; an idle session keeps one of them at most */
+    COLUMN_SIZE = sizeof(struct masker_column) + PG_RESULT_NAME_SIZE,
+};
+
+static struct pg_result *take_spare(size_t count, struct pg_result **io_spare)
 {
-    struct pg_result *r = calloc(1, sizeof(*r));
-    if (r == NULL) {
+    struct pg_result *r = io_spare == NULL ? NULL : *io_spare;
+    if (r == NULL || r->capacity < count) {
         return NULL;
     }
-    r->count = count;
-    r->columns = calloc(count + 1, sizeof(*r->columns));
-    r->names = calloc(count + 1, sizeof(*r->names));
-    if (r->columns == NULL || r->names == NULL) {
-        pg_result_destroy(r);
+    *io_spare = NULL;
+    return r;
+}
+
+static struct pg_result *result_new(size_t count, struct pg_result **io_spare)
+{
+    struct pg_result *r = take_spare(count, io_spare);
+    size_t capacity = count < COLUMNS_MIN ? COLUMNS_MIN : count;
+    if (r != NULL) {
+        capacity = r->capacity;
+    } else if ((r = malloc(sizeof(*r) + capacity * COLUMN_SIZE)) == NULL) {
         return NULL;
     }
+    *r = (struct pg_result){.count = count, .capacity = capacity};
+    r->columns = (struct masker_column *)(void *)(r + 1);
+    r->names = (char(*)[PG_RESULT_NAME_SIZE])(void *)(r->columns + capacity);
+    memset(r->columns, 0, count * COLUMN_SIZE + (capacity - count) * sizeof(*r->columns));
     return r;
 }
 
 void pg_result_destroy(struct pg_result *r)
 {
-    if (r != NULL) {
-        free(r->columns);
-        free(r->names);
+    free(r);
+}
+
+void pg_result_recycle(struct pg_result *r, struct pg_result **io_spare)
+{
+    if (r != NULL && *io_spare == NULL && r->capacity <= SPARE_COLUMNS_MAX) {
+        *io_spare = r;
+    } else {
         free(r);
     }
+}
+
+/* The server's names fit; a longer one is cut. */
+static void set_name(char *out, struct bytes name)
+{
+    size_t size = name.size < PG_RESULT_NAME_SIZE ? name.size : PG_RESULT_NAME_SIZE - 1;
+    if (size > 0) {
+        memcpy(out, name.data, size);
+    }
+    out[size] = '\0';
 }
 
 /* What is done with a value of which nothing is known any more: it was decided already, so there is
@@ -73,23 +104,21 @@ static struct masker_column confirmed(const struct pg_masks *masks,
 
 struct pg_result *pg_result_create(struct bytes row_description, const struct pg_masks *masks,
                                    const struct pg_plan_rows *plan,
-                                   const struct lineage_marks *marks, bool is_outdated)
+                                   const struct lineage_marks *marks, bool is_outdated,
+                                   struct pg_result **io_spare)
 {
     struct pg_columns columns;
     struct pg_column c;
     if (pg_wire_read_row_description(row_description, &columns) != WIRE_OK) {
         return NULL;
     }
-    struct pg_result *r = result_new(columns.count);
+    struct pg_result *r = result_new(columns.count, io_spare);
     for (size_t i = 0; r != NULL && i < r->count && pg_columns_next(&columns, &c); i++) {
         r->columns[i] = confirmed(masks, marks, &c, planned(masks, plan, i, r->count, is_outdated));
         r->columns[i].type = c.type;
         r->columns[i].is_binary = c.is_binary;
         r->masks = r->masks || r->columns[i].action != MASKER_PASS;
-        (void)snprintf(
-            r->names[i], sizeof(r->names[i]), "%.*s",
-            (int)(c.name.size < PG_RESULT_NAME_SIZE ? c.name.size : PG_RESULT_NAME_SIZE - 1),
-            c.name.data);
+        set_name(r->names[i], c.name);
     }
     return r;
 }
@@ -98,7 +127,7 @@ struct pg_result *pg_result_create_copy(size_t count, bool is_binary, const stru
                                         const struct pg_plan_rows *plan, bool is_outdated)
 {
     bool is_known = plan != NULL && plan->is_copy && !is_outdated;
-    struct pg_result *r = result_new(count);
+    struct pg_result *r = result_new(count, NULL);
     for (size_t i = 0; r != NULL && i < count; i++) {
         r->columns[i] = is_known ? planned(masks, plan, i, count, false) : withheld(masks);
         r->columns[i].is_binary = is_binary;

@@ -11,6 +11,7 @@ void pg_spares_finish(struct pg_spares *spares)
 {
     free(spares->statement);
     free(spares->portal);
+    pg_result_destroy(spares->result);
     *spares = (struct pg_spares){0};
 }
 
@@ -114,7 +115,11 @@ void pg_portal_unref(struct pg_portal *p)
     }
     pg_statement_unref(p->statement);
     pg_plan_unref(p->plan);
-    pg_result_destroy(p->result);
+    if (p->home != NULL) {
+        pg_result_recycle(p->result, &p->home->result);
+    } else {
+        pg_result_destroy(p->result);
+    }
     pg_effects_destroy(p->effects);
     if (p->home != NULL && p->home->portal == NULL) {
         p->home->portal = p;

@@ -23,6 +23,7 @@ enum {
 struct pg_spares {
     struct pg_statement *statement; /* owned */
     struct pg_portal *portal;       /* owned */
+    struct pg_result *result;       /* owned; of a portal or of a Query */
 };
 
 /* After the last statement and portal that were made with it. */

@@ -41,7 +41,7 @@ struct pg_masks *postgres_answer_masks(const struct postgres *p)
 
 void postgres_result_reset(struct postgres *p)
 {
-    pg_result_destroy(p->result);
+    pg_result_recycle(p->result, &p->spares.result);
     p->result = NULL;
     masker_copy_destroy(p->copy);
     p->copy = NULL;
@@ -58,13 +58,14 @@ bool postgres_result_describe(struct postgres *p, struct pg_sent *head, struct b
     if (plan == NULL) {
         return true;
     }
-    struct pg_result *result = pg_result_create(body, plan->masks, rows_of(head, plan),
-                                                p->masking.marks, postgres_masking_is_outdated(p));
+    struct pg_result *result =
+        pg_result_create(body, plan->masks, rows_of(head, plan), p->masking.marks,
+                         postgres_masking_is_outdated(p), &p->spares.result);
     if (result == NULL) {
         return false;
     }
     struct pg_result **place = head->type == PG_FRONTEND_QUERY ? &p->result : &head->portal->result;
-    pg_result_destroy(*place);
+    pg_result_recycle(*place, &p->spares.result);
     *place = result;
     return true;
 }
