@@ -13,6 +13,7 @@ enum {
     /* One entry may not push out everything else. */
     ENTRY_SHARE = 8,
     SEEN_COUNT = 4096, /* 16 KiB: half of a first-level cache */
+    RECENT_SIZE_MAX = 1 << 10,
 };
 
 /* What an entry's text is. */
@@ -39,6 +40,23 @@ struct entry {
     uint8_t text[];
 };
 
+/* A text that is asked for, in one of its forms. */
+struct key {
+    struct bytes text;
+    uint64_t hash;
+    enum form form;
+};
+
+/* The text whose skeleton lies in the cache's room for one, or that has none: it is asked for again
+ * on its way, and with each execution of what was prepared. */
+struct recent {
+    size_t size; /* 0: none, or too long a one */
+    uint8_t text[RECENT_SIZE_MAX];
+    bool has_skeleton;
+    struct skeleton made;
+    struct key key;
+};
+
 struct sql_cache {
     struct entry **buckets;
     size_t bucket_mask;
@@ -51,6 +69,7 @@ struct sql_cache {
     size_t copy_capacity;
     struct shared *last; /* what was handed out, kept until the next call */
     uint8_t skeleton[NORMALISE_SIZE_MAX];
+    struct recent recent;
 };
 
 struct sql_cache *sql_cache_create(const struct sql_cache_options *options)
@@ -136,13 +155,6 @@ static void entry_drop(struct sql_cache *c, struct entry *e)
     shared_release(c, e->shared);
     free(e);
 }
-
-/* A text that is asked for, in one of its forms. */
-struct key {
-    struct bytes text;
-    uint64_t hash;
-    enum form form;
-};
 
 static struct entry *entry_find(const struct sql_cache *c, struct key key)
 {
@@ -411,11 +423,30 @@ static bool has_memory(const struct sql_cache *c, struct bytes text)
                                  text.size * SQL_MEMORY_FACTOR + SQL_MEMORY_MARGIN);
 }
 
+/* False: it has none. */
+static bool make_skeleton(struct sql_cache *c, struct bytes text)
+{
+    struct recent *r = &c->recent;
+    if (r->size > 0 && bytes_equal(bytes_of(r->text, r->size), text)) {
+        return r->has_skeleton;
+    }
+    r->has_skeleton =
+        text.size <= sizeof(c->skeleton) && skeleton_make(text, c->skeleton, &r->made);
+    if (r->has_skeleton) {
+        r->key = key_of(c, FORM_SKELETON, bytes_of(c->skeleton, r->made.size));
+    }
+    r->size = text.size <= sizeof(r->text) ? text.size : 0;
+    if (r->size > 0) {
+        memcpy(r->text, text.data, r->size);
+    }
+    return r->has_skeleton;
+}
+
 static void question_read(struct sql_cache *c, struct question *q)
 {
-    if (q->exact.text.size <= sizeof(c->skeleton) &&
-        skeleton_make(q->exact.text, c->skeleton, &q->made)) {
-        q->skeleton = key_of(c, FORM_SKELETON, bytes_of(c->skeleton, q->made.size));
+    if (make_skeleton(c, q->exact.text)) {
+        q->made = c->recent.made;
+        q->skeleton = c->recent.key;
         q->by_skeleton = entry_find(c, q->skeleton);
     }
 }

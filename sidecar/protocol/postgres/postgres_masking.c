@@ -108,10 +108,16 @@ static bool may_ask(const struct postgres *p)
 static bool should_ask(const struct postgres *p)
 {
     const struct pg_masking *m = &p->masking;
+    if (m->masks == NULL || is_outdated(m)) {
+        return m->masks != NULL;
+    }
+    /* In a transaction only what must be: its first query fixes what it sees. What is not outdated
+     * is not waited for, either. */
+    if (p->transaction != 'I' || !may_ask(p)) {
+        return false;
+    }
     int64_t age = p->link->ops->monotonic_ns(p->link) - m->checked_ns;
-    /* In a transaction only what must be: its first query fixes what it sees. */
-    bool is_old = p->transaction == 'I' && age > PG_CATALOG_AGE_MAX_MS * INT64_C(1000000);
-    return m->masks != NULL && (is_outdated(m) || is_old);
+    return age > PG_CATALOG_AGE_MAX_MS * INT64_C(1000000);
 }
 
 enum protocol_step postgres_masking_prepare(struct postgres *p)
@@ -163,11 +169,17 @@ void postgres_masking_ready(struct postgres *p)
 
 /* ---- the plan of a text -------------------------------------------------------------------- */
 
+/* Which place is its own: two of the same one only make each other slower. */
 static uint64_t hash_text(struct bytes text)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < text.size; i++) {
-        hash = (hash ^ text.data[i]) * UINT64_C(1099511628211);
+    uint64_t hash = text.size;
+    while (text.size > 0) {
+        uint64_t word = 0;
+        size_t size = text.size < sizeof(word) ? text.size : sizeof(word);
+        memcpy(&word, text.data, size);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+        text = bytes_of(text.data + size, text.size - size);
     }
     return hash;
 }
