@@ -2,6 +2,7 @@
 #ifndef CHAPERONE_BASE_CLOCK_H
 #define CHAPERONE_BASE_CLOCK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct clock {
@@ -9,6 +10,8 @@ struct clock {
     int64_t (*wall_ns)(void *context);
     /* Nanoseconds since some fixed point; never goes back. For durations. */
     int64_t (*monotonic_ns)(void *context);
+    /* As wall_ns, but up to ten milliseconds late and for less; NULL: wall_ns. */
+    int64_t (*late_wall_ns)(void *context);
     void *context;
 };
 
@@ -22,6 +25,12 @@ static inline int64_t clock_wall(const struct clock *c)
 static inline int64_t clock_monotonic(const struct clock *c)
 {
     return c->monotonic_ns(c->context);
+}
+
+/* For what is asked often and goes by seconds. */
+static inline int64_t clock_late_wall(const struct clock *c)
+{
+    return c->late_wall_ns == NULL ? clock_wall(c) : c->late_wall_ns(c->context);
 }
 
 enum { CLOCK_RFC3339_SIZE = 32 };

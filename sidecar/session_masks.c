@@ -22,7 +22,7 @@ const struct protocol_masks *session_masks(struct session *s)
 {
     const struct policy *policy = s->shared->policy;
     uint64_t revision = policy == NULL ? 0 : policy_revision(policy);
-    int64_t now_s = clock_wall(s->shared->clock) / 1000000000;
+    int64_t now_s = clock_late_wall(s->shared->clock) / 1000000000;
     int64_t minute = now_s / SECONDS_PER_MINUTE;
     bool is_same = s->masks.version != 0 && policy == s->masks_of && revision == s->masks_revision;
     if (is_same && minute == s->masks_minute) {

@@ -154,7 +154,7 @@ void session_ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
                         struct policy_verdict *out)
 {
     struct policy_request request;
-    int64_t second = clock_wall(s->shared->clock) / 1000000000;
+    int64_t second = clock_late_wall(s->shared->clock) / 1000000000;
     *out = (struct policy_verdict){.effect = POLICY_DENY, .rule = "default"};
     if (intent->verdict == CHAPERONE__V1__VERDICT__DENY) {
         out->rule = intent->rule;

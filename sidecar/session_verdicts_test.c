@@ -20,6 +20,7 @@ static void open_session(struct fixture *f)
 {
     now = INT64_C(1800000000) * 1000000000;
     f->clock.wall_ns = stopped;
+    f->clock.late_wall_ns = NULL;
     f->clock.context = &now;
     fixture_open_session(f);
     f->evaluated = 0;
