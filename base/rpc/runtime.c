@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "base/rpc/grpc_threads.h"
+
 enum { RPC_MAX_THREADS = 256 };
 
 struct rpc_runtime {
@@ -81,6 +83,7 @@ void rpc_runtime_init_grpc(void)
     sigset_t all, before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+    grpc_threads_keep();
     silence_grpc();
     if (!grpc_is_initialized())
         grpc_init();

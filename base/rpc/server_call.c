@@ -33,7 +33,11 @@ struct server_call {
     grpc_slice text;
     int cancelled; /* gRPC's word, valid when `closed` was done */
     atomic_bool gone;
+    bool keeps_slot; /* there was no memory for the next call: this one's is used again */
 };
+
+static void init_call(struct server_call *c, struct rpc_server *server, grpc_server *core);
+static enum err request_call(struct server_call *c);
 
 /* ---- peer ----------------------------------------------------------------------------- */
 
@@ -90,6 +94,27 @@ static void fill_peer(struct server_call *c)
 
 /* ---- life ----------------------------------------------------------------------------- */
 
+static void free_call(struct server_call *c)
+{
+#ifndef __clang_analyzer__ /* it cannot count references */
+    free(c);
+#endif
+}
+
+/* Takes what is left of a call. A slot that is lost is never had again: with the last one the
+ * server would take no calls any more. */
+static void accept_again(struct server_call *c)
+{
+    struct rpc_server *server = c->server;
+    init_call(c, server, c->core_server);
+    if (request_call(c) != OK) {
+        grpc_metadata_array_destroy(&c->metadata);
+        grpc_call_details_destroy(&c->details);
+        free_call(c);
+        rpc_server_slot_closed(server);
+    }
+}
+
 static void release(struct server_call *c)
 {
     if (atomic_fetch_sub(&c->references, 1) > 1)
@@ -108,9 +133,10 @@ static void release(struct server_call *c)
         grpc_call_unref(c->core);
     gpr_free(c->address);
     free(c->certificate);
-#ifndef __clang_analyzer__ /* it cannot count references */
-    free(c);
-#endif
+    if (c->keeps_slot)
+        accept_again(c);
+    else
+        free_call(c);
     if (entered)
         rpc_server_left(server);
 }
@@ -271,6 +297,11 @@ static void begin(struct server_call *c, bool welcome)
         refuse(c, &status);
         return;
     }
+    if (c->keeps_slot) { /* it must end soon */
+        rpc_status_set(&status, RPC_RESOURCE_EXHAUSTED, "no memory for one more call");
+        refuse(c, &status);
+        return;
+    }
     if (!rpc_server_find(c->server, path, &c->target)) {
         rpc_status_set(&status, RPC_UNIMPLEMENTED, "unknown method %.*s",
                        path.size > 200 ? 200 : (int)path.size, (const char *)path.data);
@@ -294,17 +325,14 @@ static void on_accepted(struct rpc_event *event, bool ok)
         return;
     }
     bool welcome = rpc_server_entered(server);
-    if (rpc_server_accept(server, c->core_server) != OK)
-        rpc_server_slot_closed(server);
+    c->keeps_slot = rpc_server_accept(server, c->core_server) != OK;
     begin(c, welcome);
     release(c);
 }
 
-static struct server_call *create_call(struct rpc_server *server, grpc_server *core)
+static void init_call(struct server_call *c, struct rpc_server *server, grpc_server *core)
 {
-    struct server_call *c = calloc(1, sizeof(*c));
-    if (c == NULL)
-        return NULL;
+    memset(c, 0, sizeof(*c));
     c->server = server;
     c->core_server = core;
     c->job.run = run_job;
@@ -317,19 +345,25 @@ static struct server_call *create_call(struct rpc_server *server, grpc_server *c
     c->text = grpc_empty_slice();
     grpc_call_details_init(&c->details);
     grpc_metadata_array_init(&c->metadata);
-    return c;
+}
+
+static enum err request_call(struct server_call *c)
+{
+    grpc_completion_queue *queue = rpc_runtime_queue(rpc_server_runtime(c->server));
+    return grpc_server_request_call(c->core_server, &c->core, &c->details, &c->metadata, queue,
+                                    queue, &c->accepted.event) == GRPC_CALL_OK
+               ? OK
+               : ERR_INTERNAL;
 }
 
 enum err rpc_server_accept(struct rpc_server *server, grpc_server *core)
 {
-    struct server_call *c = create_call(server, core);
+    struct server_call *c = malloc(sizeof(*c));
     if (c == NULL)
         return ERR_NO_MEMORY;
-    grpc_completion_queue *queue = rpc_runtime_queue(rpc_server_runtime(server));
-    if (grpc_server_request_call(core, &c->core, &c->details, &c->metadata, queue, queue,
-                                 &c->accepted.event) != GRPC_CALL_OK) {
+    init_call(c, server, core);
+    enum err e = request_call(c);
+    if (e != OK)
         release(c);
-        return ERR_INTERNAL;
-    }
-    return OK;
+    return e;
 }
