@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/hardening/hardening.h"
+#include "base/stop_limit.h"
 #include "controlplane/commands.h"
 #include "controlplane/credentials/join_token.h"
 #include "controlplane/identity/fetch_curl.h"
@@ -21,6 +22,8 @@ enum {
     EXIT_MISUSE = 2, /* the arguments or the configuration are wrong */
     TEND_INTERVAL_S = 60,
     DRAIN_GRACE_MS = 10000,
+    /* For all of the end. Kubernetes kills after 30 seconds, systemd after 90. */
+    STOP_MAX_S = 25,
 };
 
 /* A put of a server that runs beside the command may wait for its row. */
@@ -152,6 +155,7 @@ static int serve(struct config *config)
         return failed(e, &why);
     }
     run(server, &log);
+    stop_limit(STOP_MAX_S);
     server_stop(server, DRAIN_GRACE_MS);
     log_event(&log, LOG_INFO, "stopped");
     return EXIT_SUCCESS;

@@ -5,8 +5,12 @@
 #include <string.h>
 
 #include "base/hardening/hardening.h"
+#include "base/stop_limit.h"
 #include "sidecar/sidecar.h"
 #include "sidecar/token_helper.h"
+
+/* For what is left when the sessions are over and their records are shipped, or will be later. */
+enum { STOP_MAX_S = 15 };
 
 static const char usage[] =
     "Usage: chaperone-sidecar --config FILE\n"
@@ -55,6 +59,7 @@ static int run(struct config *config, const char *path)
         return 1;
     }
     e = sidecar_run(sidecar);
+    stop_limit(STOP_MAX_S);
     sidecar_destroy(sidecar);
     return e == OK ? 0 : 1;
 }
