@@ -29,7 +29,8 @@ struct reading {
     struct audit_tail *tail;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    bool closed; /* guarded: nobody reads any more */
+    bool closed;   /* guarded: nobody reads any more */
+    enum err sent; /* of the thread that reads: why an answer could not be sent */
 };
 
 /* --- on the reading's own thread ---------------------------------------------------------------
@@ -49,11 +50,17 @@ static bool await_room(struct reading *r)
 static bool on_entries(void *context, const Chaperone__V1__SearchResponse *response)
 {
     struct reading *r = context;
-    return await_room(r) && rpc_stream_send(r->stream, &response->base) == OK;
+    if (!await_room(r)) {
+        return false;
+    }
+    r->sent = rpc_stream_send(r->stream, &response->base);
+    return r->sent == OK;
 }
 
+/* Half of an answer must not look like all of it. */
 static void finish(struct reading *r, enum err e, const struct err_text *why)
 {
+    e = e == OK && r->sent != ERR_CLOSED ? r->sent : e; /* closed: nobody is there to tell */
     if (e == OK) {
         rpc_stream_finish(r->stream, RPC_OK, "");
     } else if (e == ERR_INVALID) {
