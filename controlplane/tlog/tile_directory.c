@@ -122,10 +122,21 @@ static enum err failed(const char *path, int reason, struct err_text *why)
                    strerror(reason));
 }
 
+/* One tile in a few hundred is the first one of its directory: it is looked for only then. */
+static enum err move_file(const struct tile_directory *d, const char *from, char *to,
+                          struct err_text *why)
+{
+    if (rename(from, to) == 0) {
+        return OK;
+    }
+    enum err e = errno == ENOENT ? make_parents(d, to, why) : failed(to, errno, why);
+    return e != OK || rename(from, to) == 0 ? e : failed(to, errno, why);
+}
+
 /* Under a name of its own first: there is one writer, and what it left behind when it died is
  * overwritten. */
-static enum err write_file(struct tile_directory *d, const char *path, struct bytes data,
-                           bool durable, struct err_text *why)
+static enum err write_file(struct tile_directory *d, char *path, struct bytes data, bool durable,
+                           struct err_text *why)
 {
     char temporary[PATH_SIZE];
     enum err e = path_of(d, unfinished, temporary);
@@ -147,14 +158,14 @@ static enum err write_file(struct tile_directory *d, const char *path, struct by
     (void)close(fd);
     if (written) {
         step(d, "rename");
-        written = rename(temporary, path) == 0;
-        reason = errno;
+        e = move_file(d, temporary, path, why);
+    } else {
+        e = failed(path, reason, why);
     }
-    if (!written) {
+    if (e != OK) {
         (void)unlink(temporary);
-        return failed(path, reason, why);
     }
-    return OK;
+    return e;
 }
 
 static void remember(struct tile_directory *d, const struct tlog_tile *tile)
@@ -195,10 +206,7 @@ enum err tile_directory_put(struct tile_directory *directory, const struct tlog_
     }
     e = compare_full(directory, path, tile, data, why);
     if (e == ERR_NOT_FOUND) {
-        e = make_parents(directory, path, why);
-        if (e == OK) {
-            e = write_file(directory, path, data, false, why);
-        }
+        e = write_file(directory, path, data, false, why);
     }
     if (e == OK) {
         remember(directory, tile); /* also one that was there: it may not be on the disk yet */
@@ -383,6 +391,9 @@ static enum err trim_in(const struct tile_directory *d, const char *relative, ui
     char path[PATH_SIZE], name[PATH_SIZE];
     DIR *directory = path_of(d, relative, path) == OK ? opendir(path) : NULL;
     enum err e = OK;
+    if (directory != NULL) {
+        (void)fchmod(dirfd(directory), 0755); /* who made it may have died before that */
+    }
     if (directory == NULL) {
         return errno == ENOENT ? OK : err_set(why, ERR_IO, "%.300s cannot be read", path);
     }

@@ -212,6 +212,35 @@ static void a_checkpoint_is_replaced_whole(void **state)
     buffer_finish(&note);
 }
 
+static mode_t mode_of(struct scene *s, const char *name)
+{
+    struct stat status;
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/%s", s->path, name);
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_mode & 0777;
+}
+
+/* Whatever the umask is, and where the one who made a directory died before it was opened. */
+static void others_may_read_the_directories(void **state)
+{
+    struct scene *s = *state;
+    static const uint8_t data[TLOG_TILE_BYTES] = {1};
+    const struct tlog_tile tile = {.index = 1234, .width = TLOG_TILE_WIDTH};
+    char path[256];
+    mode_t before = umask(077);
+    assert_int_equal(tile_directory_put(s->directory, &tile, bytes_of(data, sizeof(data)), NULL),
+                     OK);
+    (void)umask(before);
+    assert_int_equal(mode_of(s, "tile/0/x001"), 0755);
+    assert_int_equal(mode_of(s, "tile/0/x001/234"), 0644);
+    (void)snprintf(path, sizeof(path), "%s/tile/0/x001", s->path);
+    assert_int_equal(chmod(path, 0700), 0);
+    assert_int_equal(tile_directory_trim(s->directory, 2000 * TLOG_TILE_WIDTH, NULL), OK);
+    assert_int_equal(mode_of(s, "tile/0/x001"), 0755);
+    assert_true(is_there(s, "tile/0/x001/234"));
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -223,6 +252,7 @@ int main(void)
         CASE(only_what_a_tree_has_stays),
         CASE(partial_tiles_go_when_they_are_full),
         CASE(a_checkpoint_is_replaced_whole),
+        CASE(others_may_read_the_directories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
