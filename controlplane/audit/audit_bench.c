@@ -51,13 +51,13 @@ static void records_make(struct shipper *s)
     }
 }
 
-static enum err shipper_make(struct shipper *s, struct store *store, size_t count, size_t batch,
-                             size_t number)
+static enum err shipper_make(struct shipper *s, const struct audit_ingest *ingest, size_t count,
+                             size_t batch, size_t number)
 {
     uint8_t key[CRYPTO_ED25519_PUBLIC_SIZE], der[CRYPTO_ED25519_DER_SIZE];
     struct store_sidecar sidecar = {.id = s->sidecar};
     (void)snprintf(s->sidecar, sizeof(s->sidecar), "sidecar-%zu", number);
-    s->ingest = (struct audit_ingest){.store = store, .clock = clock_system()};
+    s->ingest = *ingest;
     s->count = count;
     s->batch = batch;
     s->records = calloc(count, sizeof(*s->records));
@@ -77,7 +77,7 @@ static enum err shipper_make(struct shipper *s, struct store *store, size_t coun
     s->maker = stream_maker_start(s->sidecar, arena);
     s->maker.key = s->key;
     records_make(s);
-    return store_sidecar_add(store, &sidecar);
+    return store_sidecar_add(s->ingest.store, &sidecar);
 }
 
 static void *ship(void *argument)
@@ -182,8 +182,10 @@ int main(int argc, char **argv)
     }
     (void)snprintf(path, sizeof(path), "%s/audit_bench.db", argv[1]);
     enum err err = store_open_sqlite(path, NULL, &store, &why);
+    const struct audit_ingest ingest = {
+        .store = store, .arrivals = arrivals_create(), .clock = clock};
     for (size_t i = 0; err == OK && i < sidecars; i++) {
-        err = shipper_make(&shippers[i], store, records / sidecars, batch, i);
+        err = shipper_make(&shippers[i], &ingest, records / sidecars, batch, i);
     }
     if (err != OK) {
         (void)fprintf(stderr, "%s: %s %s (it must be new)\n", path, err_name(err), why.text);
@@ -219,6 +221,7 @@ int main(int argc, char **argv)
            (cpu_seconds() - cpu_began) * 1e6 / (double)records);
     printf("the log's reader has %llu of them (%s); the disk syncs %.0f pages/s\n",
            (unsigned long long)reader.read, err_name(reader.err), syncs);
+    arrivals_destroy(ingest.arrivals);
     store_close(store);
     return 0;
 }

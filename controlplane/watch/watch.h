@@ -4,8 +4,9 @@
  * A thread follows the records as they arrive, from where it (or another control plane on the same
  * store) was before; only the one that has STORE_DUTY_WATCH does. Sessions are looked at when
  * nothing of them can come any more: they ended, their stream says that it has none, or it has been
- * silent for long. Each finding is recorded once (findings.h). Memory: the streams, and the
- * sessions that are open. */
+ * silent for long. What the ingest here has seen itself (audit/arrivals.h) is not read again: it
+ * follows the same rules, and the records decide wherever it does not know. Each finding is
+ * recorded once (findings.h). Memory: the streams, and the sessions that are open. */
 #ifndef CHAPERONE_CONTROLPLANE_WATCH_WATCH_H
 #define CHAPERONE_CONTROLPLANE_WATCH_WATCH_H
 
