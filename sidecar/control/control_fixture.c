@@ -1,9 +1,12 @@
 #include "sidecar/control/control_fixture.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/net/loop.h"
@@ -66,6 +69,17 @@ static void on_list_sessions(void *context, struct control_sessions *list)
     }
 }
 
+static void *map_file(void *context, int fd, size_t size, int protection)
+{
+    struct control_fixture *f = context;
+    if (protection == PROT_READ && atomic_load(&f->map_fails)) {
+        atomic_fetch_add(&f->maps_failed, 1);
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return spool_system_real().map(NULL, fd, size, protection);
+}
+
 int control_fixture_setup(void **state)
 {
     static const char *const resources[] = {"orders", "customers"};
@@ -81,6 +95,9 @@ int control_fixture_setup(void **state)
     (void)snprintf(f->server, sizeof(f->server), "127.0.0.1:%d", fake_door_port(f->fake.door));
     assert_int_equal(loop_create(&f->loop), OK);
     f->clock = clock_system();
+    f->system = spool_system_real();
+    f->system.map = map_file;
+    f->system.context = f;
     f->options = (struct control_options){
         .loop = f->loop,
         .clock = &f->clock,
@@ -164,7 +181,8 @@ void control_fixture_open_recorder(struct control_fixture *f)
                                              .segment_size = 256 << 10,
                                              .clock = &f->clock,
                                              .loop = f->loop,
-                                             .key = control_key(f->control)};
+                                             .key = control_key(f->control),
+                                             .system = &f->system};
     enum err result = recorder_open(&options, &f->recorder, &why);
     if (result != OK) {
         fail_msg("%s", why.text);

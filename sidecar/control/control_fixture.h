@@ -13,6 +13,7 @@
 
 #include "policies/policy.h"
 #include "sidecar/audit/recorder.h"
+#include "sidecar/audit/spool.h"
 #include "sidecar/control/control.h"
 #include "sidecar/control/fake_control_plane.h"
 
@@ -24,6 +25,9 @@ struct control_fixture {
     struct control_options options;
     struct control *control;
     struct recorder *recorder;
+    struct spool_system system;
+    _Atomic bool map_fails; /* of files of the spool that are read */
+    _Atomic int maps_failed;
 
     /* What the control has called. */
     int enrolled, policies, kills;

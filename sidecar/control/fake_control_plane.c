@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "api/audit.pb-c.h"
+#include "sidecar/control/uplink.h"
 
 static void need(bool ok)
 {
@@ -323,7 +324,7 @@ static void on_shipped(void *context, struct rpc_stream *stream, const ProtobufC
     Chaperone__V1__ShipResponse answer = CHAPERONE__V1__SHIP_RESPONSE__INIT;
     lock(f);
     f->batches++;
-    need(r->n_records <= 256);
+    need(r->n_records <= UPLINK_BATCH_RECORDS);
     bool is_taken = true;
     for (size_t i = 0; i < r->n_records && is_taken; i++) {
         is_taken = take_record(f, &r->records[i]);

@@ -1,4 +1,5 @@
 /* The way of the records to the control plane. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -307,6 +308,28 @@ static void damage_loses_only_what_is_damaged(void **state)
     assert_int_equal(f->fake.breaks, 0);
 }
 
+static bool has_tried_to_read(struct control_fixture *f)
+{
+    return atomic_load(&f->maps_failed) >= 2;
+}
+
+static void what_cannot_be_mapped_now_is_shipped_later(void **state)
+{
+    struct control_fixture *f = *state;
+    start(f);
+    fake_door_cut(f->fake.door, true);
+    UNTIL(f, is_disconnected);
+    control_fixture_write(f, 4000); /* several files, of which one is mapped */
+    atomic_store(&f->map_fails, true);
+    fake_door_reopen(f->fake.door);
+    UNTIL(f, has_tried_to_read);
+    atomic_store(&f->map_fails, false);
+    UNTIL(f, has_shipped_all);
+    expect_whole_chain(f);
+    assert_int_equal(f->fake.losses, 0);
+    assert_int_equal(f->fake.intents, 4000);
+}
+
 static void ships_on_over_a_renewed_certificate(void **state)
 {
     struct control_fixture *f = *state;
@@ -357,6 +380,7 @@ int main(void)
         WITH_FIXTURE(control_plane_that_forgot_is_shown),
         WITH_FIXTURE(what_was_written_before_it_was_asked_is_not_lost),
         WITH_FIXTURE(damage_loses_only_what_is_damaged),
+        WITH_FIXTURE(what_cannot_be_mapped_now_is_shipped_later),
         WITH_FIXTURE(ships_on_over_a_renewed_certificate),
         WITH_FIXTURE(can_be_stopped_while_shipping),
     };
