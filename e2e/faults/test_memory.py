@@ -76,7 +76,7 @@ def end_round(stack, loads, survived, ends):
 
 def check_sidecars_rounds(stack, witness, loads, survived):
     executed = witness.read()
-    records = everything(stack)
+    records = everything(stack, seconds=90)  # there are many, and large ones
     check_stream(records)  # what cannot be read for want of memory is not lost: it is read later
     survived.add(open_ends=check_cut_off(loads, executed, by_name(records)),
                  executed=sum(map(len, executed.values())))
