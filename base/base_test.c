@@ -161,6 +161,16 @@ static void test_times_are_rfc3339(void **state)
     assert_string_equal(out, "2026-11-21T09:03:05.123456Z");
 }
 
+static void test_the_late_clock_is_never_ahead(void **state)
+{
+    (void)state;
+    int64_t ns = 1795251785123456789;
+    struct clock fixed = fixed_clock(&ns), system = clock_system();
+    assert_int_equal(clock_late_wall(&fixed), ns);
+    int64_t late = clock_late_wall(&system);
+    assert_true(late > 0 && late <= clock_wall(&system));
+}
+
 static void test_uuids_sort_by_time(void **state)
 {
     (void)state;
@@ -246,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_cursor_never_reads_beyond_its_end),
         cmocka_unit_test(test_arena_has_a_cap_and_zeroes),
         cmocka_unit_test(test_times_are_rfc3339),
+        cmocka_unit_test(test_the_late_clock_is_never_ahead),
         cmocka_unit_test(test_uuids_sort_by_time),
         cmocka_unit_test(test_log_lines),
         cmocka_unit_test(test_a_log_line_is_utf8_whatever_a_peer_says),

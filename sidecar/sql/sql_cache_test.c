@@ -57,6 +57,31 @@ static void test_a_shape_is_what_constants_leave(void **state)
     sql_cache_destroy(c);
 }
 
+/* Also where others were asked for in between, and where a text has none. */
+static void test_a_shape_is_that_of_the_text_that_is_asked_for(void **state)
+{
+    (void)state;
+    struct sql_cache *c = cache_of(1 << 20);
+    const struct bytes plain = bytes_of_string("SELECT a FROM t WHERE id = 1");
+    const struct bytes none = bytes_of_string("SELECT a FROM t WHERE id = $1");
+    struct bytes shape;
+    char long_text[3000];
+    memset(long_text, ' ', sizeof(long_text));
+    memcpy(long_text, "SELECT a FROM t WHERE id = 1", 28);
+    for (int i = 0; i < 3; i++) {
+        (void)ask(c, i == 0 ? "SELECT a FROM t WHERE id = 1" : "SELECT a FROM t WHERE id = 3");
+        (void)ask(c, "SELECT a FROM t WHERE id = $1");
+        assert_int_equal(sql_cache_shape(c, plain, &shape), i > 0);
+        assert_int_equal(sql_cache_shape(c, plain, &shape), i > 0);
+        assert_false(sql_cache_shape(c, none, &shape));
+        assert_false(sql_cache_shape(c, none, &shape));
+        assert_false(sql_cache_shape(c, bytes_of(long_text, sizeof(long_text)), &shape));
+    }
+    assert_true(sql_cache_shape(c, plain, &shape));
+    assert_null(memchr(shape.data, '1', shape.size));
+    sql_cache_destroy(c);
+}
+
 static void test_the_same_text_is_analysed_once(void **state)
 {
     (void)state;
@@ -379,6 +404,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_shape_is_what_constants_leave),
+        cmocka_unit_test(test_a_shape_is_that_of_the_text_that_is_asked_for),
         cmocka_unit_test(test_the_same_text_is_analysed_once),
         cmocka_unit_test(test_texts_that_differ_in_constants_share_an_analysis),
         cmocka_unit_test(test_constants_that_need_the_parser_share_too),

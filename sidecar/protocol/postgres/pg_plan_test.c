@@ -218,6 +218,57 @@ static void test_a_result_that_is_not_as_planned_shows_nothing(void **state)
     pg_masks_unref(m);
 }
 
+/* What was in the memory before is not in it any more. */
+static void test_a_result_in_the_memory_of_another_one_is_a_new_one(void **state)
+{
+    (void)state;
+    const struct policy_mask b = lenient();
+    struct pg_masks *m = make_masks(&b, NULL);
+    const struct pg_plan_rows unknown = {.masks = true}, clean = {.outputs_known = true};
+    struct buffer three = describe(3), one = describe(1), many = describe(40);
+    struct pg_result *spare = NULL;
+    struct pg_result *r = pg_result_create(buffer_bytes(&three), m, &unknown, NULL, false, &spare);
+    struct pg_result *before = r;
+    assert_non_null(r);
+    assert_true(r->masks);
+    pg_result_recycle(r, &spare);
+    assert_ptr_equal(spare, before);
+    r = pg_result_create(buffer_bytes(&one), m, &clean, NULL, false, &spare);
+    assert_ptr_equal(r, before);
+    assert_null(spare);
+    assert_false(r->masks);
+    assert_int_equal(r->count, 1);
+    assert_int_equal(r->columns[0].action, MASKER_PASS);
+    assert_string_equal(r->names[0], "c");
+    pg_result_recycle(r, &spare);
+    r = pg_result_create(buffer_bytes(&many), m, &unknown, NULL, false, &spare);
+    assert_non_null(r); /* it has no room for so many */
+    assert_int_equal(r->columns[39].action, MASKER_NULL);
+    assert_string_equal(r->names[39], "c");
+    assert_ptr_equal(spare, before);
+    pg_result_destroy(spare);
+    pg_masks_unref(m);
+    pg_result_destroy(r);
+    buffer_finish(&three);
+    buffer_finish(&one);
+    buffer_finish(&many);
+}
+
+static void test_a_large_result_is_not_kept(void **state)
+{
+    (void)state;
+    const struct policy_mask b = lenient();
+    struct pg_masks *m = make_masks(&b, NULL);
+    struct buffer many = describe(40);
+    struct pg_result *spare = NULL;
+    struct pg_result *r = pg_result_create(buffer_bytes(&many), m, NULL, NULL, false, &spare);
+    assert_non_null(r);
+    pg_result_recycle(r, &spare);
+    assert_null(spare);
+    pg_masks_unref(m);
+    buffer_finish(&many);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +278,8 @@ int main(void)
         cmocka_unit_test(test_the_strictest_rule_decides_on_what_is_unknown),
         cmocka_unit_test(test_a_cursor_that_is_not_known_shows_nothing),
         cmocka_unit_test(test_a_result_that_is_not_as_planned_shows_nothing),
+        cmocka_unit_test(test_a_result_in_the_memory_of_another_one_is_a_new_one),
+        cmocka_unit_test(test_a_large_result_is_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/testing/alloc_fail.h"
 #include "base/writer.h"
 #include "policies/policy.h"
 #include "sidecar/catalog/catalog.h"
@@ -214,6 +215,41 @@ static void test_the_catalog_is_asked_once_and_the_agent_hears_nothing_of_it(voi
     say(f, "SELECT ssn FROM people");
     assert_int_equal(answer_inquiries(f, 'I'), 0);
     assert_true(gets(f, "123456", "****56", 2));
+}
+
+/* Of a statement that was seen before and its answer. */
+static size_t allocations_of(struct fixture *f, struct bytes question, struct bytes answer)
+{
+    buffer_clear(&f->to_target);
+    buffer_clear(&f->to_agent);
+    alloc_fail_start(0);
+    fixture_agent(f, question);
+    fixture_target(f, answer);
+    return alloc_fail_stop();
+}
+
+static void test_a_masked_statement_takes_no_memory(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    const char *value = "123456";
+    struct buffer question, answer;
+    buffer_init(&question, 1 << 16);
+    buffer_init(&answer, 1 << 16);
+    ok(pg_write_query(&question, bytes_of_string("SELECT name FROM people")));
+    describe(&answer, "name", 20000, 1);
+    row(&answer, &value, 1);
+    ok(pg_write_command_complete(&answer, bytes_of_string("SELECT 1")));
+    ok(pg_write_ready(&answer, 'I'));
+    say(f, "SELECT name FROM people");
+    (void)answer_inquiries(f, 'I');
+    fixture_target(f, buffer_bytes(&answer));
+    for (int i = 0; i < 2; i++) { /* until all buffers have their sizes */
+        (void)allocations_of(f, buffer_bytes(&question), buffer_bytes(&answer));
+    }
+    assert_int_equal(allocations_of(f, buffer_bytes(&question), buffer_bytes(&answer)), 0);
+    assert_true(agent_has(f, value));
+    buffer_finish(&question);
+    buffer_finish(&answer);
 }
 
 /* What masking makes of a result in which some values keep their lengths and others do not. */
@@ -455,6 +491,7 @@ int main(void)
             test_the_catalog_is_asked_once_and_the_agent_hears_nothing_of_it, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_what_is_masked_in_the_servers_own_words_is_masked_in_any_case, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_masked_statement_takes_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows_are_in_order_whatever_becomes_of_their_lengths,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(
