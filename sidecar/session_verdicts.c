@@ -29,7 +29,7 @@ struct session_verdicts {
     struct kept kept[VERDICTS];
 };
 
-static void put(struct question *q, const void *data, size_t size, bool *fits)
+static inline void put(struct question *q, const void *data, size_t size, bool *fits)
 {
     *fits = *fits && size <= sizeof(q->bytes) - q->size;
     if (*fits) {
@@ -41,8 +41,13 @@ static void put(struct question *q, const void *data, size_t size, bool *fits)
 /* With its NUL, so that no two lists have the same bytes; none is not the same as an empty one. */
 static void put_text(struct question *q, const char *text, bool *fits)
 {
-    put(q, text == NULL ? "\1" : "\2", 1, fits);
-    put(q, text == NULL ? "" : text, text == NULL ? 1 : strlen(text) + 1, fits);
+    size_t size = text == NULL ? 1 : strlen(text) + 1;
+    *fits = *fits && size < sizeof(q->bytes) - q->size;
+    if (*fits) {
+        q->bytes[q->size] = text == NULL ? 1 : 2;
+        memcpy(q->bytes + q->size + 1, text == NULL ? "" : text, size);
+        q->size += 1 + size;
+    }
 }
 
 static void put_texts(struct question *q, char *const *texts, size_t count, bool *fits)

@@ -97,7 +97,8 @@ static bool take_word(struct maker *m)
     /* SELECT makes its brackets three deep, CASE is a bracket of two. */
     m->depth += first == 's' ? 3 : first == 'c' ? 2 : 1;
     m->has_named_constants =
-        m->has_named_constants || ((size == 4 || size == 5) && is_named_constant(m->at, size));
+        m->has_named_constants || ((size == 4 || size == 5) && strchr("ntf", first) != NULL &&
+                                   is_named_constant(m->at, size));
     m->names_columns = is_same_word(m->at, size, "by") ||
                        (m->names_columns &&
                         (is_same_word(m->at, size, "asc") || is_same_word(m->at, size, "desc")));

@@ -17,11 +17,6 @@ void pg_sent_finish(struct pg_sent *sent)
     *sent = (struct pg_sent){0};
 }
 
-struct pg_sent *pg_queue_at(const struct pg_queue *q, size_t index)
-{
-    return &q->ring[(q->first + index) & (q->capacity - 1)];
-}
-
 void pg_queue_finish(struct pg_queue *q)
 {
     while (q->count > 0) {
@@ -57,11 +52,6 @@ struct pg_sent *pg_queue_push(struct pg_queue *q, uint8_t type)
     *sent = (struct pg_sent){.type = type};
     q->count++;
     return sent;
-}
-
-struct pg_sent *pg_queue_head(const struct pg_queue *q)
-{
-    return q->count == 0 ? NULL : pg_queue_at(q, 0);
 }
 
 void pg_queue_set_effects(struct pg_queue *q, struct pg_sent *sent, struct pg_effects *effects)

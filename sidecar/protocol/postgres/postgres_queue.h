@@ -57,8 +57,15 @@ static inline bool pg_queue_is_full(const struct pg_queue *q)
 
 /* A zeroed entry at the end; NULL: no memory, or full. Valid until the next push. */
 struct pg_sent *pg_queue_push(struct pg_queue *q, uint8_t type) MUST_USE;
-struct pg_sent *pg_queue_head(const struct pg_queue *q); /* NULL: empty */
-struct pg_sent *pg_queue_at(const struct pg_queue *q, size_t index);
+static inline struct pg_sent *pg_queue_at(const struct pg_queue *q, size_t index)
+{
+    return &q->ring[(q->first + index) & (q->capacity - 1)];
+}
+/* NULL: empty. */
+static inline struct pg_sent *pg_queue_head(const struct pg_queue *q)
+{
+    return q->count == 0 ? NULL : pg_queue_at(q, 0);
+}
 /* Gives a message in the queue its effects, which are taken. */
 void pg_queue_set_effects(struct pg_queue *q, struct pg_sent *sent, struct pg_effects *effects);
 /* Frees the head's content and takes it out. */
