@@ -21,6 +21,7 @@ from support.wire import Wire, fields, query
 WORKS = (simple, prepared, writing)
 # Above what a process has at that moment: from nearly nothing to what one large statement may need.
 MORE_KB = (512, 24 << 10, 4 << 10, 96 << 10, 256 << 10)
+SEARCHED = 1000  # records of each search: tens of megabytes
 # gRPC aborts, libpg_query exits; in a cgroup the kernel kills. A crash is none of them.
 ENDS = (-signal.SIGABRT, 1)
 
@@ -119,9 +120,13 @@ def test_cgroup_of_the_sidecar(target, group, parts):
     check_sidecars_rounds(stack, witness, everyone, survived)
 
 
-def burden(stack, survived, records=0):
-    """New sessions, searches of all there is, and records of some size, at once; each may fail, but none goes
-    without an answer, and an answer that is called whole has all `records`."""
+def search_newest(stack, **options):
+    return stack.chaperone("audit", "search", "--json", "--limit", str(SEARCHED), **options)
+
+
+def burden(stack, survived, records):
+    """New sessions, searches, and records of some size, at once; each may fail, but none goes without an
+    answer, and an answer that is called whole has `records` at least."""
     def session(n):
         try:
             with psycopg.connect(stack.dsn(application_name="new", connect_timeout=5)) as c:
@@ -131,7 +136,7 @@ def burden(stack, survived, records=0):
             survived.add(refused=1)
 
     def search(_):
-        done = stack.chaperone("audit", "search", "--json", check=False, timeout=60)
+        done = search_newest(stack, check=False, timeout=60)
         survived.add(**{"searches" if done.returncode == 0 else "searches_that_failed": 1})
         assert done.returncode != 0 or len(done.stdout.splitlines()) >= records
 
@@ -148,9 +153,9 @@ def outlast(stack, target, survived, tighten, lift, ends):
     loads = start_loads(stack, "p", works=WORKS, on_answer=answers, pace=0.01)
     for n in range(ROUNDS):
         part = stack.controlplane
-        whole = len(stack.chaperone("audit", "search", "--json").stdout.splitlines())
+        records = len(search_newest(stack).stdout.splitlines())
         tighten(part.pid, n)
-        burden(stack, survived, whole)
+        burden(stack, survived, records)
         answers.wait(answers.count + 100)
         if n % 5 == 4:
             assert part.stop(30) in (0, *ends), part.log()
