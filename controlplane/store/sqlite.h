@@ -21,7 +21,8 @@ enum {
 
 /* ---- one connection (sqlite_db.c) -------------------------------------------------------- */
 
-struct batch;
+struct section_packer;
+struct tokens;
 
 struct db {
     sqlite3 *handle;
@@ -36,7 +37,8 @@ struct db {
         int64_t session; /* audit_session.id; 0: free */
         uint8_t key[CONTENT_KEY_SIZE];
     } keys[DB_KEY_CACHE_SIZE];
-    struct batch *batch; /* that is being written now (sqlite_batch.h) */
+    struct section_packer *packer; /* owned (sqlite_section.h) */
+    struct tokens *tokens;         /* owned (sqlite_tokens.h) */
     uint64_t erasures;   /* that were known when this connection was taken */
 };
 
@@ -91,12 +93,21 @@ enum err db_migrate(struct db *db, const struct db_migration *migrations, size_t
                     struct err_text *why) MUST_USE;
 enum err db_migrate_store(struct db *db, struct err_text *why) MUST_USE;
 
-/* audit_record.form: what `canonical` is. */
+/* audit_section.form: what `content` is (sqlite_section.h). */
 enum sqlite_form {
-    SQLITE_FORM_PLAIN = 0,  /* the bytes */
+    SQLITE_FORM_PLAIN = 0,  /* as it was packed */
     SQLITE_FORM_SEALED = 1, /* encrypted, under the key of its session */
     SQLITE_FORM_ERASED = 2, /* gone */
-    SQLITE_FORM_BLOB = 3,   /* as sealed; the record is in a blob, what is here refers to it */
+};
+
+/* audit_tag.kind: what a section is found by, and what `value` is then. */
+enum sqlite_tag {
+    SQLITE_TAG_SESSION = 1,  /* audit_session.id */
+    SQLITE_TAG_IDENTITY = 2, /* audit_name.id, here and in the next two */
+    SQLITE_TAG_RESOURCE = 3,
+    SQLITE_TAG_TABLE = 4,   /* the last part of its name */
+    SQLITE_TAG_VERDICT = 5, /* those beyond 1 only: what is rare */
+    SQLITE_TAG_KIND = 6,    /* all but intents and outcomes */
 };
 
 /* audit_blob.state (sqlite_blobs.c). */
