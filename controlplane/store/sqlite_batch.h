@@ -37,6 +37,8 @@ struct batch {
     size_t session_count, session_room;
     struct section_table *tables; /* owned */
     size_t table_count, table_room;
+    struct batch_places *places;   /* owned: where a session is in `sessions` */
+    struct batch_sections *making; /* owned: what sections are made with */
 };
 
 /* Room for `count` rows. `finish` also after it failed. */
@@ -45,14 +47,15 @@ enum err batch_init(struct batch *batch, size_t count) MUST_USE;
 void batch_clear(struct batch *batch);
 void batch_finish(struct batch *batch);
 
-/* The session's place in `sessions`, copied there when it is not yet: by id and form. */
+/* The session's place in `sessions`, copied there when it is not yet as it is now: its identity and
+ * resource may change from one record to the next. */
 enum err batch_add_session(struct batch *batch, const struct batch_session *session,
                            size_t *out) MUST_USE;
 enum err batch_add_table(struct batch *batch, struct section_table table) MUST_USE;
 
-/* In a write: the first row from `from` on whose key a record has already; `count`: none has. */
-enum err batch_find_taken(struct db *db, const struct batch *batch, size_t from,
-                          size_t *out) MUST_USE;
+/* In a write: moves rows on in time, as little as will do, until no record has any of their keys.
+ * ERR_INTERNAL: there is no place for them. */
+enum err batch_choose_keys(struct db *db, struct batch *batch) MUST_USE;
 
 /* In a write, whose transaction an error ends: writes `count` rows from `from` on (at most
  * BATCH_RECORDS_MAX, their position and sequence are counted from the batch's), and what they are
@@ -64,8 +67,12 @@ enum err batch_write(struct db *db, const struct batch *batch, size_t from, size
  * r3 resource, t5 last part of a table's name, v1 verdict; each once, in the order of the records.
  * The same section gives the same bytes: the index forgets what it is told again. */
 struct batch_document {
-    struct buffer text, tag;
+    struct buffer text, tag; /* empty text: it is not in the index */
+    struct batch_ids *ids;   /* owned */
 };
+/* Its memory is kept from one to the next. */
+enum err batch_document_init(struct batch_document *document) MUST_USE;
+void batch_document_finish(struct batch_document *document); /* also after init failed */
 enum err batch_document_make(struct db *db, int64_t session, int64_t identity, int64_t resource,
                              const struct section_record *records,
                              const struct section_content *contents, size_t count,
