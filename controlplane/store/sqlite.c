@@ -1,6 +1,7 @@
 #include "controlplane/store/sqlite.h"
 
 #include "controlplane/store/sqlite_batch.h"
+#include "controlplane/store/sqlite_convert.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -204,7 +205,10 @@ static enum err writer_open(struct sqlite_store *s, int64_t page_count_max, stru
     if (err == OK) {
         err = batch_register(&s->writer, why);
     }
-    return err == OK ? sqlite_content_check(&s->writer, why) : err;
+    if (err == OK) {
+        err = sqlite_content_check(&s->writer, why);
+    }
+    return err == OK ? sqlite_convert(&s->writer, why) : err;
 }
 
 static enum err readers_open(struct sqlite_store *s, int count, struct bytes master,
