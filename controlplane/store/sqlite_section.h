@@ -7,10 +7,10 @@
  *
  * The head:
  *   u8 version, u32 number of records, u32 number of tables
- *   for each table two u64: the ids of its last part (audit_name) and full name (audit_table)
  *   for each record u32 its key beyond the section's, u16 its place in the batch, u8 kind, u8 flags
  *     (1: in a blob), u32 verdict, u32 number of tables
- *   for each record's tables u32: which of those above
+ *   for each record's tables u32: which of those that follow, numbered as they come first
+ *   for each table two u64: the ids of its last part (audit_name) and full name (audit_table)
  * The content, which is one zstd frame, and encrypted where the session has a key:
  *   for each record u32 size of the canonical bytes, u32 where in them the text is, u32 its size
  *   the canonical bytes of all; then the texts that are not one run of their canonical bytes
@@ -44,7 +44,8 @@ struct section_record {
     size_t table_count;
 };
 
-/* Replaces what is in `out`. The first record's key is the section's. */
+/* Replaces what is in `out`. The first record's key is the section's. ERR_INVALID: they are no
+ * section's (none, too many, not in order, too far apart). */
 enum err section_head_pack(const struct section_record *records, size_t count,
                            struct buffer *out) MUST_USE;
 /* In the arena. ERR_DENIED: it is no head, or not of a section with this key. */
