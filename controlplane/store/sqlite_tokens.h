@@ -24,8 +24,8 @@ enum err tokens_set_end(struct tokens *tokens, struct buffer *out) MUST_USE;
 
 /* What a person searches for (store_audit_filter.text): phrases, all of which must be in a text. */
 struct tokens_query;
-/* ERR_INVALID: there is no word in it; ERR_LIMIT: it is too long. A phrase without any word (a
- * symbol beyond ASCII) is passed over where there are others. */
+/* ERR_INVALID: there is no letter or digit in it; ERR_LIMIT: it is too long. A phrase without any
+ * word (a symbol beyond ASCII) is passed over where there are others; alone it is in no text. */
 enum err tokens_query_parse(struct tokens *tokens, const char *text,
                             struct tokens_query **out) MUST_USE;
 void tokens_query_destroy(struct tokens_query *query); /* takes NULL */
@@ -33,7 +33,7 @@ void tokens_query_destroy(struct tokens_query *query); /* takes NULL */
 enum err tokens_query_match(struct tokens *tokens, const struct tokens_query *query,
                             struct bytes text, bool *out) MUST_USE;
 /* Its different words, folded as the index has them; the last one of a phrase may be a beginning.
- */
+ * None: nothing has it. */
 struct tokens_word {
     struct bytes word; /* borrowed from the query */
     bool is_prefix;

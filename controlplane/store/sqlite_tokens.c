@@ -1,0 +1,312 @@
+#include "controlplane/store/sqlite_tokens.h"
+
+#include <stdlib.h>
+
+#include "base/utf8.h"
+#include "controlplane/store/sqlite_section.h"
+#include "controlplane/store/sqlite_tokens_words.h"
+
+enum {
+    /* A byte of a text that is not UTF-8 is one of Latin-1 to the tokenizer: at most two of a word;
+     * and a space for each word, in the place of what parted it from the next one. */
+    SET_SIZE_MAX = 2 * SECTION_UNPACKED_MAX,
+    SET_SIZE_KEPT = 4 << 20, /* more is given back: a section of one large record is rare */
+    LAST_SIZE_MAX = 64 << 10,
+    SLOTS_FIRST = 1024,
+    SLOTS_KEPT = 1 << 18,
+    BLOCK = 8, /* bytes that are hashed at a time */
+};
+
+/* A word of the set; free where it is of another generation. */
+struct slot {
+    uint32_t generation, hash, at, size;
+};
+
+struct tokens {
+    fts5_tokenizer tokenizer;
+    Fts5Tokenizer *unicode; /* owned */
+    bool is_word[256];      /* what is no separator of ASCII */
+    uint64_t seed, factor;  /* an agent chooses the words: it should not know their places */
+    struct buffer words;    /* the set, as it is given out */
+    struct buffer last;     /* text; empty: none, or a long one */
+    struct slot *slots;     /* a power of two of them */
+    size_t slot_count, used;
+    uint32_t generation;
+    enum err failed;
+};
+
+/* ---- a text as words ---------------------------------------------------------------------------
+ */
+
+/* FTS5 section 7: how an extension finds the tokenizers of a connection. */
+static enum err api_find(sqlite3 *handle, fts5_api **out)
+{
+    sqlite3_stmt *get = NULL;
+    fts5_api *api = NULL;
+    if (sqlite3_prepare_v2(handle, "SELECT fts5(?1)", -1, &get, NULL) == SQLITE_OK) {
+        (void)sqlite3_bind_pointer(get, 1, &api, "fts5_api_ptr", NULL);
+        (void)sqlite3_step(get);
+    }
+    (void)sqlite3_finalize(get);
+    if (api == NULL || api->iVersion < 2) {
+        return ERR_INTERNAL;
+    }
+    *out = api;
+    return OK;
+}
+
+static enum err tokenizer_open(struct tokens *t, sqlite3 *handle)
+{
+    const char *arguments[] = {"remove_diacritics", "0"};
+    void *data = NULL;
+    fts5_api *api = NULL;
+    enum err err = api_find(handle, &api);
+    if (err != OK) {
+        return err;
+    }
+    if (api->xFindTokenizer(api, "unicode61", &data, &t->tokenizer) != SQLITE_OK) {
+        return ERR_INTERNAL;
+    }
+    return t->tokenizer.xCreate(data, arguments, 2, &t->unicode) == SQLITE_OK ? OK : ERR_NO_MEMORY;
+}
+
+enum err tokens_create(sqlite3 *handle, struct tokens **out)
+{
+    struct tokens *t = calloc(1, sizeof(*t));
+    if (t == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    buffer_init(&t->words, SET_SIZE_MAX);
+    buffer_init(&t->last, LAST_SIZE_MAX);
+    sqlite3_randomness(sizeof(t->seed), &t->seed);
+    sqlite3_randomness(sizeof(t->factor), &t->factor);
+    t->factor |= 1;
+    for (size_t c = 0; c < sizeof(t->is_word); c++) {
+        t->is_word[c] =
+            c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    }
+    enum err err = tokenizer_open(t, handle);
+    if (err != OK) {
+        tokens_destroy(t);
+        return err;
+    }
+    *out = t;
+    return OK;
+}
+
+void tokens_destroy(struct tokens *tokens)
+{
+    if (tokens != NULL) {
+        if (tokens->unicode != NULL) {
+            tokens->tokenizer.xDelete(tokens->unicode);
+        }
+        buffer_wipe(&tokens->words);
+        buffer_wipe(&tokens->last);
+        free(tokens->slots);
+        free(tokens);
+    }
+}
+
+/* The next run without a separator of ASCII. The tokenizer never looks beyond one, so that each run
+ * may be given to it alone, and one of ASCII is a word. */
+static bool run_next(const struct tokens *t, struct bytes *in, struct bytes *out,
+                     bool *out_is_ascii)
+{
+    const uint8_t *at = in->data, *end = at + in->size;
+    while (at < end && !t->is_word[*at]) {
+        at++;
+    }
+    const uint8_t *start = at;
+    uint8_t all = 0;
+    while (at < end && t->is_word[*at]) {
+        all |= *at++;
+    }
+    *in = bytes_of(at, (size_t)(end - at));
+    *out = bytes_of(start, (size_t)(at - start));
+    *out_is_ascii = all < 0x80;
+    return at > start;
+}
+
+struct beyond {
+    tokens_word_fn *each;
+    void *context;
+    bool goes_on;
+};
+
+/* As much of a word as is in the index; empty: it is not UTF-8, as its text is not, and would not
+ * be the same word when the index reads it. */
+static size_t word_size(const uint8_t *word, size_t size)
+{
+    size_t at = 0;
+    while (at < size) {
+        size_t character = utf8_character_size(word + at, size - at);
+        if (character == 0) {
+            return 0;
+        }
+        if (at + character > WORD_SIZE_MAX) {
+            break;
+        }
+        at += character;
+    }
+    return at;
+}
+
+static int beyond_word(void *context, int flags, const char *word, int size, int start, int end)
+{
+    struct beyond *b = context;
+    (void)flags;
+    (void)start;
+    (void)end;
+    size_t whole = word_size((const uint8_t *)word, (size_t)size);
+    b->goes_on = whole == 0 || b->each(b->context, bytes_of(word, whole));
+    return b->goes_on ? SQLITE_OK : SQLITE_DONE;
+}
+
+enum err tokens_words_each(struct tokens *tokens, struct bytes text, tokens_word_fn *each,
+                           void *context)
+{
+    struct beyond b = {.each = each, .context = context, .goes_on = true};
+    struct bytes run;
+    bool is_ascii = false;
+    if (text.size > SECTION_UNPACKED_MAX) {
+        return ERR_LIMIT;
+    }
+    while (b.goes_on && text.size > 0 && run_next(tokens, &text, &run, &is_ascii)) {
+        if (is_ascii) {
+            run.size = run.size > WORD_SIZE_MAX ? WORD_SIZE_MAX : run.size;
+            b.goes_on = each(context, run);
+            continue;
+        }
+        int result =
+            tokens->tokenizer.xTokenize(tokens->unicode, &b, FTS5_TOKENIZE_DOCUMENT,
+                                        (const char *)run.data, (int)run.size, beyond_word);
+        if (result != SQLITE_OK && result != SQLITE_DONE) {
+            return result == SQLITE_NOMEM ? ERR_NO_MEMORY : ERR_INTERNAL;
+        }
+    }
+    return OK;
+}
+
+/* ---- the set -----------------------------------------------------------------------------------
+ */
+
+/* `word` has room behind it for the rest of a block. */
+static uint32_t word_hash(const struct tokens *t, uint8_t *word, size_t size)
+{
+    uint64_t hash = t->seed ^ size;
+    memset(word + size, 0, BLOCK);
+    for (size_t i = 0; i < size; i += BLOCK) {
+        uint64_t block;
+        memcpy(&block, word + i, BLOCK);
+        unsigned __int128 product = (unsigned __int128)(hash ^ block) * t->factor;
+        hash = (uint64_t)product ^ (uint64_t)(product >> 64);
+    }
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+static enum err slots_grow(struct tokens *t)
+{
+    size_t count = t->slot_count == 0 ? SLOTS_FIRST : 2 * t->slot_count;
+    struct slot *slots = calloc(count, sizeof(*slots));
+    if (slots == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < t->slot_count; i++) {
+        if (t->slots[i].generation == t->generation) {
+            size_t place = t->slots[i].hash & (count - 1);
+            while (slots[place].generation != 0) {
+                place = (place + 1) & (count - 1);
+            }
+            slots[place] = t->slots[i];
+        }
+    }
+    free(t->slots);
+    t->slots = slots;
+    t->slot_count = count;
+    return OK;
+}
+
+/* Where the word is, or a free one where it goes. */
+static struct slot *slot_find(struct tokens *t, const uint8_t *word, size_t size, uint32_t hash)
+{
+    size_t place = hash & (t->slot_count - 1);
+    for (;; place = (place + 1) & (t->slot_count - 1)) {
+        struct slot *s = &t->slots[place];
+        if (s->generation != t->generation || (s->hash == hash && s->size == size &&
+                                               memcmp(t->words.data + s->at, word, size) == 0)) {
+            return s;
+        }
+    }
+}
+
+/* Folds it to where it stays when it is new: behind the others. */
+static bool set_word(void *context, struct bytes word)
+{
+    struct tokens *t = context;
+    uint8_t *at = buffer_reserve(&t->words, word.size + BLOCK);
+    if (at == NULL) {
+        t->failed =
+            buffer_size(&t->words) + word.size + BLOCK > SET_SIZE_MAX ? ERR_LIMIT : ERR_NO_MEMORY;
+        return false;
+    }
+    if (2 * t->used >= t->slot_count) {
+        t->failed = slots_grow(t);
+        if (t->failed != OK) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < word.size; i++) {
+        at[i] = tokens_fold(word.data[i]);
+    }
+    uint32_t hash = word_hash(t, at, word.size);
+    struct slot *slot = slot_find(t, at, word.size, hash);
+    if (slot->generation != t->generation) {
+        *slot = (struct slot){.generation = t->generation,
+                              .hash = hash,
+                              .at = (uint32_t)(at - t->words.data),
+                              .size = (uint32_t)word.size};
+        at[word.size] = ' ';
+        buffer_commit(&t->words, word.size + 1);
+        t->used++;
+    }
+    return true;
+}
+
+enum err tokens_set_begin(struct tokens *tokens)
+{
+    if (tokens->words.capacity > SET_SIZE_KEPT) {
+        buffer_wipe(&tokens->words);
+    }
+    if (tokens->slot_count > SLOTS_KEPT || tokens->generation == UINT32_MAX) {
+        free(tokens->slots);
+        tokens->slots = NULL;
+        tokens->slot_count = 0;
+        tokens->generation = 0;
+    }
+    buffer_clear(&tokens->words);
+    buffer_clear(&tokens->last);
+    tokens->generation++;
+    tokens->used = 0;
+    return OK;
+}
+
+enum err tokens_set_add(struct tokens *tokens, struct bytes text)
+{
+    if (text.size == 0 || bytes_equal(text, buffer_bytes(&tokens->last))) {
+        return OK;
+    }
+    tokens->failed = OK;
+    enum err err = tokens_words_each(tokens, text, set_word, tokens);
+    err = err == OK ? tokens->failed : err;
+    buffer_clear(&tokens->last);
+    if (err == OK && text.size <= LAST_SIZE_MAX) {
+        err = buffer_append(&tokens->last, text);
+    }
+    return err;
+}
+
+enum err tokens_set_end(struct tokens *tokens, struct buffer *out)
+{
+    buffer_clear(out);
+    return buffer_append(out, buffer_bytes(&tokens->words));
+}
