@@ -188,11 +188,12 @@ static void answers_check(struct old *o)
     for (uint64_t position = 1; position <= RECORDS; position++) {
         record_check(o, position);
     }
-    FINDS(o, "1 10 2 3 11 4 5 6 12 7 14 15 8 13 9 16", .kinds = STORE_KINDS_ALL);
+    FINDS(o, "1 2 10 3 4 11 5 6 12 7 14 15 8 13 9 16", .kinds = STORE_KINDS_ALL);
     FINDS(o, "", .text = "quokka");
     FINDS(o, "11 6", .text = "wombat");
     FINDS(o, "11 6", .text = "WOM*");
-    FINDS(o, "6", .text = "wombat from");
+    FINDS(o, "11 6", .text = "wombat from");
+    FINDS(o, "6", .text = "\"wombat from\"");
     FINDS(o, "11 12", .text = "numbat");
     FINDS(o, "13", .text = "größe");
     FINDS(o, "14", .text = "dugong");
