@@ -236,7 +236,8 @@ void section_hash(const struct section_record *records, size_t count,
  */
 
 struct section_packer {
-    struct buffer plain; /* of the last section */
+    struct buffer plain;   /* of the last section */
+    struct buffer scratch; /* of the caller */
     void *compress_room, *decompress_room;
     size_t compress_size, decompress_size;
     ZSTD_CCtx *compress;   /* in its room */
@@ -250,6 +251,7 @@ enum err section_packer_create(struct section_packer **out)
         return ERR_NO_MEMORY;
     }
     buffer_init(&p->plain, SECTION_UNPACKED_MAX);
+    buffer_init(&p->scratch, ZSTD_COMPRESSBOUND(SECTION_UNPACKED_MAX));
     p->compress_size = ZSTD_estimateCCtxSize(LEVEL);
     p->decompress_size = ZSTD_estimateDCtxSize();
     p->compress_room = malloc(p->compress_size);
@@ -278,10 +280,16 @@ void section_packer_destroy(struct section_packer *packer)
 {
     if (packer != NULL) {
         buffer_wipe(&packer->plain);
+        buffer_wipe(&packer->scratch);
         room_free(packer->compress_room, packer->compress_size);
         room_free(packer->decompress_room, packer->decompress_size);
         free(packer);
     }
+}
+
+struct buffer *section_packer_scratch(struct section_packer *packer)
+{
+    return &packer->scratch;
 }
 
 /* The text of a statement is a field of its record, mostly: then it is not kept twice. Where it is:
