@@ -1,59 +1,47 @@
 /* The transparency log, and what the jobs beside it keep: hashes, checkpoints, cursors, keys of
  * issuers. One process has the file: it has every duty, and nobody else does anything. */
-#include "controlplane/store/sqlite_batch.h"
+#include "controlplane/store/sqlite_cover.h"
 #include "controlplane/store/sqlite_sections.h"
 
 /* ---- hashes ----------------------------------------------------------------------------------
  */
 
-/* Which records of a batch have a section, from the first one on. */
-struct cover {
+struct heads {
     struct section_reader reader;
     struct arena *arena;
-    uint8_t sections[BATCH_RECORDS_MAX]; /* that have the record: 0, 1, or 2 for more */
+    struct cover cover;
 };
 
-static enum err section_count(struct cover *cover, int64_t key)
+static enum err section_count(struct heads *heads, int64_t key)
 {
     struct section_row row;
-    arena_reset(cover->arena);
-    enum err err = section_read_head(&cover->reader, key, cover->arena, &row);
-    if (err != OK) {
-        return err == ERR_DENIED ? OK : err; /* as if it was not there */
+    arena_reset(heads->arena);
+    enum err err = section_read_head(&heads->reader, key, heads->arena, &row);
+    if (err == OK) {
+        cover_add(&heads->cover, row.records, row.count);
     }
-    for (size_t i = 0; i < row.count; i++) {
-        if (row.records[i].at < BATCH_RECORDS_MAX) {
-            uint8_t *sections = &cover->sections[row.records[i].at];
-            *sections = (uint8_t)(*sections == 0 ? 1 : 2);
-        }
-    }
-    return OK;
+    return err == ERR_DENIED ? OK : err; /* as if it was not there */
 }
 
-/* How many records of a batch of `count`, from the first one on, each have one section. */
-static enum err cover_count(struct cover *cover, int64_t position, size_t count, size_t *out)
+/* How many records of the batch, from the first one on, each have one section. */
+static enum err covered_count(struct heads *heads, size_t *out)
 {
     sqlite3_stmt *keys = NULL;
     bool row = false;
-    size_t covered = 0;
-    memset(cover->sections, 0, sizeof(cover->sections));
-    enum err err = db_statement(cover->reader.db,
+    enum err err = db_statement(heads->reader.db,
                                 "SELECT key FROM audit_section INDEXED BY audit_section_batch"
                                 " WHERE batch = ?1",
                                 &keys);
     if (err == OK) {
-        db_bind_number(keys, 1, position);
+        db_bind_number(keys, 1, heads->cover.position);
     }
-    while (err == OK && (err = db_step(cover->reader.db, keys, &row)) == OK && row) {
-        err = section_count(cover, sqlite3_column_int64(keys, 0));
+    while (err == OK && (err = db_step(heads->reader.db, keys, &row)) == OK && row) {
+        err = section_count(heads, sqlite3_column_int64(keys, 0));
     }
     if (keys != NULL) {
         (void)sqlite3_reset(keys);
     }
-    while (covered < count && cover->sections[covered] == 1) {
-        covered++;
-    }
-    *out = covered;
+    *out = cover_missing(&heads->cover, 0);
     return err;
 }
 
@@ -65,13 +53,13 @@ struct hashes {
 };
 
 /* The hashes of a batch that are asked for, as far as it is whole. */
-static enum err batch_take(struct cover *cover, sqlite3_stmt *row, struct hashes *h)
+static enum err batch_take(struct heads *heads, sqlite3_stmt *row, struct hashes *h)
 {
     const int64_t position = sqlite3_column_int64(row, 0), count = sqlite3_column_int64(row, 1);
     const int64_t next = (int64_t)(h->after + h->count) + 1;
     const uint8_t *hashes = sqlite3_column_blob(row, 2);
     size_t covered = 0;
-    bool is_batch = position > 0 && count > 0 && count <= BATCH_RECORDS_MAX &&
+    bool is_batch = cover_begin(&heads->cover, position, count) &&
                     sqlite3_column_bytes(row, 2) == (int)count * STORE_HASH_SIZE;
     if (is_batch && position + count <= next && h->count == 0) {
         return OK; /* it ends before */
@@ -80,7 +68,7 @@ static enum err batch_take(struct cover *cover, sqlite3_stmt *row, struct hashes
         h->is_broken = true;
         return OK;
     }
-    enum err err = cover_count(cover, position, (size_t)count, &covered);
+    enum err err = covered_count(heads, &covered);
     for (size_t i = (size_t)(next - position); err == OK && i < covered && h->count < h->max; i++) {
         memcpy(h->out[h->count++], hashes + i * STORE_HASH_SIZE, STORE_HASH_SIZE);
     }
@@ -88,7 +76,7 @@ static enum err batch_take(struct cover *cover, sqlite3_stmt *row, struct hashes
     return err;
 }
 
-static enum err hashes_read(struct db *db, struct cover *cover, struct hashes *h)
+static enum err hashes_read(struct db *db, struct heads *heads, struct hashes *h)
 {
     sqlite3_stmt *read = NULL;
     enum err err = db_statement(db,
@@ -103,7 +91,7 @@ static enum err hashes_read(struct db *db, struct cover *cover, struct hashes *h
         if (err != OK || !row) {
             break;
         }
-        err = batch_take(cover, read, h);
+        err = batch_take(heads, read, h);
     }
     if (read != NULL) {
         (void)sqlite3_reset(read);
@@ -120,12 +108,12 @@ enum err sqlite_log_read(struct store *store, uint64_t after, size_t max,
     struct hashes h = {.after = after, .max = max, .out = out};
     struct sqlite_store *s = sqlite_of(store);
     struct db *db = sqlite_read_begin(s);
-    struct cover cover;
-    section_reader_init(&cover.reader, db);
-    cover.arena = arena_create(BLOCK, CAP);
-    enum err err = cover.arena == NULL ? ERR_NO_MEMORY : hashes_read(db, &cover, &h);
-    arena_destroy(cover.arena);
-    section_reader_finish(&cover.reader);
+    struct heads heads;
+    section_reader_init(&heads.reader, db);
+    heads.arena = arena_create(BLOCK, CAP);
+    enum err err = heads.arena == NULL ? ERR_NO_MEMORY : hashes_read(db, &heads, &h);
+    arena_destroy(heads.arena);
+    section_reader_finish(&heads.reader);
     sqlite_read_end(s, db);
     if (err == OK) {
         *out_count = h.count;

@@ -103,7 +103,8 @@ enum err opened_open(struct opened_cache *cache, struct opened *section)
         err = section_open(&cache->reader, row, section->arena, &section->contents);
     }
     if (err == ERR_DENIED) {
-        cache->damaged = row->position + row->records[0].at;
+        /* A place that is not in the batch says nothing. */
+        cache->damaged = row->position + (row->is_whole ? row->records[0].at : 0);
     }
     return err;
 }
@@ -167,7 +168,7 @@ enum err opened_entry(struct opened_cache *cache, struct opened *section, size_t
     const struct section_record *record = &row->records[n];
     struct bytes canonical = {0};
     enum err err = opened_open(cache, section);
-    if (err == ERR_DENIED) {
+    if (err == ERR_DENIED && row->is_whole) {
         cache->damaged = row->position + record->at;
     }
     if (err == OK && !section->is_named) {

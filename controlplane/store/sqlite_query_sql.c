@@ -1,5 +1,4 @@
 /* The statement of a search: which sections it looks at, in its order. */
-#include "controlplane/store/sqlite_batch.h"
 #include "controlplane/store/sqlite_query.h"
 
 enum {
@@ -159,7 +158,7 @@ static enum err drive_by_words(struct query *q)
 {
     enum err err =
         buffer_append_format(&q->sql,
-                             "SELECT t.rowid, s.last_key, 0 FROM audit_words t CROSS JOIN"
+                             "SELECT t.rowid, s.last_key FROM audit_words t CROSS JOIN"
                              " audit_section s INDEXED BY audit_section_span ON s.key = t.rowid"
                              " AND s.last_key >= %lld WHERE audit_words MATCH ? AND",
                              last_from(q));
@@ -170,7 +169,7 @@ static enum err drive_by_tag(struct query *q, const struct tags *tags, enum sqli
                              int64_t value)
 {
     enum err err = buffer_append_format(&q->sql,
-                                        "SELECT t.key, s.last_key, 0 FROM audit_tag t" SPAN
+                                        "SELECT t.key, s.last_key FROM audit_tag t" SPAN
                                         " WHERE t.kind = %d AND t.value = %lld AND",
                                         last_from(q), (int)kind, (long long)value);
     if (err == OK) {
@@ -207,23 +206,23 @@ static enum err drive_by_key(struct query *q)
 {
     enum err err =
         buffer_append_format(&q->sql,
-                             "SELECT s.key, s.last_key, 0 FROM audit_section s"
+                             "SELECT s.key, s.last_key FROM audit_section s"
                              " INDEXED BY audit_section_span WHERE s.last_key >= %lld AND",
                              last_from(q));
     return err == OK ? bounds_add(q, "s.key") : err;
 }
 
-/* A window is short: nothing needs to be left out of it. */
+/* A window is short: nothing needs to be left out of it, and that something is missing is seen. */
 static enum err drive_by_arrival(struct query *q)
 {
     return buffer_append_format(&q->sql,
-                                "SELECT s.key, s.last_key, b.position FROM audit_batch b CROSS JOIN"
-                                " audit_section s INDEXED BY audit_section_batch"
-                                " ON s.batch = b.position"
-                                " WHERE b.position > %lld AND b.position <= %lld"
-                                " ORDER BY b.position",
-                                (long long)(q->range.position_from - BATCH_RECORDS_MAX),
-                                (long long)q->range.position_to);
+                                "SELECT s.key, s.last_key, b.position, b.count FROM audit_batch b"
+                                " LEFT JOIN audit_section s INDEXED BY audit_section_batch"
+                                " ON s.batch = b.position WHERE b.position >="
+                                " (SELECT coalesce(max(position), 0) FROM audit_batch"
+                                " WHERE position <= %lld)"
+                                " AND b.position <= %lld ORDER BY b.position",
+                                (long long)q->range.position_from, (long long)q->range.position_to);
 }
 
 static enum err by_time_build(struct db *db, struct query *q, bool is_wide)

@@ -1,5 +1,5 @@
 /* The answers to searches: pages of records, by time or by arrival. */
-#include "controlplane/store/sqlite_batch.h"
+#include "controlplane/store/sqlite_cover.h"
 #include "controlplane/store/sqlite_found.h"
 #include "controlplane/store/sqlite_opened.h"
 #include "controlplane/store/sqlite_query.h"
@@ -18,7 +18,8 @@ struct search {
     struct query q;
     struct found found;
     struct opened_cache cache;
-    size_t opened; /* contents so far */
+    struct cover cover; /* of the batch that is read, by arrival */
+    size_t opened;      /* contents so far */
     bool is_too_wide;
 };
 
@@ -108,6 +109,7 @@ static enum err section_look(struct search *search, int64_t key, int64_t before)
         return err == ERR_NOT_FOUND ? OK : err; /* an index knows more than there is */
     }
     const struct section_row *row = &section->row;
+    cover_add(&search->cover, row->records, row->count);
     const size_t count = sqlite_query_has_section(q, row) ? row->count : 0;
     for (size_t i = 0; err == OK && i < count; i++) {
         size_t n = q->range.order == QUERY_NEWEST_FIRST ? count - 1 - i : i;
@@ -150,12 +152,59 @@ static int64_t before_of(const struct query *q)
     }
 }
 
+/* By arrival: whether the batch had all that is asked of it. */
+static enum err batch_end(struct search *search)
+{
+    const struct cover *cover = &search->cover;
+    const struct query_range *range = &search->q.range;
+    if (cover->position == 0) {
+        return OK;
+    }
+    int64_t from = range->position_from - cover->position;
+    int64_t missing = cover->position + (int64_t)cover_missing(cover, from < 0 ? 0 : (size_t)from);
+    if (missing < cover->position + (int64_t)cover->count && missing <= range->position_to) {
+        search->cache.damaged = missing;
+        return ERR_DENIED;
+    }
+    return OK;
+}
+
+static enum err batch_begin(struct search *search)
+{
+    sqlite3_stmt *row = search->q.sections;
+    int64_t position = sqlite3_column_int64(row, 2);
+    if (search->q.range.order != QUERY_BY_ARRIVAL || position == search->cover.position) {
+        return OK;
+    }
+    enum err err = batch_end(search);
+    if (err == OK && !cover_begin(&search->cover, position, sqlite3_column_int64(row, 3))) {
+        search->cache.damaged = position;
+        err = ERR_DENIED;
+    }
+    return err;
+}
+
+/* The section of the row, if it has one that can have something for the answer. */
+static enum err row_look(struct search *search, int64_t before)
+{
+    const struct query *q = &search->q;
+    bool is_newest = q->range.order == QUERY_NEWEST_FIRST;
+    if (sqlite3_column_type(q->sections, 0) == SQLITE_NULL ||
+        (is_newest && is_answered(search, ~sqlite3_column_int64(q->sections, 1)))) {
+        return OK;
+    }
+    return section_look(search, sqlite3_column_int64(q->sections, 0), before);
+}
+
 static enum err sections_look(struct search *search)
 {
     struct query *q = &search->q;
     for (;;) {
         bool row = false;
         enum err err = db_step(search->db, q->sections, &row);
+        if (err == OK) {
+            err = row ? batch_begin(search) : batch_end(search);
+        }
         if (err != OK || !row) {
             return err;
         }
@@ -163,11 +212,7 @@ static enum err sections_look(struct search *search)
         if (is_answered(search, before)) {
             return OK;
         }
-        bool is_newest = q->range.order == QUERY_NEWEST_FIRST;
-        if (is_newest && is_answered(search, ~sqlite3_column_int64(q->sections, 1))) {
-            continue;
-        }
-        err = section_look(search, sqlite3_column_int64(q->sections, 0), before);
+        err = row_look(search, before);
         if (err != OK) {
             return err;
         }
