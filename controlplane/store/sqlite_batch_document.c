@@ -1,4 +1,5 @@
 /* What the index of words is told of a section. */
+#include <ctype.h>
 #include <stdlib.h>
 
 #include "controlplane/store/sqlite_batch_parts.h"
@@ -134,13 +135,71 @@ void batch_document_finish(struct batch_document *document)
     document->ids = NULL;
 }
 
+/* What parts words for the index of words, and is one byte: what is before and behind it are words
+ * of their own. */
+static bool is_separator(uint8_t c)
+{
+    return c < 0x80 && !isalnum(c);
+}
+
+static size_t same_from_front(const uint8_t *a, const uint8_t *b, size_t max)
+{
+    enum { BLOCK = 8 };
+    size_t n = 0;
+    while (max - n >= BLOCK && memcmp(a + n, b + n, BLOCK) == 0) {
+        n += BLOCK;
+    }
+    while (n < max && a[n] == b[n]) {
+        n++;
+    }
+    return n;
+}
+
+/* Both are one behind the last. */
+static size_t same_from_end(const uint8_t *a, const uint8_t *b, size_t max)
+{
+    enum { BLOCK = 8 };
+    size_t n = 0;
+    while (max - n >= BLOCK && memcmp(a - n - BLOCK, b - n - BLOCK, BLOCK) == 0) {
+        n += BLOCK;
+    }
+    while (n < max && a[-1 - (ptrdiff_t)n] == b[-1 - (ptrdiff_t)n]) {
+        n++;
+    }
+    return n;
+}
+
+/* An agent's statements are mostly the one before with other values: what they have in common at
+ * both ends, in whole words, is in the set already. */
+static struct bytes text_difference(struct bytes before, struct bytes text)
+{
+    const size_t shorter = before.size < text.size ? before.size : text.size;
+    if (shorter == 0) {
+        return text;
+    }
+    size_t front = same_from_front(before.data, text.data, shorter);
+    if (front == before.size && front == text.size) {
+        return bytes_of(text.data, 0);
+    }
+    while (front > 0 && !is_separator(text.data[front - 1])) {
+        front--;
+    }
+    size_t end = same_from_end(before.data + before.size, text.data + text.size, shorter - front);
+    while (end > 0 && !is_separator(text.data[text.size - end])) {
+        end--;
+    }
+    return bytes_of(text.data + front, text.size - front - end);
+}
+
 static enum err text_make(struct db *db, const struct section_content *contents, size_t count,
                           struct buffer *out)
 {
+    struct bytes before = {0};
     enum err err = tokens_set_begin(db->tokens);
     for (size_t i = 0; err == OK && i < count; i++) {
         if (contents[i].text.size > 0) {
-            err = tokens_set_add(db->tokens, contents[i].text);
+            err = tokens_set_add(db->tokens, text_difference(before, contents[i].text));
+            before = contents[i].text;
         }
     }
     return err == OK ? tokens_set_end(db->tokens, out) : err;

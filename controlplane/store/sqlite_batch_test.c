@@ -375,6 +375,63 @@ static void test_a_document_has_each_word_once_and_is_the_same_again(void **stat
     batch_document_finish(&document);
 }
 
+/* Each word of one that is not in the other yet. */
+static void words_merge(struct buffer *words, struct bytes more)
+{
+    while (more.size > 0) {
+        const uint8_t *space = memchr(more.data, ' ', more.size);
+        assert_non_null(space);
+        struct bytes word = bytes_of(more.data, (size_t)(space - more.data) + 1);
+        struct bytes all = buffer_bytes(words);
+        bool is_there = false;
+        while (!is_there && all.size > 0) {
+            space = memchr(all.data, ' ', all.size);
+            struct bytes one = bytes_of(all.data, (size_t)(space - all.data) + 1);
+            is_there = bytes_equal(one, word);
+            all = bytes_of(all.data + one.size, all.size - one.size);
+        }
+        if (!is_there) {
+            assert_int_equal(buffer_append(words, word), OK);
+        }
+        more = bytes_of(more.data + word.size, more.size - word.size);
+    }
+}
+
+/* Texts that have much in common, as statements have: together they have the words that they have
+ * one by one. */
+static void test_no_word_is_missed_in_texts_that_are_alike(void **state)
+{
+    static const char *const parts[] = {"a",        "b",    " ",   ".",       "ab",
+                                        "\xc3\xa4", "\xc3", " c ", "\xcc\x81"};
+    enum { ROUNDS = 3000, TEXTS = 3, PARTS = 9, TEXT_SIZE = 64 };
+    struct fixture *f = *state;
+    struct batch_document alone, together;
+    struct buffer expected;
+    uint64_t random = 777;
+    assert_int_equal(batch_document_init(&alone), OK);
+    assert_int_equal(batch_document_init(&together), OK);
+    buffer_init(&expected, 1 << 16);
+    for (int round = 0; round < ROUNDS; round++) {
+        char texts[TEXTS][TEXT_SIZE] = {""};
+        const char *all[TEXTS];
+        buffer_clear(&expected);
+        for (int i = 0; i < TEXTS; i++) {
+            all[i] = texts[i];
+            for (int n = 0; n < 8; n++) {
+                random = random * UINT64_C(6364136223846793005) + 1442695040888963407U;
+                (void)strcat(texts[i], parts[(random >> 33) % PARTS]);
+            }
+            document_make(f, &all[i], 1, &alone);
+            words_merge(&expected, buffer_bytes(&alone.text));
+        }
+        document_make(f, all, TEXTS, &together);
+        assert_true(bytes_equal(buffer_bytes(&together.text), buffer_bytes(&expected)));
+    }
+    buffer_finish(&expected);
+    batch_document_finish(&alone);
+    batch_document_finish(&together);
+}
+
 /* ---- keys ---- */
 
 static void write_and_clear(struct fixture *f)
@@ -477,6 +534,7 @@ int main(void)
         BATCH_TEST(test_a_long_batch_is_several_rows),
         BATCH_TEST(test_a_section_is_found_by_what_its_records_are_about),
         BATCH_TEST(test_a_document_has_each_word_once_and_is_the_same_again),
+        BATCH_TEST(test_no_word_is_missed_in_texts_that_are_alike),
         BATCH_TEST(test_a_key_that_is_taken_is_moved_and_no_other),
         BATCH_TEST(test_keys_are_unique_and_ascend_whatever_the_times_are),
         BATCH_TEST(test_a_section_that_was_changed_stops_no_stream),
