@@ -1,5 +1,6 @@
 #include "controlplane/store/sqlite_tokens.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 #include "base/utf8.h"
@@ -9,7 +10,8 @@
 enum {
     /* A byte of a text that is not UTF-8 is one of Latin-1 to the tokenizer: at most two of a word;
      * and a space for each word, in the place of what parted it from the next one. */
-    SET_SIZE_MAX = 2 * SECTION_UNPACKED_MAX,
+    GROWTH = 2,
+    SET_SIZE_MAX = GROWTH * SECTION_UNPACKED_MAX + (1 << 20), /* and room to work in */
     SET_SIZE_KEPT = 4 << 20, /* more is given back: a section of one large record is rare */
     LAST_SIZE_MAX = 64 << 10,
     SLOTS_FIRST = 1024,
@@ -19,6 +21,7 @@ enum {
 
 /* A word of the set; free where it is of another generation. */
 struct slot {
+    uint64_t first; /* block */
     uint32_t generation, hash, at, size;
 };
 
@@ -158,7 +161,9 @@ static int beyond_word(void *context, int flags, const char *word, int size, int
     (void)start;
     (void)end;
     size_t whole = word_size((const uint8_t *)word, (size_t)size);
-    b->goes_on = whole == 0 || b->each(b->context, bytes_of(word, whole));
+    const struct tokens_text_word found = {
+        .at = (const uint8_t *)word, .size = whole, .left = whole, .is_folded = true};
+    b->goes_on = whole == 0 || b->each(b->context, &found);
     return b->goes_on ? SQLITE_OK : SQLITE_DONE;
 }
 
@@ -173,8 +178,11 @@ enum err tokens_words_each(struct tokens *tokens, struct bytes text, tokens_word
     }
     while (b.goes_on && text.size > 0 && run_next(tokens, &text, &run, &is_ascii)) {
         if (is_ascii) {
-            run.size = run.size > WORD_SIZE_MAX ? WORD_SIZE_MAX : run.size;
-            b.goes_on = each(context, run);
+            const struct tokens_text_word word = {.at = run.data,
+                                                  .size = run.size > WORD_SIZE_MAX ? WORD_SIZE_MAX
+                                                                                   : run.size,
+                                                  .left = run.size + text.size};
+            b.goes_on = each(context, &word);
             continue;
         }
         int result =
@@ -190,18 +198,34 @@ enum err tokens_words_each(struct tokens *tokens, struct bytes text, tokens_word
 /* ---- the set -----------------------------------------------------------------------------------
  */
 
-/* `word` has room behind it for the rest of a block. */
-static uint32_t word_hash(const struct tokens *t, uint8_t *word, size_t size)
+/* Up to eight bytes of a word from `from` on, folded, as a number: zero beyond its end. */
+static uint64_t block_read(const struct tokens_text_word *word, size_t from)
 {
-    uint64_t hash = t->seed ^ size;
-    memset(word + size, 0, BLOCK);
-    for (size_t i = 0; i < size; i += BLOCK) {
-        uint64_t block;
-        memcpy(&block, word + i, BLOCK);
+    size_t size = word->size - from < BLOCK ? word->size - from : BLOCK;
+    uint64_t block = 0;
+    if (word->left - from >= BLOCK) {
+        memcpy(&block, word->at + from, BLOCK);
+    } else {
+        memcpy(&block, word->at + from, size);
+    }
+    /* Digits have the bit by which small letters differ from large ones. */
+    block = le64toh(block) | (word->is_folded ? 0 : UINT64_C(0x2020202020202020));
+    return size == BLOCK ? block : block & ((UINT64_C(1) << 8 * size) - 1);
+}
+
+/* Writes it folded, in whole blocks. */
+static uint64_t word_fold(const struct tokens *t, const struct tokens_text_word *word, uint8_t *out,
+                          uint64_t *out_first)
+{
+    uint64_t hash = t->seed ^ word->size;
+    for (size_t i = 0; i < word->size; i += BLOCK) {
+        uint64_t block = block_read(word, i), stored = htole64(block);
         unsigned __int128 product = (unsigned __int128)(hash ^ block) * t->factor;
         hash = (uint64_t)product ^ (uint64_t)(product >> 64);
+        memcpy(out + i, &stored, BLOCK);
+        *out_first = i == 0 ? block : *out_first;
     }
-    return (uint32_t)(hash ^ hash >> 32);
+    return hash ^ hash >> 32;
 }
 
 static enum err slots_grow(struct tokens *t)
@@ -227,46 +251,38 @@ static enum err slots_grow(struct tokens *t)
 }
 
 /* Where the word is, or a free one where it goes. */
-static struct slot *slot_find(struct tokens *t, const uint8_t *word, size_t size, uint32_t hash)
+static struct slot *slot_find(struct tokens *t, const struct slot *word, const uint8_t *folded)
 {
-    size_t place = hash & (t->slot_count - 1);
+    size_t place = word->hash & (t->slot_count - 1);
     for (;; place = (place + 1) & (t->slot_count - 1)) {
         struct slot *s = &t->slots[place];
-        if (s->generation != t->generation || (s->hash == hash && s->size == size &&
-                                               memcmp(t->words.data + s->at, word, size) == 0)) {
+        if (s->generation != t->generation ||
+            (s->hash == word->hash && s->size == word->size && s->first == word->first &&
+             (s->size <= BLOCK || memcmp(t->words.data + s->at, folded, s->size) == 0))) {
             return s;
         }
     }
 }
 
-/* Folds it to where it stays when it is new: behind the others. */
-static bool set_word(void *context, struct bytes word)
+/* Folds it to where it stays when it is new: behind the others. There is room. */
+static bool set_word(void *context, const struct tokens_text_word *found)
 {
     struct tokens *t = context;
-    uint8_t *at = buffer_reserve(&t->words, word.size + BLOCK);
-    if (at == NULL) {
-        t->failed =
-            buffer_size(&t->words) + word.size + BLOCK > SET_SIZE_MAX ? ERR_LIMIT : ERR_NO_MEMORY;
-        return false;
-    }
+    uint8_t *at = t->words.data + t->words.end;
+    struct slot word = {
+        .generation = t->generation, .at = (uint32_t)t->words.end, .size = (uint32_t)found->size};
     if (2 * t->used >= t->slot_count) {
         t->failed = slots_grow(t);
         if (t->failed != OK) {
             return false;
         }
     }
-    for (size_t i = 0; i < word.size; i++) {
-        at[i] = tokens_fold(word.data[i]);
-    }
-    uint32_t hash = word_hash(t, at, word.size);
-    struct slot *slot = slot_find(t, at, word.size, hash);
+    word.hash = (uint32_t)word_fold(t, found, at, &word.first);
+    struct slot *slot = slot_find(t, &word, at);
     if (slot->generation != t->generation) {
-        *slot = (struct slot){.generation = t->generation,
-                              .hash = hash,
-                              .at = (uint32_t)(at - t->words.data),
-                              .size = (uint32_t)word.size};
-        at[word.size] = ' ';
-        buffer_commit(&t->words, word.size + 1);
+        *slot = word;
+        at[found->size] = ' ';
+        buffer_commit(&t->words, found->size + 1);
         t->used++;
     }
     return true;
@@ -294,6 +310,10 @@ enum err tokens_set_add(struct tokens *tokens, struct bytes text)
 {
     if (text.size == 0 || bytes_equal(text, buffer_bytes(&tokens->last))) {
         return OK;
+    }
+    size_t room = GROWTH * text.size + 1 + BLOCK;
+    if (text.size > SECTION_UNPACKED_MAX || buffer_reserve(&tokens->words, room) == NULL) {
+        return buffer_size(&tokens->words) + room > SET_SIZE_MAX ? ERR_LIMIT : ERR_NO_MEMORY;
     }
     tokens->failed = OK;
     enum err err = tokens_words_each(tokens, text, set_word, tokens);

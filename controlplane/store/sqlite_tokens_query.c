@@ -9,6 +9,8 @@ enum {
     QUERY_WORDS_MAX = 1024, /* a long statement in the place of a search */
     LANE = 64,
     LANES = QUERY_WORDS_MAX / LANE,
+    GLANCE = 3, /* bytes of a word that are looked for at first */
+    GLANCE_BLOCK = 16,
 };
 
 struct query_word {
@@ -26,13 +28,16 @@ struct tokens_query {
     size_t count, different_count;
     uint16_t first[256];                 /* of those that begin so, + 1; 0: none */
     uint64_t begins[LANES], ends[LANES]; /* a phrase */
+    /* How its longest word of ASCII begins: a byte with these bits set is that one. */
+    uint8_t glance_bits[GLANCE], glance[GLANCE];
+    bool can_glance;
     enum err failed;
 };
 
 /* ---- reading it --------------------------------------------------------------------------------
  */
 
-static bool query_word_add(void *context, struct bytes word)
+static bool query_word_add(void *context, const struct tokens_text_word *word)
 {
     struct tokens_query *q = context;
     if (q->count == QUERY_WORDS_MAX) {
@@ -40,14 +45,14 @@ static bool query_word_add(void *context, struct bytes word)
         return false;
     }
     size_t at = buffer_size(&q->bytes);
-    q->failed = buffer_append(&q->bytes, word);
+    q->failed = buffer_append(&q->bytes, bytes_of(word->at, word->size));
     if (q->failed != OK) {
         return false;
     }
-    for (size_t i = at; i < at + word.size; i++) {
+    for (size_t i = at; i < at + word->size; i++) {
         q->bytes.data[i] = tokens_fold(q->bytes.data[i]);
     }
-    q->words[q->count++] = (struct query_word){.at = at, .size = word.size};
+    q->words[q->count++] = (struct query_word){.at = at, .size = word->size};
     return true;
 }
 
@@ -104,6 +109,31 @@ static void words_arrange(struct tokens_query *q)
     }
 }
 
+static bool is_ascii(struct bytes word)
+{
+    uint8_t all = 0;
+    for (size_t i = 0; i < word.size; i++) {
+        all |= word.data[i];
+    }
+    return all < 0x80;
+}
+
+static void glance_choose(struct tokens_query *q)
+{
+    struct bytes longest = {0};
+    for (size_t i = 0; i < q->different_count; i++) {
+        if (q->different[i].word.size > longest.size && is_ascii(q->different[i].word)) {
+            longest = q->different[i].word;
+        }
+    }
+    q->can_glance = longest.size > 0;
+    for (size_t i = 0; i < GLANCE; i++) {
+        /* Of a shorter word the rest is any byte. */
+        q->glance_bits[i] = i < longest.size ? 0x20 : 0xff;
+        q->glance[i] = i < longest.size ? longest.data[i] : 0xff;
+    }
+}
+
 enum err tokens_query_parse(struct tokens *tokens, const char *text, struct tokens_query **out)
 {
     struct bytes in = bytes_of_string(text), run;
@@ -129,6 +159,7 @@ enum err tokens_query_parse(struct tokens *tokens, const char *text, struct toke
         return err;
     }
     words_arrange(q);
+    glance_choose(q);
     *out = q;
     return OK;
 }
@@ -150,6 +181,38 @@ size_t tokens_query_words(const struct tokens_query *query, const struct tokens_
 /* ---- whether a text has it ----------------------------------------------------------------------
  */
 
+/* Whether one of GLANCE_BLOCK places of a text, with GLANCE - 1 bytes behind them, may be where the
+ * word begins. Without a branch in it, so that it is done for all of them at once. */
+static bool block_may_have(const struct tokens_query *q, const uint8_t *at)
+{
+    uint8_t found = 0;
+    for (size_t i = 0; i < GLANCE_BLOCK; i++) {
+        uint8_t same = (at[i] | q->glance_bits[0]) == q->glance[0];
+        same &= (at[i + 1] | q->glance_bits[1]) == q->glance[1];
+        same &= (at[i + 2] | q->glance_bits[2]) == q->glance[2];
+        /* A character beyond ASCII may be folded to one of it. */
+        found |= (uint8_t)(same | (at[i] & 0x80));
+    }
+    return found != 0;
+}
+
+/* Most texts are told from those that have the word by a glance, without taking them apart. */
+static bool text_may_have(const struct tokens_query *q, struct bytes text)
+{
+    enum { NEEDED = GLANCE_BLOCK + GLANCE - 1 };
+    uint8_t last[2 * NEEDED] = {0};
+    if (!q->can_glance) {
+        return true;
+    }
+    for (; text.size >= NEEDED; text.data += GLANCE_BLOCK, text.size -= GLANCE_BLOCK) {
+        if (block_may_have(q, text.data)) {
+            return true;
+        }
+    }
+    memcpy(last, text.data, text.size);
+    return block_may_have(q, last) || block_may_have(q, last + GLANCE_BLOCK);
+}
+
 /* Of each phrase, all its beginnings that end at the word that was read last (Shift-And:
  * Baeza-Yates and Gonnet, 1992). */
 struct match {
@@ -161,14 +224,14 @@ struct match {
 };
 
 static bool word_fits(const struct tokens_query *q, const struct query_word *word,
-                      struct bytes found)
+                      const struct tokens_text_word *found)
 {
-    if (word->is_prefix ? found.size < word->size : found.size != word->size) {
+    if (word->is_prefix ? found->size < word->size : found->size != word->size) {
         return false;
     }
     const uint8_t *wanted = q->bytes.data + word->at;
     for (size_t i = 0; i < word->size; i++) {
-        if (tokens_fold(found.data[i]) != wanted[i]) {
+        if (tokens_fold(found->at[i]) != wanted[i]) {
             return false;
         }
     }
@@ -192,11 +255,11 @@ static bool match_step(struct match *m, const uint64_t *fits)
     return left != 0;
 }
 
-static bool match_word(void *context, struct bytes word)
+static bool match_word(void *context, const struct tokens_text_word *word)
 {
     struct match *m = context;
     const struct tokens_query *q = m->query;
-    uint16_t n = q->first[tokens_fold(word.data[0])];
+    uint16_t n = q->first[tokens_fold(word->at[0])];
     /* Most words of a text are in no search. */
     if (n == 0 && !m->is_open) {
         return true;
@@ -217,7 +280,8 @@ enum err tokens_query_match(struct tokens *tokens, const struct tokens_query *qu
     struct match m = {.query = query, .lanes = (query->count + LANE - 1) / LANE};
     uint64_t left = 0;
     memcpy(m.left, query->ends, sizeof(m.left));
-    enum err err = query->count == 0 ? OK : tokens_words_each(tokens, text, match_word, &m);
+    bool may_have = query->count > 0 && text.size > 0 && text_may_have(query, text);
+    enum err err = may_have ? tokens_words_each(tokens, text, match_word, &m) : OK;
     if (err != OK) {
         return err;
     }

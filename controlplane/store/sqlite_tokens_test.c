@@ -428,6 +428,29 @@ static void test_a_query_matches_words_and_phrases(void **state)
     assert_false(matches(t, "", "a"));
 }
 
+static void test_a_word_is_found_wherever_it_stands(void **state)
+{
+    static const char *const words[] = {"z", "ze", "zeb", "zebra", "7", "zebras*"};
+    struct test *t = *state;
+    char text[128];
+    for (size_t before = 0; before < 70; before++) {
+        for (size_t behind = 0; behind < 20; behind++) {
+            for (size_t i = 0; i < 4; i++) {
+                (void)snprintf(text, sizeof(text), "%*s%s%*s", (int)before, "", words[i],
+                               (int)behind, "");
+                assert_true(matches(t, text, words[i]));
+                text[before] = '.';
+                assert_false(matches(t, text, words[i]));
+            }
+        }
+        (void)snprintf(text, sizeof(text), "%*s ZEBRAS7", (int)before, "");
+        assert_true(matches(t, text, "zebras*"));
+        assert_false(matches(t, text, "7"));
+        (void)snprintf(text, sizeof(text), "%*s \xe2\x84\xaa", (int)before, "");
+        assert_true(matches(t, text, "k"));
+    }
+}
+
 static void test_a_query_without_a_word_or_too_long_is_refused(void **state)
 {
     struct test *t = *state;
@@ -606,6 +629,7 @@ int main(void)
         TEST(test_a_long_word_is_cut_as_in_the_index),
         TEST(test_a_small_set_after_a_large_one_is_right),
         TEST(test_a_query_matches_words_and_phrases),
+        TEST(test_a_word_is_found_wherever_it_stands),
         TEST(test_a_query_without_a_word_or_too_long_is_refused),
         TEST(test_a_long_query_matches),
         TEST(test_the_words_of_a_query_are_told_once_and_folded),

@@ -6,8 +6,14 @@
 
 enum { WORD_SIZE_MAX = 32768 /* FTS5_MAX_TOKEN_SIZE: what is beyond it is not in the index */ };
 
-/* A word; a folded one where it is not of ASCII. False: that is enough. */
-typedef bool tokens_word_fn(void *context, struct bytes word);
+struct tokens_text_word {
+    const uint8_t *at;
+    size_t size;
+    size_t left;    /* bytes that may be read from `at` on; at least `size` */
+    bool is_folded; /* it is not of ASCII */
+};
+/* False: that is enough. */
+typedef bool tokens_word_fn(void *context, const struct tokens_text_word *word);
 
 /* All words of a text, in their order. ERR_LIMIT: it is too long. */
 enum err tokens_words_each(struct tokens *tokens, struct bytes text, tokens_word_fn *each,
