@@ -338,7 +338,7 @@ static enum err plain_reserve(struct section_packer *p, const struct section_con
                               size_t count, uint8_t **out)
 {
     size_t room = count * CONTENT;
-    if (count > SECTION_RECORDS_MAX) {
+    if (count == 0 || count > SECTION_RECORDS_MAX) {
         return ERR_INVALID;
     }
     for (size_t i = 0; i < count; i++) {
@@ -452,7 +452,7 @@ enum err section_content_open(struct section_packer *packer, struct bytes packed
                               struct arena *arena, struct section_content **out)
 {
     struct bytes plain;
-    if (count > SECTION_RECORDS_MAX) {
+    if (count == 0 || count > SECTION_RECORDS_MAX) {
         return ERR_DENIED;
     }
     enum err err = frame_open(packer, packed, arena, &plain);

@@ -62,7 +62,8 @@ enum err section_packer_create(struct section_packer **out) MUST_USE;
 void section_packer_destroy(struct section_packer *packer); /* takes NULL; wipes what it has seen */
 /* For what was packed, until it is encrypted. Wiped with the packer. */
 struct buffer *section_packer_scratch(struct section_packer *packer);
-/* Replaces what is in `out`. ERR_LIMIT: more than SECTION_UNPACKED_MAX. */
+/* Replaces what is in `out`. ERR_LIMIT: more than SECTION_UNPACKED_MAX. ERR_INVALID: none, or more
+ * than SECTION_RECORDS_MAX. */
 enum err section_content_pack(struct section_packer *packer, const struct section_content *items,
                               size_t count, struct buffer *out) MUST_USE;
 /* In the arena: `count` of them. ERR_DENIED: not the content of so many records. */

@@ -350,6 +350,7 @@ static void test_content_that_was_cut_or_goes_on_is_refused(void **state)
     assert_int_equal(content_open_of(t, whole, count - 1), ERR_DENIED);
     assert_int_equal(content_open_of(t, whole, count + 1), ERR_DENIED);
     assert_int_equal(content_open_of(t, whole, SIZE_MAX), ERR_DENIED);
+    assert_int_equal(content_open_of(t, whole, 0), ERR_DENIED);
     /* Another frame behind it, and one that says nothing. */
     assert_int_equal(buffer_append(&t->out, bytes_of("\x28\xb5\x2f\xfd\x20\0\x01\0\0", 9)), OK);
     assert_int_equal(content_open_of(t, buffer_bytes(&t->out), count), ERR_DENIED);

@@ -8,8 +8,8 @@
 #include "controlplane/store/sqlite_tokens_words.h"
 
 enum {
-    /* A byte of a text that is not UTF-8 is one of Latin-1 to the tokenizer: at most two of a word;
-     * and a space for each word, in the place of what parted it from the next one. */
+    /* A small letter may be longer than its large one: three bytes for two. And a space for each
+     * word, in the place of what parted it from the next one. */
     GROWTH = 2,
     SET_SIZE_MAX = GROWTH * SECTION_UNPACKED_MAX + (1 << 20), /* and room to work in */
     SET_SIZE_KEPT = 4 << 20, /* more is given back: a section of one large record is rare */
@@ -136,22 +136,14 @@ struct beyond {
     bool goes_on;
 };
 
-/* As much of a word as is in the index; empty: it is not UTF-8, as its text is not, and would not
- * be the same word when the index reads it. */
+/* As much of a word as is in the index, but no part of a character: that would be another one. */
 static size_t word_size(const uint8_t *word, size_t size)
 {
-    size_t at = 0;
-    while (at < size) {
-        size_t character = utf8_character_size(word + at, size - at);
-        if (character == 0) {
-            return 0;
+    if (size > WORD_SIZE_MAX) {
+        for (size = WORD_SIZE_MAX; (word[size] & 0xc0) == 0x80; size--) {
         }
-        if (at + character > WORD_SIZE_MAX) {
-            break;
-        }
-        at += character;
     }
-    return at;
+    return size;
 }
 
 static int beyond_word(void *context, int flags, const char *word, int size, int start, int end)
@@ -163,8 +155,43 @@ static int beyond_word(void *context, int flags, const char *word, int size, int
     size_t whole = word_size((const uint8_t *)word, (size_t)size);
     const struct tokens_text_word found = {
         .at = (const uint8_t *)word, .size = whole, .left = whole, .is_folded = true};
-    b->goes_on = whole == 0 || b->each(b->context, &found);
+    b->goes_on = b->each(b->context, &found);
     return b->goes_on ? SQLITE_OK : SQLITE_DONE;
+}
+
+/* Takes the next part of a run that is UTF-8. To the tokenizer other bytes are characters by
+ * chance, some beyond all that there are: it would not find the same ones in the words that it made
+ * of them, and the index would not have what the set has. So they part words. */
+static bool part_next(struct bytes *run, struct bytes *out)
+{
+    size_t size = 0, character = 0;
+    while (run->size > 0 && utf8_character_size(run->data, run->size) == 0) {
+        *run = bytes_of(run->data + 1, run->size - 1);
+    }
+    while (size < run->size) {
+        character = utf8_character_size(run->data + size, run->size - size);
+        if (character == 0) {
+            break;
+        }
+        size += character;
+    }
+    *out = bytes_of(run->data, size);
+    *run = bytes_of(run->data + size, run->size - size);
+    return size > 0;
+}
+
+static enum err beyond_each(struct tokens *tokens, struct bytes run, struct beyond *beyond)
+{
+    struct bytes part;
+    while (beyond->goes_on && part_next(&run, &part)) {
+        int result =
+            tokens->tokenizer.xTokenize(tokens->unicode, beyond, FTS5_TOKENIZE_DOCUMENT,
+                                        (const char *)part.data, (int)part.size, beyond_word);
+        if (result != SQLITE_OK && result != SQLITE_DONE) {
+            return result == SQLITE_NOMEM ? ERR_NO_MEMORY : ERR_INTERNAL;
+        }
+    }
+    return OK;
 }
 
 enum err tokens_words_each(struct tokens *tokens, struct bytes text, tokens_word_fn *each,
@@ -173,26 +200,19 @@ enum err tokens_words_each(struct tokens *tokens, struct bytes text, tokens_word
     struct beyond b = {.each = each, .context = context, .goes_on = true};
     struct bytes run;
     bool is_ascii = false;
-    if (text.size > SECTION_UNPACKED_MAX) {
-        return ERR_LIMIT;
-    }
-    while (b.goes_on && text.size > 0 && run_next(tokens, &text, &run, &is_ascii)) {
+    enum err err = text.size > SECTION_UNPACKED_MAX ? ERR_LIMIT : OK;
+    while (err == OK && b.goes_on && text.size > 0 && run_next(tokens, &text, &run, &is_ascii)) {
         if (is_ascii) {
             const struct tokens_text_word word = {.at = run.data,
                                                   .size = run.size > WORD_SIZE_MAX ? WORD_SIZE_MAX
                                                                                    : run.size,
                                                   .left = run.size + text.size};
             b.goes_on = each(context, &word);
-            continue;
-        }
-        int result =
-            tokens->tokenizer.xTokenize(tokens->unicode, &b, FTS5_TOKENIZE_DOCUMENT,
-                                        (const char *)run.data, (int)run.size, beyond_word);
-        if (result != SQLITE_OK && result != SQLITE_DONE) {
-            return result == SQLITE_NOMEM ? ERR_NO_MEMORY : ERR_INTERNAL;
+        } else {
+            err = beyond_each(tokens, run, &b);
         }
     }
-    return OK;
+    return err;
 }
 
 /* ---- the set -----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 /* The words of a text, as the index of words takes them: those of FTS5's tokenizer unicode61 with
- * remove_diacritics 0 (FTS5 section 4.3.1). ASCII is done here, the rest is SQLite's own. */
+ * remove_diacritics 0 (FTS5 section 4.3.1). ASCII is done here, the rest is SQLite's own. Bytes
+ * that are not UTF-8 part words. */
 #ifndef CHAPERONE_CONTROLPLANE_STORE_SQLITE_TOKENS_H
 #define CHAPERONE_CONTROLPLANE_STORE_SQLITE_TOKENS_H
 

@@ -145,7 +145,7 @@ enum err tokens_query_parse(struct tokens *tokens, const char *text, struct toke
     if (q == NULL) {
         return ERR_NO_MEMORY;
     }
-    buffer_init(&q->bytes, 2 * QUERY_SIZE_MAX); /* sqlite_tokens.c: SET_SIZE_MAX */
+    buffer_init(&q->bytes, 2 * QUERY_SIZE_MAX); /* sqlite_tokens.c: GROWTH */
     enum err err = OK;
     while (err == OK && sqlite_text_phrase_next(&in, &run, &is_prefix)) {
         any = true;
