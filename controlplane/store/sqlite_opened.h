@@ -6,9 +6,9 @@
 #include "controlplane/store/sqlite_sections.h"
 
 enum {
-    OPENED_COUNT = 48,            /* sessions that work at one time, and some */
-    OPENED_BYTES_MAX = 32 << 20,  /* of all but the one that was asked for last */
-    OPENED_BLOCK_SIZE = 64 << 10, /* a small section is in one of them */
+    OPENED_COUNT = 128,            /* sessions that work at one time, and some */
+    OPENED_BYTES_MAX = 32 << 20,   /* of all but the one that was asked for last */
+    OPENED_BLOCK_SIZE = 256 << 10, /* most sections are in one of them */
 };
 
 /* What an entry says of its session; valid as the caller's arena is. */

@@ -275,6 +275,18 @@ struct page {
     bool more;
 };
 
+/* Whether one of the next records is of the same section: it stays open. */
+static bool is_needed_again(const struct found *found, size_t at)
+{
+    enum { LOOK_AHEAD = 256 };
+    for (size_t i = at + 1; i < found->count && i <= at + LOOK_AHEAD; i++) {
+        if (found->items[i].section == found->items[at].section) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What was found, up to the size of a page: where no words were asked for, only now is told how
  * large the records are. */
 static enum err page_fill(struct search *search, struct arena *arena, struct page *page)
@@ -301,6 +313,9 @@ static enum err page_fill(struct search *search, struct arena *arena, struct pag
         if (err == OK) {
             bytes += page->items[i].canonical.size;
             page->count++;
+            if (!is_needed_again(found, i)) {
+                opened_release(section);
+            }
         }
     }
     return err;
