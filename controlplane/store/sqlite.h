@@ -39,7 +39,8 @@ struct db {
     } keys[DB_KEY_CACHE_SIZE];
     struct section_packer *packer; /* owned (sqlite_section.h) */
     struct tokens *tokens;         /* owned (sqlite_tokens.h) */
-    uint64_t erasures;   /* that were known when this connection was taken */
+    int64_t newest_key; /* of the writer: no record has a greater one; 0: not known yet */
+    uint64_t erasures;  /* that were known when this connection was taken */
 };
 
 /* What an SQLite result means here; `why` gets its sentence. Not for SQLITE_OK, ROW, DONE. */

@@ -211,16 +211,47 @@ static enum err key_choose(struct sweep *w, struct batch *b, size_t at)
     return err == OK && is_taken ? ERR_INTERNAL : err;
 }
 
+/* What begins earlier than the newest section by more than a span ends before that one begins. */
+static enum err newest_read(struct db *db)
+{
+    sqlite3_stmt *newest = NULL;
+    bool row = false;
+    enum err err = db_statement(db,
+                                "SELECT coalesce(max(last_key), 0) FROM audit_section"
+                                " INDEXED BY audit_section_span"
+                                " WHERE key >= (SELECT max(key) FROM audit_section) - ?1",
+                                &newest);
+    if (err == OK) {
+        db_bind_number(newest, 1, SECTION_SPAN_NS_MAX);
+        err = db_step(db, newest, &row);
+    }
+    if (err == OK && row) {
+        db->newest_key = sqlite3_column_int64(newest, 0);
+        (void)sqlite3_reset(newest);
+    }
+    return err;
+}
+
+static enum err keys_choose(struct sweep *w, struct batch *b)
+{
+    enum err err = sweep_begin(w, b->rows[0].key);
+    for (size_t i = 0; err == OK && i < b->count && b->rows[i].key <= w->db->newest_key; i++) {
+        err = key_choose(w, b, i);
+    }
+    return err;
+}
+
 enum err batch_choose_keys(struct db *db, struct batch *batch)
 {
     struct sweep sweep;
-    enum err err = sweep_init(&sweep, db);
-    if (err == OK && batch->count > 0) {
-        err = sweep_begin(&sweep, batch->rows[0].key);
+    enum err err = db->newest_key == 0 ? newest_read(db) : OK;
+    /* Mostly a batch is later than all that there is. */
+    if (err != OK || batch->count == 0 || batch->rows[0].key > db->newest_key) {
+        return err;
     }
-    /* Mostly a batch is later than all that there is: nothing is left then to be asked. */
-    for (size_t i = 0; err == OK && i < batch->count; i++) {
-        err = key_choose(&sweep, batch, i);
+    err = sweep_init(&sweep, db);
+    if (err == OK) {
+        err = keys_choose(&sweep, batch);
     }
     sweep_finish(&sweep);
     return err;

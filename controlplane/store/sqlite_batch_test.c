@@ -506,6 +506,30 @@ static void test_keys_are_unique_and_ascend_whatever_the_times_are(void **state)
     free(keys);
 }
 
+/* The newest record is not in the section that begins last. */
+static void test_a_section_that_ends_last_keeps_its_keys(void **state)
+{
+    static const struct batch_session none = {.form = SQLITE_FORM_PLAIN};
+    struct fixture *f = *state;
+    (void)add(f, &f->sessions[0], START, "");
+    (void)add(f, &f->sessions[1], START + 10, "");
+    (void)add(f, &f->sessions[0], START + 1000, "");
+    write_and_clear(f);
+    for (int i = 0; i < 2; i++) { /* it is told again by what was written since */
+        (void)add(f, &none, START + 1000, "");
+        assert_int_equal(batch_choose_keys(&f->db, &f->batch), OK);
+        assert_true(f->batch.rows[0].key > START + 1000);
+        write_and_clear(f);
+    }
+    (void)add(f, &none, START + 1000000, "");
+    assert_int_equal(batch_choose_keys(&f->db, &f->batch), OK);
+    assert_int_equal(f->batch.rows[0].key, START + 1000000);
+    write_and_clear(f);
+    (void)add(f, &none, START + 1000000, "");
+    assert_int_equal(batch_choose_keys(&f->db, &f->batch), OK);
+    assert_true(f->batch.rows[0].key > START + 1000000);
+}
+
 /* Nobody can tell the keys of a head that was changed; records go on. */
 static void test_a_section_that_was_changed_stops_no_stream(void **state)
 {
@@ -537,6 +561,7 @@ int main(void)
         BATCH_TEST(test_no_word_is_missed_in_texts_that_are_alike),
         BATCH_TEST(test_a_key_that_is_taken_is_moved_and_no_other),
         BATCH_TEST(test_keys_are_unique_and_ascend_whatever_the_times_are),
+        BATCH_TEST(test_a_section_that_ends_last_keeps_its_keys),
         BATCH_TEST(test_a_section_that_was_changed_stops_no_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -349,5 +349,9 @@ enum err batch_write(struct db *db, const struct batch *batch, size_t from, size
         err = section_write(db, m, &batch->sessions[cut->session], batch->position + (int64_t)from,
                             cut->count);
     }
+    /* Too great, if the transaction fails: then it is only looked for more often. */
+    if (db->newest_key != 0 && rows[count - 1].key > db->newest_key) {
+        db->newest_key = rows[count - 1].key;
+    }
     return err;
 }
