@@ -24,7 +24,7 @@ struct search {
 };
 
 /* One state of the database for all that is asked. */
-static enum err search_begin(struct search *search, struct store *store)
+static enum err search_begin(struct search *search, struct store *store, struct err_text *why)
 {
     sqlite3_stmt *begin = NULL;
     search->s = sqlite_of(store);
@@ -34,7 +34,7 @@ static enum err search_begin(struct search *search, struct store *store)
         err = db_run(search->db, begin);
     }
     opened_init(&search->cache, search->db);
-    return err;
+    return err == OK ? OK : db_explain(search->db, err, why);
 }
 
 static void search_end(struct search *search)
@@ -252,7 +252,7 @@ enum err sqlite_audit_nth_newest(struct store *store, const struct store_audit_f
     struct search search = {0};
     int64_t key = 0;
     bool any = false;
-    enum err err = search_begin(&search, store);
+    enum err err = search_begin(&search, store, why);
     if (err == OK) {
         err = search_find(&search, filter, &range, n, SIZE_MAX, why);
     }
@@ -343,7 +343,7 @@ enum err sqlite_audit_page(struct store *store, const struct store_audit_filter 
         .order = QUERY_OLDEST_FIRST, .key_from = from_key, .key_to = INT64_MAX};
     struct page page = {.max = max, .max_bytes = max_bytes};
     struct search search = {0};
-    enum err err = search_begin(&search, store);
+    enum err err = search_begin(&search, store, why);
     if (err == OK) {
         err = page_find(&search, filter, &range, arena, &page, why);
     }
@@ -398,13 +398,12 @@ enum err sqlite_audit_follow(struct store *store, const struct store_audit_filte
     struct page page = {.max = max, .max_bytes = max_bytes};
     struct search search = {0};
     uint64_t newest = 0, position = after_position;
-    enum err err = search_begin(&search, store);
+    enum err err = search_begin(&search, store, why);
     if (err == OK) {
         err = newest_read(search.db, &newest);
+        err = err == OK ? OK : search_explain(&search, err, why);
     }
-    if (err != OK) {
-        err = search_explain(&search, err, why);
-    } else if (newest > after_position) {
+    if (err == OK && newest > after_position) {
         position =
             newest - after_position > FOLLOW_WINDOW ? after_position + FOLLOW_WINDOW : newest;
         const struct query_range window = window_of(after_position + 1, position);
@@ -427,7 +426,7 @@ enum err sqlite_audit_at(struct store *store, uint64_t position, struct arena *a
     const struct query_range here = window_of(position, position);
     struct page page = {.max = 1, .max_bytes = SIZE_MAX};
     struct search search = {0};
-    enum err err = search_begin(&search, store);
+    enum err err = search_begin(&search, store, NULL);
     if (err == OK) {
         err = page_find(&search, &all, &here, arena, &page, NULL);
     }
