@@ -313,12 +313,16 @@ enum err sqlite_session_get(struct store *store, const char *session, struct are
 enum err sqlite_audit_append_in(struct sqlite_store *s, struct db *db,
                                 const struct store_audit_write *write) MUST_USE;
 
-/* ---- shared by append and sessions (sqlite_sessions.c) ------------------------------------ */
+/* ---- shared by append and sessions (sqlite_names.c, sqlite_sessions.c) --------------------- */
 
 /* The id of a name in the dictionary, added when it is not there; 0 for an empty one. */
 enum err sqlite_name_id(struct db *db, struct bytes name, int64_t *out) MUST_USE;
 /* The same, only looked up: 0 when it is not there. */
 enum err sqlite_name_find(struct db *db, struct bytes name, int64_t *out) MUST_USE;
+/* The ids of a table, added when it is not there: of the last part of its name (in the dictionary),
+ * and of the full one. */
+enum err sqlite_table_id(struct db *db, const struct store_audit_table *table, int64_t *out_name,
+                         int64_t *out_full) MUST_USE;
 
 /* In a write: a row names this blob now. ERR_UNAVAILABLE: it is known as one to be deleted. */
 enum err sqlite_blob_use(struct db *db, const uint8_t *name, int64_t session) MUST_USE;

@@ -229,41 +229,6 @@ static int64_t key_of(const struct append *a, const struct store_audit_record *r
 /* ---- what it is found by -----------------------------------------------------------------------
  */
 
-static enum err table_id(struct db *db, const struct store_audit_table *table,
-                         struct section_table *out)
-{
-    sqlite3_stmt *find = NULL, *add = NULL;
-    bool row = false;
-    int64_t name = 0;
-    enum err err = db_statement(db, "SELECT id, name FROM audit_table WHERE full_name = ?1", &find);
-    if (err == OK) {
-        db_bind_text(find, 1, table->full);
-        err = db_step(db, find, &row);
-    }
-    if (err != OK) {
-        return err;
-    }
-    if (row) {
-        *out = (struct section_table){.full = sqlite3_column_int64(find, 0),
-                                      .name = sqlite3_column_int64(find, 1)};
-        (void)sqlite3_reset(find);
-        return OK;
-    }
-    err = sqlite_name_id(db, table->name, &name);
-    if (err == OK) {
-        err = db_statement(db, "INSERT INTO audit_table (name, full_name) VALUES (?1, ?2)", &add);
-    }
-    if (err == OK) {
-        db_bind_number(add, 1, name);
-        db_bind_text(add, 2, table->full);
-        err = db_run(db, add);
-    }
-    if (err == OK) {
-        *out = (struct section_table){.name = name, .full = sqlite3_last_insert_rowid(db->handle)};
-    }
-    return err;
-}
-
 static enum err table_id_kept(struct append *a, const struct store_audit_table *table,
                               struct section_table *out)
 {
@@ -274,7 +239,7 @@ static enum err table_id_kept(struct append *a, const struct store_audit_table *
             return OK;
         }
     }
-    enum err err = table_id(a->db, table, out);
+    enum err err = sqlite_table_id(a->db, table, &out->name, &out->full);
     if (err == OK) {
         a->kept[a->kept_next] = (struct table_kept){.full = table->full, .ids = *out};
         a->kept_next = (a->kept_next + 1) % TABLES_KEPT;

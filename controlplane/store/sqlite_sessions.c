@@ -1,48 +1,6 @@
-/* The dictionary of names, and what the records say about their sessions. */
+/* What the records say about their sessions. */
 #include "controlplane/store/sqlite.h"
 #include "controlplane/store/sqlite_content.h"
-
-enum err sqlite_name_find(struct db *db, struct bytes name, int64_t *out)
-{
-    sqlite3_stmt *find = NULL;
-    bool row = false;
-    int64_t id = 0;
-    enum err err = OK;
-    if (name.size > 0) {
-        err = db_statement(db, "SELECT id FROM audit_name WHERE name = ?1", &find);
-    }
-    if (err == OK && find != NULL) {
-        db_bind_text(find, 1, name);
-        err = db_step(db, find, &row);
-    }
-    if (err == OK && row) {
-        id = sqlite3_column_int64(find, 0);
-        (void)sqlite3_reset(find);
-    }
-    if (err == OK) {
-        *out = id;
-    }
-    return err;
-}
-
-enum err sqlite_name_id(struct db *db, struct bytes name, int64_t *out)
-{
-    int64_t id = 0;
-    sqlite3_stmt *add = NULL;
-    enum err err = sqlite_name_find(db, name, &id);
-    if (err == OK && id == 0 && name.size > 0) {
-        err = db_statement(db, "INSERT INTO audit_name (name) VALUES (?1)", &add);
-        if (err == OK) {
-            db_bind_text(add, 1, name);
-            err = db_run(db, add);
-        }
-        id = sqlite3_last_insert_rowid(db->handle);
-    }
-    if (err == OK) {
-        *out = id;
-    }
-    return err;
-}
 
 /* ---- the cache of sessions ----------------------------------------------------------------- */
 
