@@ -108,7 +108,7 @@ void fixture_fill(struct test *t)
     fixture_ship_ok(t, records, RECORDS);
 }
 
-bool found_add(void *context, const Chaperone__V1__SearchResponse *response)
+bool answer_add(void *context, const Chaperone__V1__SearchResponse *response)
 {
     struct found *f = context;
     for (size_t i = 0; i < response->n_entries; i++) {

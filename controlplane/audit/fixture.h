@@ -37,6 +37,6 @@ struct found {
     int responses, stop_after;
 };
 
-bool found_add(void *context, const Chaperone__V1__SearchResponse *response);
+bool answer_add(void *context, const Chaperone__V1__SearchResponse *response);
 
 #endif

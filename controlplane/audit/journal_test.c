@@ -93,7 +93,7 @@ static void test_it_is_found_with_the_session_that_it_is_about(void **state)
     assert_int_equal(decide(j, "A", "fine"), OK);
     fixture_fill(t); /* session A arrives after what was decided of it */
     request.session = (char *)(uintptr_t) "A";
-    assert_int_equal(audit_search_run(t->store, &request, found_add, &found, NULL, NULL), OK);
+    assert_int_equal(audit_search_run(t->store, &request, answer_add, &found, NULL, NULL), OK);
     char *text = bytes_to_string(buffer_bytes(&found.text));
     assert_string_equal(text, "1 2 3 4 5 1");
     free(text);

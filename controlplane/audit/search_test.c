@@ -15,7 +15,7 @@ static void search_is(struct test *t, const Chaperone__V1__SearchRequest *reques
     struct err_text why = {.text = ""};
     uint64_t position = 0, total = 0;
     buffer_init(&f.text, 1 << 20);
-    enum err err = audit_search_run(t->store, request, found_add, &f, &position, &why);
+    enum err err = audit_search_run(t->store, request, answer_add, &f, &position, &why);
     if (err != OK || !bytes_equal_string(buffer_bytes(&f.text), expected)) {
         print_error("%s: %.*s, expected %s\n", why.text, (int)buffer_size(&f.text),
                     (const char *)buffer_bytes(&f.text).data, expected);
@@ -135,23 +135,23 @@ static void test_a_wrong_question_is_answered_with_why(void **state)
         Chaperone__V1__SearchRequest request = CHAPERONE__V1__SEARCH_REQUEST__INIT;
         request.kinds = kinds;
         request.n_kinds = 2;
-        assert_int_equal(audit_search_run(t->store, &request, found_add, &f, NULL, &why),
+        assert_int_equal(audit_search_run(t->store, &request, answer_add, &f, NULL, &why),
                          ERR_INVALID);
         assert_non_null(strstr(why.text, "\"intents\""));
         request.n_kinds = 0;
         request.text = no_words;
-        assert_int_equal(audit_search_run(t->store, &request, found_add, &f, NULL, &why),
+        assert_int_equal(audit_search_run(t->store, &request, answer_add, &f, NULL, &why),
                          ERR_INVALID);
         assert_non_null(strstr(why.text, "no word"));
         request.text = words;
         request.since_unix_ns = 2;
         request.until_unix_ns = 1;
-        assert_int_equal(audit_search_run(t->store, &request, found_add, &f, NULL, &why),
+        assert_int_equal(audit_search_run(t->store, &request, answer_add, &f, NULL, &why),
                          ERR_INVALID);
         assert_non_null(strstr(why.text, "since"));
         request.until_unix_ns = 0;
         request.verdict = (Chaperone__V1__Verdict)7;
-        assert_int_equal(audit_search_run(t->store, &request, found_add, &f, NULL, &why),
+        assert_int_equal(audit_search_run(t->store, &request, answer_add, &f, NULL, &why),
                          ERR_INVALID);
         if (filled == 0) {
             fixture_fill(t);
@@ -173,13 +173,13 @@ static void test_an_answer_comes_in_parts_and_stops_when_told(void **state)
     fixture_ship_ok(t, records, MANY);
     buffer_init(&f.text, 1 << 20);
     request.limit = 900; /* from 101 on */
-    assert_int_equal(audit_search_run(t->store, &request, found_add, &f, NULL, NULL), OK);
+    assert_int_equal(audit_search_run(t->store, &request, answer_add, &f, NULL, NULL), OK);
     assert_int_equal(f.responses, 2);
     assert_memory_equal(buffer_bytes(&f.text).data, "101 102 ", 8);
     f.stop_after = -1;
     buffer_clear(&f.text);
     f.responses = 0;
-    assert_int_equal(audit_search_run(t->store, &request, found_add, &f, NULL, NULL), OK);
+    assert_int_equal(audit_search_run(t->store, &request, answer_add, &f, NULL, NULL), OK);
     assert_int_equal(f.responses, (900 + AUDIT_SEARCH_PAGE - 1) / AUDIT_SEARCH_PAGE);
     struct bytes all = buffer_bytes(&f.text);
     assert_memory_equal(all.data + all.size - 9, " 999 1000", 9);

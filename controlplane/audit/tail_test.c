@@ -25,7 +25,7 @@ static bool on_tailed(void *context, const Chaperone__V1__SearchResponse *respon
 {
     struct tailed *t = context;
     (void)pthread_mutex_lock(&t->mutex);
-    bool go_on = found_add(&t->found, response);
+    bool go_on = answer_add(&t->found, response);
     t->entries += response->n_entries;
     (void)pthread_cond_signal(&t->changed);
     (void)pthread_mutex_unlock(&t->mutex);
@@ -134,7 +134,7 @@ static void test_a_tail_ends_when_told_and_when_wrong(void **state)
     fixture_fill(t);
     assert_int_equal(audit_tail_start(t->store, t->feed, &request, &tail_events, &tailed, &tail),
                      OK);
-    tailed_wait(&tailed, SIZE_MAX); /* it ends by itself: found_add said stop */
+    tailed_wait(&tailed, SIZE_MAX); /* it ends by itself: answer_add said stop */
     audit_tail_stop(tail);
     assert_int_equal(tailed.err, OK);
     buffer_finish(&tailed.found.text);

@@ -1,6 +1,8 @@
 #include "controlplane/store/sqlite.h"
 
-#include "controlplane/store/sqlite_batch.h"
+#include "controlplane/store/sqlite_content.h"
+#include "controlplane/store/sqlite_convert.h"
+#include "controlplane/store/sqlite_tokens.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -134,7 +136,11 @@ static enum err connection_open(struct db *db, const char *path, struct bytes ma
     }
     (void)sqlite3_busy_timeout(db->handle, STORE_BUSY_MS);
     (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    return db_execute(db, settings, why);
+    err = db_execute(db, settings, why);
+    if (err == OK) {
+        err = section_packer_create(&db->packer);
+    }
+    return err == OK ? tokens_create(db->handle, &db->tokens) : err;
 }
 
 static void connection_close(struct db *db)
@@ -143,6 +149,10 @@ static void connection_close(struct db *db)
         (void)sqlite3_finalize(db->kept[i].statement);
     }
     db->kept_count = 0;
+    tokens_destroy(db->tokens);
+    db->tokens = NULL;
+    section_packer_destroy(db->packer);
+    db->packer = NULL;
     (void)sqlite3_close(db->handle);
     db->handle = NULL;
     content_destroy(db->content);
@@ -202,9 +212,9 @@ static enum err writer_open(struct sqlite_store *s, int64_t page_count_max, stru
         err = db_migrate_store(&s->writer, why);
     }
     if (err == OK) {
-        err = batch_register(&s->writer, why);
+        err = sqlite_content_check(&s->writer, why);
     }
-    return err == OK ? sqlite_content_check(&s->writer, why) : err;
+    return err == OK ? sqlite_convert(&s->writer, why) : err;
 }
 
 static enum err readers_open(struct sqlite_store *s, int count, struct bytes master,
@@ -220,7 +230,7 @@ static enum err readers_open(struct sqlite_store *s, int count, struct bytes mas
                                        "PRAGMA temp_store = MEMORY;"
                                        /* The words of the index, in order: sqlite_words.c. */
                                        "CREATE VIRTUAL TABLE temp.audit_term USING"
-                                       " fts5vocab('main', 'audit_text', 'instance');"
+                                       " fts5vocab('main', 'audit_words', 'instance');"
                                        "PRAGMA query_only = ON;"
                                        "PRAGMA cache_size = -16384",
                                        why);

@@ -21,7 +21,8 @@ enum {
 
 /* ---- one connection (sqlite_db.c) -------------------------------------------------------- */
 
-struct batch;
+struct section_packer;
+struct tokens;
 
 struct db {
     sqlite3 *handle;
@@ -36,8 +37,10 @@ struct db {
         int64_t session; /* audit_session.id; 0: free */
         uint8_t key[CONTENT_KEY_SIZE];
     } keys[DB_KEY_CACHE_SIZE];
-    struct batch *batch; /* that is being written now (sqlite_batch.h) */
-    uint64_t erasures;   /* that were known when this connection was taken */
+    struct section_packer *packer; /* owned (sqlite_section.h) */
+    struct tokens *tokens;         /* owned (sqlite_tokens.h) */
+    int64_t newest_key; /* of the writer: no record has a greater one; 0: not known yet */
+    uint64_t erasures;  /* that were known when this connection was taken */
 };
 
 /* What an SQLite result means here; `why` gets its sentence. Not for SQLITE_OK, ROW, DONE. */
@@ -91,12 +94,21 @@ enum err db_migrate(struct db *db, const struct db_migration *migrations, size_t
                     struct err_text *why) MUST_USE;
 enum err db_migrate_store(struct db *db, struct err_text *why) MUST_USE;
 
-/* audit_record.form: what `canonical` is. */
+/* audit_section.form: what `content` is (sqlite_section.h). */
 enum sqlite_form {
-    SQLITE_FORM_PLAIN = 0,  /* the bytes */
+    SQLITE_FORM_PLAIN = 0,  /* as it was packed */
     SQLITE_FORM_SEALED = 1, /* encrypted, under the key of its session */
     SQLITE_FORM_ERASED = 2, /* gone */
-    SQLITE_FORM_BLOB = 3,   /* as sealed; the record is in a blob, what is here refers to it */
+};
+
+/* audit_tag.kind: what a section is found by, and what `value` is then. */
+enum sqlite_tag {
+    SQLITE_TAG_SESSION = 1,  /* audit_session.id */
+    SQLITE_TAG_IDENTITY = 2, /* audit_name.id, here and in the next two */
+    SQLITE_TAG_RESOURCE = 3,
+    SQLITE_TAG_TABLE = 4,   /* the last part of its name */
+    SQLITE_TAG_VERDICT = 5, /* those beyond 1 only: what is rare */
+    SQLITE_TAG_KIND = 6,    /* all but intents and outcomes */
 };
 
 /* audit_blob.state (sqlite_blobs.c). */
@@ -301,12 +313,16 @@ enum err sqlite_session_get(struct store *store, const char *session, struct are
 enum err sqlite_audit_append_in(struct sqlite_store *s, struct db *db,
                                 const struct store_audit_write *write) MUST_USE;
 
-/* ---- shared by append and sessions (sqlite_sessions.c) ------------------------------------ */
+/* ---- shared by append and sessions (sqlite_names.c, sqlite_sessions.c) --------------------- */
 
 /* The id of a name in the dictionary, added when it is not there; 0 for an empty one. */
 enum err sqlite_name_id(struct db *db, struct bytes name, int64_t *out) MUST_USE;
 /* The same, only looked up: 0 when it is not there. */
 enum err sqlite_name_find(struct db *db, struct bytes name, int64_t *out) MUST_USE;
+/* The ids of a table, added when it is not there: of the last part of its name (in the dictionary),
+ * and of the full one. */
+enum err sqlite_table_id(struct db *db, const struct store_audit_table *table, int64_t *out_name,
+                         int64_t *out_full) MUST_USE;
 
 /* In a write: a row names this blob now. ERR_UNAVAILABLE: it is known as one to be deleted. */
 enum err sqlite_blob_use(struct db *db, const uint8_t *name, int64_t session) MUST_USE;

@@ -1,89 +1,5 @@
 #include "controlplane/store/sqlite_content.h"
 
-#include "base/cursor.h"
-#include "base/writer.h"
-
-/* ---- the envelope ----------------------------------------------------------------------------
- */
-
-static void put_u64(struct writer *w, uint64_t v)
-{
-    writer_put_u32(w, (uint32_t)(v >> 32));
-    writer_put_u32(w, (uint32_t)v);
-}
-
-static uint64_t read_u64(struct cursor *c)
-{
-    uint64_t high = cursor_read_u32(c);
-    return high << 32 | cursor_read_u32(c);
-}
-
-enum err envelope_pack(const struct envelope *e, struct buffer *out)
-{
-    buffer_clear(out);
-    if (e->canonical.size > ENVELOPE_SIZE_MAX || e->text.size > ENVELOPE_SIZE_MAX) {
-        return ERR_LIMIT;
-    }
-    /* The text of a statement is a field of the record: mostly it need not be kept twice. */
-    const uint8_t *within = e->text.size == 0 ? e->canonical.data
-                                              : memmem(e->canonical.data, e->canonical.size,
-                                                       e->text.data, e->text.size);
-    bool is_apart = within == NULL && e->text.size > 0;
-    size_t at =
-        is_apart || e->text.size == 0 ? e->canonical.size : (size_t)(within - e->canonical.data);
-    struct writer w = writer_start(out);
-    writer_put_u32(&w, (uint32_t)e->canonical.size);
-    writer_put_u32(&w, (uint32_t)at);
-    writer_put_u32(&w, (uint32_t)e->text.size);
-    writer_put_u32(&w, (uint32_t)(e->tables.size / ENVELOPE_TABLE));
-    writer_put_bytes(&w, e->canonical);
-    if (is_apart) {
-        writer_put_bytes(&w, e->text);
-    }
-    writer_put_bytes(&w, e->tables);
-    return writer_finish(&w);
-}
-
-bool envelope_open(struct bytes packed, struct envelope *out)
-{
-    struct cursor c = cursor_of(packed);
-    size_t canonical = cursor_read_u32(&c), at = cursor_read_u32(&c), size = cursor_read_u32(&c);
-    size_t tables = cursor_read_u32(&c);
-    struct envelope e = {.canonical = cursor_read_bytes(&c, canonical)};
-    if (c.failed || at > canonical) {
-        return false;
-    }
-    if (at == canonical) {
-        e.text = cursor_read_bytes(&c, size);
-    } else if (size <= canonical - at) {
-        e.text = bytes_of(e.canonical.data + at, size);
-    } else {
-        return false;
-    }
-    e.tables = cursor_read_bytes(&c, tables * ENVELOPE_TABLE);
-    if (!cursor_is_complete(&c)) {
-        return false;
-    }
-    *out = e;
-    return true;
-}
-
-void envelope_table(const struct envelope *envelope, size_t n, int64_t *out_name, int64_t *out_full)
-{
-    struct cursor c =
-        cursor_of(bytes_of(envelope->tables.data + n * ENVELOPE_TABLE, ENVELOPE_TABLE));
-    *out_name = (int64_t)read_u64(&c);
-    *out_full = (int64_t)read_u64(&c);
-}
-
-enum err envelope_add_table(struct buffer *tables, int64_t name, int64_t full)
-{
-    struct writer w = writer_start(tables);
-    put_u64(&w, (uint64_t)name);
-    put_u64(&w, (uint64_t)full);
-    return writer_finish(&w);
-}
-
 /* ---- keys ------------------------------------------------------------------------------------
  */
 
@@ -169,6 +85,21 @@ enum err sqlite_content_check(struct db *db, struct err_text *why)
                                "the content of this database was encrypted with another key");
 }
 
+/* ---- writing ---------------------------------------------------------------------------------
+ */
+
+enum err sqlite_content_close(struct db *db, const uint8_t *key,
+                              const uint8_t hash[STORE_HASH_SIZE],
+                              const struct section_content *items, size_t count, struct buffer *out)
+{
+    if (key == NULL) {
+        return section_content_pack(db->packer, items, count, out);
+    }
+    struct buffer *packed = section_packer_scratch(db->packer);
+    enum err err = section_content_pack(db->packer, items, count, packed);
+    return err == OK ? content_seal(db->content, key, hash, buffer_bytes(packed), out) : err;
+}
+
 /* ---- reading ---------------------------------------------------------------------------------
  */
 
@@ -190,37 +121,30 @@ static enum err key_find(struct db *db, const struct content_row *row, const uin
     return OK;
 }
 
-static enum err plain_copy(struct bytes stored, struct arena *arena, struct envelope *out)
+static enum err erased_open(size_t count, struct arena *arena, struct section_content **out)
 {
-    uint8_t *copy = arena_alloc(arena, stored.size + 1);
-    if (copy == NULL) {
+    struct section_content *nothing = arena_alloc(arena, count * sizeof(*nothing));
+    if (nothing == NULL) {
         return ERR_NO_MEMORY;
     }
-    if (stored.size > 0) {
-        memcpy(copy, stored.data, stored.size);
-    }
-    *out = (struct envelope){.canonical = bytes_of(copy, stored.size)};
+    *out = nothing;
     return OK;
 }
 
 enum err sqlite_content_open(struct db *db, const struct content_row *row, struct arena *arena,
-                             struct envelope *out)
+                             struct section_content **out)
 {
     const uint8_t *key = NULL;
-    struct bytes packed;
+    struct bytes packed = row->stored;
     switch (row->form) {
-    case SQLITE_FORM_ERASED: *out = (struct envelope){0}; return OK;
-    case SQLITE_FORM_PLAIN: return plain_copy(row->stored, arena, out);
-    case SQLITE_FORM_SEALED:
-    case SQLITE_FORM_BLOB: break;
+    case SQLITE_FORM_ERASED: return erased_open(row->count, arena, out);
+    case SQLITE_FORM_PLAIN:
+    case SQLITE_FORM_SEALED: break;
     default: return ERR_DENIED;
     }
-    enum err err = key_find(db, row, &key);
-    if (err == OK) {
+    enum err err = row->form == SQLITE_FORM_SEALED ? key_find(db, row, &key) : OK;
+    if (err == OK && key != NULL) {
         err = content_open(db->content, key, row->hash, row->stored, arena, &packed);
     }
-    if (err != OK) {
-        return err;
-    }
-    return envelope_open(packed, out) ? OK : ERR_DENIED;
+    return err == OK ? section_content_open(db->packer, packed, row->count, arena, out) : err;
 }

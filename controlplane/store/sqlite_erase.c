@@ -1,19 +1,16 @@
 /* Retention: the content of sessions goes, their place in the log stays.
  *
  * A session is erased in steps that are short enough for others to write between them: first what
- * the index has of its records and the records themselves, last its key. A step that is not done
- * any more (a crash) is done by the next run: the session counts as erased only with its key gone.
+ * the index has of its sections and their content, last its key. A step that is not done any more
+ * (a crash) is done by the next run: the session counts as erased only with its key gone.
  */
 #include <sched.h>
 
 #include "controlplane/store/redact.h"
-#include "controlplane/store/sqlite_content.h"
+#include "controlplane/store/sqlite_erase_sections.h"
 
 enum {
-    STEP_RECORDS = 500,
-    STEP_BYTES = 8 << 20,
     STEP_ARENA_CAP = 256 << 20,
-    TAG_SIZE_MAX = 4 << 20,
     HELD_CAP = 2 * STORE_HELD_SIZE_MAX,
     MERGE_PAGES = 256, /* of the index of words, in one step */
     MERGE_STEPS_MAX = 1 << 20,
@@ -100,174 +97,8 @@ static enum err chosen_list(struct db *db, const struct store_erase *what, struc
     return err;
 }
 
-/* ---- one record ------------------------------------------------------------------------------
- */
-
-struct record {
-    int64_t key, identity, resource;
-    int verdict;
-    enum sqlite_form form;
-    struct envelope envelope; /* in the arena */
-};
-
-/* What was indexed of records of before is not in them: it is looked up by every name there is. */
-static enum err plain_tables(struct db *db, const struct record *r, struct buffer *out)
-{
-    sqlite3_stmt *list = NULL;
-    bool row = true;
-    enum err err = db_statement(db,
-                                "SELECT rt.name, rt.full_name FROM"
-                                " (SELECT DISTINCT name FROM audit_table) t"
-                                " CROSS JOIN audit_record_table rt"
-                                " ON rt.name = t.name AND rt.key = ?1",
-                                &list);
-    if (err == OK) {
-        db_bind_number(list, 1, r->key);
-    }
-    while (err == OK && (err = db_step(db, list, &row)) == OK && row) {
-        err = envelope_add_table(out, sqlite3_column_int64(list, 0), sqlite3_column_int64(list, 1));
-    }
-    return err;
-}
-
-static enum err tables_erase(struct db *db, const struct record *r, struct buffer *tag)
-{
-    enum err err = OK;
-    for (size_t i = 0; err == OK && i < r->envelope.tables.size / ENVELOPE_TABLE; i++) {
-        sqlite3_stmt *drop = NULL;
-        int64_t name = 0, full = 0;
-        envelope_table(&r->envelope, i, &name, &full);
-        err = db_statement(db,
-                           "DELETE FROM audit_record_table"
-                           " WHERE name = ?1 AND key = ?2 AND full_name = ?3",
-                           &drop);
-        if (err == OK) {
-            db_bind_number(drop, 1, name);
-            db_bind_number(drop, 2, r->key);
-            db_bind_number(drop, 3, full);
-            err = db_run(db, drop);
-        }
-        if (err == OK) {
-            err = buffer_append_format(tag, "t%lld ", (long long)name);
-        }
-    }
-    return err;
-}
-
-/* A contentless index forgets what it is told again, word for word as it was told first. */
-static enum err words_erase(struct db *db, const struct record *r, int64_t session,
-                            struct buffer *tag)
-{
-    sqlite3_stmt *drop = NULL;
-    enum err err = buffer_append_format(tag, "s%lld i%lld r%lld v%d", (long long)session,
-                                        (long long)r->identity, (long long)r->resource, r->verdict);
-    if (err == OK) {
-        err = db_statement(db,
-                           "INSERT INTO audit_text (audit_text, rowid, text, tag)"
-                           " VALUES ('delete', ?1, ?2, ?3)",
-                           &drop);
-    }
-    if (err == OK) {
-        db_bind_number(drop, 1, r->key);
-        db_bind_text(drop, 2, r->envelope.text);
-        db_bind_text(drop, 3, buffer_bytes(tag));
-        err = db_run(db, drop);
-    }
-    return err;
-}
-
-static enum err record_erase(struct db *db, struct record *r, int64_t session, struct arena *arena)
-{
-    struct buffer tag, tables;
-    sqlite3_stmt *set = NULL;
-    enum err err = OK;
-    buffer_init(&tag, TAG_SIZE_MAX);
-    buffer_init(&tables, TAG_SIZE_MAX);
-    if (r->form == SQLITE_FORM_PLAIN || r->form == SQLITE_FORM_ERASED) {
-        err = plain_tables(db, r, &tables);
-        r->envelope.tables = buffer_bytes(&tables);
-    }
-    if (err == OK && r->form == SQLITE_FORM_PLAIN) {
-        err = redact_find_text(r->envelope.canonical, arena, &r->envelope.text);
-    }
-    if (err == OK) {
-        err = tables_erase(db, r, &tag);
-    }
-    if (err == OK && r->envelope.text.size > 0) {
-        err = words_erase(db, r, session, &tag);
-    }
-    if (err == OK) {
-        err = db_statement(db,
-                           "UPDATE audit_record SET canonical = zeroblob(0), form = ?2"
-                           " WHERE key = ?1",
-                           &set);
-    }
-    if (err == OK) {
-        db_bind_number(set, 1, r->key);
-        db_bind_number(set, 2, SQLITE_FORM_ERASED);
-        err = db_run_one(db, set);
-    }
-    buffer_finish(&tag);
-    buffer_wipe(&tables);
-    return err;
-}
-
 /* ---- a step of a session ---------------------------------------------------------------------
  */
-
-static enum err record_read(struct db *db, sqlite3_stmt *row, const struct chosen *c,
-                            struct arena *arena, struct record *r)
-{
-    struct content_row content = {.session_id = c->id, .session = c->session};
-    r->key = sqlite3_column_int64(row, 0);
-    r->identity = sqlite3_column_int64(row, 1); /* NULL reads as 0, as it was written */
-    r->resource = sqlite3_column_int64(row, 2);
-    r->verdict = sqlite3_column_int(row, 3);
-    r->form = (enum sqlite_form)sqlite3_column_int(row, 4);
-    content.form = r->form;
-    content.stored = bytes_of(sqlite3_column_blob(row, 6), (size_t)sqlite3_column_bytes(row, 6));
-    enum err err = db_column_hash(row, 5, content.hash)
-                       ? sqlite_content_open(db, &content, arena, &r->envelope)
-                       : ERR_DENIED;
-    if (err == ERR_DENIED) {
-        /* Somebody changed it: nobody can read it, and its words cannot be told. It goes. */
-        r->form = SQLITE_FORM_ERASED;
-        r->envelope = (struct envelope){0};
-        err = OK;
-    }
-    return err;
-}
-
-/* Some that are not erased yet, read before any of them is changed. */
-static enum err records_read(struct db *db, const struct chosen *c, struct arena *arena,
-                             struct record *out, size_t *out_count)
-{
-    sqlite3_stmt *list = NULL;
-    size_t count = 0, bytes = 0;
-    enum err err = db_statement(db,
-                                "SELECT key, identity, resource, verdict, form, hash, canonical"
-                                " FROM audit_record INDEXED BY audit_record_session"
-                                " WHERE session = ?1 AND form <> 2 LIMIT ?2",
-                                &list);
-    if (err == OK) {
-        db_bind_number(list, 1, c->id);
-        db_bind_number(list, 2, STEP_RECORDS);
-    }
-    while (err == OK && bytes < STEP_BYTES) {
-        bool row = false;
-        err = db_step(db, list, &row);
-        if (err != OK || !row) {
-            break;
-        }
-        err = record_read(db, list, c, arena, &out[count]);
-        bytes += out[count++].envelope.canonical.size;
-    }
-    if (list != NULL) {
-        (void)sqlite3_reset(list);
-    }
-    *out_count = count;
-    return err;
-}
 
 static enum err scrub_mark(struct db *db, int64_t now_ns)
 {
@@ -385,28 +216,28 @@ static enum err still_erasable(struct db *db, const struct store_erase *what, in
 
 enum step { STEP_MORE, STEP_ERASED, STEP_SPARED };
 
+/* It has ended when a step from the first section on finds none: some may have come behind it. */
 static enum err step_do(struct db *db, const struct store_erase *what, const struct chosen *c,
-                        int64_t now_ns, struct arena *arena, enum step *out)
+                        int64_t now_ns, struct arena *arena, int64_t *from, enum step *out)
 {
     size_t count = 0;
-    bool may = false;
-    struct record *records = arena_alloc(arena, STEP_RECORDS * sizeof(*records));
-    enum err err = records == NULL ? ERR_NO_MEMORY : still_erasable(db, what, c->id, &may);
+    bool may = false, is_first = *from == INT64_MIN;
+    enum err err = still_erasable(db, what, c->id, &may);
     if (err != OK || !may) {
         *out = STEP_SPARED;
         return err;
     }
-    err = records_read(db, c, arena, records, &count);
-    for (size_t i = 0; err == OK && i < count; i++) {
-        err = record_erase(db, &records[i], c->id, arena);
-    }
+    err = sqlite_sections_erase(db, c->id, from, arena, &count);
     if (err == OK) {
         err = scrub_mark(db, now_ns);
     }
-    if (err == OK && count == 0) {
+    if (err == OK && count == 0 && is_first) {
         err = session_end(db, c, now_ns, arena);
     }
-    *out = count == 0 ? STEP_ERASED : STEP_MORE;
+    if (count == 0) {
+        *from = INT64_MIN;
+    }
+    *out = count == 0 && is_first ? STEP_ERASED : STEP_MORE;
     return err;
 }
 
@@ -415,13 +246,14 @@ static enum err session_erase(struct sqlite_store *s, const struct store_erase *
 {
     struct arena *arena = arena_create(1 << 20, STEP_ARENA_CAP);
     enum step step = STEP_MORE;
+    int64_t from = INT64_MIN;
     enum err err = arena == NULL ? ERR_NO_MEMORY : OK;
     while (err == OK && step == STEP_MORE) {
         struct db *db = NULL;
         arena_reset(arena);
         err = sqlite_write_begin(s, &db);
         if (err == OK) {
-            err = sqlite_write_end(s, step_do(db, what, c, now_ns, arena, &step), NULL);
+            err = sqlite_write_end(s, step_do(db, what, c, now_ns, arena, &from, &step), NULL);
         }
         (void)sched_yield();
     }
@@ -445,8 +277,8 @@ static enum err words_merge(struct sqlite_store *s, bool first, bool *out_more)
         return err;
     }
     before = sqlite3_total_changes64(db->handle);
-    err =
-        db_statement(db, "INSERT INTO audit_text (audit_text, rank) VALUES ('merge', ?1)", &merge);
+    err = db_statement(db, "INSERT INTO audit_words (audit_words, rank) VALUES ('merge', ?1)",
+                       &merge);
     if (err == OK) {
         db_bind_number(merge, 1, first ? -MERGE_PAGES : MERGE_PAGES);
         err = db_run(db, merge);

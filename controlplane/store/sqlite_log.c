@@ -1,46 +1,122 @@
 /* The transparency log, and what the jobs beside it keep: hashes, checkpoints, cursors, keys of
  * issuers. One process has the file: it has every duty, and nobody else does anything. */
-#include "controlplane/store/sqlite.h"
+#include "controlplane/store/sqlite_cover.h"
+#include "controlplane/store/sqlite_sections.h"
 
 /* ---- hashes ----------------------------------------------------------------------------------
  */
 
-/* A position that is not the next one: somebody took a row out. Everything behind it would get
- * another leaf's number, so it is not given. */
-enum err sqlite_log_read(struct store *store, uint64_t after, size_t max,
-                         uint8_t (*out)[STORE_HASH_SIZE], size_t *out_count)
+struct heads {
+    struct section_reader reader;
+    struct arena *arena;
+    struct cover cover;
+};
+
+static enum err section_count(struct heads *heads, int64_t key)
 {
-    struct sqlite_store *s = sqlite_of(store);
-    struct db *db = sqlite_read_begin(s);
+    struct section_row row;
+    arena_reset(heads->arena);
+    enum err err = section_read_head(&heads->reader, key, heads->arena, &row);
+    if (err == OK) {
+        cover_add(&heads->cover, row.records, row.count);
+    }
+    return err == ERR_DENIED ? OK : err; /* as if it was not there */
+}
+
+/* How many records of the batch, from the first one on, each have one section. */
+static enum err covered_count(struct heads *heads, size_t *out)
+{
+    sqlite3_stmt *keys = NULL;
+    bool row = false;
+    enum err err = db_statement(heads->reader.db,
+                                "SELECT key FROM audit_section INDEXED BY audit_section_batch"
+                                " WHERE batch = ?1",
+                                &keys);
+    if (err == OK) {
+        db_bind_number(keys, 1, heads->cover.position);
+    }
+    while (err == OK && (err = db_step(heads->reader.db, keys, &row)) == OK && row) {
+        err = section_count(heads, sqlite3_column_int64(keys, 0));
+    }
+    if (keys != NULL) {
+        (void)sqlite3_reset(keys);
+    }
+    *out = cover_missing(&heads->cover, 0);
+    return err;
+}
+
+struct hashes {
+    uint64_t after;
+    size_t max, count;
+    uint8_t (*out)[STORE_HASH_SIZE];
+    bool is_broken;
+};
+
+/* The hashes of a batch that are asked for, as far as it is whole. */
+static enum err batch_take(struct heads *heads, sqlite3_stmt *row, struct hashes *h)
+{
+    const int64_t position = sqlite3_column_int64(row, 0), count = sqlite3_column_int64(row, 1);
+    const int64_t next = (int64_t)(h->after + h->count) + 1;
+    const uint8_t *hashes = sqlite3_column_blob(row, 2);
+    size_t covered = 0;
+    bool is_batch = cover_begin(&heads->cover, position, count) &&
+                    sqlite3_column_bytes(row, 2) == (int)count * STORE_HASH_SIZE;
+    if (is_batch && position + count <= next && h->count == 0) {
+        return OK; /* it ends before */
+    }
+    if (!is_batch || position > next || (position < next && h->count > 0)) {
+        h->is_broken = true;
+        return OK;
+    }
+    enum err err = covered_count(heads, &covered);
+    for (size_t i = (size_t)(next - position); err == OK && i < covered && h->count < h->max; i++) {
+        memcpy(h->out[h->count++], hashes + i * STORE_HASH_SIZE, STORE_HASH_SIZE);
+    }
+    h->is_broken = covered < (size_t)count && h->count < h->max;
+    return err;
+}
+
+static enum err hashes_read(struct db *db, struct heads *heads, struct hashes *h)
+{
     sqlite3_stmt *read = NULL;
-    size_t count = 0;
     enum err err = db_statement(db,
-                                "SELECT position, hash FROM audit_record"
-                                " INDEXED BY audit_record_position"
-                                " WHERE position > ?1 ORDER BY position LIMIT ?2",
+                                "SELECT position, count, hashes FROM audit_batch"
+                                " WHERE position > ?1 ORDER BY position",
                                 &read);
     if (err == OK) {
-        db_bind_number(read, 1, (int64_t)after);
-        db_bind_number(read, 2, max > INT64_MAX ? INT64_MAX : (int64_t)max);
+        db_bind_number(read, 1, (int64_t)h->after - BATCH_RECORDS_MAX);
     }
-    for (bool row = true; err == OK && count < max;) {
+    for (bool row = true; err == OK && !h->is_broken && h->count < h->max;) {
         err = db_step(db, read, &row);
         if (err != OK || !row) {
             break;
         }
-        if ((uint64_t)sqlite3_column_int64(read, 0) != after + count + 1 ||
-            !db_column_hash(read, 1, out[count])) {
-            err = count == 0 ? ERR_IO : OK;
-            break;
-        }
-        count++;
+        err = batch_take(heads, read, h);
     }
     if (read != NULL) {
         (void)sqlite3_reset(read);
     }
+    return err == OK && h->is_broken && h->count == 0 ? ERR_IO : err;
+}
+
+/* A position that is not the next one, or that is in no section or in two: somebody took a row out,
+ * or put one in. Everything behind it would get another leaf's number, so it is not given. */
+enum err sqlite_log_read(struct store *store, uint64_t after, size_t max,
+                         uint8_t (*out)[STORE_HASH_SIZE], size_t *out_count)
+{
+    enum { BLOCK = 64 << 10, CAP = 64 << 20 }; /* a head with all its tables */
+    struct hashes h = {.after = after, .max = max, .out = out};
+    struct sqlite_store *s = sqlite_of(store);
+    struct db *db = sqlite_read_begin(s);
+    struct heads heads;
+    section_reader_init(&heads.reader, db);
+    heads.arena = arena_create(BLOCK, CAP);
+    enum err err = heads.arena == NULL ? ERR_NO_MEMORY : hashes_read(db, &heads, &h);
+    arena_destroy(heads.arena);
+    section_reader_finish(&heads.reader);
     sqlite_read_end(s, db);
     if (err == OK) {
-        *out_count = count;
+        *out_count = h.count;
     }
     return err;
 }

@@ -1,6 +1,5 @@
 #include "controlplane/store/sqlite_query.h"
 
-#include "controlplane/store/sqlite_text.h"
 #include "controlplane/store/table_name.h"
 
 enum {
@@ -26,20 +25,39 @@ static void query_init(struct query *q)
 
 void sqlite_query_finish(struct query *q)
 {
-    (void)sqlite3_finalize(q->rows);
-    q->rows = NULL;
+    (void)sqlite3_finalize(q->sections);
+    q->sections = NULL;
+    tokens_query_destroy(q->words);
+    q->words = NULL;
     buffer_finish(&q->sql);
     buffer_finish(&q->text);
     buffer_finish(&q->tables);
     buffer_finish(&q->sessions);
 }
 
-/* ---- names to ids -------------------------------------------------------------------------- */
+/* ---- lists of ids ---------------------------------------------------------------------------- */
 
-static enum err list_append(struct buffer *list, int64_t id)
+/* The statements that give them are ordered. */
+static bool list_has(const struct buffer *list, int64_t id)
 {
-    return buffer_append_format(list, buffer_size(list) == 0 ? "%lld" : ",%lld", (long long)id);
+    size_t from = 0, to = query_list_count(list);
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (query_list_get(list, middle) < id) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    return from < query_list_count(list) && query_list_get(list, from) == id;
 }
+
+static enum err list_add(struct buffer *list, int64_t id)
+{
+    return buffer_append(list, bytes_of(&id, sizeof(id)));
+}
+
+/* ---- names to ids -------------------------------------------------------------------------- */
 
 static enum err name_resolve(struct db *db, const char *name, struct query *q, int64_t *out)
 {
@@ -47,7 +65,7 @@ static enum err name_resolve(struct db *db, const char *name, struct query *q, i
         return OK;
     }
     enum err err = sqlite_name_find(db, bytes_of_string(name), out);
-    q->nothing = q->nothing || (err == OK && *out == 0);
+    q->is_nothing = q->is_nothing || (err == OK && *out == 0);
     return err;
 }
 
@@ -58,14 +76,15 @@ static enum err session_resolve(struct db *db, const char *session, struct query
     if (!is_given(session)) {
         return OK;
     }
-    enum err err = db_statement(db, "SELECT id FROM audit_session WHERE session = ?1", &find);
+    enum err err =
+        db_statement(db, "SELECT id FROM audit_session WHERE session = ?1 ORDER BY id", &find);
     if (err == OK) {
         db_bind_string(find, 1, session);
     }
     while (err == OK && (err = db_step(db, find, &row)) == OK && row) {
-        err = list_append(&q->sessions, sqlite3_column_int64(find, 0));
+        err = list_add(&q->sessions, sqlite3_column_int64(find, 0));
     }
-    q->nothing = q->nothing || buffer_size(&q->sessions) == 0;
+    q->is_nothing = q->is_nothing || query_list_count(&q->sessions) == 0;
     return err;
 }
 
@@ -75,8 +94,8 @@ static enum err tables_list(struct db *db, struct bytes full, struct query *q)
 {
     sqlite3_stmt *find = NULL;
     bool row = false;
-    enum err err =
-        db_statement(db, "SELECT id, full_name FROM audit_table WHERE name = ?1 LIMIT ?2", &find);
+    enum err err = db_statement(
+        db, "SELECT id, full_name FROM audit_table WHERE name = ?1 ORDER BY id LIMIT ?2", &find);
     if (err == OK) {
         db_bind_number(find, 1, q->table);
         db_bind_number(find, 2, TABLE_NAMES_MAX);
@@ -85,10 +104,10 @@ static enum err tables_list(struct db *db, struct bytes full, struct query *q)
         struct bytes known =
             bytes_of(sqlite3_column_blob(find, 1), (size_t)sqlite3_column_bytes(find, 1));
         if (table_name_is_same(known, full)) {
-            err = list_append(&q->tables, sqlite3_column_int64(find, 0));
+            err = list_add(&q->tables, sqlite3_column_int64(find, 0));
         }
     }
-    q->nothing = q->nothing || buffer_size(&q->tables) == 0;
+    q->is_nothing = q->is_nothing || query_list_count(&q->tables) == 0;
     return err;
 }
 
@@ -109,7 +128,7 @@ static enum err table_resolve(struct db *db, const char *table, struct query *q)
         err = sqlite_name_find(db, name.last, &q->table);
     }
     if (err == OK && q->table == 0) {
-        q->nothing = true;
+        q->is_nothing = true;
     } else if (err == OK) {
         err = tables_list(db, name.full, q);
     }
@@ -129,235 +148,86 @@ static enum err filter_resolve(struct db *db, const struct store_audit_filter *f
     return err == OK ? table_resolve(db, f->table, q) : err;
 }
 
-/* ---- the statement ----------------------------------------------------------------------------
+static void range_narrow(struct query *q, const struct query_range *range)
+{
+    const struct store_audit_filter *f = q->filter;
+    q->range = *range;
+    if (f->since_ns != 0 && f->since_ns > range->key_from) {
+        q->range.key_from = f->since_ns;
+    }
+    if (f->until_ns != 0 && f->until_ns < range->key_to) {
+        q->range.key_to = f->until_ns;
+    }
+}
+
+/* ---- what a section and its records have ------------------------------------------------------
  */
 
-static enum err sql_add(struct query *q, const char *text)
+bool sqlite_query_has_section(const struct query *q, const struct section_row *row)
 {
-    return buffer_append_string(&q->sql, text);
+    return (q->identity == 0 || row->identity == q->identity) &&
+           (q->resource == 0 || row->resource == q->resource) &&
+           (query_list_count(&q->sessions) == 0 || list_has(&q->sessions, row->session));
 }
 
-static void bind_number(struct query *q, int64_t number)
+static bool has_table(const struct query *q, const struct section_record *record)
 {
-    q->bindings[q->count].is_text = false;
-    q->bindings[q->count].number = number;
-    q->count++;
-}
-
-static enum err condition_number(struct query *q, const char *condition, int64_t number)
-{
-    bind_number(q, number);
-    return sql_add(q, condition);
-}
-
-static enum err condition_list(struct query *q, const char *column, const struct buffer *list)
-{
-    enum err err = buffer_append_format(&q->sql, " AND %s IN (", column);
-    if (err == OK) {
-        err = buffer_append(&q->sql, buffer_bytes(list));
-    }
-    return err == OK ? sql_add(q, ")") : err;
-}
-
-/* The words, and the tags of all else that the full-text index knows. */
-static enum err text_expression(struct db *db, const struct store_audit_filter *f, struct query *q)
-{
-    enum err err = sqlite_text_expression(f->text, sqlite_words_expand, db, &q->text);
-    if (err == OK && q->identity != 0) {
-        err = buffer_append_format(&q->text, " AND tag : i%lld", (long long)q->identity);
-    }
-    if (err == OK && q->resource != 0) {
-        err = buffer_append_format(&q->text, " AND tag : r%lld", (long long)q->resource);
-    }
-    if (err == OK && q->table != 0) {
-        err = buffer_append_format(&q->text, " AND tag : t%lld", (long long)q->table);
-    }
-    if (err == OK && f->verdict != 0) {
-        err = buffer_append_format(&q->text, " AND tag : v%d", f->verdict);
-    }
-    return err;
-}
-
-static enum err drive_by_text(struct db *db, const struct store_audit_filter *f, struct query *q)
-{
-    q->key = "t.rowid";
-    enum err err = text_expression(db, f, q);
-    if (err == OK) {
-        err = sql_add(q, " FROM audit_text t CROSS JOIN audit_record r ON r.key = t.rowid"
-                         " WHERE audit_text MATCH ?");
-    }
-    q->bindings[q->count++].is_text = true;
-    return err;
-}
-
-static enum err drive_by_table(struct query *q)
-{
-    q->key = "rt.key";
-    enum err err = sql_add(q, " FROM audit_record_table rt CROSS JOIN audit_record r"
-                              " ON r.key = rt.key WHERE rt.name = ?");
-    bind_number(q, q->table);
-    return err == OK ? condition_list(q, "rt.full_name", &q->tables) : err;
-}
-
-static bool is_one_kind(uint32_t kinds)
-{
-    return kinds != 0 && (kinds & (kinds - 1)) == 0;
-}
-
-static const uint32_t common_kinds = UINT32_C(1) << STORE_INTENT | UINT32_C(1) << STORE_OUTCOME;
-
-/* The one index of audit_record that leaves the fewest rows, as far as can be said beforehand. */
-static enum err drive_by_record(const struct store_audit_filter *f, struct query *q,
-                                enum query_order order)
-{
-    const char *index = "NOT INDEXED WHERE true";
-    q->key = "r.key";
-    if (order == QUERY_BY_ARRIVAL) {
-        index = "INDEXED BY audit_record_position WHERE true";
-    } else if (buffer_size(&q->sessions) > 0) {
-        index = "INDEXED BY audit_record_session WHERE true";
-    } else if (f->verdict > 1) {
-        index = "INDEXED BY audit_record_verdict WHERE r.verdict > 1";
-    } else if (is_one_kind(f->kinds) && (f->kinds & common_kinds) == 0) {
-        index = "INDEXED BY audit_record_kind WHERE r.kind NOT IN (11, 13)";
-    } else if (q->identity != 0) {
-        index = "INDEXED BY audit_record_identity WHERE true";
-    } else if (q->resource != 0) {
-        index = "INDEXED BY audit_record_resource WHERE true";
-    }
-    return buffer_append_format(&q->sql, " FROM audit_record r %s", index);
-}
-
-static enum err kinds_condition(struct query *q, uint32_t kinds)
-{
-    struct buffer list;
-    enum err err = OK;
-    buffer_init(&list, 256);
-    for (int kind = 0; err == OK && kind < 32; kind++) {
-        if ((kinds >> kind & 1) != 0) {
-            err = list_append(&list, kind);
+    for (size_t i = 0; i < record->table_count; i++) {
+        if (record->tables[i].name == q->table && list_has(&q->tables, record->tables[i].full)) {
+            return true;
         }
     }
-    if (err == OK && is_one_kind(kinds)) {
-        err = sql_add(q, " AND r.kind = ");
-        err = err == OK ? buffer_append(&q->sql, buffer_bytes(&list)) : err;
-    } else if (err == OK) {
-        err = condition_list(q, "r.kind", &list);
-    }
-    buffer_finish(&list);
-    return err;
+    return q->table == 0;
 }
 
-static enum err conditions_add(const struct store_audit_filter *f, struct query *q)
+bool sqlite_query_has_record(const struct query *q, const struct section_row *row, size_t n)
 {
-    enum err err = OK;
-    if (q->identity != 0) {
-        err = condition_number(q, " AND r.identity = ?", q->identity);
+    const struct section_record *record = &row->records[n];
+    const struct store_audit_filter *f = q->filter;
+    int64_t position = row->position + record->at;
+    bool is_kind = f->kinds == STORE_KINDS_ALL ||
+                   ((unsigned)record->kind < 32 && (f->kinds & store_kind_bit(record->kind)) != 0);
+    if (q->range.order == QUERY_BY_ARRIVAL &&
+        (position < q->range.position_from || position > q->range.position_to)) {
+        return false;
     }
-    if (err == OK && q->resource != 0) {
-        err = condition_number(q, " AND r.resource = ?", q->resource);
-    }
-    if (err == OK && buffer_size(&q->sessions) > 0) {
-        err = condition_list(q, "r.session", &q->sessions);
-    }
-    if (err == OK && f->verdict != 0) {
-        err = condition_number(q, " AND r.verdict = ?", f->verdict);
-    }
-    if (err == OK && f->position_max != 0 && f->position_max <= INT64_MAX) {
-        err = condition_number(q, " AND r.position <= ?", (int64_t)f->position_max);
-    }
-    return err == OK && f->kinds != STORE_KINDS_ALL ? kinds_condition(q, f->kinds) : err;
+    return is_kind && record->key >= q->range.key_from && record->key <= q->range.key_to &&
+           (f->verdict == 0 || record->verdict == f->verdict) &&
+           (f->position_max == 0 || (uint64_t)position <= f->position_max) && has_table(q, record);
 }
 
-/* With words the table is only a tag: its last part. The rest of the name is looked up. */
-static enum err table_condition(struct query *q)
-{
-    enum err err = condition_number(q,
-                                    " AND EXISTS (SELECT 1 FROM audit_record_table rt"
-                                    " WHERE rt.name = ? AND rt.key = r.key",
-                                    q->table);
-    if (err == OK) {
-        err = condition_list(q, "rt.full_name", &q->tables);
-    }
-    return err == OK ? sql_add(q, ")") : err;
-}
-
-static enum err bound_add(struct query *q, const char *column, const char *comparison,
-                          int64_t number)
-{
-    bind_number(q, number);
-    return buffer_append_format(&q->sql, " AND %s %s ?", column, comparison);
-}
-
-static enum err bounds_add(const struct store_audit_filter *f, struct query *q,
-                           const struct query_range *range)
-{
-    int64_t from = f->since_ns > range->key_from ? f->since_ns : range->key_from;
-    int64_t to = f->until_ns != 0 && f->until_ns < range->key_to ? f->until_ns : range->key_to;
-    enum err err = bound_add(q, q->key, ">=", from);
-    if (err == OK) {
-        err = bound_add(q, q->key, "<=", to);
-    }
-    if (err == OK && range->order == QUERY_BY_ARRIVAL) {
-        err = bound_add(q, "r.position", ">=", range->position_from);
-    }
-    if (err == OK && range->order == QUERY_BY_ARRIVAL) {
-        err = bound_add(q, "r.position", "<=", range->position_to);
-    }
-    return err;
-}
-
-/* All after SELECT and its columns. By arrival the range is short: there only words have an index
- * of their own, and their few rows are sorted. */
-static enum err query_build(struct db *db, const struct store_audit_filter *f, struct query *q,
-                            const struct query_range *range)
-{
-    bool by_arrival = range->order == QUERY_BY_ARRIVAL;
-    enum err err = OK;
-    if (is_given(f->text)) {
-        err = drive_by_text(db, f, q);
-    } else if (q->table != 0 && buffer_size(&q->sessions) == 0 && !by_arrival) {
-        err = drive_by_table(q);
-    } else {
-        err = drive_by_record(f, q, range->order);
-    }
-    if (err == OK) {
-        err = conditions_add(f, q);
-    }
-    if (err == OK && q->table != 0 && strcmp(q->key, "rt.key") != 0) {
-        err = table_condition(q);
-    }
-    if (err == OK) {
-        err = bounds_add(f, q, range);
-    }
-    return err == OK
-               ? buffer_append_format(&q->sql, " ORDER BY %s%s", by_arrival ? "r.position" : q->key,
-                                      range->order == QUERY_NEWEST_FIRST ? " DESC" : "")
-               : err;
-}
+/* ---- start -------------------------------------------------------------------------------------
+ */
 
 static enum err query_prepare(struct db *db, struct query *q, struct err_text *why)
 {
     struct bytes sql = buffer_bytes(&q->sql);
-    if (sqlite3_prepare_v2(db->handle, (const char *)sql.data, (int)sql.size, &q->rows, NULL) !=
+    if (sqlite3_prepare_v2(db->handle, (const char *)sql.data, (int)sql.size, &q->sections, NULL) !=
         SQLITE_OK) {
         return db_failed(db, why);
     }
-    for (int i = 0; i < q->count; i++) {
-        if (q->bindings[i].is_text) {
-            db_bind_text(q->rows, i + 1, buffer_bytes(&q->text));
-        } else {
-            db_bind_number(q->rows, i + 1, q->bindings[i].number);
-        }
+    if (sqlite3_bind_parameter_count(q->sections) > 0) {
+        db_bind_text(q->sections, 1, buffer_bytes(&q->text));
     }
     return OK;
 }
 
+static enum err words_parse(struct db *db, struct query *q, struct err_text *why)
+{
+    enum err err =
+        is_given(q->filter->text) ? tokens_query_parse(db->tokens, q->filter->text, &q->words) : OK;
+    if (err == ERR_INVALID) {
+        return err_set(why, err, "there is no word in the text to search for");
+    }
+    return err == ERR_LIMIT ? err_set(why, err, "the search is too long") : err;
+}
+
 enum err sqlite_query_start(struct query *q, struct db *db, const struct store_audit_filter *filter,
-                            const char *columns, const struct query_range *range,
-                            struct err_text *why)
+                            const struct query_range *range, bool is_wide, struct err_text *why)
 {
     query_init(q);
+    q->filter = filter;
+    range_narrow(q, range);
     enum err err = filter_resolve(db, filter, q);
     if (err == ERR_INVALID) {
         return err_set(why, err, "this is no name of a table");
@@ -365,15 +235,12 @@ enum err sqlite_query_start(struct query *q, struct db *db, const struct store_a
     if (err != OK) {
         return db_explain(db, err, why);
     }
-    err = buffer_append_format(&q->sql, "SELECT %s", columns);
+    err = words_parse(db, q, why);
     if (err == OK) {
-        err = query_build(db, filter, q, range);
-    }
-    if (err == ERR_INVALID) {
-        return err_set(why, err, "there is no word in the text to search for");
+        err = sqlite_query_build(q, db, is_wide);
     }
     if (err == ERR_LIMIT) {
         return err_set(why, err, "the search is too long");
     }
-    return err == OK && !q->nothing ? query_prepare(db, q, why) : err;
+    return err == OK && !q->is_nothing ? query_prepare(db, q, why) : err;
 }

@@ -1,12 +1,13 @@
-/* From a filter to the statement that finds its records.
+/* From a filter to the sections that its records can be in.
  *
- * Each search is driven by one index that gives its rows in order from where the bounds say; the
- * rest of the filter is checked row by row. Nothing is sorted, nothing is skipped by counting: the
- * first page costs no more than its own rows and those between them that the filter refuses. */
+ * Each search is driven by one index that gives sections in order from where the bounds say: the
+ * words with the tags in FTS5, a tag, or all. What the other tags do not have is passed over
+ * before it is read. Which records of a section match is seen in its head and in their texts. */
 #ifndef CHAPERONE_CONTROLPLANE_STORE_SQLITE_QUERY_H
 #define CHAPERONE_CONTROLPLANE_STORE_SQLITE_QUERY_H
 
-#include "controlplane/store/sqlite.h"
+#include "controlplane/store/sqlite_sections.h"
+#include "controlplane/store/sqlite_tokens.h"
 
 enum query_order {
     QUERY_OLDEST_FIRST,
@@ -20,33 +21,57 @@ struct query_range {
     int64_t position_from, position_to; /* both included; QUERY_BY_ARRIVAL only */
 };
 
-enum { QUERY_BINDINGS_MAX = 16 };
-
 struct query {
-    sqlite3_stmt *rows; /* NULL: there can be none, a name is in no record */
-    struct buffer sql, text;
-    struct {
-        bool is_text; /* all texts are `text` */
-        int64_t number;
-    } bindings[QUERY_BINDINGS_MAX];
-    int count;
-    const char *key; /* the column of the driving index that is the key */
+    /* Of each section its key and its last key, in the order of the keys; by arrival also position
+     * and count of its batch, in that order (without a section where a batch has none). NULL: there
+     * can be none, a name is in no record. */
+    sqlite3_stmt *sections;
+    const struct store_audit_filter *filter; /* borrowed */
+    struct query_range range;                /* as far as the filter leaves it */
+    struct tokens_query *words;              /* owned; NULL: not asked for */
     /* Ids of what the filter names; 0: not named. */
     int64_t identity, resource, table;
-    struct buffer tables;   /* ids of full names: "1,5,7" */
-    struct buffer sessions; /* one for each stream that used the id */
-    bool nothing;
+    struct buffer tables;   /* ids of full names, as int64_t, ascending */
+    struct buffer sessions; /* the same of sessions: one for each stream that used the id */
+    struct buffer sql, text;
+    bool is_nothing;
+    /* A beginning that many words have was left out of the expression: sections may be given that
+     * have none of them. */
+    bool is_wide;
 };
 
-/* Prepares `SELECT columns` of audit_record r. After it, also when it failed: finish. */
+/* Prepares the statement. `is_wide`: beginnings that many words have may be left out. After it,
+ * also when it failed: finish. */
 enum err sqlite_query_start(struct query *q, struct db *db, const struct store_audit_filter *filter,
-                            const char *columns, const struct query_range *range,
+                            const struct query_range *range, bool is_wide,
                             struct err_text *why) MUST_USE;
 void sqlite_query_finish(struct query *q);
 
-/* For sqlite_text_expression, with a connection that reads: a beginning is looked up among the
- * words of the index, as long as they are few. FTS5 would bring all places of all of them together
- * before it gave the first one. */
-enum err sqlite_words_expand(void *db, struct bytes beginning, struct buffer *out, bool *out_done);
+/* As far as the head says. */
+bool sqlite_query_has_section(const struct query *q, const struct section_row *row);
+bool sqlite_query_has_record(const struct query *q, const struct section_row *row, size_t n);
+
+/* ---- between its files ------------------------------------------------------------------------
+ */
+
+static inline size_t query_list_count(const struct buffer *list)
+{
+    return buffer_size(list) / sizeof(int64_t);
+}
+
+static inline int64_t query_list_get(const struct buffer *list, size_t n)
+{
+    int64_t id = 0;
+    memcpy(&id, buffer_bytes(list).data + n * sizeof(id), sizeof(id));
+    return id;
+}
+
+/* Makes `sql` and `text` of what was resolved. */
+enum err sqlite_query_build(struct query *q, struct db *db, bool is_wide) MUST_USE;
+
+/* A beginning, folded: appends the words of the index that begin so, as an expression, when they
+ * are few. FTS5 would bring all places of all of them together before it gave the first one. */
+enum err sqlite_words_expand(struct db *db, struct bytes beginning, struct buffer *out,
+                             bool *out_done) MUST_USE;
 
 #endif

@@ -183,11 +183,44 @@ static const char version_7[] =
  * written anew less often; a search looks into a few pieces more. */
 static const char version_8[] = "INSERT INTO audit_text (audit_text, rank) VALUES ('automerge', 8)";
 
+/* Records by sections (sqlite_section.h). What older versions had in audit_record,
+ * audit_record_table and audit_text is moved here when the store is opened (sqlite_convert.c), and
+ * they are dropped.
+ *
+ * audit_batch is the log: records in their order of arrival, those of one append of a stream
+ * together; `position` and `sequence` are those of its first one. audit_section.key orders by time
+ * and is the rowid of everything that finds records. */
+static const char version_9[] =
+    "CREATE TABLE audit_batch ("
+    "  position INTEGER PRIMARY KEY NOT NULL,"
+    "  stream INTEGER NOT NULL REFERENCES audit_stream, sequence INTEGER NOT NULL,"
+    "  count INTEGER NOT NULL, received_ns INTEGER NOT NULL, hashes BLOB NOT NULL,"
+    "  UNIQUE (stream, sequence)) STRICT;"
+    "CREATE TABLE audit_section ("
+    "  key INTEGER PRIMARY KEY NOT NULL, last_key INTEGER NOT NULL,"
+    "  batch INTEGER NOT NULL REFERENCES audit_batch,"
+    "  session INTEGER REFERENCES audit_session, identity INTEGER REFERENCES audit_name,"
+    "  resource INTEGER REFERENCES audit_name, form INTEGER NOT NULL,"
+    "  head BLOB NOT NULL, content BLOB NOT NULL) STRICT;"
+    "CREATE INDEX audit_section_span ON audit_section (key, last_key);"
+    "CREATE INDEX audit_section_batch ON audit_section (batch);"
+    /* What a section is found by: sqlite.h has the kinds. */
+    "CREATE TABLE audit_tag ("
+    "  kind INTEGER NOT NULL, value INTEGER NOT NULL, key INTEGER NOT NULL,"
+    "  PRIMARY KEY (kind, value, key)) STRICT, WITHOUT ROWID;"
+    /* Contentless: of a section it has each word once, and not where (detail = column). Whether a
+     * record has all words that are asked for is seen in its text. */
+    "CREATE VIRTUAL TABLE audit_words USING fts5 ("
+    "  text, tag, content = '', columnsize = 0, detail = column,"
+    "  tokenize = 'unicode61 remove_diacritics 0');"
+    "INSERT INTO audit_words (audit_words, rank) VALUES ('automerge', 8)";
+
 static const struct db_migration store_migrations[] = {
     {.version = 1, .sql = version_1}, {.version = 2, .sql = version_2},
     {.version = 3, .sql = version_3}, {.version = 4, .sql = version_4},
     {.version = 5, .sql = version_5}, {.version = 6, .sql = version_6},
     {.version = 7, .sql = version_7}, {.version = 8, .sql = version_8},
+    {.version = 9, .sql = version_9},
 };
 
 static enum err read_number(struct db *db, const char *sql, int64_t *out, struct err_text *why)

@@ -1,147 +1,337 @@
 /* The answers to searches: pages of records, by time or by arrival. */
-#include "controlplane/store/sqlite_content.h"
+#include "controlplane/store/sqlite_cover.h"
+#include "controlplane/store/sqlite_found.h"
+#include "controlplane/store/sqlite_opened.h"
 #include "controlplane/store/sqlite_query.h"
 
 enum {
     /* Positions that one call of follow looks at: bounds the work between two answers of a tail. */
     FOLLOW_WINDOW = 4096,
+    /* Contents that are looked into for a beginning that many words have, before FTS5 is asked
+     * where all of them are: mostly there is enough by then, and that takes long. */
+    WIDE_CONTENTS_MAX = 64,
 };
+
+struct search {
+    struct sqlite_store *s;
+    struct db *db;
+    struct query q;
+    struct found found;
+    struct opened_cache cache;
+    struct cover cover; /* of the batch that is read, by arrival */
+    size_t opened;      /* contents so far */
+    bool is_too_wide;
+};
+
+/* One state of the database for all that is asked. */
+static enum err search_begin(struct search *search, struct store *store, struct err_text *why)
+{
+    sqlite3_stmt *begin = NULL;
+    search->s = sqlite_of(store);
+    search->db = sqlite_read_begin(search->s);
+    enum err err = db_statement(search->db, "BEGIN", &begin);
+    if (err == OK) {
+        err = db_run(search->db, begin);
+    }
+    opened_init(&search->cache, search->db);
+    return err == OK ? OK : db_explain(search->db, err, why);
+}
+
+static void search_end(struct search *search)
+{
+    sqlite_query_finish(&search->q);
+    found_finish(&search->found);
+    opened_finish(&search->cache);
+    if (sqlite3_get_autocommit(search->db->handle) == 0) {
+        (void)sqlite3_exec(search->db->handle, "COMMIT", NULL, NULL, NULL);
+    }
+    sqlite_read_end(search->s, search->db);
+}
+
+static enum err search_explain(const struct search *search, enum err err, struct err_text *why)
+{
+    if (err == ERR_LIMIT) {
+        return err_set(why, err, "too many records are of one time");
+    }
+    if (err != ERR_DENIED) {
+        return db_explain(search->db, err, why);
+    }
+    if (search->cache.damaged == 0) {
+        return err_set(why, ERR_IO, "the content of records was changed in the database");
+    }
+    return err_set(why, ERR_IO,
+                   "the content of the record at position %lld was changed in the database",
+                   (long long)search->cache.damaged);
+}
+
+/* ---- one section ---------------------------------------------------------------------------- */
+
+static int64_t order_of(const struct query *q, const struct section_row *row, size_t n)
+{
+    switch (q->range.order) {
+    case QUERY_NEWEST_FIRST: return ~row->records[n].key;
+    case QUERY_BY_ARRIVAL: return row->position + row->records[n].at;
+    default: return row->records[n].key;
+    }
+}
+
+/* Of a page it is told whether there is more; the n-th newest record is all that is asked for. */
+static bool is_answered(const struct search *search, int64_t order)
+{
+    return found_is_beyond(&search->found, order) &&
+           (search->found.has_more || search->q.range.order == QUERY_NEWEST_FIRST);
+}
+
+static enum err words_look(struct search *search, struct opened *section, size_t n, bool *out)
+{
+    enum err err = OK;
+    *out = true;
+    if (search->q.words == NULL) {
+        return OK;
+    }
+    if (section->contents == NULL) {
+        search->opened++;
+        err = opened_open(&search->cache, section);
+    }
+    return err == OK ? tokens_query_match(search->db->tokens, search->q.words,
+                                          section->contents[n].text, out)
+                     : err;
+}
+
+/* Nothing of the sections that come after this one is before `before`. */
+static enum err section_look(struct search *search, int64_t key, int64_t before)
+{
+    const struct query *q = &search->q;
+    struct opened *section = NULL;
+    bool any = false;
+    enum err err = opened_get(&search->cache, key, &section);
+    if (err != OK) {
+        return err == ERR_NOT_FOUND ? OK : err; /* an index knows more than there is */
+    }
+    const struct section_row *row = &section->row;
+    cover_add(&search->cover, row->records, row->count);
+    const size_t count = sqlite_query_has_section(q, row) ? row->count : 0;
+    for (size_t i = 0; err == OK && i < count; i++) {
+        size_t n = q->range.order == QUERY_NEWEST_FIRST ? count - 1 - i : i;
+        int64_t order = order_of(q, row, n);
+        bool is_one = false;
+        if (!sqlite_query_has_record(q, row, n) || is_answered(search, order)) {
+            continue;
+        }
+        err = words_look(search, section, n, &is_one);
+        if (err == OK && is_one) {
+            const struct section_content *c = section->contents;
+            err = found_add(&search->found,
+                            (struct found_record){
+                                .order = order,
+                                .section = key,
+                                .index = (uint32_t)n,
+                                .size = c == NULL ? 0 : (uint32_t)c[n].canonical.size,
+                            },
+                            before);
+            any = true;
+        }
+    }
+    if (!any) {
+        opened_release(section);
+    }
+    return err;
+}
+
+/* ---- all sections ---------------------------------------------------------------------------- */
+
+/* The least that the order of a record can be, of this section and those that come after it. */
+static int64_t before_of(const struct query *q)
+{
+    int64_t key = sqlite3_column_int64(q->sections, 0);
+    switch (q->range.order) {
+    case QUERY_NEWEST_FIRST:
+        return key > INT64_MAX - SECTION_SPAN_NS_MAX ? INT64_MIN : ~(key + SECTION_SPAN_NS_MAX);
+    case QUERY_BY_ARRIVAL: return sqlite3_column_int64(q->sections, 2);
+    default: return key;
+    }
+}
+
+/* By arrival: whether the batch had all that is asked of it. */
+static enum err batch_end(struct search *search)
+{
+    const struct cover *cover = &search->cover;
+    const struct query_range *range = &search->q.range;
+    if (cover->position == 0) {
+        return OK;
+    }
+    int64_t from = range->position_from - cover->position;
+    int64_t missing = cover->position + (int64_t)cover_missing(cover, from < 0 ? 0 : (size_t)from);
+    if (missing < cover->position + (int64_t)cover->count && missing <= range->position_to) {
+        search->cache.damaged = missing;
+        return ERR_DENIED;
+    }
+    return OK;
+}
+
+static enum err batch_begin(struct search *search)
+{
+    sqlite3_stmt *row = search->q.sections;
+    int64_t position = sqlite3_column_int64(row, 2);
+    if (search->q.range.order != QUERY_BY_ARRIVAL || position == search->cover.position) {
+        return OK;
+    }
+    enum err err = batch_end(search);
+    if (err == OK && !cover_begin(&search->cover, position, sqlite3_column_int64(row, 3))) {
+        search->cache.damaged = position;
+        err = ERR_DENIED;
+    }
+    return err;
+}
+
+/* The section of the row, if it has one that can have something for the answer. */
+static enum err row_look(struct search *search, int64_t before)
+{
+    const struct query *q = &search->q;
+    bool is_newest = q->range.order == QUERY_NEWEST_FIRST;
+    if (sqlite3_column_type(q->sections, 0) == SQLITE_NULL ||
+        (is_newest && is_answered(search, ~sqlite3_column_int64(q->sections, 1)))) {
+        return OK;
+    }
+    return section_look(search, sqlite3_column_int64(q->sections, 0), before);
+}
+
+static enum err sections_look(struct search *search)
+{
+    struct query *q = &search->q;
+    for (;;) {
+        bool row = false;
+        enum err err = db_step(search->db, q->sections, &row);
+        if (err == OK) {
+            err = row ? batch_begin(search) : batch_end(search);
+        }
+        if (err != OK || !row) {
+            return err;
+        }
+        int64_t before = before_of(q);
+        if (is_answered(search, before)) {
+            return OK;
+        }
+        err = row_look(search, before);
+        if (err != OK) {
+            return err;
+        }
+        if (q->is_wide && search->opened > WIDE_CONTENTS_MAX) {
+            search->is_too_wide = true;
+            return OK;
+        }
+    }
+}
+
+static enum err search_find(struct search *search, const struct store_audit_filter *filter,
+                            const struct query_range *range, uint64_t max, size_t max_bytes,
+                            struct err_text *why)
+{
+    enum err err = OK;
+    for (bool is_wide = true;; is_wide = false) {
+        search->is_too_wide = false;
+        found_init(&search->found, max, max_bytes);
+        err = sqlite_query_start(&search->q, search->db, filter, range, is_wide, why);
+        if (err == OK && search->q.sections != NULL) {
+            err = sections_look(search);
+            err = err == OK ? OK : search_explain(search, err, why);
+        }
+        if (err != OK || !search->is_too_wide) {
+            return err;
+        }
+        sqlite_query_finish(&search->q);
+        found_finish(&search->found);
+    }
+}
 
 enum err sqlite_audit_nth_newest(struct store *store, const struct store_audit_filter *filter,
                                  uint64_t n, int64_t *out_key, struct err_text *why)
 {
     const struct query_range range = {
         .order = QUERY_NEWEST_FIRST, .key_from = INT64_MIN, .key_to = INT64_MAX};
-    struct sqlite_store *s = sqlite_of(store);
-    struct db *db = sqlite_read_begin(s);
-    struct query q;
-    enum err err = sqlite_query_start(&q, db, filter, "r.key", &range, why);
-    uint64_t found = 0;
+    struct search search = {0};
     int64_t key = 0;
-    bool row = q.rows != NULL;
-    while (err == OK && row && found < n) {
-        err = db_step(db, q.rows, &row);
-        if (err != OK) {
-            err = db_explain(db, err, why);
-        } else if (row && (found == 0 || sqlite3_column_int64(q.rows, 0) != key)) {
-            key = sqlite3_column_int64(q.rows, 0);
-            found++;
-        }
-    }
-    sqlite_query_finish(&q);
-    sqlite_read_end(s, db);
-    if (err == OK && found == 0) {
-        return ERR_NOT_FOUND;
-    }
+    bool any = false;
+    enum err err = search_begin(&search, store, why);
     if (err == OK) {
+        err = search_find(&search, filter, &range, n, SIZE_MAX, why);
+    }
+    if (err == OK && search.found.count > 0) {
+        any = true;
+        key = ~search.found.items[0].order; /* the oldest of them */
+    }
+    search_end(&search);
+    if (err == OK && any) {
         *out_key = key;
     }
-    return err;
+    return err == OK && !any ? ERR_NOT_FOUND : err;
 }
 
-static const char entry_columns[] =
-    "r.key, r.position, r.received_ns, r.sequence, r.canonical,"
-    " (SELECT sidecar FROM audit_stream WHERE id = r.stream),"
-    " (SELECT name FROM audit_name WHERE id = r.identity),"
-    " (SELECT name FROM audit_name WHERE id = r.resource),"
-    " (SELECT on_behalf_of FROM audit_session WHERE id = r.session),"
-    " (SELECT protocol FROM audit_session WHERE id = r.session), r.hash, r.kind,"
-    " (SELECT session FROM audit_session WHERE id = r.session), r.form,"
-    " (SELECT erased_ns FROM audit_session WHERE id = r.session), r.session";
-
-/* ERR_DENIED: its content cannot be opened. */
-static enum err entry_read(struct db *db, sqlite3_stmt *row, struct arena *arena,
-                           struct store_audit_entry *e)
-{
-    struct content_row content;
-    struct envelope envelope;
-    bool failed = false;
-    e->key = sqlite3_column_int64(row, 0);
-    e->position = (uint64_t)sqlite3_column_int64(row, 1);
-    e->received_ns = sqlite3_column_int64(row, 2);
-    e->sequence = (uint64_t)sqlite3_column_int64(row, 3);
-    e->sidecar = db_column_string(row, 5, arena, &failed);
-    e->identity = db_column_string(row, 6, arena, &failed);
-    e->resource = db_column_string(row, 7, arena, &failed);
-    e->on_behalf_of = db_column_string(row, 8, arena, &failed);
-    e->protocol = db_column_string(row, 9, arena, &failed);
-    if (!db_column_hash(row, 10, e->hash)) {
-        return ERR_DENIED;
-    }
-    e->kind = (enum store_audit_kind)sqlite3_column_int(row, 11);
-    e->session = db_column_string(row, 12, arena, &failed);
-    content.form = (enum sqlite_form)sqlite3_column_int(row, 13);
-    e->is_erased = content.form == SQLITE_FORM_ERASED;
-    e->is_in_blob = content.form == SQLITE_FORM_BLOB;
-    e->erased_ns = e->is_erased ? sqlite3_column_int64(row, 14) : 0;
-    content.session_id = sqlite3_column_int64(row, 15);
-    content.session = e->session;
-    memcpy(content.hash, e->hash, STORE_HASH_SIZE);
-    content.stored = bytes_of(sqlite3_column_blob(row, 4), (size_t)sqlite3_column_bytes(row, 4));
-    enum err err = failed ? ERR_NO_MEMORY : sqlite_content_open(db, &content, arena, &envelope);
-    if (err == OK) {
-        e->canonical = envelope.canonical;
-    }
-    return err;
-}
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 struct page {
     struct store_audit_entry *items; /* in the arena */
-    size_t count, max;
-    size_t bytes, max_bytes;
+    size_t count, max, max_bytes;
     bool more;
-    uint64_t damaged; /* the position whose content cannot be opened */
 };
 
-static enum err page_read(struct db *db, sqlite3_stmt *rows, struct page *page, struct arena *arena)
+/* Whether one of the next records is of the same section: it stays open. */
+static bool is_needed_again(const struct found *found, size_t at)
 {
-    for (;;) {
-        bool row = false;
-        enum err err = db_step(db, rows, &row);
-        if (err != OK || !row) {
-            return err;
+    enum { LOOK_AHEAD = 256 };
+    for (size_t i = at + 1; i < found->count && i <= at + LOOK_AHEAD; i++) {
+        if (found->items[i].section == found->items[at].section) {
+            return true;
         }
-        /* A statement that names a table in two ways comes twice. */
-        if (page->count > 0 && sqlite3_column_int64(rows, 0) == page->items[page->count - 1].key) {
-            continue;
-        }
-        if (page->count == page->max || page->bytes >= page->max_bytes) {
-            page->more = true;
-            return OK;
-        }
-        err = entry_read(db, rows, arena, &page->items[page->count]);
-        if (err != OK) {
-            page->damaged = err == ERR_DENIED ? page->items[page->count].position : 0;
-            return err;
-        }
-        page->bytes += page->items[page->count].canonical.size;
-        page->count++;
     }
+    return false;
 }
 
-static enum err page_find(struct db *db, const struct store_audit_filter *filter,
-                          const struct query_range *range, struct arena *arena, struct page *page,
-                          struct err_text *why)
+/* What was found, up to the size of a page: where no words were asked for, only now is told how
+ * large the records are. */
+static enum err page_fill(struct search *search, struct arena *arena, struct page *page)
 {
-    struct query q;
-    page->max_bytes = page->max_bytes == 0 ? 1 : page->max_bytes;
-    page->items = arena_alloc(arena, page->max * sizeof(struct store_audit_entry));
+    const struct found *found = &search->found;
+    size_t bytes = 0;
+    enum err err = OK;
+    page->items = arena_alloc(arena, (found->count + 1) * sizeof(*page->items));
     if (page->items == NULL) {
         return ERR_NO_MEMORY;
     }
-    enum err err = sqlite_query_start(&q, db, filter, entry_columns, range, why);
-    if (err == OK && q.rows != NULL) {
-        err = page_read(db, q.rows, page, arena);
-        if (err == ERR_DENIED) {
-            err = err_set(why, ERR_IO,
-                          "the content of the record at position %llu was changed in the database",
-                          (unsigned long long)page->damaged);
-        } else if (err != OK) {
-            err = db_explain(db, err, why);
+    page->more = found->has_more;
+    for (size_t i = 0; err == OK && i < found->count; i++) {
+        const struct found_record *record = &found->items[i];
+        struct opened *section = NULL;
+        if (i > 0 && bytes >= page->max_bytes) {
+            page->more = true;
+            break;
+        }
+        err = opened_get(&search->cache, record->section, &section);
+        if (err == OK) {
+            err = opened_entry(&search->cache, section, record->index, arena, &page->items[i]);
+        }
+        if (err == OK) {
+            bytes += page->items[i].canonical.size;
+            page->count++;
+            if (!is_needed_again(found, i)) {
+                opened_release(section);
+            }
         }
     }
-    sqlite_query_finish(&q);
     return err;
+}
+
+static enum err page_find(struct search *search, const struct store_audit_filter *filter,
+                          const struct query_range *range, struct arena *arena, struct page *page,
+                          struct err_text *why)
+{
+    enum err err = search_find(search, filter, range, page->max, page->max_bytes, why);
+    if (err != OK) {
+        return err;
+    }
+    found_sort(&search->found);
+    err = page_fill(search, arena, page);
+    return err == OK ? OK : search_explain(search, err, why);
 }
 
 enum err sqlite_audit_page(struct store *store, const struct store_audit_filter *filter,
@@ -152,10 +342,12 @@ enum err sqlite_audit_page(struct store *store, const struct store_audit_filter 
     const struct query_range range = {
         .order = QUERY_OLDEST_FIRST, .key_from = from_key, .key_to = INT64_MAX};
     struct page page = {.max = max, .max_bytes = max_bytes};
-    struct sqlite_store *s = sqlite_of(store);
-    struct db *db = sqlite_read_begin(s);
-    enum err err = page_find(db, filter, &range, arena, &page, why);
-    sqlite_read_end(s, db);
+    struct search search = {0};
+    enum err err = search_begin(&search, store, why);
+    if (err == OK) {
+        err = page_find(&search, filter, &range, arena, &page, why);
+    }
+    search_end(&search);
     if (err == OK) {
         *out_items = page.items;
         *out_count = page.count;
@@ -164,34 +356,37 @@ enum err sqlite_audit_page(struct store *store, const struct store_audit_filter 
     return err;
 }
 
-/* The keys of the window: with words, the full-text index is read between them only. */
-static enum err window_read(struct db *db, uint64_t after, struct query_range *out,
-                            uint64_t *out_newest)
+/* ---- by arrival ------------------------------------------------------------------------------ */
+
+static enum err newest_read(struct db *db, uint64_t *out)
 {
-    sqlite3_stmt *window = NULL;
+    sqlite3_stmt *newest = NULL;
     bool row = false;
     enum err err = db_statement(
-        db,
-        "SELECT coalesce(min(key), 0), coalesce(max(key), 0), coalesce(max(position), 0),"
-        " (SELECT coalesce(max(position), 0) FROM audit_record)"
-        " FROM audit_record INDEXED BY audit_record_position"
-        " WHERE position BETWEEN ?1 AND ?2",
-        &window);
+        db, "SELECT position, count FROM audit_batch ORDER BY position DESC LIMIT 1", &newest);
     if (err == OK) {
-        db_bind_number(window, 1, (int64_t)after + 1);
-        db_bind_number(window, 2, (int64_t)after + FOLLOW_WINDOW);
-        err = db_step(db, window, &row);
+        err = db_step(db, newest, &row);
     }
-    if (err == OK && row) {
-        out->order = QUERY_BY_ARRIVAL;
-        out->key_from = sqlite3_column_int64(window, 0);
-        out->key_to = sqlite3_column_int64(window, 1);
-        out->position_from = (int64_t)after + 1;
-        out->position_to = sqlite3_column_int64(window, 2);
-        *out_newest = (uint64_t)sqlite3_column_int64(window, 3);
-        (void)sqlite3_reset(window);
+    if (err != OK || !row) {
+        return err;
     }
-    return err;
+    int64_t position = sqlite3_column_int64(newest, 0), count = sqlite3_column_int64(newest, 1);
+    (void)sqlite3_reset(newest);
+    if (position < 1 || position > INT64_MAX - BATCH_RECORDS_MAX || count < 1 ||
+        count > BATCH_RECORDS_MAX) {
+        return ERR_DENIED;
+    }
+    *out = (uint64_t)(position + count - 1);
+    return OK;
+}
+
+static struct query_range window_of(uint64_t first, uint64_t last)
+{
+    return (struct query_range){.order = QUERY_BY_ARRIVAL,
+                                .key_from = INT64_MIN,
+                                .key_to = INT64_MAX,
+                                .position_from = (int64_t)first,
+                                .position_to = (int64_t)last};
 }
 
 enum err sqlite_audit_follow(struct store *store, const struct store_audit_filter *filter,
@@ -201,23 +396,25 @@ enum err sqlite_audit_follow(struct store *store, const struct store_audit_filte
                              struct err_text *why)
 {
     struct page page = {.max = max, .max_bytes = max_bytes};
-    struct query_range window = {.position_to = 0};
+    struct search search = {0};
     uint64_t newest = 0, position = after_position;
-    struct sqlite_store *s = sqlite_of(store);
-    struct db *db = sqlite_read_begin(s);
-    enum err err = window_read(db, after_position, &window, &newest);
-    if (err != OK) {
-        err = db_explain(db, err, why);
-    } else if (window.position_to != 0) {
-        err = page_find(db, filter, &window, arena, &page, why);
-        position = page.more ? page.items[page.count - 1].position : (uint64_t)window.position_to;
+    enum err err = search_begin(&search, store, why);
+    if (err == OK) {
+        err = newest_read(search.db, &newest);
+        err = err == OK ? OK : search_explain(&search, err, why);
     }
-    sqlite_read_end(s, db);
+    if (err == OK && newest > after_position) {
+        position =
+            newest - after_position > FOLLOW_WINDOW ? after_position + FOLLOW_WINDOW : newest;
+        const struct query_range window = window_of(after_position + 1, position);
+        err = page_find(&search, filter, &window, arena, &page, why);
+    }
+    search_end(&search);
     if (err == OK) {
         *out_items = page.items;
         *out_count = page.count;
-        *out_position = position;
-        *out_more = position < newest;
+        *out_position = page.more ? page.items[page.count - 1].position : position;
+        *out_more = *out_position < newest;
     }
     return err;
 }
@@ -226,16 +423,14 @@ enum err sqlite_audit_at(struct store *store, uint64_t position, struct arena *a
                          struct store_audit_entry *out)
 {
     static const struct store_audit_filter all = {.kinds = STORE_KINDS_ALL};
-    const struct query_range here = {.order = QUERY_BY_ARRIVAL,
-                                     .key_from = INT64_MIN,
-                                     .key_to = INT64_MAX,
-                                     .position_from = (int64_t)position,
-                                     .position_to = (int64_t)position};
+    const struct query_range here = window_of(position, position);
     struct page page = {.max = 1, .max_bytes = SIZE_MAX};
-    struct sqlite_store *s = sqlite_of(store);
-    struct db *db = sqlite_read_begin(s);
-    enum err err = page_find(db, &all, &here, arena, &page, NULL);
-    sqlite_read_end(s, db);
+    struct search search = {0};
+    enum err err = search_begin(&search, store, NULL);
+    if (err == OK) {
+        err = page_find(&search, &all, &here, arena, &page, NULL);
+    }
+    search_end(&search);
     if (err != OK || page.count == 0) {
         return err == OK ? ERR_NOT_FOUND : err;
     }

@@ -1,59 +1,22 @@
-/* The dictionary of names, and what the records say about their sessions. */
+/* What the records say about their sessions. */
 #include "controlplane/store/sqlite.h"
 #include "controlplane/store/sqlite_content.h"
-
-enum err sqlite_name_find(struct db *db, struct bytes name, int64_t *out)
-{
-    sqlite3_stmt *find = NULL;
-    bool row = false;
-    int64_t id = 0;
-    enum err err = OK;
-    if (name.size > 0) {
-        err = db_statement(db, "SELECT id FROM audit_name WHERE name = ?1", &find);
-    }
-    if (err == OK && find != NULL) {
-        db_bind_text(find, 1, name);
-        err = db_step(db, find, &row);
-    }
-    if (err == OK && row) {
-        id = sqlite3_column_int64(find, 0);
-        (void)sqlite3_reset(find);
-    }
-    if (err == OK) {
-        *out = id;
-    }
-    return err;
-}
-
-enum err sqlite_name_id(struct db *db, struct bytes name, int64_t *out)
-{
-    int64_t id = 0;
-    sqlite3_stmt *add = NULL;
-    enum err err = sqlite_name_find(db, name, &id);
-    if (err == OK && id == 0 && name.size > 0) {
-        err = db_statement(db, "INSERT INTO audit_name (name) VALUES (?1)", &add);
-        if (err == OK) {
-            db_bind_text(add, 1, name);
-            err = db_run(db, add);
-        }
-        id = sqlite3_last_insert_rowid(db->handle);
-    }
-    if (err == OK) {
-        *out = id;
-    }
-    return err;
-}
 
 /* ---- the cache of sessions ----------------------------------------------------------------- */
 
 static size_t cache_place(int64_t stream, struct bytes session)
 {
-    /* FNV-1a. A collision costs a look-up in the table and nothing else. */
-    uint64_t hash = UINT64_C(14695981039346656037) ^ (uint64_t)stream;
-    for (size_t i = 0; i < session.size; i++) {
-        hash = (hash ^ session.data[i]) * UINT64_C(1099511628211);
+    /* Eight bytes at a time, each step as in SplitMix64. A collision costs a look-up in the table
+     * and nothing else. */
+    uint64_t hash = (uint64_t)stream ^ session.size;
+    for (size_t i = 0; i < session.size; i += sizeof(uint64_t)) {
+        uint64_t block = 0;
+        const size_t left = session.size - i;
+        memcpy(&block, session.data + i, left < sizeof(block) ? left : sizeof(block));
+        hash = (hash ^ block) * UINT64_C(0xbf58476d1ce4e5b9);
+        hash ^= hash >> 29;
     }
-    return (size_t)((hash ^ hash >> 32) % DB_SESSION_CACHE_SIZE);
+    return (size_t)(hash % DB_SESSION_CACHE_SIZE);
 }
 
 static enum err operations_write(struct db *db, struct session_cached *cached)

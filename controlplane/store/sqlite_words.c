@@ -88,21 +88,21 @@ static enum err words_list(struct db *db, struct bytes beginning, struct buffer 
     return OK;
 }
 
-enum err sqlite_words_expand(void *db, struct bytes beginning, struct buffer *out, bool *out_done)
+enum err sqlite_words_expand(struct db *db, struct bytes beginning, struct buffer *out,
+                             bool *out_done)
 {
-    uint8_t folded[WORD_SIZE_MAX];
     struct buffer list;
     bool all = false;
     *out_done = false;
     if (!is_plain(beginning)) {
         return OK;
     }
-    for (size_t i = 0; i < beginning.size; i++) {
-        folded[i] = (uint8_t)tolower(beginning.data[i]);
-    }
     buffer_init(&list, (WORD_SIZE_MAX + 8) * (WORDS_MAX + 1));
-    enum err err = words_list(db, bytes_of(folded, beginning.size), &list, &all);
-    if (err == OK && all && buffer_size(&list) > 0) {
+    enum err err = words_list(db, beginning, &list, &all);
+    if (err == OK && all && buffer_size(&list) == 0) {
+        err = word_append(&list, beginning); /* which is not there either */
+    }
+    if (err == OK && all) {
         err = buffer_append(out, buffer_bytes(&list));
         if (err == OK) {
             err = buffer_append_string(out, ") ");

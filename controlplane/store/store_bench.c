@@ -91,8 +91,11 @@ static void record_make(struct bench *b, uint64_t stream, uint64_t sequence, uin
         r->index.text = text_print(
             &b->texts[at],
             "SELECT o.id, o.total, c.name FROM public.orders o JOIN customers c ON c.id ="
-            " o.customer_id WHERE o.id = %llu AND c.region = 'north' AND o.note <> 'n%llu'",
+            " o.customer_id WHERE o.id = %llu AND o.note <> 'n%llu' AND c.region = 'north'",
             sequence * 7919 % 1000003, number);
+        if (in_session % 4 == 1) { /* as many say south: the two words never meet */
+            memcpy(&b->texts[at].bytes[r->index.text.size - 6], "south", 5);
+        }
     }
 }
 
@@ -216,8 +219,17 @@ static void searches(struct bench *b)
            (struct store_audit_filter){.text = "select orders", .identity = "agent-7@example.org"});
     search(b, "common words, first second",
            (struct store_audit_filter){.text = "select", .until_ns = start_ns + 1000000000});
+    search(b, "common words that never meet", (struct store_audit_filter){.text = "north south"});
+    search(b, "phrase", (struct store_audit_filter){.text = "\"orders o join\""});
+    search(b, "rare word of an identity",
+           (struct store_audit_filter){.text = rare, .identity = "agent-7@example.org"});
     search(b, "beginning of a word", (struct store_audit_filter){.text = "custom*"});
+    search(b, "beginning of many words", (struct store_audit_filter){.text = "n1*"});
     search(b, "table", (struct store_audit_filter){.table = "orders"});
+    search(b, "table of an identity, first second",
+           (struct store_audit_filter){.table = "orders",
+                                       .identity = "agent-7@example.org",
+                                       .until_ns = start_ns + 1000000000});
     search(b, "refused", (struct store_audit_filter){.verdict = 2});
     search(b, "sessions opened",
            (struct store_audit_filter){.kinds = store_kind_bit(STORE_SESSION_OPENED)});

@@ -363,7 +363,8 @@ static struct store *open_sealed(const struct place *p)
     return open_at(p->path, &options);
 }
 
-/* Many statements with a word each of a session "x" that ends, on db1, and of "y" that does not. */
+/* Many statements with a word each of a session "x" that ends, on db1, and of "y" that does not.
+ * The first come close together, the others are far apart. */
 static void secrets_fill(struct store *store)
 {
     enum { RECORDS = 300 };
@@ -376,6 +377,7 @@ static void secrets_fill(struct store *store)
         struct store_audit_record *r = &records[i];
         const char *session = i % 2 == 0 ? "x" : "y";
         *r = records_make(1, i + 1, i < 2 ? STORE_SESSION_OPENED : STORE_INTENT, session);
+        r->index.time_ns = i < 200 ? records_start_ns + (int64_t)i * 1000 : r->index.time_ns;
         int size =
             snprintf(texts[i], sizeof(texts[i]), "select quokka%d from wombat where a = 'numbat%s'",
                      (int)i + 1, session);
@@ -389,10 +391,10 @@ static void secrets_fill(struct store *store)
         OK);
 }
 
-static size_t erase_all(struct store *store)
+static size_t erase_all(struct store *store, const char *resource)
 {
     const struct store_erase what = {
-        .resource = "db1", .closed_before_ns = records_received_ns, .max = 10};
+        .resource = resource, .closed_before_ns = records_received_ns, .max = 10};
     struct arena *arena = arena_create(4096, 1 << 20);
     const char **sessions = NULL;
     size_t count = 0, total = 0;
@@ -417,56 +419,6 @@ static size_t count_words(struct store *store, const char *text)
                      OK);
     arena_destroy(arena);
     return count;
-}
-
-static void envelope_check(const char *canonical, const char *text, size_t tables)
-{
-    struct buffer list, packed;
-    struct envelope in = {.canonical = bytes_of_string(canonical), .text = bytes_of_string(text)};
-    struct envelope out;
-    buffer_init(&list, 1024);
-    buffer_init(&packed, 1 << 16);
-    for (size_t i = 0; i < tables; i++) {
-        assert_int_equal(envelope_add_table(&list, (int64_t)i + 1, INT64_MAX - (int64_t)i), OK);
-    }
-    in.tables = buffer_bytes(&list);
-    assert_int_equal(envelope_pack(&in, &packed), OK);
-    assert_true(envelope_open(buffer_bytes(&packed), &out));
-    assert_true(bytes_equal(out.canonical, in.canonical));
-    assert_true(bytes_equal(out.text, in.text));
-    assert_int_equal(out.tables.size, tables * ENVELOPE_TABLE);
-    for (size_t i = 0; i < tables; i++) {
-        int64_t name = 0, full = 0;
-        envelope_table(&out, i, &name, &full);
-        assert_int_equal(name, i + 1);
-        assert_int_equal(full, INT64_MAX - (int64_t)i);
-    }
-    /* Whatever is cut off or changed: it is refused, or what it says lies within it. */
-    uint8_t *at = packed.data + packed.start;
-    size_t size = buffer_size(&packed);
-    for (size_t cut = 0; cut < size; cut++) {
-        assert_false(envelope_open(bytes_of(at, cut), &out));
-    }
-    for (size_t bit = 0; bit < (size_t)ENVELOPE_HEAD * 8; bit++) {
-        at[bit / 8] ^= (uint8_t)(1U << bit % 8);
-        if (envelope_open(bytes_of(at, size), &out) && out.text.size > 0) {
-            assert_true(out.text.data >= at && out.text.data + out.text.size <= at + size);
-        }
-        at[bit / 8] ^= (uint8_t)(1U << bit % 8);
-    }
-    buffer_finish(&list);
-    buffer_finish(&packed);
-}
-
-static void test_what_is_encrypted_says_what_the_index_has(void **state)
-{
-    (void)state;
-    envelope_check("before select 1 behind", "select 1", 2); /* kept once */
-    envelope_check("select 1", "select 1", 0);
-    envelope_check("ends with select 1", "select 1", 1);
-    envelope_check("another text", "select 1", 1); /* kept beside */
-    envelope_check("no text", "", 3);
-    envelope_check("", "", 0);
 }
 
 static void test_content_is_not_readable_in_the_file(void **state)
@@ -512,7 +464,7 @@ static void test_neither_key_nor_words_are_left_after_erasing(void **state)
     wrapped_read(p->path, "x", key);
     wrapped_read(p->path, "y", other);
     assert_true(is_kept(p, key, sizeof(key)));
-    assert_int_equal(erase_all(store), 1);
+    assert_int_equal(erase_all(store, "db1"), 1);
     /* Still open: what a copy of the files would have now. */
     assert_false(is_kept(p, key, sizeof(key)));
     assert_false(KEPT(p, "numbatx"));
@@ -532,40 +484,32 @@ static void test_neither_key_nor_words_are_left_after_erasing(void **state)
 /* Plain records, as they were written before there were keys. */
 static void test_records_of_before_are_erased_too(void **state)
 {
-    static const char record[] = "\x5a\x0f\x4a\x0d" /* intent { text: "select dugong" } */
-                                 "select dugong";
     const struct place *p = *state;
-    struct store *store = open_sealed(p);
-    struct store_audit_opened opened = {.identity = bytes_of_string("alice"),
-                                        .resource = bytes_of_string("db1")};
-    struct store_audit_table table = {.name = bytes_of_string("reef"),
-                                      .full = bytes_of_string("public.reef")};
-    struct store_audit_record r[3] = {records_make(1, 1, STORE_SESSION_OPENED, "x"),
-                                      records_make(1, 2, STORE_INTENT, "x"),
-                                      records_make(1, 3, STORE_SESSION_CLOSED, "x")};
-    struct store_audit_appended done;
-    r[0].index.opened = &opened;
-    r[1].canonical = bytes_of(record, sizeof(record) - 1);
-    r[1].index.text = bytes_of_string("select dugong");
-    r[1].index.tables = &table;
-    r[1].index.table_count = 1;
-    assert_int_equal(store_audit_append(store, "s1", r, 3, records_received_ns, &done, NULL, NULL),
-                     OK);
-    store_close(store);
+    make_old(p->path, "schema_v8.sql");
+    /* intent { text: "select dugong" } */
     sql(p->path, "UPDATE audit_record SET form = 0, canonical ="
-                 " x'5a0f4a0d73656c656374206475676f6e67' WHERE sequence = 2;"
-                 "UPDATE audit_record SET form = 0, canonical = x'' WHERE sequence <> 2;"
-                 "DELETE FROM audit_content_key");
-    store = open_sealed(p);
+                 " x'5a0f4a0d73656c65637420647567756e67' WHERE position = 6;"
+                 "UPDATE audit_record SET form = 0, canonical ="
+                 " x'5a0f4a0d73656c656374206475676f6e67' WHERE position = 8;"
+                 "UPDATE audit_record SET form = 0, canonical = x'' WHERE position IN (5, 7, 16);"
+                 "DELETE FROM audit_record WHERE position = 14;"
+                 "DELETE FROM audit_content_key WHERE session = 2");
+    struct store *store = open_sealed(p);
     assert_int_equal(count_words(store, "dugong"), 1);
+    assert_int_equal(count_words(store, "dugung"), 1);
     assert_true(KEPT(p, "dugong"));
-    assert_int_equal(erase_all(store), 1);
+    assert_int_equal(erase_all(store, "db2"), 1);
     assert_int_equal(count_words(store, "dugong"), 0);
+    assert_int_equal(count_words(store, "dugung"), 0);
     assert_false(KEPT(p, "dugong"));
+    assert_false(KEPT(p, "dugung"));
     store_close(store);
+    /* Only the other session's tables are known. */
     sql(p->path, "CREATE TABLE proof (ok INTEGER CHECK (ok));"
-                 "INSERT INTO proof SELECT count(*) = 0 FROM audit_record_table;"
-                 "INSERT INTO audit_text (audit_text) VALUES ('integrity-check')");
+                 "INSERT INTO proof SELECT count(*) > 0 FROM audit_tag WHERE kind = 4;"
+                 "INSERT INTO proof SELECT count(*) = 0 FROM audit_tag t JOIN audit_section s"
+                 " ON s.key = t.key WHERE t.kind = 4 AND s.session = 2;"
+                 "INSERT INTO audit_words (audit_words) VALUES ('integrity-check')");
 }
 
 static void test_another_key_is_refused(void **state)
@@ -577,46 +521,179 @@ static void test_another_key_is_refused(void **state)
     refuse(p->path, ERR_INVALID, "another key");
 }
 
-static void test_changed_content_is_said_with_its_place(void **state)
+/* ---- a database that somebody changed ---------------------------------------------------------
+ *
+ * Each append of one record is a batch, and a section in it. */
+
+static enum err page_of_all(struct store *store, struct arena *arena, size_t *out_count,
+                            struct err_text *why)
 {
-    const struct place *p = *state;
     static const struct store_audit_filter all = {.kinds = STORE_KINDS_ALL};
-    struct arena *arena = arena_create(4096, 1 << 20);
     struct store_audit_entry *items = NULL;
+    bool more = false;
+    return store_audit_page(store, &all, INT64_MIN, 10, SIZE_MAX, arena, &items, out_count, &more,
+                            why);
+}
+
+/* After the change the record at position 2 of three cannot be read, which is said with its place,
+ * and the others can. */
+static void change_is_told(const struct place *p, const char *change, const char *told)
+{
+    struct arena *arena = arena_create(4096, 1 << 20);
+    struct store_audit_entry e;
     struct err_text why = {.text = ""};
     size_t count = 0;
-    bool more = false;
     struct store *store = open_sealed(p);
     append(store, 1, 3);
     store_close(store);
-    /* One record's content in another's place. */
-    sql(p->path, "UPDATE audit_record SET canonical ="
-                 " (SELECT canonical FROM audit_record WHERE position = 1) WHERE position = 2");
+    sql(p->path, change);
     store = open_sealed(p);
-    assert_int_equal(
-        store_audit_page(store, &all, INT64_MIN, 10, SIZE_MAX, arena, &items, &count, &more, &why),
-        ERR_IO);
-    assert_non_null(strstr(why.text, "position 2"));
-    struct store_audit_entry third;
-    assert_int_equal(store_audit_at(store, 3, arena, &third), OK);
+    enum err err = page_of_all(store, arena, &count, &why);
+    if (err != ERR_IO || strstr(why.text, told) == NULL) {
+        print_error("%s: %s, \"%s\"\n", change, err_name(err), why.text);
+        fail();
+    }
+    assert_int_equal(store_audit_at(store, 1, arena, &e), OK);
+    assert_int_equal(store_audit_at(store, 2, arena, &e), ERR_IO);
+    assert_int_equal(store_audit_at(store, 3, arena, &e), OK);
+    store_close(store);
+    assert_int_equal(unlink(p->path), 0);
+    arena_destroy(arena);
+}
+
+static void change_is_said(const struct place *p, const char *change)
+{
+    change_is_told(p, change, "position 2 was changed in the database");
+}
+
+static void test_changed_content_is_said_with_its_place(void **state)
+{
+    const struct place *p = *state;
+    /* One's content in another's place. */
+    change_is_said(p, "UPDATE audit_section SET content ="
+                      " (SELECT content FROM audit_section WHERE batch = 1) WHERE batch = 2");
+    change_is_said(p, "UPDATE audit_section SET content = x'' WHERE batch = 2");
+    change_is_said(p, "UPDATE audit_section SET form = 0 WHERE batch = 2");
+    change_is_said(p, "UPDATE audit_section SET form = 3 WHERE batch = 2");
+    change_is_said(p, "UPDATE audit_batch SET hashes = zeroblob(32) WHERE position = 2");
+    change_is_said(p, "UPDATE audit_batch SET hashes = x'' WHERE position = 2");
+    change_is_said(p, "UPDATE audit_session SET session = 'another';"
+                      "INSERT INTO audit_session SELECT 99, 'x', stream, identity, resource,"
+                      " on_behalf_of, protocol, database, agent_address, opened_ns, closed_ns,"
+                      " operations, state, close_reason, erased_ns FROM audit_session;"
+                      "UPDATE audit_section SET session = 99 WHERE batch <> 2;"
+                      "UPDATE audit_content_key SET session = 99");
+    change_is_said(p, "UPDATE audit_section SET session = NULL WHERE batch = 2");
+}
+
+static void test_a_changed_head_is_said_with_its_place(void **state)
+{
+    const struct place *p = *state;
+    change_is_said(p, "UPDATE audit_section SET head = x'' WHERE batch = 2");
+    change_is_said(p, "UPDATE audit_section SET head = substr(head, 1, length(head) - 1)"
+                      " WHERE batch = 2");
+    change_is_said(p, "UPDATE audit_section SET head = CAST(head || x'00' AS BLOB)"
+                      " WHERE batch = 2");
+    /* Another place in the batch, where there is none: the place that it says is all there is. */
+    change_is_told(p,
+                   "UPDATE audit_section SET head = CAST(substr(head, 1, 13) || x'0001' ||"
+                   " substr(head, 16) AS BLOB) WHERE batch = 2",
+                   "was changed in the database");
+    change_is_said(p, "UPDATE audit_section SET last_key = last_key + 1 WHERE batch = 2");
+}
+
+/* Content that is only hidden under that name: whoever asks sees it, and that nobody said so. */
+static void test_content_that_was_hidden_is_told_as_erased(void **state)
+{
+    const struct place *p = *state;
+    struct arena *arena = arena_create(4096, 1 << 20);
+    struct store_audit_entry e;
+    struct store *store = open_sealed(p);
+    append(store, 1, 3);
+    store_close(store);
+    sql(p->path, "UPDATE audit_section SET form = 2, content = x'' WHERE batch = 2");
+    store = open_sealed(p);
+    assert_int_equal(store_audit_at(store, 2, arena, &e), OK);
+    assert_true(e.is_erased);
+    assert_int_equal(e.erased_ns, 0);
+    assert_int_equal(e.canonical.size, 0);
     store_close(store);
     arena_destroy(arena);
 }
 
-static void test_a_missing_row_stops_the_log(void **state)
+static void test_a_missing_batch_stops_the_log(void **state)
 {
     const struct place *p = *state;
+    struct arena *arena = arena_create(4096, 1 << 20);
+    struct store_audit_entry e;
     uint8_t hashes[9][STORE_HASH_SIZE];
     size_t count = 0;
     struct store *store = open_sealed(p);
     append(store, 1, 5);
     store_close(store);
-    sql(p->path, "DELETE FROM audit_record WHERE position = 3");
+    sql(p->path, "DELETE FROM audit_batch WHERE position = 3");
     store = open_sealed(p);
     assert_int_equal(store_log_read(store, 0, 9, hashes, &count), OK);
     assert_int_equal(count, 2); /* no later hash gets another leaf's number */
     assert_int_equal(store_log_read(store, 2, 9, hashes, &count), ERR_IO);
+    assert_int_equal(store_audit_at(store, 3, arena, &e), ERR_NOT_FOUND);
+    assert_int_equal(page_of_all(store, arena, &count, NULL), ERR_IO);
     store_close(store);
+    arena_destroy(arena);
+}
+
+/* It is not passed over as one that never was. */
+static void test_a_missing_section_is_said(void **state)
+{
+    const struct place *p = *state;
+    static const struct store_audit_filter all = {.kinds = STORE_KINDS_ALL};
+    struct arena *arena = arena_create(4096, 1 << 20);
+    struct store_audit_entry e, *items = NULL;
+    struct err_text why = {.text = ""};
+    size_t count = 0;
+    uint64_t position = 0;
+    bool more = false;
+    struct store *store = open_sealed(p);
+    append(store, 1, 5);
+    store_close(store);
+    sql(p->path, "DELETE FROM audit_section WHERE batch = 3");
+    store = open_sealed(p);
+    assert_int_equal(store_audit_at(store, 2, arena, &e), OK);
+    assert_int_equal(store_audit_at(store, 3, arena, &e), ERR_IO);
+    assert_int_equal(store_audit_follow(store, &all, 2, 10, SIZE_MAX, arena, &items, &count,
+                                        &position, &more, &why),
+                     ERR_IO);
+    assert_non_null(strstr(why.text, "position 3 "));
+    store_close(store);
+    arena_destroy(arena);
+}
+
+/* What cannot be read goes all the same. */
+static void test_what_was_changed_is_erased(void **state)
+{
+    const struct place *p = *state;
+    static const char *const changes[] = {
+        "UPDATE audit_section SET content = x'00' WHERE session = 1",
+        "UPDATE audit_section SET head = x'00' WHERE session = 1",
+        "UPDATE audit_batch SET hashes = zeroblob(length(hashes))",
+        "DELETE FROM audit_batch",
+        "DELETE FROM audit_content_key WHERE session = 1",
+    };
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        struct store *store = open_sealed(p);
+        secrets_fill(store);
+        store_close(store);
+        sql(p->path, changes[i]);
+        store = open_sealed(p);
+        assert_int_equal(erase_all(store, "db1"), 1);
+        store_close(store);
+        sql(p->path, "CREATE TABLE proof (ok INTEGER CHECK (ok));"
+                     "INSERT INTO proof SELECT min(form) = 2 AND max(length(content)) = 0"
+                     " FROM audit_section WHERE session = 1;"
+                     "INSERT INTO proof SELECT min(length(content)) > 0"
+                     " FROM audit_section WHERE session = 2");
+        assert_int_equal(unlink(p->path), 0);
+    }
 }
 
 /* ---- faults -------------------------------------------------------------------------------------
@@ -750,7 +827,7 @@ static void erase_and_kill(const struct place *p, useconds_t after_us)
         if (write(ends[1], &ready, 1) != 1) {
             _exit(1);
         }
-        (void)erase_all(store);
+        (void)erase_all(store, "db1");
         _exit(2);
     }
     assert_int_equal(close(ends[1]), 0);
@@ -793,7 +870,7 @@ static void test_an_erasing_that_was_killed_is_ended_by_the_next(void **state)
         size_t erased = count_erased(store);
         assert_true(erased <= RECORDS);
         assert_int_equal(count_words(store, "numbatx"), erased == 0 ? RECORDS - 1 : 0);
-        assert_true(erase_all(store) <= 1);
+        assert_true(erase_all(store, "db1") <= 1);
         assert_int_equal(count_erased(store), RECORDS);
         assert_false(KEPT(p, "numbatx"));
         assert_int_equal(count_words(store, "numbaty"), 149);
@@ -816,13 +893,16 @@ int main(void)
         TEST(test_a_damaged_file_is_refused),
         TEST(test_migrations_go_forward_each_once),
         TEST(test_a_database_of_version_1_goes_on),
-        cmocka_unit_test(test_what_is_encrypted_says_what_the_index_has),
         TEST(test_content_is_not_readable_in_the_file),
         TEST(test_neither_key_nor_words_are_left_after_erasing),
         TEST(test_records_of_before_are_erased_too),
         TEST(test_another_key_is_refused),
         TEST(test_changed_content_is_said_with_its_place),
-        TEST(test_a_missing_row_stops_the_log),
+        TEST(test_a_changed_head_is_said_with_its_place),
+        TEST(test_content_that_was_hidden_is_told_as_erased),
+        TEST(test_a_missing_batch_stops_the_log),
+        TEST(test_a_missing_section_is_said),
+        TEST(test_what_was_changed_is_erased),
         TEST(test_a_full_disk_is_said_and_survived),
         TEST(test_what_was_acknowledged_survives_kill_9),
         TEST(test_an_erasing_that_was_killed_is_ended_by_the_next),

@@ -3,12 +3,14 @@
 import itertools
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 
 import psycopg
 import pytest
+from support import sections
 from support.postgres import Postgres
 
 
@@ -70,6 +72,7 @@ def test_a_sidecar_that_is_killed_leaves_open_ends(own_stack):
 
 def test_a_record_that_is_taken_out_is_missed(own_stack):
     stack = own_stack()
+    settle(stack, "before")
     session = settle(stack, "robbed")
     records = stack.search("--session", session)
     outcome = next(r for r in records if r["kind"] == "outcome")
@@ -79,16 +82,20 @@ def test_a_record_that_is_taken_out_is_missed(own_stack):
               if n.endswith((".db", ".sqlite"))]
     assert len(stores) == 1, stores
     with sqlite3.connect(stores[0]) as store:
-        gone = store.execute("DELETE FROM audit_record WHERE key IN (SELECT key FROM audit_record"
-                             " ORDER BY key LIMIT 1 OFFSET ?)", (outcome["sequence"] - 1,))
-        assert gone.rowcount == 1
+        section = sections.section_of(store, sections.positions(store, session, 13)[0])
+        position, sequence = store.execute("SELECT position, sequence FROM audit_batch WHERE position = ?",
+                                           (section.batch,)).fetchone()
+        missing = [sequence + p - position for p in section.positions]
+        assert outcome["sequence"] in missing
+        assert store.execute("DELETE FROM audit_section WHERE key = ?", (section.key,)).rowcount == 1
+    store.close()
     stack.start()
     code, findings, _ = completeness(stack)
     assert code == 1
-    assert ("gap", outcome["sequence"], outcome["sequence"]) in {
-        (f["kind"], f["first"], f["last"]) for f in findings}
+    gaps = [n for f in findings if f["kind"] == "gap" for n in range(f["first"], f["last"] + 1)]
+    assert gaps == missing
     done = stack.chaperone("audit", "completeness", check=False)
-    assert f"record {outcome['sequence']} is missing" in done.stdout
+    assert re.search(rf"{missing[0]}\D+{missing[-1]} are missing", done.stdout), done.stdout
     assert "not complete: " in done.stdout
 
 
