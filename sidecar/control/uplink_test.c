@@ -5,6 +5,7 @@
 
 #include "base/net/loop.h"
 #include "sidecar/control/control_fixture.h"
+#include "sidecar/control/uplink.h"
 
 static void start(struct control_fixture *f)
 {
@@ -147,8 +148,8 @@ static void fleet_durability_is_reached_quickly(void **state)
         assert_int_equal(w.calls, 1);
         assert_int_equal(w.result, OK);
     }
-    /* Without haste each would wait for its batch to be gathered, 20 ms. */
-    assert_true(clock_monotonic(&f->clock) - begin < ROUNDS * 20000000LL);
+    /* Without haste each would wait for its batch to be gathered. */
+    assert_true(clock_monotonic(&f->clock) - begin < ROUNDS * UPLINK_GATHER_MS * 1000000LL);
 }
 
 static bool has_resumed_twice(struct control_fixture *f)
