@@ -30,7 +30,7 @@ void recorder_acknowledge(struct recorder *r, uint64_t sequence, const uint8_t *
     recorder_on_spool_change(r);
 }
 
-enum { BATCH_RECORDS = 256 };
+enum { BATCH_RECORDS = 2048 }; /* what the uplink asks for, at most */
 
 struct recorder_reader {
     struct spool_reader *spool;

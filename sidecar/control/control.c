@@ -256,12 +256,14 @@ void control_stop(struct control *c)
     enrolment_stop(c);
     watch_stop(c);
     approvals_stop(c);
-    uplink_stop(c->uplink);
-    mail_close(c->mail); /* from here on letters are only discarded */
+    /* Before the uplink's thread is waited for: its call ends when gRPC has written what it began
+     * to write, or cannot, and this is the thread that would carry it. */
     if (c->tunnel != NULL) {
         tunnel_close(c->tunnel);
-        tunnel_release(c->tunnel);
     }
+    uplink_stop(c->uplink);
+    mail_close(c->mail); /* from here on letters are only discarded */
+    tunnel_release(c->tunnel);
     rpc_runtime_destroy(c->runtime); /* ends all calls, so the keeper is not used any more */
     policy_keeper_destroy(c->keeper);
     policy_destroy(c->policy);

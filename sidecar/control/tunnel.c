@@ -72,6 +72,9 @@ static void pipe_free(struct pipe *p)
 
 static void pipe_close(struct pipe *p)
 {
+    /* gRPC hears of it now and not when the loop turns next: the loop's thread may be about to wait
+     * for a call whose bytes nobody carries any more. */
+    (void)shutdown(conn_fd(p->local), SHUT_RDWR);
     conn_close(p->local);
     conn_close(p->remote);
     pipe_free(p);
