@@ -15,7 +15,10 @@
 #include "controlplane/audit/ingest.h"
 #include "controlplane/audit/stream_maker.h"
 
-enum { SIDECARS_MAX = 64 };
+enum {
+    SIDECARS_MAX = 64,
+    STEP_NS = 50000, /* records are of an agent at work: 10,000 statements a second */
+};
 
 struct shipper {
     struct audit_ingest ingest;
@@ -75,6 +78,7 @@ static enum err shipper_make(struct shipper *s, const struct audit_ingest *inges
     }
     crypto_sha256_of(bytes_of(der, sizeof(der)), sidecar.key_hash);
     s->maker = stream_maker_start(s->sidecar, arena);
+    s->maker.step_ns = STEP_NS;
     s->maker.key = s->key;
     records_make(s);
     return store_sidecar_add(s->ingest.store, &sidecar);

@@ -7,8 +7,10 @@
 
 struct stream_maker stream_maker_start(const char *sidecar, struct arena *arena)
 {
-    return (struct stream_maker){
-        .sidecar = sidecar, .arena = arena, .time_ns = INT64_C(1700000001000000000)};
+    return (struct stream_maker){.sidecar = sidecar,
+                                 .arena = arena,
+                                 .time_ns = INT64_C(1700000001000000000),
+                                 .step_ns = 1000000000};
 }
 
 /* A literal for a field of protobuf-c, which takes no const. */
@@ -28,7 +30,7 @@ ProtobufCBinaryData stream_maker_add(struct stream_maker *m, Chaperone__V1__Reco
     record->previous.data = m->hash;
     record->previous.len = sizeof(m->hash);
     record->time_unix_ns = m->time_ns;
-    m->time_ns += 1000000000;
+    m->time_ns += m->step_ns;
     size_t size = chaperone__v1__record__get_packed_size(record);
     uint8_t *bytes = arena_alloc(m->arena, size);
     if (bytes == NULL) {

@@ -12,7 +12,8 @@ struct stream_maker {
     const struct crypto_ed25519 *key; /* borrows; for heartbeats only */
     uint64_t sequence;                /* of the newest record */
     uint8_t hash[CRYPTO_SHA256_SIZE]; /* of it */
-    int64_t time_ns;                  /* of the next one; a second later each */
+    int64_t time_ns;                  /* of the next one */
+    int64_t step_ns;                  /* between two; a second, if it is not set */
     uint32_t open_sessions;           /* as its heartbeats say */
 };
 
