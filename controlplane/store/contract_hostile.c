@@ -1,5 +1,6 @@
 /* Records that a hostile sidecar, or a hostile agent of an honest one, may have made: each is taken
  * or the stream stands still for ever, and nobody else's records wait for long. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,6 +35,24 @@ static void test_times_that_cannot_be(void **state)
     }
     assert_int_equal(append_and_read(*state, records, TIMES), TIMES);
     assert_int_equal(contract_count(*state, (struct store_audit_filter){.text = "select"}), TIMES);
+}
+
+static void test_numbers_that_nobody_knows(void **state)
+{
+    static const int numbers[] = {INT_MIN, -1, 0, 4711, INT_MAX};
+    enum { NUMBERS = sizeof(numbers) / sizeof(numbers[0]) };
+    struct store_audit_record records[NUMBERS];
+    for (size_t i = 0; i < NUMBERS; i++) {
+        records[i] = records_make(1, i + 1, STORE_INTENT, "x");
+        records[i].index.verdict = numbers[i];
+        records[i].index.status = numbers[i];
+        records[i].index.rows = (uint64_t)numbers[i];
+        records[i].index.text = bytes_of_string("select 1");
+    }
+    assert_int_equal(append_and_read(*state, records, NUMBERS), NUMBERS);
+    assert_int_equal(contract_count(*state, (struct store_audit_filter){.text = "select"}),
+                     NUMBERS);
+    assert_int_equal(contract_count(*state, (struct store_audit_filter){.verdict = 4711}), 1);
 }
 
 /* In every place where a text goes. */
@@ -177,6 +196,7 @@ int contract_hostile_run(const struct store_contract *contract)
 {
     const struct CMUnitTest tests[] = {
         CONTRACT_TEST(test_times_that_cannot_be),
+        CONTRACT_TEST(test_numbers_that_nobody_knows),
         CONTRACT_TEST(test_texts_that_are_none),
         CONTRACT_TEST(test_names_that_are_too_long),
         CONTRACT_TEST(test_more_words_and_tables_than_anybody_needs),

@@ -10,6 +10,7 @@ enum {
     RUN_BYTES = 8 << 20,     /* of one batch: it is in memory as a whole */
     RUN_ARENA_CAP = 1 << 30, /* with a record of any size */
     ENVELOPE_TABLE = 16,
+    KIND_MAX = 31, /* of what a filter can ask for */
 };
 
 /* audit_record.form: what `canonical` is. */
@@ -244,7 +245,7 @@ static void row_read(sqlite3_stmt *row, struct old_record *r)
                              .sequence = sqlite3_column_int64(row, 3),
                              .received_ns = sqlite3_column_int64(row, 4)};
     r->row.key = sqlite3_column_int64(row, 0);
-    r->is_changed = kind < 0 || kind > UINT8_MAX || verdict < 0 || verdict > INT32_MAX;
+    r->is_changed = kind < 0 || kind > KIND_MAX || verdict < INT32_MIN || verdict > INT32_MAX;
     r->row.kind = r->is_changed ? STORE_INTENT : (enum store_audit_kind)kind;
     r->row.verdict = r->is_changed ? 0 : (int)verdict;
     r->session.id = sqlite3_column_int64(row, 7); /* NULL reads as 0 */

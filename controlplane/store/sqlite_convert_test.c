@@ -336,7 +336,8 @@ static void test_what_was_changed_stays_changed(void **state)
     changed_check(o, "UPDATE audit_record SET hash = zeroblob(32) WHERE position = 6");
     changed_check(o, "UPDATE audit_record SET form = 9 WHERE position = 6");
     changed_check(o, "UPDATE audit_record SET kind = 300 WHERE position = 6");
-    changed_check(o, "UPDATE audit_record SET verdict = -1 WHERE position = 6");
+    changed_check(o, "UPDATE audit_record SET kind = 32 WHERE position = 6");
+    changed_check(o, "UPDATE audit_record SET verdict = 4294967296 WHERE position = 6");
     changed_check(o, "UPDATE audit_record SET session = NULL WHERE position = 6");
     changed_check(o, "UPDATE audit_record SET session = 77 WHERE position = 6");
     changed_check(o, "UPDATE audit_record SET session = 3 WHERE position = 6");

@@ -1,7 +1,5 @@
 #include "controlplane/store/sqlite_section.h"
 
-#include <limits.h>
-
 #include "base/crypto/crypto.h"
 #include "base/cursor.h"
 #include "controlplane/store/sqlite_section_bytes.h"
@@ -35,7 +33,7 @@ static bool record_fits(const struct section_record *record, const struct sectio
         return false;
     }
     return (uint64_t)record->key - (uint64_t)key <= SECTION_SPAN_NS_MAX &&
-           record->at < STORE_BATCH_MAX && (unsigned)record->kind < KINDS && record->verdict >= 0;
+           record->at < STORE_BATCH_MAX && (unsigned)record->kind < KINDS;
 }
 
 static enum err records_check(const struct section_record *records, size_t count,
@@ -95,7 +93,7 @@ enum err section_head_pack(const struct section_record *records, size_t count, s
         *at++ = (uint8_t)r->at;
         *at++ = (uint8_t)r->kind;
         *at++ = r->is_in_blob ? FLAG_IN_BLOB : 0;
-        section_put_u32(&at, (size_t)r->verdict);
+        section_put_u32(&at, (uint32_t)r->verdict);
         section_put_u32(&at, r->table_count);
         for (size_t k = 0; k < r->table_count; k++) {
             section_put_u32(&reference, table_place(head + fixed, &tables, &r->tables[k]));
@@ -120,15 +118,14 @@ static bool records_read(struct cursor *c, int64_t key, struct section_record *r
         r->at = cursor_read_u16(c);
         r->kind = (enum store_audit_kind)cursor_read_u8(c);
         uint8_t flags = cursor_read_u8(c);
-        uint32_t verdict = cursor_read_u32(c);
+        r->verdict = cursor_read_i32(c);
         r->table_count = cursor_read_u32(c);
         if (c->failed || beyond > SECTION_SPAN_NS_MAX || key > INT64_MAX - (int64_t)beyond ||
-            flags > FLAG_IN_BLOB || verdict > INT_MAX) {
+            flags > FLAG_IN_BLOB) {
             return false;
         }
         r->key = key + (int64_t)beyond;
         r->is_in_blob = flags == FLAG_IN_BLOB;
-        r->verdict = (int)verdict;
         if (!record_fits(r, i == 0 ? NULL : r - 1, key)) {
             return false;
         }

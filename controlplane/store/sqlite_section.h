@@ -8,7 +8,7 @@
  * The head:
  *   u8 version, u32 number of records, u32 number of tables
  *   for each record u32 its key beyond the section's, u16 its place in the batch, u8 kind, u8 flags
- *     (1: in a blob), u32 verdict, u32 number of tables
+ *     (1: in a blob), i32 verdict (any: a sidecar may say what nobody knows), u32 number of tables
  *   for each record's tables u32: which of those that follow, numbered as they come first
  *   for each table two u64: the ids of its last part (audit_name) and full name (audit_table)
  * The content, which is one zstd frame, and encrypted where the session has a key:
