@@ -135,7 +135,8 @@ class Ground(threading.Thread):
             canary = raw.get(path, "Connection: close")
             canary_port = raw.port
         # What the sidecar said of the case is in front of what it said of the canary.
-        self.sidecar.part.wait_for("session_opened", after=said_from, agent_address=f"127.0.0.1:{canary_port}")
+        self.sidecar.part.wait_for("session_opened", after=said_from, agent_address=f"127.0.0.1:{canary_port}",
+                                   resource=self.resource)
         session = self._session(port, said_from)
         if session:
             self.sidecar.part.wait_for("session_closed", after=said_from, session=session)
@@ -159,7 +160,9 @@ class Ground(threading.Thread):
         return data
 
     def _session(self, port, after):
+        # Another ground may have the same port at the same time, to another listener.
         with self.sidecar.part.changed:
-            lines = [x for x in self.sidecar.part.lines[after:] if x and f"127.0.0.1:{port}\"" in x]
+            lines = [x for x in self.sidecar.part.lines[after:]
+                     if x and f"127.0.0.1:{port}\"" in x and f'"resource":"{self.resource}"' in x]
         found = [re.search(r'"session":"([^"]+)"', x) for x in lines if '"session_opened"' in x]
         return found[0].group(1) if found else None

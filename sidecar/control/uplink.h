@@ -16,8 +16,10 @@ struct uplink;
 enum {
     UPLINK_BATCH_RECORDS = 2048, /* the control plane commits once for each batch */
     UPLINK_BATCH_BYTES = 1 << 20,
-    UPLINK_WINDOW = 8,             /* batches that are not acknowledged yet */
-    UPLINK_GATHER_MS = 50,         /* more records make a better batch */
+    UPLINK_WINDOW = 8,          /* batches that are not acknowledged yet */
+    UPLINK_GATHER_MS = 20,      /* more records make a better batch */
+    UPLINK_GATHER_BUSY_MS = 50, /* the same, when the last time brought UPLINK_BUSY_RECORDS */
+    UPLINK_BUSY_RECORDS = 256,
     UPLINK_ACKNOWLEDGE_MS = 60000, /* without an answer for so long the stream is given up */
 };
 

@@ -84,6 +84,7 @@ struct shipment {
     unsigned generation;
     uint64_t next;        /* number of the next record */
     unsigned empty_turns; /* in which there was something that could not be read */
+    size_t gathered;      /* records since it was waited for them */
 };
 
 /* With the lock held. */
@@ -140,10 +141,12 @@ static bool is_stalled(const struct uplink *u)
 static void gather(struct shipment *s)
 {
     struct uplink *u = s->u;
-    int64_t until = uplink_now_ms() + UPLINK_GATHER_MS;
+    const int64_t wait =
+        s->gathered < UPLINK_BUSY_RECORDS ? UPLINK_GATHER_MS : UPLINK_GATHER_BUSY_MS;
+    int64_t until = uplink_now_ms() + wait;
+    s->gathered = 0;
     (void)pthread_mutex_lock(&u->lock);
-    for (int64_t rest = UPLINK_GATHER_MS;
-         rest > 0 && !is_over(s) && !recorder_is_fleet_awaited(u->recorder);
+    for (int64_t rest = wait; rest > 0 && !is_over(s) && !recorder_is_fleet_awaited(u->recorder);
          rest = until - uplink_now_ms()) {
         uplink_wait(u, (int)rest);
     }
@@ -205,6 +208,7 @@ static void ship_all(struct shipment *s)
             return;
         } else if (send_batch(s, &batch)) {
             s->empty_turns = 0;
+            s->gathered += batch.count;
             s->next = batch.sequences[batch.count - 1] + 1;
         } else {
             return;
