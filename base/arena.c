@@ -107,6 +107,16 @@ char *arena_copy_string(struct arena *a, struct bytes text)
     return copy;
 }
 
+enum err arena_copy_bytes(struct arena *a, struct bytes from, struct bytes *out)
+{
+    const char *copy = arena_copy_string(a, from);
+    if (copy == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    *out = bytes_of(copy, from.size);
+    return OK;
+}
+
 size_t arena_used(const struct arena *a)
 {
     return a->used;

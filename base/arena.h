@@ -17,6 +17,8 @@ void arena_reset(struct arena *a);
 /* Zeroed, aligned for any type; valid until reset or destroy. NULL: no memory, or the cap. */
 void *arena_alloc(struct arena *a, size_t size) MUST_USE;
 char *arena_copy_string(struct arena *a, struct bytes text) MUST_USE; /* NUL-terminated */
+/* Never NULL, also of none. ERR_NO_MEMORY: `*out` is not written. */
+enum err arena_copy_bytes(struct arena *a, struct bytes from, struct bytes *out) MUST_USE;
 
 /* Bytes handed out since the last reset. */
 size_t arena_used(const struct arena *a);

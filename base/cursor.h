@@ -56,6 +56,12 @@ static inline uint32_t cursor_read_u32(struct cursor *c)
                        : 0;
 }
 
+static inline uint64_t cursor_read_u64(struct cursor *c)
+{
+    uint64_t high = cursor_read_u32(c);
+    return high << 32 | cursor_read_u32(c);
+}
+
 static inline int16_t cursor_read_i16(struct cursor *c)
 {
     return (int16_t)cursor_read_u16(c);
@@ -64,6 +70,11 @@ static inline int16_t cursor_read_i16(struct cursor *c)
 static inline int32_t cursor_read_i32(struct cursor *c)
 {
     return (int32_t)cursor_read_u32(c);
+}
+
+static inline int64_t cursor_read_i64(struct cursor *c)
+{
+    return (int64_t)cursor_read_u64(c);
 }
 
 /* A NUL-terminated string without its terminator; a missing terminator fails. */

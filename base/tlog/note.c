@@ -117,8 +117,7 @@ static enum err cosignature_is_good(const struct tlog_note *note,
                                     uint64_t *out_time)
 {
     struct cursor c = cursor_of(bytes_of(signature->value, signature->size));
-    uint64_t time = (uint64_t)cursor_read_u32(&c) << 32;
-    time |= cursor_read_u32(&c);
+    uint64_t time = cursor_read_u64(&c);
     if (c.failed || c.remaining != CRYPTO_ED25519_SIGNATURE_SIZE || time > TLOG_TIME_MAX) {
         *out_good = false;
         return OK;

@@ -65,6 +65,8 @@ void db_bind_blob(sqlite3_stmt *statement, int at, struct bytes value);
 /* NULL for 0. */
 void db_bind_reference(sqlite3_stmt *statement, int at, int64_t id);
 
+/* Borrowed until the statement is stepped or reset. */
+struct bytes db_column_bytes(sqlite3_stmt *statement, int at);
 /* Copies of a column. A failed allocation is remembered in `*failed`, so that a row is read whole
  * and checked once. */
 const char *db_column_string(sqlite3_stmt *statement, int at, struct arena *arena, bool *failed);

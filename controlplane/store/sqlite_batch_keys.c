@@ -111,9 +111,7 @@ static enum err head_open(struct sweep *w, int64_t key, struct section_record **
         return err == OK ? ERR_DENIED : err;
     }
     arena_reset(w->arena);
-    err = section_head_open(
-        bytes_of(sqlite3_column_blob(get, 0), (size_t)sqlite3_column_bytes(get, 0)), key, w->arena,
-        out, out_count);
+    err = section_head_open(db_column_bytes(get, 0), key, w->arena, out, out_count);
     (void)sqlite3_reset(get);
     return err;
 }

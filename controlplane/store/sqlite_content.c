@@ -18,8 +18,7 @@ static enum err key_read(struct db *db, int64_t id, struct bytes session,
     if (err != OK || !row) {
         return err == OK ? ERR_NOT_FOUND : err;
     }
-    struct bytes wrapped =
-        bytes_of(sqlite3_column_blob(get, 0), (size_t)sqlite3_column_bytes(get, 0));
+    struct bytes wrapped = db_column_bytes(get, 0);
     err = content_key_open(db->content, session, wrapped, out);
     (void)sqlite3_reset(get);
     return err;
@@ -75,9 +74,7 @@ enum err sqlite_content_check(struct db *db, struct err_text *why)
     if (err != OK || !row) {
         return err == OK ? OK : db_explain(db, err, why);
     }
-    err = content_key_open(
-        db->content, bytes_of(sqlite3_column_blob(get, 1), (size_t)sqlite3_column_bytes(get, 1)),
-        bytes_of(sqlite3_column_blob(get, 0), (size_t)sqlite3_column_bytes(get, 0)), key);
+    err = content_key_open(db->content, db_column_bytes(get, 1), db_column_bytes(get, 0), key);
     (void)sqlite3_reset(get);
     bytes_wipe(key, sizeof(key));
     return err == OK ? OK

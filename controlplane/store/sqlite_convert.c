@@ -10,7 +10,6 @@ enum {
     RUN_BYTES = 8 << 20,     /* of one batch: it is in memory as a whole */
     RUN_ARENA_CAP = 1 << 30, /* with a record of any size */
     ENVELOPE_TABLE = 16,
-    KIND_MAX = 31, /* of what a filter can ask for */
 };
 
 /* audit_record.form: what `canonical` is. */
@@ -55,19 +54,13 @@ static bool envelope_open(struct bytes packed, struct envelope *out)
     return true;
 }
 
-static int64_t read_id(struct cursor *c)
-{
-    uint64_t high = cursor_read_u32(c);
-    return (int64_t)(high << 32 | cursor_read_u32(c));
-}
-
 static enum err envelope_tables(const struct envelope *e, struct batch *batch)
 {
     struct cursor c = cursor_of(e->tables);
     enum err err = OK;
     for (size_t i = 0; err == OK && i < e->tables.size / ENVELOPE_TABLE; i++) {
-        struct section_table table = {.name = read_id(&c)};
-        table.full = read_id(&c);
+        struct section_table table = {.name = cursor_read_i64(&c)};
+        table.full = cursor_read_i64(&c);
         err = batch_add_table(batch, table);
     }
     return err;
@@ -115,11 +108,8 @@ static enum err key_find(struct converter *c, int64_t session, bool *out_has)
         err = db_step(c->db, get, &row);
     }
     if (err == OK && row) {
-        err = content_key_open(
-            c->db->content,
-            bytes_of(sqlite3_column_blob(get, 0), (size_t)sqlite3_column_bytes(get, 0)),
-            bytes_of(sqlite3_column_blob(get, 1), (size_t)sqlite3_column_bytes(get, 1)),
-            c->session.key);
+        err = content_key_open(c->db->content, db_column_bytes(get, 0), db_column_bytes(get, 1),
+                               c->session.key);
         (void)sqlite3_reset(get);
     }
     if (err == OK || err == ERR_DENIED) {
@@ -129,19 +119,6 @@ static enum err key_find(struct converter *c, int64_t session, bool *out_has)
         err = OK;
     }
     return err;
-}
-
-static enum err copy(struct bytes from, struct arena *arena, struct bytes *out)
-{
-    uint8_t *to = arena_alloc(arena, from.size + 1);
-    if (to == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    if (from.size > 0) {
-        memcpy(to, from.data, from.size);
-    }
-    *out = bytes_of(to, from.size);
-    return OK;
 }
 
 /* Records of before there were keys, and those that the control plane writes: what the index had
@@ -172,7 +149,7 @@ static enum err plain_tables(struct converter *c, const struct old_record *r)
 
 static enum err plain_open(struct converter *c, struct old_record *r)
 {
-    enum err err = copy(r->stored, c->arena, &r->row.canonical);
+    enum err err = arena_copy_bytes(c->arena, r->stored, &r->row.canonical);
     if (err == OK) {
         err = redact_find_text(r->row.canonical, c->arena, &r->row.text);
     }
@@ -216,7 +193,7 @@ static enum err changed_keep(struct converter *c, struct old_record *r)
     r->row.tables_at = r->row.table_count = 0;
     r->session.form = SQLITE_FORM_SEALED;
     bytes_wipe(r->session.key, CONTENT_KEY_SIZE);
-    return copy(r->stored, c->arena, &r->row.canonical);
+    return arena_copy_bytes(c->arena, r->stored, &r->row.canonical);
 }
 
 static enum err content_read(struct converter *c, struct old_record *r)
@@ -245,7 +222,7 @@ static void row_read(sqlite3_stmt *row, struct old_record *r)
                              .sequence = sqlite3_column_int64(row, 3),
                              .received_ns = sqlite3_column_int64(row, 4)};
     r->row.key = sqlite3_column_int64(row, 0);
-    r->is_changed = kind < 0 || kind > KIND_MAX || verdict < INT32_MIN || verdict > INT32_MAX;
+    r->is_changed = kind < 0 || kind >= SECTION_KINDS || verdict < INT32_MIN || verdict > INT32_MAX;
     r->row.kind = r->is_changed ? STORE_INTENT : (enum store_audit_kind)kind;
     r->row.verdict = r->is_changed ? 0 : (int)verdict;
     r->session.id = sqlite3_column_int64(row, 7); /* NULL reads as 0 */
@@ -253,7 +230,7 @@ static void row_read(sqlite3_stmt *row, struct old_record *r)
     r->session.resource = sqlite3_column_int64(row, 9);
     r->is_changed = !db_column_hash(row, 10, r->row.hash) || r->is_changed;
     r->form = (enum old_form)sqlite3_column_int(row, 11);
-    r->stored = bytes_of(sqlite3_column_blob(row, 12), (size_t)sqlite3_column_bytes(row, 12));
+    r->stored = db_column_bytes(row, 12);
 }
 
 /* ---- a run of them is a batch ----------------------------------------------------------------

@@ -126,7 +126,7 @@ void db_bind_reference(sqlite3_stmt *statement, int at, int64_t id)
     }
 }
 
-static struct bytes column_bytes(sqlite3_stmt *statement, int at)
+struct bytes db_column_bytes(sqlite3_stmt *statement, int at)
 {
     const void *data = sqlite3_column_blob(statement, at);
     return bytes_of(data, data == NULL ? 0 : (size_t)sqlite3_column_bytes(statement, at));
@@ -134,7 +134,7 @@ static struct bytes column_bytes(sqlite3_stmt *statement, int at)
 
 const char *db_column_string(sqlite3_stmt *statement, int at, struct arena *arena, bool *failed)
 {
-    struct bytes value = column_bytes(statement, at);
+    struct bytes value = db_column_bytes(statement, at);
     const char *copy = value.size == 0 ? "" : arena_copy_string(arena, value);
     *failed = *failed || copy == NULL;
     return copy;
@@ -142,7 +142,7 @@ const char *db_column_string(sqlite3_stmt *statement, int at, struct arena *aren
 
 struct bytes db_column_blob(sqlite3_stmt *statement, int at, struct arena *arena, bool *failed)
 {
-    struct bytes value = column_bytes(statement, at);
+    struct bytes value = db_column_bytes(statement, at);
     if (value.size == 0) {
         return (struct bytes){0};
     }
@@ -157,7 +157,7 @@ struct bytes db_column_blob(sqlite3_stmt *statement, int at, struct arena *arena
 
 bool db_column_hash(sqlite3_stmt *statement, int at, uint8_t out[STORE_HASH_SIZE])
 {
-    struct bytes value = column_bytes(statement, at);
+    struct bytes value = db_column_bytes(statement, at);
     if (value.size != STORE_HASH_SIZE) {
         return false;
     }

@@ -148,19 +148,6 @@ static enum err names_read(struct db *db, const struct section_row *row, struct 
     return failed ? ERR_NO_MEMORY : OK;
 }
 
-static enum err bytes_copy(struct bytes from, struct arena *arena, struct bytes *out)
-{
-    uint8_t *copy = arena_alloc(arena, from.size + 1);
-    if (copy == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    if (from.size > 0) {
-        memcpy(copy, from.data, from.size);
-    }
-    *out = bytes_of(copy, from.size);
-    return OK;
-}
-
 enum err opened_entry(struct opened_cache *cache, struct opened *section, size_t n,
                       struct arena *arena, struct store_audit_entry *out)
 {
@@ -177,7 +164,7 @@ enum err opened_entry(struct opened_cache *cache, struct opened *section, size_t
     }
     bool is_erased = row->form == SQLITE_FORM_ERASED;
     if (err == OK && !is_erased) {
-        err = bytes_copy(section->contents[n].canonical, arena, &canonical);
+        err = arena_copy_bytes(arena, section->contents[n].canonical, &canonical);
     }
     if (err != OK) {
         return err;

@@ -101,8 +101,7 @@ static enum err tables_list(struct db *db, struct bytes full, struct query *q)
         db_bind_number(find, 2, TABLE_NAMES_MAX);
     }
     while (err == OK && (err = db_step(db, find, &row)) == OK && row) {
-        struct bytes known =
-            bytes_of(sqlite3_column_blob(find, 1), (size_t)sqlite3_column_bytes(find, 1));
+        struct bytes known = db_column_bytes(find, 1);
         if (table_name_is_same(known, full)) {
             err = list_add(&q->tables, sqlite3_column_int64(find, 0));
         }

@@ -31,7 +31,7 @@ static void tag_add(struct tags *tags, enum sqlite_tag kind, int64_t value)
 /* The kind that alone is asked for and has a tag; 0: none. */
 static int64_t rare_kind(uint32_t kinds)
 {
-    for (int64_t kind = 0; kind < 32; kind++) {
+    for (int64_t kind = 0; kind < SECTION_KINDS; kind++) {
         if (kinds == UINT32_C(1) << kind) {
             return kind == STORE_INTENT || kind == STORE_OUTCOME ? 0 : kind;
         }

@@ -10,18 +10,11 @@ enum {
     RECORD = 4 + 2 + 1 + 1 + 4 + 4,
     REFERENCE = 4,
     TABLE = 8 + 8,
-    KINDS = 32, /* store_kind_bit */
     FLAG_IN_BLOB = 1,
     /* Tables of a head that are looked at for one that is there already: a section mostly names a
      * few. Beyond them one may be there twice, which does no harm. */
     TABLES_LOOK = 64,
 };
-
-static uint64_t read_u64(struct cursor *c)
-{
-    uint64_t high = cursor_read_u32(c);
-    return high << 32 | cursor_read_u32(c);
-}
 
 /* Whether `record` may stand behind `before` (NULL: it is the first one) in the section of `key`.
  * Differences of keys are of unsigned numbers, which hold all of them. */
@@ -33,7 +26,7 @@ static bool record_fits(const struct section_record *record, const struct sectio
         return false;
     }
     return (uint64_t)record->key - (uint64_t)key <= SECTION_SPAN_NS_MAX &&
-           record->at < STORE_BATCH_MAX && (unsigned)record->kind < KINDS;
+           record->at < STORE_BATCH_MAX && (unsigned)record->kind < SECTION_KINDS;
 }
 
 static enum err records_check(const struct section_record *records, size_t count,
@@ -148,8 +141,8 @@ static bool references_read(struct cursor *c, struct bytes tables, size_t table_
         }
         known += place == known ? 1 : 0;
         struct cursor table = cursor_of(bytes_of(tables.data + place * TABLE, TABLE));
-        out[i].name = (int64_t)read_u64(&table);
-        out[i].full = (int64_t)read_u64(&table);
+        out[i].name = cursor_read_i64(&table);
+        out[i].full = cursor_read_i64(&table);
     }
     return known == table_count && cursor_is_complete(c);
 }

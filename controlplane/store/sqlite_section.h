@@ -24,6 +24,7 @@
 
 enum {
     SECTION_RECORDS_MAX = 512,
+    SECTION_KINDS = 32,              /* store_kind_bit: kinds are below it */
     SECTION_BYTES_MAX = 1 << 20,     /* of canonical bytes and texts, but for a single record */
     SECTION_UNPACKED_MAX = 64 << 20, /* with a record of any size */
     /* Its keys are no further apart, so that the order of sections is nearly that of records. */

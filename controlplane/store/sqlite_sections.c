@@ -22,12 +22,6 @@ void section_reader_finish(struct section_reader *reader)
 
 /* ---- the row -------------------------------------------------------------------------------- */
 
-static struct bytes column_bytes(sqlite3_stmt *row, int at)
-{
-    const void *data = sqlite3_column_blob(row, at);
-    return bytes_of(data, data == NULL ? 0 : (size_t)sqlite3_column_bytes(row, at));
-}
-
 /* Searches rely on its keys: that they are between the two of the row, and near each other. */
 static enum err head_read(sqlite3_stmt *row, int64_t key, struct arena *arena,
                           struct section_row *out)
@@ -45,7 +39,7 @@ static enum err head_read(sqlite3_stmt *row, int64_t key, struct arena *arena,
     if (!is_number(s.position) || !is_form) {
         return ERR_DENIED;
     }
-    enum err err = section_head_open(column_bytes(row, 6), key, arena, &s.records, &s.count);
+    enum err err = section_head_open(db_column_bytes(row, 6), key, arena, &s.records, &s.count);
     if (err != OK) {
         return err;
     }
@@ -87,7 +81,7 @@ enum err section_read_head(struct section_reader *reader, int64_t key, struct ar
 
 static enum err batch_copy(struct section_reader *reader, sqlite3_stmt *row, int64_t position)
 {
-    struct bytes hashes = column_bytes(row, 4);
+    struct bytes hashes = db_column_bytes(row, 4);
     int64_t sequence = sqlite3_column_int64(row, 1), count = sqlite3_column_int64(row, 3);
     if (count < 1 || count > BATCH_RECORDS_MAX || !is_number(sequence) ||
         hashes.size != (size_t)count * STORE_HASH_SIZE) {

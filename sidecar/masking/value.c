@@ -204,15 +204,9 @@ static enum err read_text(struct bytes input, struct buffer *scratch, struct val
 
 /* ---- reading binary ----------------------------------------------------------------------- */
 
-static int64_t read_i64(struct cursor *c)
-{
-    uint64_t high = cursor_read_u32(c);
-    return (int64_t)(high << 32 | cursor_read_u32(c));
-}
-
 static int64_t read_integer(struct cursor *c, uint8_t width)
 {
-    return width == 2 ? cursor_read_i16(c) : width == 4 ? cursor_read_i32(c) : read_i64(c);
+    return width == 2 ? cursor_read_i16(c) : width == 4 ? cursor_read_i32(c) : cursor_read_i64(c);
 }
 
 static double read_float(struct cursor *c, enum value_kind kind)
@@ -223,7 +217,7 @@ static double read_float(struct cursor *c, enum value_kind kind)
         memcpy(&f, &bits, sizeof(f));
         return (double)f;
     }
-    int64_t bits = read_i64(c);
+    int64_t bits = cursor_read_i64(c);
     double d;
     memcpy(&d, &bits, sizeof(d));
     return d;
@@ -264,7 +258,7 @@ static enum err read_binary(struct bytes input, struct buffer *scratch, struct v
     case VALUE_DATE: out->number = read_days(&c); break;
     case VALUE_TIMESTAMP:
     case VALUE_TIMESTAMPTZ:
-    case VALUE_TIME: out->number = read_i64(&c); break;
+    case VALUE_TIME: out->number = cursor_read_i64(&c); break;
     case VALUE_INET: return is_inet(input) ? OK : ERR_INVALID;
     case VALUE_JSONB:
         if (cursor_read_u8(&c) != 1) {

@@ -73,16 +73,10 @@ static bool print_int4(struct bytes value, struct pg_sink *sink)
     return cursor_is_complete(&c);
 }
 
-static uint64_t read_u64(struct cursor *c)
-{
-    uint64_t high = cursor_read_u32(c);
-    return high << 32 | cursor_read_u32(c);
-}
-
 static bool print_int8(struct bytes value, struct pg_sink *sink)
 {
     struct cursor c = cursor_of(value);
-    pg_sink_put_format(sink, "%" PRId64, (int64_t)read_u64(&c));
+    pg_sink_put_format(sink, "%" PRId64, cursor_read_i64(&c));
     return cursor_is_complete(&c);
 }
 
@@ -96,7 +90,7 @@ static bool print_uint4(struct bytes value, struct pg_sink *sink)
 static bool print_uint8(struct bytes value, struct pg_sink *sink)
 {
     struct cursor c = cursor_of(value);
-    pg_sink_put_format(sink, "%" PRIu64, read_u64(&c));
+    pg_sink_put_format(sink, "%" PRIu64, cursor_read_u64(&c));
     return cursor_is_complete(&c);
 }
 

@@ -161,8 +161,7 @@ bool pg_print_float4(struct bytes value, struct pg_sink *sink)
 bool pg_print_float8(struct bytes value, struct pg_sink *sink)
 {
     struct cursor c = cursor_of(value);
-    uint64_t bits = (uint64_t)cursor_read_u32(&c) << 32;
-    bits |= cursor_read_u32(&c);
+    uint64_t bits = cursor_read_u64(&c);
     double x;
     memcpy(&x, &bits, sizeof(x));
     put_float(x, false, sink);

@@ -51,12 +51,6 @@ static void put_time(int64_t us, struct pg_sink *sink)
     }
 }
 
-static int64_t read_i64(struct cursor *c)
-{
-    uint64_t high = cursor_read_u32(c);
-    return (int64_t)(high << 32 | cursor_read_u32(c));
-}
-
 bool pg_print_date(struct bytes value, struct pg_sink *sink)
 {
     struct cursor c = cursor_of(value);
@@ -80,7 +74,7 @@ bool pg_print_date(struct bytes value, struct pg_sink *sink)
 bool pg_print_time(struct bytes value, struct pg_sink *sink)
 {
     struct cursor c = cursor_of(value);
-    int64_t us = read_i64(&c);
+    int64_t us = cursor_read_i64(&c);
     if (!cursor_is_complete(&c) || us < 0 || us > US_PER_DAY) {
         return false;
     }
@@ -91,7 +85,7 @@ bool pg_print_time(struct bytes value, struct pg_sink *sink)
 static bool print_timestamp(struct bytes value, const char *zone, struct pg_sink *sink)
 {
     struct cursor c = cursor_of(value);
-    int64_t us = read_i64(&c);
+    int64_t us = cursor_read_i64(&c);
     if (!cursor_is_complete(&c)) {
         return false;
     }
