@@ -120,6 +120,11 @@ struct sql_statement {
     bool is_transaction_control;
     bool is_session; /* only changes this session: SET, DISCARD, ... */
     bool is_unknown;
+    /* Reads and changes rows, or moves a savepoint, and does nothing beside it as far as the text
+     * shows: a transaction that is open stays open, and takes all of it back unless it is
+     * committed. Data statements on tables (which may be views, or foreign), with calls of nothing
+     * but PostgreSQL's own functions that compute, by their names. */
+    bool is_transactional;
     bool returns_rows_of_write; /* RETURNING, on any level */
     bool without_where; /* UPDATE or DELETE of all rows, on any level; a condition that names
                            no column is none */
@@ -151,6 +156,9 @@ void sql_analysis_destroy(struct sql_analysis *a); /* takes NULL */
 bool sql_is_query(const struct sql_statement *s);
 /* Whether all statements are BEGIN, COMMIT and the like; also of an empty text. */
 bool sql_is_transaction_control(const struct sql_analysis *a);
+
+/* Whether all statements are transactional; also of an empty text. */
+bool sql_is_transactional(const struct sql_analysis *a);
 
 /* --- the cache -----------------------------------------------------------------------
  * Four paths, each slower: the exact text; its skeleton, the text with its plain constants cut out

@@ -115,6 +115,7 @@ static void statement_analyse(struct walk *w, const PgQuery__Node *n, struct sql
     w->statement = s;
     w->found_count = 0;
     w->is_vague = false;
+    w->runs_own_code = false;
     s->command = statement_tag(w, n);
     if (s->command == NULL) {
         s->command = "UNKNOWN";
@@ -137,6 +138,7 @@ static void statement_analyse(struct walk *w, const PgQuery__Node *n, struct sql
     s->is_write = (s->accesses & ~(uint32_t)HARMLESS) != 0 && !is_only_explained(n);
     s->is_transaction_control = s->transaction != SQL_TRANSACTION_NONE;
     s->is_session = s->accesses == 1u << SQL_SESSION;
+    s->is_transactional = statement_is_transactional(w, n);
 }
 
 /* Statements that a session follows: what they name lives on in it. */
@@ -175,15 +177,6 @@ static void statement_place(struct sql_statement *s, const PgQuery__RawStmt *raw
     s->size = end - start;
 }
 
-static bool is_data_statement(const PgQuery__Node *n)
-{
-    return n->node_case == PG_QUERY__NODE__NODE_SELECT_STMT ||
-           n->node_case == PG_QUERY__NODE__NODE_INSERT_STMT ||
-           n->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT ||
-           n->node_case == PG_QUERY__NODE__NODE_DELETE_STMT ||
-           n->node_case == PG_QUERY__NODE__NODE_MERGE_STMT;
-}
-
 /* --- the text -------------------------------------------------------------------------- */
 
 struct source {
@@ -207,7 +200,7 @@ static enum err tree_analyse(const PgQuery__ParseResult *tree, const struct sour
     for (size_t i = 0; i < tree->n_stmts && w.failed == OK; i++) {
         const PgQuery__Node *n = tree->stmts[i]->stmt;
         if (n != NULL) {
-            into->is_shareable = into->is_shareable && is_data_statement(n);
+            into->is_shareable = into->is_shareable && node_is_data_statement(n);
             statement_analyse(&w, n, &statements[count]);
             if (is_followed(n)) {
                 statement_place(&statements[count], tree->stmts[i], source->text, source->size);

@@ -584,6 +584,7 @@ static void own_code_add(struct walk *w, size_t count, PgQuery__Node *const *nam
                                                name_compare) != NULL)) {
         return;
     }
+    w->runs_own_code = true;
     walk_add(w, SQL_FUNCTION, SQL_CALL, schema, name);
 }
 

@@ -24,6 +24,7 @@ static void expect_same(const struct sql_analysis *a, const struct sql_analysis 
         assert(s->transaction == t->transaction && s->is_write == t->is_write);
         assert(s->is_session == t->is_session && s->is_unknown == t->is_unknown);
         assert(s->returns_rows_of_write == t->returns_rows_of_write);
+        assert(s->is_transactional == t->is_transactional);
         assert(s->without_where == t->without_where);
         assert(s->start == t->start && s->size == t->size);
     }

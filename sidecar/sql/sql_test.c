@@ -144,6 +144,110 @@ static void test_transactions_are_told_apart(void **state)
     }
 }
 
+static void test_what_a_transaction_takes_back(void **state)
+{
+    (void)state;
+    static const char *const transactional[] = {
+        "",
+        "SELECT 1",
+        "SELECT * FROM t, (WITH c AS (SELECT 1) SELECT * FROM c) x FOR UPDATE",
+        "UPDATE t SET a = a + $1 WHERE b = 'x'",
+        "INSERT INTO s.t (a, b) VALUES (1, CURRENT_TIMESTAMP), (2, now()) ON CONFLICT DO NOTHING",
+        "DELETE FROM t WHERE at < pg_catalog.date_trunc('day', now()) RETURNING *",
+        "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DELETE",
+        "WITH gone AS (DELETE FROM t RETURNING *) INSERT INTO old SELECT * FROM gone",
+        "UPDATE t SET a = extract(year FROM b), c = trim(c), d = d::numeric(10, 2)::text",
+        "INSERT INTO t SELECT count(*), sum(a) FROM u; UPDATE t SET a = 1; SELECT a FROM t",
+        "SELECT typname FROM pg_type",
+        "SAVEPOINT s",
+        "RELEASE s",
+        "ROLLBACK TO s",
+        "UPDATE t SET a = 1; SAVEPOINT s; DELETE FROM t",
+    };
+    static const char *const others[] = {
+        /* what ends a transaction, or begins one */
+        "BEGIN",
+        "COMMIT",
+        "END",
+        "ROLLBACK",
+        "ABORT",
+        "COMMIT AND CHAIN",
+        "ROLLBACK AND CHAIN",
+        "PREPARE TRANSACTION 'x'",
+        "COMMIT PREPARED 'x'",
+        "ROLLBACK PREPARED 'x'",
+        "UPDATE t SET a = 1; COMMIT",
+        "SELECT 1; END; SELECT 2",
+        /* code that the text does not show */
+        "CALL p()",
+        "DO $$ BEGIN END $$",
+        "EXECUTE e",
+        "PREPARE e AS UPDATE t SET a = 1",
+        "DECLARE c CURSOR FOR SELECT 1",
+        "FETCH c",
+        /* not only rows, or not taken back */
+        "NOTIFY c",
+        "LISTEN c",
+        "SET a = 1",
+        "SET LOCAL a = 1",
+        "SELECT set_config('a', '1', true)",
+        "TRUNCATE t",
+        "LOCK TABLE t",
+        "CREATE TABLE t (a int)",
+        "SELECT * INTO u FROM t",
+        "ALTER TABLE t ADD b int",
+        "DROP TABLE t",
+        "GRANT SELECT ON t TO r",
+        "VACUUM t",
+        "COPY t FROM STDIN",
+        "COPY t TO PROGRAM 'sh'",
+        "COPY t TO '/tmp/t'",
+        "EXPLAIN ANALYZE UPDATE t SET a = 1",
+        "UPDATE pg_settings SET setting = 'x' WHERE name = 'y'",
+        "UPDATE pg_catalog.pg_class SET relname = 'x'",
+        "DELETE FROM information_schema.sql_features",
+        /* functions: unknown ones, and those that reach further */
+        "UPDATE t SET a = f(a)",
+        "UPDATE t SET a = s.lower(a)",
+        "INSERT INTO t SELECT * FROM dblink('c', 'q') AS x (a int)",
+        "SELECT dblink_exec('c', 'q')",
+        "SELECT pg_notify('c', 'x')",
+        "SELECT lo_export(1, '/tmp/x')",
+        "SELECT lo_import('/tmp/x')",
+        "SELECT setval('s', 1)",
+        "INSERT INTO t VALUES (nextval('s'))",
+        "SELECT pg_logical_emit_message(false, 'a', 'b')",
+        "SELECT pg_advisory_lock(1)",
+        "SELECT pg_terminate_backend(1)",
+        "SELECT pg_read_file('x')",
+        "SELECT query_to_xml('q', true, true, '')",
+        "UPDATE t SET a = lower(a) WHERE b = (SELECT max(c) FROM u WHERE c > f(1))",
+        "INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET b = f(1)",
+        "DELETE FROM t RETURNING f(a)",
+        "SELECT a FROM t ORDER BY f(a)",
+        /* operators and types of somebody's own, also by the name of a function */
+        "UPDATE t SET a = a === b",
+        "UPDATE t SET a = a OPERATOR(s.+) 1",
+        "UPDATE t SET a = 'x'::s.t",
+        "UPDATE t SET a = 'x'::lower",
+        "UPDATE t SET a = CAST(b AS citext)",
+    };
+    for (size_t i = 0; i < sizeof(transactional) / sizeof(transactional[0]); i++) {
+        struct sql_analysis *a = analyse(transactional[i]);
+        if (!sql_is_transactional(a)) {
+            fail_msg("not transactional: %s", transactional[i]);
+        }
+        sql_analysis_destroy(a);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct sql_analysis *a = analyse(others[i]);
+        if (sql_is_transactional(a)) {
+            fail_msg("transactional: %s", others[i]);
+        }
+        sql_analysis_destroy(a);
+    }
+}
+
 /* --- errors ---------------------------------------------------------------------------- */
 
 static void expect_error(struct bytes text, size_t max, enum err code, const char *sqlstate,
@@ -354,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_names_come_with_and_without_quotes),
         cmocka_unit_test(test_every_access_and_kind_has_a_name_of_its_own),
         cmocka_unit_test(test_transactions_are_told_apart),
+        cmocka_unit_test(test_what_a_transaction_takes_back),
         cmocka_unit_test(test_errors_are_those_of_the_server),
         cmocka_unit_test(test_nul_bytes_and_large_texts_are_refused),
         cmocka_unit_test(test_other_encodings_do_not_crash),

@@ -45,9 +45,10 @@ struct walk {
     bool is_vague;              /* too many relations: each is used with all its columns */
     const char *new_schema;     /* of the enclosing CREATE SCHEMA: where its elements are created */
     bool constants_matter;      /* another constant in the text may do something else */
-    bool locking;               /* in the FROM of a SELECT ... FOR UPDATE */
-    bool role_is_object;        /* a RoleSpec is what the statement is about */
-    enum err failed;            /* stays, as in a cursor */
+    bool runs_own_code;  /* in the statement: an operator or type that is not PostgreSQL's own */
+    bool locking;        /* in the FROM of a SELECT ... FOR UPDATE */
+    bool role_is_object; /* a RoleSpec is what the statement is about */
+    enum err failed;     /* stays, as in a cursor */
     unsigned depth;
 };
 
@@ -100,6 +101,14 @@ const char *statement_tag(struct walk *w, const PgQuery__Node *n);
 /* For the two that stand in the tree without a Node around them. */
 void statement_walk_select(struct walk *w, const PgQuery__SelectStmt *s);
 void statement_walk_create(struct walk *w, const PgQuery__CreateStmt *s);
+
+/* --- what a transaction takes back (sql_transactional.c) ------------------------------ */
+
+/* SELECT, INSERT, UPDATE, DELETE, MERGE. */
+bool node_is_data_statement(const PgQuery__Node *n);
+/* Of the statement that was just walked, with its objects: struct sql_statement.is_transactional.
+ */
+bool statement_is_transactional(const struct walk *w, const PgQuery__Node *n);
 
 /* --- data statements (sql_query.c) ---------------------------------------------------- */
 
