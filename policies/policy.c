@@ -84,6 +84,7 @@ static struct policy_verdict allowed(const struct policy *p, const struct cover 
     struct policy_verdict v = {.effect = POLICY_ALLOW,
                                .rule = p->rules[c->rule].name,
                                .durability = c->level,
+                               .is_default_durability = c->level > c->asked,
                                .record = c->record,
                                .max_rows = c->max_rows};
     http_obligations_put(c, p, &v);
@@ -202,9 +203,11 @@ static struct policy_verdict decide_unenforced(const struct question *q,
     }
     struct policy_verdict v = {.effect = POLICY_ALLOW,
                                .rule = "shadow",
-                               .durability = q->is_lasting ? POLICY_HOST : POLICY_PROCESS};
-    if (wanted->effect != POLICY_DENY && wanted->durability > v.durability) {
+                               .durability = q->is_lasting ? POLICY_HOST : POLICY_PROCESS,
+                               .is_default_durability = q->is_lasting};
+    if (wanted->effect != POLICY_DENY && wanted->durability >= v.durability) {
         v.durability = wanted->durability;
+        v.is_default_durability = wanted->is_default_durability;
     }
     shadow_put(&v, wanted);
     return v;

@@ -144,8 +144,9 @@ struct policy_verdict {
                           * allow: the one that asked for the durability */
     const char *message; /* for the agent; NULL or "": none; valid likewise */
     enum policy_durability durability;
-    enum policy_record record; /* of several rules: the least */
-    uint64_t max_rows;         /* of several rules: the lowest; 0: no limit */
+    bool is_default_durability; /* POLICY_HOST because it lasts; no rule asks for as much itself */
+    enum policy_record record;  /* of several rules: the least */
+    uint64_t max_rows;          /* of several rules: the lowest; 0: no limit */
     /* What the rules in shadow would have decided, where it differs: NULL or the name of the rule.
      */
     const char *shadow_rule;

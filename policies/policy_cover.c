@@ -11,6 +11,9 @@ void cover_take(struct cover *c, const struct policy *p, size_t index, bool is_l
         c->rule = index;
         c->level = level;
     }
+    if (rule->has_durability && rule->durability > c->asked) {
+        c->asked = rule->durability;
+    }
     c->record = rule->record > c->record ? rule->record : c->record;
     if (rule->max_rows != 0 && (c->max_rows == 0 || rule->max_rows < c->max_rows)) {
         c->max_rows = rule->max_rows;

@@ -49,6 +49,7 @@ bool tag_listed(const struct rule *rule, const char *command);
 struct cover {
     size_t rule; /* the first that asks for the level; SIZE_MAX: nothing was covered */
     enum policy_durability level;
+    enum policy_durability asked; /* the strongest that rules name; without them it is less */
     enum policy_record record;
     uint64_t max_rows;
     bool is_held; /* hold rules count */

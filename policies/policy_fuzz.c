@@ -180,6 +180,7 @@ static void ask(const struct policy *p, const struct asked *a, size_t round)
     assert(v.rule != NULL && v.rule[0] != '\0');
     assert(a->is_known || v.effect == POLICY_DENY);
     check_hold(&v);
+    assert(!v.is_default_durability || v.durability == POLICY_HOST);
     policy_evaluate(p, &r, &again);
     assert(again.effect == v.effect && again.rule == v.rule && again.hold == v.hold);
 }

@@ -128,6 +128,75 @@ static void test_the_order_of_the_rules_does_not_matter(void **state)
     }
 }
 
+/* ---- durability ----------------------------------------------------------------------- */
+
+struct durable {
+    const char *obligations; /* of two rules, "" or a value of `durability` */
+    const char *more;
+    const char *access;
+    enum policy_durability level;
+    bool is_default;
+};
+
+static void expect_durability(const struct durable *d, const char *mode)
+{
+    char text[512], one[64] = "", two[64] = "";
+    if (d->obligations[0] != '\0') {
+        (void)snprintf(one, sizeof(one), ",\"obligations\":{\"durability\":\"%s\"}",
+                       d->obligations);
+    }
+    if (d->more[0] != '\0') {
+        (void)snprintf(two, sizeof(two), ",\"obligations\":{\"durability\":\"%s\"}", d->more);
+    }
+    (void)snprintf(
+        text, sizeof(text),
+        "{\"version\":1,\"mode\":\"%s\",\"rules\":[{\"name\":\"one\",\"effect\":\"allow\"%s},"
+        "{\"name\":\"two\",\"effect\":\"allow\"%s}]}",
+        mode, one, two);
+    struct policy *p = compile(text);
+    bool reads = strcmp(d->access, "read") == 0;
+    const char *const commands[] = {reads ? "SELECT" : "UPDATE"};
+    const struct policy_object objects[] = {
+        {.kind = "table", .name = "public.t", .access = d->access}};
+    const struct policy_request r = {.subject = "a",
+                                     .resource = "r",
+                                     .protocol = "postgres",
+                                     .commands = commands,
+                                     .command_count = 1,
+                                     .objects = objects,
+                                     .object_count = 1};
+    struct policy_verdict v;
+    policy_evaluate(p, &r, &v);
+    assert_int_equal(v.effect, POLICY_ALLOW);
+    assert_int_equal(v.durability, d->level);
+    assert_int_equal(v.is_default_durability, d->is_default);
+    policy_destroy(p);
+}
+
+static void test_a_default_is_not_what_a_rule_asks_for(void **state)
+{
+    (void)state;
+    static const struct durable cases[] = {
+        {"", "", "update", POLICY_HOST, true},
+        {"", "process", "update", POLICY_HOST, true},
+        {"host", "", "update", POLICY_HOST, false},
+        {"", "host", "update", POLICY_HOST, false},
+        {"process", "host", "update", POLICY_HOST, false},
+        {"fleet", "", "update", POLICY_FLEET, false},
+        {"", "", "read", POLICY_PROCESS, false},
+        {"host", "", "read", POLICY_HOST, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        expect_durability(&cases[i], "enforce");
+        expect_durability(&cases[i], "shadow");
+    }
+    /* In shadow nothing makes it less safe than what lasts is by default. */
+    const struct durable less = {"process", "process", "update", POLICY_PROCESS, false};
+    expect_durability(&less, "enforce");
+    const struct durable shadow = {"process", "process", "update", POLICY_HOST, true};
+    expect_durability(&shadow, "shadow");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_revision_and_hash),
         cmocka_unit_test(test_a_name_that_is_too_long_to_read_is_not_allowed_but_forbidden),
         cmocka_unit_test(test_the_order_of_the_rules_does_not_matter),
+        cmocka_unit_test(test_a_default_is_not_what_a_rule_asks_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
