@@ -14,6 +14,7 @@ void opened_finish(struct opened_cache *cache)
     for (size_t i = 0; i < OPENED_COUNT; i++) {
         arena_destroy(cache->items[i].arena);
     }
+    arena_destroy(cache->once);
     section_reader_finish(&cache->reader);
 }
 
@@ -92,21 +93,41 @@ void opened_release(struct opened *section)
     section->used = 0;
 }
 
-enum err opened_open(struct opened_cache *cache, struct opened *section)
+static enum err contents_read(struct opened_cache *cache, struct opened *section,
+                              struct arena *arena)
 {
     struct section_row *row = &section->row;
-    if (section->contents != NULL) {
-        return OK;
-    }
-    enum err err = section_read_rest(&cache->reader, section->arena, row);
+    enum err err = section_read_rest(&cache->reader, arena, row);
     if (err == OK) {
-        err = section_open(&cache->reader, row, section->arena, &section->contents);
+        err = section_open(&cache->reader, row, arena, &section->contents);
     }
     if (err == ERR_DENIED) {
         /* A place that is not in the batch says nothing. */
         cache->damaged = row->position + (row->is_whole ? row->records[0].at : 0);
     }
     return err;
+}
+
+enum err opened_open(struct opened_cache *cache, struct opened *section)
+{
+    return section->contents != NULL ? OK : contents_read(cache, section, section->arena);
+}
+
+/* Where it is looked into once, its contents take the place of the last one's: memory that is
+ * touched for the first time costs more than reading them. */
+static enum err opened_open_once(struct opened_cache *cache, struct opened *section)
+{
+    if (section->contents != NULL) {
+        return OK;
+    }
+    if (cache->once == NULL) {
+        cache->once = arena_create(OPENED_BLOCK_SIZE, arena_cap);
+    }
+    if (cache->once == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    arena_reset(cache->once);
+    return contents_read(cache, section, cache->once);
 }
 
 /* ---- an entry -------------------------------------------------------------------------------- */
@@ -148,21 +169,18 @@ static enum err names_read(struct db *db, const struct section_row *row, struct 
     return failed ? ERR_NO_MEMORY : OK;
 }
 
-enum err opened_entry(struct opened_cache *cache, struct opened *section, size_t n,
-                      struct arena *arena, struct store_audit_entry *out)
+static enum err entry_fill(struct opened_cache *cache, struct opened *section, size_t n,
+                           struct arena *arena, struct store_audit_entry *out)
 {
     const struct section_row *row = &section->row;
     const struct section_record *record = &row->records[n];
+    const bool is_erased = row->form == SQLITE_FORM_ERASED;
     struct bytes canonical = {0};
-    enum err err = opened_open(cache, section);
-    if (err == ERR_DENIED && row->is_whole) {
-        cache->damaged = row->position + record->at;
-    }
-    if (err == OK && !section->is_named) {
+    enum err err = OK;
+    if (!section->is_named) {
         err = names_read(cache->reader.db, row, arena, &section->names);
         section->is_named = err == OK;
     }
-    bool is_erased = row->form == SQLITE_FORM_ERASED;
     if (err == OK && !is_erased) {
         err = arena_copy_bytes(arena, section->contents[n].canonical, &canonical);
     }
@@ -188,4 +206,22 @@ enum err opened_entry(struct opened_cache *cache, struct opened *section, size_t
     };
     memcpy(out->hash, row->hashes[n], STORE_HASH_SIZE);
     return OK;
+}
+
+enum err opened_entry(struct opened_cache *cache, struct opened *section, size_t n, bool is_last,
+                      struct arena *arena, struct store_audit_entry *out)
+{
+    const struct section_row *row = &section->row;
+    enum err err = is_last ? opened_open_once(cache, section) : opened_open(cache, section);
+    if (err == ERR_DENIED && row->is_whole) {
+        cache->damaged = row->position + row->records[n].at;
+    }
+    if (err == OK) {
+        err = entry_fill(cache, section, n, arena, out);
+    }
+    if (is_last) {
+        section->is_there = false;
+        opened_release(section);
+    }
+    return err;
 }

@@ -29,6 +29,7 @@ struct opened {
 struct opened_cache {
     struct section_reader reader;
     struct opened items[OPENED_COUNT];
+    struct arena *once; /* owned: contents that are looked into once; NULL: none yet */
     uint64_t clock;
     int64_t damaged; /* the position of what ERR_DENIED was said of; 0: not known */
 };
@@ -44,8 +45,9 @@ enum err opened_open(struct opened_cache *cache, struct opened *section) MUST_US
 /* It is not needed again soon. */
 void opened_release(struct opened *section);
 
-/* The n-th record, with what it needs of the section, in the arena. ERR_DENIED. */
-enum err opened_entry(struct opened_cache *cache, struct opened *section, size_t n,
+/* The n-th record, with what it needs of the section, in the arena. `is_last`: the section is not
+ * needed again, and not valid after it. ERR_DENIED. */
+enum err opened_entry(struct opened_cache *cache, struct opened *section, size_t n, bool is_last,
                       struct arena *arena, struct store_audit_entry *out) MUST_USE;
 
 #endif

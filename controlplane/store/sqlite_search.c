@@ -132,7 +132,8 @@ static enum err section_look(struct search *search, int64_t key, int64_t before)
             any = true;
         }
     }
-    if (!any) {
+    /* A head is read again sooner than memory of its own is made for it. */
+    if (!any || section->contents == NULL) {
         opened_release(section);
     }
     return err;
@@ -308,14 +309,12 @@ static enum err page_fill(struct search *search, struct arena *arena, struct pag
         }
         err = opened_get(&search->cache, record->section, &section);
         if (err == OK) {
-            err = opened_entry(&search->cache, section, record->index, arena, &page->items[i]);
+            err = opened_entry(&search->cache, section, record->index, !is_needed_again(found, i),
+                               arena, &page->items[i]);
         }
         if (err == OK) {
             bytes += page->items[i].canonical.size;
             page->count++;
-            if (!is_needed_again(found, i)) {
-                opened_release(section);
-            }
         }
     }
     return err;
