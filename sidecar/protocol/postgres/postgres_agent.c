@@ -26,11 +26,28 @@ static size_t stream(struct postgres *p, struct bytes in)
     return n;
 }
 
-static size_t start_stream(struct postgres *p, const struct pg_header *h, struct bytes in,
-                           bool drop, bool hash)
+static size_t drop(struct postgres *p, const struct pg_header *h, struct bytes in)
 {
-    p->from_agent = (struct pg_stream){
-        .type = h->type, .left = h->body_size + PG_HEADER_SIZE, .drop = drop, .hash = hash};
+    p->from_agent =
+        (struct pg_stream){.type = h->type, .left = h->body_size + PG_HEADER_SIZE, .drop = true};
+    return stream(p, in);
+}
+
+/* CopyData, one behind the other: all that is here goes on as one piece, of the last one also its
+ * beginning. */
+static size_t pass_copy_data(struct postgres *p, const struct pg_header *first, struct bytes in)
+{
+    const struct pg_sent *head = pg_queue_head(&p->queue);
+    struct pg_header h = *first;
+    size_t end = 0;
+    do {
+        end += PG_HEADER_SIZE + h.body_size;
+    } while (end < in.size &&
+             pg_wire_read_header(bytes_of(in.data + end, in.size - end), &h) == WIRE_OK &&
+             h.type == PG_FRONTEND_COPY_DATA);
+    p->from_agent = (struct pg_stream){.type = PG_FRONTEND_COPY_DATA,
+                                       .left = (uint32_t)end, /* PG_BODY_MAX and what was read */
+                                       .hash = head != NULL && head->copying_in};
     return stream(p, in);
 }
 
@@ -67,17 +84,16 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
     p->offers_again = false;
     if (p->skipping && h->type != PG_FRONTEND_SYNC && h->type != PG_FRONTEND_TERMINATE) {
         postgres_hold_forget(p, "an earlier statement of the batch failed");
-        *out_used = start_stream(p, h, in, true, false); /* as the server would */
+        *out_used = drop(p, h, in); /* as the server would */
         return PROTOCOL_MORE;
     }
     if (h->type == PG_FRONTEND_COPY_DATA) {
-        const struct pg_sent *head = pg_queue_head(&p->queue);
-        *out_used = start_stream(p, h, in, false, head != NULL && head->copying_in);
+        *out_used = pass_copy_data(p, h, in);
         return PROTOCOL_MORE;
     }
     size_t gather = gather_size(p, h);
     if (gather < h->body_size && h->type != PG_FRONTEND_BIND) {
-        *out_used = start_stream(p, h, in, true, false);
+        *out_used = drop(p, h, in);
         return refuse_too_long(p, h->type);
     }
     if (in.size - PG_HEADER_SIZE < gather) {
@@ -190,7 +206,8 @@ static enum protocol_step send_operation(struct postgres *p, uint8_t type,
     if (decision != PG_ALLOWED) {
         return decision == PG_WAITS ? PROTOCOL_WAIT : postgres_refuse(p, type, &refusal);
     }
-    struct pg_sent *sent = pg_queue_push(&p->queue, type);
+    struct pg_sent *sent = p->meaning.is_transactional ? pg_queue_push_within(&p->queue, type)
+                                                       : pg_queue_push(&p->queue, type);
     if (sent == NULL) {
         return PROTOCOL_CLOSE;
     }
@@ -327,6 +344,17 @@ static enum protocol_step describe_first(struct postgres *p, struct pg_portal *p
     return postgres_send(p, SIDE_TARGET, pg_write_target(&p->out, PG_FRONTEND_DESCRIBE, 'P', name));
 }
 
+/* Its intent is that of its Bind; what was decided between the two lasts by it, if it is a COMMIT.
+ */
+static struct pg_sent *push_execute(struct postgres *p, const struct pg_portal *portal)
+{
+    if (portal->is_transactional) {
+        return pg_queue_push_within(&p->queue, PG_FRONTEND_EXECUTE);
+    }
+    p->link->ops->settle(p->link);
+    return pg_queue_push(&p->queue, PG_FRONTEND_EXECUTE);
+}
+
 static enum protocol_step on_execute(struct postgres *p, struct bytes message, struct bytes body)
 {
     struct pg_execute m;
@@ -349,9 +377,8 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
         return decision == PG_WAITS ? PROTOCOL_WAIT
                                     : postgres_refuse(p, PG_FRONTEND_EXECUTE, &refusal);
     }
-    struct pg_sent *sent = describe_first(p, portal, m.portal) == PROTOCOL_MORE
-                               ? pg_queue_push(&p->queue, PG_FRONTEND_EXECUTE)
-                               : NULL;
+    struct pg_sent *sent =
+        describe_first(p, portal, m.portal) == PROTOCOL_MORE ? push_execute(p, portal) : NULL;
     if (sent == NULL) {
         return PROTOCOL_CLOSE;
     }

@@ -223,8 +223,13 @@ static bool outcome(struct protocol_link *link, Chaperone__V1__Outcome *m)
     struct fixture *f = fixture_of(link);
     if (f->outcome_count < FIXTURE_MAX) {
         struct fixture_outcome *o = &f->outcomes[f->outcome_count];
-        *o = (struct fixture_outcome){
-            .operation = m->operation, .status = m->status, .rows = m->rows};
+        *o = (struct fixture_outcome){.operation = m->operation,
+                                      .status = m->status,
+                                      .rows = m->rows,
+                                      .bytes_in = m->bytes_in};
+        if (m->digest_in.len == sizeof(o->digest_in)) {
+            memcpy(o->digest_in, m->digest_in.data, sizeof(o->digest_in));
+        }
         (void)snprintf(o->tag, sizeof(o->tag), "%s", m->command_tag);
         (void)snprintf(o->error_code, sizeof(o->error_code), "%s", m->error_code);
     }

@@ -10,8 +10,9 @@
 struct fixture_outcome {
     uint64_t operation;
     Chaperone__V1__Status status;
-    uint64_t rows;
+    uint64_t rows, bytes_in;
     char tag[64], error_code[6];
+    uint8_t digest_in[32]; /* zeros: none */
 };
 
 struct fixture_intent {
