@@ -314,6 +314,39 @@ static void test_what_is_masked_in_the_servers_own_words_is_masked_in_any_case(v
     assert_true(gets(f, "123456", "", 2));
 }
 
+/* The target's CopyOutResponse (one column) and data; true when the agent has `expected`. */
+static bool gets_copy(struct fixture *f, const char *data, const char *expected)
+{
+    struct buffer b;
+    buffer_init(&b, 1 << 16);
+    ok(pg_write_body(&b, PG_BACKEND_COPY_OUT, bytes_of("\0\0\1\0\0", 5)));
+    ok(pg_write_body(&b, PG_BACKEND_COPY_DATA, bytes_of_string(data)));
+    buffer_clear(&f->to_target);
+    buffer_clear(&f->to_agent);
+    fixture_target(f, buffer_bytes(&b));
+    bool has = agent_has(f, expected);
+    buffer_clear(&b);
+    ok(pg_write_empty(&b, PG_BACKEND_COPY_DONE));
+    ok(pg_write_command_complete(&b, bytes_of_string("COPY 1")));
+    ok(pg_write_ready(&b, 'I'));
+    fixture_target(f, buffer_bytes(&b));
+    buffer_finish(&b);
+    return has && !f->closed;
+}
+
+static void test_only_a_copy_of_what_is_masked_is_looked_at(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    say(f, "COPY people (ssn) TO STDOUT");
+    (void)answer_inquiries(f, 'I');
+    assert_true(gets_copy(f, "123456\n", "****56\n"));
+    assert_false(agent_has(f, "123456"));
+    say(f, "COPY people (name) TO STDOUT");
+    assert_true(gets_copy(f, "Ann\n", "Ann\n"));
+    say(f, "COPY people (ssn) TO STDOUT");
+    assert_true(gets_copy(f, "654321\n", "****21\n"));
+}
+
 static void test_after_ddl_the_catalog_is_asked_again(void **state)
 {
     struct fixture *f = &((struct masked *)*state)->f;
@@ -496,6 +529,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_a_row_that_is_none_ends_it_and_what_was_before_is_masked, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_only_a_copy_of_what_is_masked_is_looked_at, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_after_ddl_the_catalog_is_asked_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_target_that_does_not_tell_its_catalog_shows_nothing,
                                         setup, teardown),

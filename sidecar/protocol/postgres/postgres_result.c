@@ -70,6 +70,33 @@ bool postgres_result_describe(struct postgres *p, struct pg_sent *head, struct b
     return true;
 }
 
+/* Whether anything of it may have to be changed. */
+static bool is_looked_at(const struct pg_plan *plan, const struct pg_result *result)
+{
+    return result->masks || plan->masks->by_content;
+}
+
+/* For what p->result says of its columns. */
+static bool start_copy(struct postgres *p, const struct pg_plan *plan,
+                       const struct pg_plan_rows *rows)
+{
+    const struct pg_result *result = p->result;
+    const struct masker_copy_options options = {
+        .format = rows->copy.format == LINEAGE_COPY_AS_CSV      ? MASKER_COPY_CSV
+                  : rows->copy.format == LINEAGE_COPY_AS_BINARY ? MASKER_COPY_BINARY
+                                                                : MASKER_COPY_TEXT,
+        .delimiter = rows->copy.delimiter,
+        .quote = rows->copy.quote,
+        .escape = rows->copy.escape,
+        .null_text = bytes_of_string(rows->copy.null_text),
+        .has_header = rows->copy.has_header,
+        .columns = result->columns,
+        .count = result->count};
+    masker_copy_destroy(p->copy);
+    p->copy = masker_copy_create(plan->masks->masker, &options);
+    return p->copy != NULL;
+}
+
 bool postgres_result_copy(struct postgres *p, struct pg_sent *head, struct bytes body)
 {
     const struct pg_plan *plan = plan_of(head);
@@ -90,22 +117,9 @@ bool postgres_result_copy(struct postgres *p, struct pg_sent *head, struct bytes
         pg_result_destroy(result);
         return false;
     }
-    const struct masker_copy_options options = {
-        .format = rows->copy.format == LINEAGE_COPY_AS_CSV      ? MASKER_COPY_CSV
-                  : rows->copy.format == LINEAGE_COPY_AS_BINARY ? MASKER_COPY_BINARY
-                                                                : MASKER_COPY_TEXT,
-        .delimiter = rows->copy.delimiter,
-        .quote = rows->copy.quote,
-        .escape = rows->copy.escape,
-        .null_text = bytes_of_string(rows->copy.null_text),
-        .has_header = rows->copy.has_header,
-        .columns = result->columns,
-        .count = result->count};
-    masker_copy_destroy(p->copy);
-    p->copy = masker_copy_create(plan->masks->masker, &options);
     pg_result_destroy(p->result);
     p->result = result;
-    return p->copy != NULL;
+    return !is_looked_at(plan, result) || start_copy(p, plan, rows);
 }
 
 /* ---- rows ----------------------------------------------------------------------------------- */
@@ -120,7 +134,7 @@ bool postgres_result_is_masked(const struct postgres *p, const struct pg_sent *h
         return false;
     }
     const struct pg_result *result = result_of(p, head);
-    return result == NULL || result->masks || plan->masks->by_content;
+    return result == NULL || is_looked_at(plan, result);
 }
 
 static enum err put_row(struct postgres *p, const struct pg_sent *head, uint8_t *message,
@@ -134,7 +148,7 @@ static enum err put_row(struct postgres *p, const struct pg_sent *head, uint8_t 
     if (result == NULL) {
         return ERR_INVALID; /* rows that nobody described */
     }
-    if (!result->masks && !plan->masks->by_content) {
+    if (!is_looked_at(plan, result)) {
         return OK;
     }
     static const uint8_t header[PG_HEADER_SIZE] = {PG_BACKEND_DATA_ROW};
