@@ -53,6 +53,7 @@ struct catalog_relation {
     bool is_system;    /* of pg_catalog or information_schema and PostgreSQL's own there (what an
                           extension adds is not), or a TOAST table */
     bool is_temporary; /* of this session; those of others are not in the snapshot */
+    bool is_foreign;   /* its rows, or those of an heir, are on another server */
     bool has_rules;    /* beside a view's own: a statement on it may do anything */
     const struct catalog_column *columns; /* by number; without dropped ones; system columns (ctid,
                                              xmin, ...) are not listed */

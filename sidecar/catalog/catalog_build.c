@@ -220,6 +220,39 @@ static enum err build_parents(struct catalog_loader *l, struct catalog *c)
     return OK;
 }
 
+static uint32_t *push_foreign(const struct catalog *c, uint32_t oid, uint32_t *end)
+{
+    struct catalog_entry *entry = catalog_entry_by_oid(c, oid);
+    if (!entry->relation.is_foreign) {
+        entry->relation.is_foreign = true;
+        *end++ = oid;
+    }
+    return end;
+}
+
+/* What a foreign table inherits from has its rows. Each relation is looked at once. */
+static enum err build_foreign(const struct catalog *c)
+{
+    uint32_t *oids = calloc(c->relation_count + 1, sizeof(*oids));
+    uint32_t *end = oids;
+    if (oids == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < c->relation_count; i++) {
+        if (c->relations[i].relation.is_foreign) {
+            *end++ = c->relations[i].relation.oid;
+        }
+    }
+    for (const uint32_t *at = oids; at < end; at++) {
+        const struct catalog_relation *r = &catalog_entry_by_oid(c, *at)->relation;
+        for (size_t i = 0; i < r->parent_count; i++) {
+            end = push_foreign(c, r->parents[i], end);
+        }
+    }
+    free(oids);
+    return OK;
+}
+
 static enum err build_casts(struct catalog_loader *l, struct catalog *c)
 {
     void *room;
@@ -317,6 +350,7 @@ static enum err build(struct catalog_loader *l, struct catalog *c)
     e = e == OK ? build_columns(l, c) : e;
     e = e == OK ? build_definitions(l, c) : e;
     e = e == OK ? build_parents(l, c) : e;
+    e = e == OK ? build_foreign(c) : e;
     e = e == OK ? build_orders(l, c) : e;
     e = e == OK ? build_names(l, c) : e;
     e = e == OK ? build_casts(l, c) : e;

@@ -92,6 +92,7 @@ static cJSON *describe_relation(const struct catalog_relation *r)
     cJSON_AddStringToObject(o, "kind", kinds[r->kind]);
     cJSON_AddBoolToObject(o, "is_system", r->is_system);
     cJSON_AddBoolToObject(o, "is_temporary", r->is_temporary);
+    cJSON_AddBoolToObject(o, "is_foreign", r->is_foreign);
     cJSON_AddBoolToObject(o, "has_rules", r->has_rules);
     if (r->definition != NULL) {
         cJSON_AddStringToObject(o, "definition", r->definition);

@@ -225,6 +225,7 @@ static enum err read_relation(struct catalog_loader *l, const struct bytes *v)
     void *room;
     enum err e = read_oid(v[0], &r->oid);
     e = e == OK ? read_kind(v[3], &r->kind) : e;
+    r->is_foreign = e == OK && v[3].data[0] == 'f'; /* and what it inherits from: catalog_build.c */
     e = e == OK ? read_bool(v[4], &r->is_system) : e;
     e = e == OK ? read_bool(v[5], &r->is_temporary) : e;
     e = e == OK ? read_bool(v[6], &r->has_rules) : e;

@@ -189,6 +189,23 @@ static void says_what_a_relation_is(void **state)
     assert_null(catalog_relation_by_oid(c, 30)->definition);
 }
 
+static void says_whose_rows_are_elsewhere(void **state)
+{
+    const struct catalog *c = *state;
+    assert_true(catalog_relation_by_oid(c, 20)->is_foreign);
+    assert_false(catalog_relation_by_oid(c, 30)->is_foreign);
+    const struct row heir = {PARENTS, {"20", "30"}};
+    struct catalog *more = NULL;
+    assert_int_equal(load(ROWS, &heir, &more), OK);
+    static const uint32_t foreign[] = {20, 30, 10, 61}; /* and what its parent inherits from */
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+        assert_true(catalog_relation_by_oid(more, foreign[i])->is_foreign);
+    }
+    assert_false(catalog_relation_by_oid(more, 44)->is_foreign);
+    assert_false(catalog_relation_by_oid(more, 40)->is_foreign);
+    catalog_unref(more);
+}
+
 static void columns_are_in_order(void **state)
 {
     const struct catalog *c = *state;
@@ -615,6 +632,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(finds_by_name_as_the_path_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finds_by_oid, set_up, tear_down),
         cmocka_unit_test_setup_teardown(says_what_a_relation_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(says_whose_rows_are_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(columns_are_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(parents_are_known, set_up, tear_down),
         cmocka_unit_test_setup_teardown(knows_what_is_not_builtin, set_up, tear_down),
