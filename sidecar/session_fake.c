@@ -157,7 +157,9 @@ static bool do_operation(struct fake *p, struct bytes line)
     m.n_commands = 1;
     bool can_wait = strcmp(level, "hold") == 0 && !has_word(line, "big");
     p->in_link = true;
+    p->link->is_provisional = has_word(line, "provisional");
     bool allowed = p->link->ops->decide(p->link, &m, can_wait ? &binding.base : NULL, &verdict);
+    p->link->is_provisional = false;
     p->in_link = false;
     assert_int_equal(allowed, verdict.allowed);
     if (verdict.hold != NULL) {
@@ -177,6 +179,22 @@ static bool do_operation(struct fake *p, struct bytes line)
         hear_of_refusal(p, &verdict);
     }
     return true;
+}
+
+static void prepare(struct fake *p, struct bytes line)
+{
+    Chaperone__V1__Intent m = CHAPERONE__V1__INTENT__INIT;
+    struct protocol_verdict verdict;
+    char *commands[] = {(char *)"process"};
+    m.verb = (char *)"prepare";
+    m.text.data = (uint8_t *)line.data;
+    m.text.len = line.size - 1;
+    m.commands = commands;
+    m.n_commands = 1;
+    p->in_link = true;
+    assert_true(p->link->ops->prepare(p->link, &m, &verdict));
+    p->in_link = false;
+    to_target(p, line);
 }
 
 static void identify(struct fake *p, struct bytes token)
@@ -222,6 +240,13 @@ static bool agent_line(struct fake *p, struct bytes line, enum protocol_step *st
             *step = PROTOCOL_WAIT;
             return false;
         }
+    } else if (starts_with(line, "settle\n")) {
+        p->in_link = true;
+        p->link->ops->settle(p->link);
+        p->in_link = false;
+        to_target(p, line);
+    } else if (starts_with(line, "prepare\n")) {
+        prepare(p, line);
     } else if (starts_with(line, "pause\n")) {
         p->paused = true;
     } else if (starts_with(line, "second\n")) {

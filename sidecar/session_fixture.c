@@ -60,9 +60,10 @@ void policy_evaluate(const struct policy *policy, const struct policy_request *r
         .effect = strcmp(level, "deny") == 0 ? POLICY_DENY : POLICY_ALLOW,
         .rule = "test",
         .message = strcmp(level, "deny") == 0 ? "not this one" : NULL,
-        .durability = strcmp(level, "host") == 0    ? POLICY_HOST
-                      : strcmp(level, "fleet") == 0 ? POLICY_FLEET
-                                                    : POLICY_PROCESS,
+        .durability = strcmp(level, "host") == 0 || strcmp(level, "default") == 0 ? POLICY_HOST
+                      : strcmp(level, "fleet") == 0                               ? POLICY_FLEET
+                                                                                  : POLICY_PROCESS,
+        .is_default_durability = strcmp(level, "default") == 0,
     };
 }
 

@@ -7,8 +7,11 @@
  *
  * The protocol speaks lines. The agent's:
  *   login            identify, wait until it is open; then "ready" comes back
- *   do LEVEL TEXT    an operation that the policy allows at that level (process, host, fleet) or
- *                    denies (deny); the target gets the line, or "refused" comes back
+ *   do LEVEL TEXT    an operation that the policy allows at that level (process, host, fleet;
+ *                    default: host, without a rule that asks for it) or denies (deny); the target
+ *                    gets the line, or "refused" comes back. With "provisional" in TEXT it is that
+ *   settle           what was provisional may last by this line
+ *   prepare          an operation that is only prepared, at the level process
  *   do hold TEXT     one that people are asked about; "held" comes back at once, where the agent is
  *                    to be told. With "plan" in TEXT they are asked when the target has said
  *                    "planned"; with "locks" it may hold locks; with "shift" it is another

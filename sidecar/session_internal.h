@@ -23,6 +23,8 @@ enum { SIDES = 3, SESSION_NAME_MAX = 256 };
  * gone, answers are awaited. */
 enum session_state { SESSION_OPENING, SESSION_OPEN, SESSION_ENDING, SESSION_CLOSED };
 
+enum { SESSION_BEHIND_MAX = 16 };
+
 /* One connection of the session and the bytes between it and the protocol. */
 struct side {
     struct conn *conn;
@@ -33,6 +35,8 @@ struct side {
     /* What is to be sent and still lies in the chunk that is being read: no copy is made when it
      * leaves in one piece. */
     struct bytes run;
+    uint8_t behind[SESSION_BEHIND_MAX]; /* a few bytes that follow a long run: the end of a chunk */
+    size_t behind_size;
 };
 
 /* An operation that people approved, for its outcome: several may be under way. */
@@ -61,6 +65,9 @@ struct session {
     struct recorder_waiter gate;
     struct ev_timer gate_timer;
     struct buffer held; /* for the target, behind the gate */
+    /* A provisional operation was recorded less safely than others of its kind, and nothing behind
+     * it has waited for the disk yet: session_record.c sets it, the gate takes it back. */
+    bool is_unsettled;
 
     struct session_hold hold;
     struct session_release *released; /* that have no outcome yet; owned */

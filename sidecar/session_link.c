@@ -6,6 +6,8 @@
 #include "sidecar/session_internal.h"
 #include "sidecar/token_read.h"
 
+enum { RUN_LONG = 4096 }; /* bytes that are not copied to leave with others */
+
 static struct session *session_of(struct protocol_link *link)
 {
     return (struct session *)link;
@@ -41,6 +43,16 @@ static void append(struct session *s, enum protocol_side side, struct bytes b)
     }
 }
 
+static void append_behind(struct session *s, enum protocol_side side)
+{
+    struct side *x = &s->sides[side];
+    size_t size = x->behind_size;
+    x->behind_size = 0;
+    if (size > 0) {
+        append(s, side, bytes_of(x->behind, size));
+    }
+}
+
 static void put_run_aside(struct session *s, enum protocol_side side)
 {
     struct side *x = &s->sides[side];
@@ -48,6 +60,7 @@ static void put_run_aside(struct session *s, enum protocol_side side)
         struct bytes run = x->run;
         x->run = (struct bytes){0};
         append(s, side, run);
+        append_behind(s, side);
     }
 }
 
@@ -69,12 +82,17 @@ static void send_bytes(struct session *s, enum protocol_side side, struct bytes 
         s->shared->metrics->bytes_to_agents += b.size;
     }
     if (is_in(s->reading, b)) {
-        if (x->run.size > 0 && x->run.data + x->run.size == b.data) {
+        if (x->run.size > 0 && x->behind_size == 0 && x->run.data + x->run.size == b.data) {
             x->run.size += b.size;
             return;
         }
         put_run_aside(s, side);
         x->run = b;
+        return;
+    }
+    if (x->run.size >= RUN_LONG && b.size <= sizeof(x->behind) - x->behind_size) {
+        memcpy(x->behind + x->behind_size, b.data, b.size);
+        x->behind_size += b.size;
         return;
     }
     put_run_aside(s, side);
@@ -89,12 +107,18 @@ void session_flush(struct session *s)
             put_run_aside(s, SIDE_TARGET);
             continue;
         }
-        struct bytes run = x->run;
+        struct bytes run = x->run, behind = bytes_of(x->behind, x->behind_size);
         x->run = (struct bytes){0};
+        x->behind_size = 0;
         if (x->conn == NULL) {
             continue;
         }
-        if (conn_queued(x->conn) > 0) {
+        if (run.size >= RUN_LONG && conn_queued(x->conn) + behind.size > 0) {
+            enum err e = conn_write_two(x->conn, run, behind);
+            if (e != OK) {
+                output_failed(s, (enum protocol_side)i, e);
+            }
+        } else if (conn_queued(x->conn) > 0) {
             if (run.size > 0) {
                 append(s, (enum protocol_side)i, run);
             }
@@ -351,6 +375,7 @@ static void link_connect_target(struct protocol_link *link)
     conn_close(x->conn);
     x->conn = NULL;
     x->run = (struct bytes){0};
+    x->behind_size = 0;
     x->ended = false;
     x->waiting = false;
     buffer_clear(&s->held);
@@ -441,6 +466,18 @@ static void wait_for_record(struct session *s, uint64_t sequence, enum durabilit
         put_run_aside(s, SIDE_TARGET);
     }
     gate_close(s, sequence, level);
+    if (level != DURABILITY_PROCESS) {
+        s->is_unsettled = false; /* the disk takes records in their order */
+    }
+}
+
+/* All that is recorded, since there is no intent to wait for. */
+static void link_settle(struct protocol_link *link)
+{
+    struct session *s = session_of(link);
+    if (s->is_unsettled) {
+        wait_for_record(s, recorder_last_sequence(s->shared->recorder), DURABILITY_HOST);
+    }
 }
 
 /* What needs approval where nothing can wait for it. */
@@ -647,6 +684,7 @@ const struct protocol_link_ops session_link_ops = {
     .ask = link_ask,
     .withdraw = link_withdraw,
     .is_held = link_is_held,
+    .settle = link_settle,
     .masks = link_masks,
     .outcome = link_outcome,
     .message = link_message,

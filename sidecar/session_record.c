@@ -261,15 +261,35 @@ static void add_shadow(Chaperone__V1__Intent *intent, const struct policy_verdic
     }
 }
 
+/* How safe the record of an operation has to be before it is done, and what the record says of it.
+ * What lasts only by a later operation waits with its record for that one
+ * (docs/adr/0014-commit.md), unless a rule asks for more than the default. */
+static enum durability choose_level(struct session *s, const struct policy_verdict *policy,
+                                    const char **out_name)
+{
+    enum durability level = (enum durability)policy->durability;
+    bool is_provisional = s->link.is_provisional && policy->effect == POLICY_ALLOW;
+    if (policy->effect == POLICY_DENY) {
+        level = DURABILITY_PROCESS;
+    } else if (is_provisional && policy->is_default_durability) {
+        s->is_unsettled = true;
+        *out_name = "commit";
+        return DURABILITY_PROCESS;
+    } else if ((policy->effect == POLICY_HOLD || (s->is_unsettled && !is_provisional)) &&
+               level < DURABILITY_HOST) {
+        level = DURABILITY_HOST;
+    }
+    *out_name = durability_name(level);
+    return level;
+}
+
 bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
                            const struct policy_verdict *policy, struct protocol_verdict *verdict,
                            enum durability *out_level)
 {
     bool denied = policy->effect == POLICY_DENY;
-    *out_level = denied ? DURABILITY_PROCESS : (enum durability)policy->durability;
-    if (policy->effect == POLICY_HOLD && *out_level < DURABILITY_HOST) {
-        *out_level = DURABILITY_HOST;
-    }
+    const char *durability = "";
+    *out_level = choose_level(s, policy, &durability);
     *verdict = (struct protocol_verdict){.allowed = policy->effect == POLICY_ALLOW,
                                          .rule = policy->rule,
                                          .message = policy->message};
@@ -281,7 +301,7 @@ bool session_record_intent(struct session *s, Chaperone__V1__Intent *intent,
     intent->operation = s->operations + 1;
     intent->verdict = verdict_of(policy->effect);
     intent->rule = (char *)policy->rule;
-    intent->durability = (char *)durability_name(*out_level);
+    intent->durability = (char *)durability;
     if (denied) {
         intent->error = (char *)policy->message;
     }

@@ -314,6 +314,125 @@ static void test_an_agent_that_goes_while_the_gate_is_closed(void **state)
                               "closed agent_disconnected");
 }
 
+/* ---- what lasts by a later operation ------------------------------------------------------ */
+
+static void test_what_is_provisional_does_not_wait(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open_session(f);
+    fixture_block_disk(f, true);
+    fixture_say(&f->agent, "do default provisional 1\ndo process provisional 2\n"
+                           "do default provisional 3\n");
+    UNTIL(f, fixture_heard(&f->target, "do default provisional 3\n"));
+    fixture_say(&f->target, "ok\nok\nok\n");
+    UNTIL(f, fixture_heard(&f->agent, "ok\nok\nok\n"));
+    fixture_block_disk(f, false);
+}
+
+/* Whatever it is and whatever its own level: it may make the others last. */
+static void test_what_follows_it_waits_for_all_of_it(void **state)
+{
+    static const char *const enders[] = {"do process commit\n", "do host commit\n",
+                                         "do default commit\n", "do host provisional\n",
+                                         "prepare\n",           "settle\n"};
+    struct fixture *f = *state;
+    fixture_open_session(f);
+    for (size_t i = 0; i < sizeof(enders) / sizeof(enders[0]); i++) {
+        char expected[256];
+        f->target.size = 0;
+        f->target.got[0] = '\0';
+        fixture_block_disk(f, true);
+        fixture_say(&f->agent, "do default provisional\n");
+        fixture_say(&f->agent, enders[i]);
+        fixture_say(&f->agent, "behind\n");
+        UNTIL(f, fixture_heard(&f->target, "do default provisional\n"));
+        fixture_settle(f);
+        assert_string_equal(f->target.got, "do default provisional\n");
+        fixture_block_disk(f, false);
+        UNTIL(f, fixture_heard(&f->target, "behind\n"));
+        (void)snprintf(expected, sizeof(expected), "do default provisional\n%sbehind\n", enders[i]);
+        assert_string_equal(f->target.got, expected);
+    }
+}
+
+/* Once they are on the disk nothing has to wait for them, and with none nothing waits at all. */
+static void test_what_is_settled_is_waited_for_once(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open_session(f);
+    fixture_say(&f->agent, "do default provisional 1\ndo process commit\n");
+    UNTIL(f, fixture_heard(&f->target, "do process commit\n"));
+    fixture_block_disk(f, true);
+    fixture_say(&f->agent, "do process 2\nsettle\ndo process provisional 3\ndo process 4\n");
+    UNTIL(f, fixture_heard(&f->target, "do process 4\n"));
+    fixture_block_disk(f, false);
+}
+
+static void test_behind_a_gate_provisional_operations_wait_too(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open_session(f);
+    fixture_block_disk(f, true);
+    fixture_say(&f->agent, "do host 1\ndo default provisional 2\ndo process commit\n");
+    UNTIL(f, f->metrics.operations_allowed == 3);
+    fixture_settle(f);
+    assert_string_equal(f->target.got, "");
+    fixture_block_disk(f, false);
+    UNTIL(f, fixture_heard(&f->target, "do process commit\n"));
+    assert_string_equal(f->target.got, "do host 1\ndo default provisional 2\ndo process commit\n");
+}
+
+static void test_what_a_rule_asks_for_counts_for_each(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open_session(f);
+    fixture_block_disk(f, true);
+    fixture_say(&f->agent, "do host provisional 1\n");
+    UNTIL(f, f->metrics.operations_allowed == 1);
+    fixture_settle(f);
+    assert_string_equal(f->target.got, "");
+    fixture_block_disk(f, false);
+    UNTIL(f, fixture_heard(&f->target, "do host provisional 1\n"));
+    fixture_say(&f->agent, "do fleet provisional 2\n");
+    UNTIL(f, f->metrics.operations_allowed == 2);
+    fixture_settle(f);
+    assert_string_equal(f->target.got, "do host provisional 1\n");
+    recorder_acknowledge(f->recorder, recorder_last_sequence(f->recorder), NULL);
+    UNTIL(f, fixture_heard(&f->target, "do fleet provisional 2\n"));
+}
+
+/* The target undoes what it was given: it has lost its client. */
+static void test_a_disk_that_fails_ends_what_is_provisional(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open_session(f);
+    fixture_block_disk(f, true);
+    fixture_say(&f->agent, "do default provisional\ndo process commit\n");
+    UNTIL(f, f->metrics.operations_allowed == 2);
+    fixture_fail_disk(f, EIO);
+    fixture_block_disk(f, false);
+    UNTIL(f, f->agent.closed);
+    assert_true(
+        fixture_heard(&f->agent, "terminated: the operation could not be recorded durably\n"));
+    UNTIL(f, f->target.closed);
+    assert_string_equal(f->target.got, "do default provisional\n");
+    UNTIL(f, sessions(f) == 0);
+}
+
+static void test_a_held_operation_waits_for_what_is_provisional(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open_session(f);
+    fixture_block_disk(f, true);
+    fixture_say(&f->agent, "do default provisional\ndo hold provisional too\n");
+    UNTIL(f, f->hold.asked == 1);
+    fixture_push_decision(f, CHAPERONE__V1__APPROVAL_STATE__APPROVED);
+    fixture_settle(f);
+    assert_string_equal(f->target.got, "do default provisional\n");
+    fixture_block_disk(f, false);
+    UNTIL(f, fixture_heard(&f->target, "do hold provisional too\n"));
+}
+
 /* ---- a full spool ------------------------------------------------------------------------- */
 
 static void fill_spool(struct fixture *f)
@@ -938,6 +1057,13 @@ int main(void)
         CASE(test_what_is_not_durable_in_time_never_leaves),
         CASE(test_a_gate_that_opens_in_time_has_no_late_effect),
         CASE(test_an_agent_that_goes_while_the_gate_is_closed),
+        CASE(test_what_is_provisional_does_not_wait),
+        CASE(test_what_follows_it_waits_for_all_of_it),
+        CASE(test_what_is_settled_is_waited_for_once),
+        CASE(test_behind_a_gate_provisional_operations_wait_too),
+        CASE(test_what_a_rule_asks_for_counts_for_each),
+        CASE(test_a_disk_that_fails_ends_what_is_provisional),
+        CASE(test_a_held_operation_waits_for_what_is_provisional),
         CASE(test_what_cannot_be_recorded_does_not_happen),
         CASE(test_no_session_without_room_for_its_record),
         CASE(test_bytes_that_wait_are_offered_again),

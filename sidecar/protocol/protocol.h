@@ -12,6 +12,8 @@
  * Invariants the session keeps:
  * - What is given to `to_target` after an intent leaves only when that intent is recorded as
  *   durably as the policy says; the order of bytes never changes.
+ * - A provisional operation may leave before its intent is on the disk. Every one behind it that is
+ *   not provisional, and whatever is given to `to_target` after `settle`, waits for it.
  * - After `close`, or when the protocol returns PROTOCOL_CLOSE, no callback follows but destroy.
  * - No callback is made from inside a link function, except where it says so. */
 #ifndef CHAPERONE_SIDECAR_PROTOCOL_PROTOCOL_H
@@ -158,6 +160,10 @@ struct protocol_link_ops {
     /* Whether the operation that was held last is still waited for: not decided, expired, or
      * withdrawn. */
     bool (*is_held)(struct protocol_link *link);
+    /* What is given to `to_target` from here on may make lasting what provisional operations did,
+     * and has no intent of its own: it leaves when all that is recorded is on the disk. Nothing
+     * where no provisional operation has left since the last that was not. */
+    void (*settle)(struct protocol_link *link);
     /* What of the answers is to be masked, by the policy of this moment. Never NULL. */
     const struct protocol_masks *(*masks)(struct protocol_link *link);
     /* How it ended. Nothing of the answer's end may be given to to_agent before. False: it could
@@ -186,6 +192,11 @@ struct protocol_link {
     /* HTTP, during decide, denies and needs_body: what the policy is asked about. The intent has
      * the same request as it may be recorded, after masking. Borrowed; NULL: none. */
     const struct policy_http *http;
+    /* During decide: the operation is provisional. The target undoes all that it does, wherever
+     * anybody could see it later, when the session's connection ends before an operation that is
+     * not provisional, or something behind `settle`, has reached it. False where that is not
+     * certain, and with every protocol that does not say otherwise. */
+    bool is_provisional;
 };
 
 struct arena;

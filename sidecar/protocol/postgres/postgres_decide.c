@@ -103,6 +103,9 @@ void postgres_understand(struct postgres *p, const struct pg_operation *op,
         return;
     }
     if (meaning != NULL) {
+        /* What a name stands for is not looked at: EXECUTE is not transactional. */
+        meaning->is_transactional = sql_is_transactional(a);
+        meaning->is_provisional = meaning->is_transactional && postgres_is_provisional(p, a);
         find_meaning(p, op->text, &a, meaning, refused);
     }
     if (!statements_describe(p->shared->scratch, a, m)) {
@@ -323,7 +326,9 @@ enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *
     }
     bool can_wait = refused.message == NULL && !op->cannot_wait;
     postgres_bind_approval(p, op, &binding);
+    p->link->is_provisional = p->meaning.is_provisional;
     bool is_allowed = p->link->ops->decide(p->link, &m, can_wait ? &binding.base : NULL, verdict);
+    p->link->is_provisional = false;
     if (verdict->hold != NULL) {
         postgres_hold(p, op, can_wait && binding.base.may_hold_locks, verdict->hold);
         return wait(p);

@@ -116,6 +116,18 @@ static bool continue_hold(struct fixture *f, struct protocol_verdict *verdict)
     return verdict->allowed;
 }
 
+static void note_wait(struct fixture *f, char what)
+{
+    if (f->wait_count < FIXTURE_MAX) {
+        f->waits[f->wait_count++] = what;
+    }
+}
+
+static void settle(struct protocol_link *link)
+{
+    note_wait(fixture_of(link), 's');
+}
+
 static bool record(struct fixture *f, const Chaperone__V1__Intent *intent, bool denied,
                    struct protocol_verdict *verdict)
 {
@@ -150,6 +162,7 @@ static bool prepare(struct protocol_link *link, Chaperone__V1__Intent *intent,
                     struct protocol_verdict *verdict)
 {
     bool denied = intent->verdict == CHAPERONE__V1__VERDICT__DENY || denies(link, intent);
+    note_wait(fixture_of(link), 'w');
     return record(fixture_of(link), intent, denied, verdict) && !denied;
 }
 
@@ -158,6 +171,7 @@ static bool decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
 {
     struct fixture *f = fixture_of(link);
     bool may_hold = f->hold != NULL || f->held != FIXTURE_NOT_HELD;
+    note_wait(f, link->is_provisional ? 'p' : 'w');
     if (binding != NULL && may_hold && !binding->make(binding)) {
         abort();
     }
@@ -294,6 +308,7 @@ static const struct protocol_link_ops ops = {
     .ask = ask,
     .withdraw = withdraw,
     .is_held = is_held,
+    .settle = settle,
     .masks = masks,
     .outcome = outcome,
     .opened = opened,

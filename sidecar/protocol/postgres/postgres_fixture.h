@@ -54,6 +54,10 @@ struct fixture {
     size_t ask_count, hold_count;
     size_t others; /* operations that were decided while another one was held */
     bool may_hold_locks, is_withdrawn, is_forgotten;
+    /* In their order: 'p' a provisional operation, 'w' one that waits for the disk with all before
+     * it, 's' settle. */
+    char waits[FIXTURE_MAX + 1];
+    size_t wait_count;
     char why_withdrawn[100];
     bool recorder_fails, identified, connected, opened, closed, second;
     int64_t now;

@@ -62,6 +62,8 @@ struct pg_meaning {
     struct pg_plan *plan;       /* NULL: nothing is masked */
     struct pg_effects *effects; /* NULL: none */
     bool changes;               /* the catalog, or what names mean */
+    bool is_transactional;      /* sql_is_transactional */
+    bool is_provisional;        /* protocol_link.is_provisional */
 };
 
 struct postgres {
@@ -196,6 +198,9 @@ void postgres_understand(struct postgres *p, const struct pg_operation *op,
                          Chaperone__V1__Intent *m, struct pg_refusal *refused,
                          struct pg_meaning *meaning);
 void postgres_meaning_finish(struct pg_meaning *meaning);
+/* postgres_provisional.c: whether a text of this analysis, which is transactional, would be within
+ * a transaction block that nothing before it may have ended. */
+bool postgres_is_provisional(const struct postgres *p, const struct sql_analysis *a);
 enum pg_decision {
     PG_REFUSED,
     PG_ALLOWED,

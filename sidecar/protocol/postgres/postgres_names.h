@@ -76,6 +76,7 @@ struct pg_portal {
     bool is_described; /* a Describe was sent: the answer comes before the first row */
     uint64_t max_rows; /* that the agent may see of one run; 0: all */
     bool without_results;
+    bool is_transactional;      /* its text: sql_is_transactional */
     struct pg_plan *plan;       /* what is masked of its rows; owned reference; NULL: nothing */
     struct pg_result *result;   /* its columns, once described; owned */
     struct pg_effects *effects; /* of its statement, until it runs; owned */

@@ -1,8 +1,12 @@
 #include "sidecar/protocol/postgres/postgres_queue.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { FIRST_CAPACITY = 8 };
+
+/* Types of messages that end no transaction block, and begin none. */
+static const uint8_t quiet[] = {'P', 'B', 'D', 'C', 'S'};
 
 void pg_sent_finish(struct pg_sent *sent)
 {
@@ -51,6 +55,18 @@ struct pg_sent *pg_queue_push(struct pg_queue *q, uint8_t type)
     struct pg_sent *sent = pg_queue_at(q, q->count);
     *sent = (struct pg_sent){.type = type};
     q->count++;
+    q->pushed++;
+    if (memchr(quiet, type, sizeof(quiet)) == NULL) {
+        q->mover = q->pushed;
+    }
+    return sent;
+}
+
+struct pg_sent *pg_queue_push_within(struct pg_queue *q, uint8_t type)
+{
+    uint64_t mover = q->mover;
+    struct pg_sent *sent = pg_queue_push(q, type);
+    q->mover = mover;
     return sent;
 }
 
@@ -66,4 +82,9 @@ void pg_queue_pop(struct pg_queue *q)
     pg_sent_finish(pg_queue_at(q, 0));
     q->first = (q->first + 1) & (q->capacity - 1);
     q->count--;
+}
+
+void pg_queue_settle(struct pg_queue *q)
+{
+    q->settled = q->pushed - q->count;
 }

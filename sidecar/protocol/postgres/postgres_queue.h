@@ -42,6 +42,9 @@ struct pg_queue {
     struct pg_sent *ring;
     size_t first, count, capacity;
     size_t namings; /* messages in it that have effects on names */
+    /* All that were ever pushed are numbered from 1: the last one that may end a transaction or
+     * begin one, and the last whose ReadyForQuery has come. */
+    uint64_t pushed, mover, settled;
 };
 
 void pg_queue_finish(struct pg_queue *q); /* frees everything, without looking at it */
@@ -55,8 +58,12 @@ static inline bool pg_queue_is_full(const struct pg_queue *q)
     return pg_queue_room(q) == 0;
 }
 
-/* A zeroed entry at the end; NULL: no memory, or full. Valid until the next push. */
+/* A zeroed entry at the end; NULL: no memory, or full. Valid until the next push. It counts as one
+ * that may end a transaction or begin one, unless no message of its type does so: 'P', 'B', 'D',
+ * 'C', and 'S', which does so only where there is no transaction block. */
 struct pg_sent *pg_queue_push(struct pg_queue *q, uint8_t type) MUST_USE;
+/* The same for a message that is known to leave an open transaction block open. */
+struct pg_sent *pg_queue_push_within(struct pg_queue *q, uint8_t type) MUST_USE;
 static inline struct pg_sent *pg_queue_at(const struct pg_queue *q, size_t index)
 {
     return &q->ring[(q->first + index) & (q->capacity - 1)];
@@ -70,6 +77,14 @@ static inline struct pg_sent *pg_queue_head(const struct pg_queue *q)
 void pg_queue_set_effects(struct pg_queue *q, struct pg_sent *sent, struct pg_effects *effects);
 /* Frees the head's content and takes it out. */
 void pg_queue_pop(struct pg_queue *q);
+/* ReadyForQuery came for the one that was popped last. */
+void pg_queue_settle(struct pg_queue *q);
+/* Whether a transaction block that was open then is still open, or failed, when all that was sent
+ * is done. */
+static inline bool pg_queue_is_settled(const struct pg_queue *q)
+{
+    return q->mover <= q->settled;
+}
 void pg_sent_finish(struct pg_sent *sent);
 
 #endif

@@ -131,6 +131,7 @@ static enum protocol_step on_ready(struct postgres *p, struct bytes message, str
     }
     postgres_masking_ready(p);
     pg_queue_pop(&p->queue);
+    pg_queue_settle(&p->queue);
     if (!recorded) {
         return PROTOCOL_CLOSE;
     }
