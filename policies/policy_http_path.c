@@ -10,13 +10,18 @@ static struct bytes step_take(const char **text)
     return bytes_of(start, size);
 }
 
+static bool letters_equal(char a, char b)
+{
+    bool is_letter = (a | 0x20) >= 'a' && (a | 0x20) <= 'z';
+    return a == b || (is_letter && (a | 0x20) == (b | 0x20));
+}
+
 static bool texts_equal(struct bytes text, const char *other, enum text_case which)
 {
     size_t size = strlen(other);
     for (size_t i = 0; i < text.size && i < size; i++) {
         char a = (char)text.data[i], b = other[i];
-        bool is_letter = (a | 0x20) >= 'a' && (a | 0x20) <= 'z';
-        if (a != b && (which == CASE_COUNTS || !is_letter || (a | 0x20) != (b | 0x20))) {
+        if (a != b && (which == CASE_COUNTS || !letters_equal(a, b))) {
             return false;
         }
     }
@@ -57,8 +62,23 @@ static bool segment_take(const char **text, struct bytes *out)
     return false;
 }
 
+/* Most paths are told apart by their first letter. */
+static bool begins_otherwise(const struct step_pattern *p, const char *path)
+{
+    if (p->count == 0 || p->steps[0] == NULL || p->steps[0][0] == '\0') {
+        return false;
+    }
+    while (*path == '/') {
+        path++;
+    }
+    return *path != ';' && !letters_equal(*path, p->steps[0][0]);
+}
+
 bool path_may_be(const struct step_pattern *p, const char *path)
 {
+    if (begins_otherwise(p, path)) {
+        return false;
+    }
     const char *rest = path;
     struct bytes step;
     for (size_t i = 0; i < p->count; i++) {
