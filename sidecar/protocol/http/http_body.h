@@ -62,6 +62,10 @@ bool http_body_is_unchanged(const struct http_body *b);
 /* Appends what may be shown to `out`. ERR_INVALID: not of its coding or type, or a bomb; ERR_LIMIT;
  * ERR_NO_MEMORY. */
 enum err http_body_feed(struct http_body *b, struct bytes in, struct buffer *out) MUST_USE;
+/* The same, but the end of what may be shown can stay where it stands, in `in`: `*out_rest` follows
+ * what was appended. So a body that goes through unchanged is all there. */
+enum err http_body_feed_in_place(struct http_body *b, struct bytes in, struct buffer *out,
+                                 struct bytes *out_rest) MUST_USE;
 /* The end: what was held back. ERR_INVALID: the body is not complete. */
 enum err http_body_finish(struct http_body *b, struct buffer *out) MUST_USE;
 /* Something was masked, or a secret was found. */

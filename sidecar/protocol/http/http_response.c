@@ -284,23 +284,23 @@ static bool is_too_long(struct http_exchange *x, size_t more)
 static void show_data(struct http_exchange *x, struct bytes data)
 {
     struct http *p = x->http;
-    bool is_unchanged = http_body_is_unchanged(x->body);
+    struct bytes rest;
     if (x->is_coded) {
         record_coded(x, data);
     }
     buffer_clear(&p->out);
-    enum err e = http_body_feed(x->body, data, &p->out);
+    enum err e = http_body_feed_in_place(x->body, data, &p->out, &rest);
     http_receipt_take(x);
-    struct bytes shown = is_unchanged ? data : buffer_bytes(&p->out);
     if (e != OK) {
         http_break_response(x, "withheld",
                             e == ERR_INVALID ? "the answer is not what its head says, and cannot "
                                                "be looked through"
                                              : "the answer cannot be looked through");
-    } else if (is_too_long(x, shown.size)) {
+    } else if (is_too_long(x, buffer_size(&p->out) + rest.size)) {
         http_break_response(x, "answer_too_large", "the answer is larger than the policy allows");
     } else {
-        http_give(x, shown);
+        http_give(x, buffer_bytes(&p->out));
+        http_give(x, rest);
     }
 }
 

@@ -188,7 +188,7 @@ static enum err mask(struct http_body *b, struct bytes in, bool is_last, struct 
 
 static enum err search(struct http_body *b, struct bytes in, bool is_last, struct buffer *to)
 {
-    enum err e = http_secrets_stream_feed(b->secrets, in, to);
+    enum err e = http_secrets_stream_feed(b->secrets, in, to, NULL);
     return e == OK && is_last ? http_secrets_stream_finish(b->secrets, to) : e;
 }
 
@@ -285,6 +285,46 @@ enum err http_body_feed(struct http_body *b, struct bytes in, struct buffer *out
     enum err e = b->unchain == NULL ? process(b, in, false)
                                     : http_unchain_feed(b->unchain, in, process_piece, b);
     return end_call(b, e);
+}
+
+/* The secrets are all that is to be taken out. */
+static enum err search_in_place(struct http_body *b, struct bytes in, struct buffer *out,
+                                struct bytes *out_rest)
+{
+    size_t before = buffer_size(out);
+    struct bytes rest = {0};
+    enum err e = http_secrets_stream_feed(b->secrets, in, out, &rest);
+    if (e != OK) {
+        out->end = out->start + before;
+        b->state = BODY_FAILED;
+        return e;
+    }
+    struct bytes all = buffer_bytes(out);
+    if (b->on_plain != NULL && all.size > before) {
+        b->on_plain(b->context, bytes_of(all.data + before, all.size - before));
+    }
+    if (b->on_plain != NULL && rest.size > 0) {
+        b->on_plain(b->context, rest);
+    }
+    *out_rest = rest;
+    return OK;
+}
+
+enum err http_body_feed_in_place(struct http_body *b, struct bytes in, struct buffer *out,
+                                 struct bytes *out_rest)
+{
+    bool is_searched = b->unchain == NULL && b->mask == NULL && b->rechain == NULL &&
+                       b->secrets != NULL && !b->only_plain;
+    *out_rest = (struct bytes){0};
+    if (b->state == BODY_OPEN && is_searched && in.size > 0) {
+        b->has_fed = true;
+        return search_in_place(b, in, out, out_rest);
+    }
+    enum err e = http_body_feed(b, in, out);
+    if (e == OK && http_body_is_unchanged(b)) {
+        *out_rest = in;
+    }
+    return e;
 }
 
 enum err http_body_finish(struct http_body *b, struct buffer *out)

@@ -100,9 +100,10 @@ static enum err feed(struct http_body *b, struct bytes in, struct buffer *out)
         return ERR_NO_MEMORY;
     }
     memcpy(exact, in.data, in.size);
-    enum err e = http_body_feed(b, bytes_of(exact, in.size), out);
-    if (e == OK && http_body_is_unchanged(b)) {
-        e = buffer_append(out, in);
+    struct bytes rest;
+    enum err e = http_body_feed_in_place(b, bytes_of(exact, in.size), out, &rest);
+    if (e == OK) {
+        e = buffer_append(out, rest);
     }
     free(exact);
     return e;

@@ -238,7 +238,7 @@ enum err http_secrets_replace(const struct http_secrets *s, struct bytes text, s
     if (stream == NULL) {
         return ERR_NO_MEMORY;
     }
-    enum err e = http_secrets_stream_feed(stream, text, out);
+    enum err e = http_secrets_stream_feed(stream, text, out, NULL);
     e = e == OK ? http_secrets_stream_finish(stream, out) : e;
     if (e == OK) {
         *out_found = http_secrets_stream_found(stream);

@@ -5,7 +5,7 @@
 #include "sidecar/protocol/http/body/http_secrets_internal.h"
 
 enum {
-    PIECE = 64 << 10, /* of what is held and new, at a time */
+    JOINED_FIRST = 256, /* new bytes behind those that are held: most often they tell */
     /* A secret is a header's value: HTTP_HEAD_MAX, in hexadecimal, each digit as \u0061; and what
      * overlaps with it. */
     HELD_MAX = 4 << 20,
@@ -128,64 +128,80 @@ static enum err put_masked(struct http_secrets_stream *s, struct bytes secret, s
 
 /* ---- the stream ---------------------------------------------------------------------------- */
 
-/* Appends what can be told of the text; `*out_rest`: where what cannot begins. */
+/* Appends what can be told of the text; `*out_rest`: where what cannot begins. `out_clean`, where
+ * it is wanted, gets the last clean bytes before that in place of the buffer. */
 static enum err search(struct http_secrets_stream *s, struct bytes text, bool is_last,
-                       struct buffer *out, size_t *out_rest)
+                       struct buffer *out, size_t *out_rest, struct bytes *out_clean)
 {
     size_t at = 0;
     for (;;) {
         struct http_secrets_found found = http_secrets_find(s->secrets, text, at, is_last);
         struct bytes clean = bytes_of(text.data + at, found.start - at);
-        enum err e = buffer_append(out, clean);
+        bool is_end = found.what != HTTP_SECRETS_FOUND;
+        enum err e = OK;
         follow(s, clean);
-        if (e == OK && found.what == HTTP_SECRETS_FOUND) {
+        if (is_end && out_clean != NULL) {
+            *out_clean = clean;
+        } else {
+            e = buffer_append(out, clean);
+        }
+        if (e == OK && !is_end) {
             e = put_masked(s, bytes_of(text.data + found.start, found.size), out);
         }
         if (e != OK) {
             return e;
         }
         at = found.start + found.size;
-        if (found.what != HTTP_SECRETS_FOUND) {
+        if (is_end) {
             *out_rest = at;
             return OK;
         }
     }
 }
 
-static enum err feed_piece(struct http_secrets_stream *s, struct bytes in, struct buffer *out)
+/* What is held, with as many new bytes as it takes to tell: the others are searched where they
+ * stand. */
+static enum err feed_held(struct http_secrets_stream *s, struct bytes *in, struct buffer *out)
 {
-    size_t rest = 0;
-    if (buffer_size(&s->held) == 0) {
-        enum err e = search(s, in, false, out, &rest);
-        return e == OK ? buffer_append(&s->held, bytes_of(in.data + rest, in.size - rest)) : e;
-    }
-    enum err e = buffer_append(&s->held, in);
-    e = e == OK ? search(s, buffer_bytes(&s->held), false, out, &rest) : e;
-    if (e == OK) {
-        buffer_consume(&s->held, rest);
-    }
-    return e;
-}
-
-enum err http_secrets_stream_feed(struct http_secrets_stream *s, struct bytes in,
-                                  struct buffer *out)
-{
-    while (in.size > 0) {
-        size_t size = in.size < PIECE ? in.size : PIECE;
-        enum err e = feed_piece(s, bytes_of(in.data, size), out);
+    size_t held = buffer_size(&s->held); /* of it, what was there before */
+    for (size_t step = JOINED_FIRST; held > 0 && in->size > 0; step *= 2) {
+        size_t size = in->size < step ? in->size : step, rest = 0;
+        enum err e = buffer_append(&s->held, bytes_of(in->data, size));
+        e = e == OK ? search(s, buffer_bytes(&s->held), false, out, &rest, NULL) : e;
         if (e != OK) {
             return e;
         }
-        in = bytes_of(in.data + size, in.size - size);
+        *in = bytes_of(in->data + size, in->size - size);
+        buffer_consume(&s->held, rest);
+        if (rest < held) {
+            held -= rest;
+            continue;
+        }
+        size_t left = buffer_size(&s->held);
+        *in = bytes_of(in->data - left, in->size + left);
+        buffer_clear(&s->held);
+        held = 0;
     }
     return OK;
+}
+
+enum err http_secrets_stream_feed(struct http_secrets_stream *s, struct bytes in,
+                                  struct buffer *out, struct bytes *out_clean)
+{
+    size_t rest = 0;
+    enum err e = feed_held(s, &in, out);
+    if (e == OK && in.size > 0) {
+        e = search(s, in, false, out, &rest, out_clean);
+        e = e == OK ? buffer_append(&s->held, bytes_of(in.data + rest, in.size - rest)) : e;
+    }
+    return e;
 }
 
 enum err http_secrets_stream_finish(struct http_secrets_stream *s, struct buffer *out)
 {
     size_t rest = 0;
     enum err e =
-        buffer_size(&s->held) == 0 ? OK : search(s, buffer_bytes(&s->held), true, out, &rest);
+        buffer_size(&s->held) == 0 ? OK : search(s, buffer_bytes(&s->held), true, out, &rest, NULL);
     buffer_clear(&s->held);
     return e;
 }

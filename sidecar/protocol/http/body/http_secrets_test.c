@@ -42,7 +42,8 @@ static void replace(const struct http_secrets *s, bool is_json, struct bytes in,
     for (size_t at = 0; at < in.size;) {
         size_t size = at == 0 && first > 0 ? first : step;
         size = size > in.size - at ? in.size - at : size;
-        assert_int_equal(http_secrets_stream_feed(stream, bytes_of(in.data + at, size), out), OK);
+        assert_int_equal(http_secrets_stream_feed(stream, bytes_of(in.data + at, size), out, NULL),
+                         OK);
         at += size;
     }
     assert_int_equal(http_secrets_stream_finish(stream, out), OK);
@@ -168,11 +169,11 @@ static void holds_back_only_what_may_be_one(void **state)
     struct http_secrets_stream *stream = http_secrets_stream_create(s, false);
     struct buffer out;
     buffer_init(&out, OUT_MAX);
-    assert_int_equal(http_secrets_stream_feed(stream, text("data: an event\n\n"), &out), OK);
+    assert_int_equal(http_secrets_stream_feed(stream, text("data: an event\n\n"), &out, NULL), OK);
     assert_text(&out, text("data: an event\n\n"));
-    assert_int_equal(http_secrets_stream_feed(stream, text("data: token-12"), &out), OK);
+    assert_int_equal(http_secrets_stream_feed(stream, text("data: token-12"), &out, NULL), OK);
     assert_text(&out, text("data: an event\n\ndata: "));
-    assert_int_equal(http_secrets_stream_feed(stream, text("!"), &out), OK);
+    assert_int_equal(http_secrets_stream_feed(stream, text("!"), &out, NULL), OK);
     assert_text(&out, text("data: an event\n\ndata: token-12!"));
     assert_false(http_secrets_stream_found(stream));
     http_secrets_stream_destroy(stream);
