@@ -1,7 +1,5 @@
 #include "sidecar/protocol/http/http_rules.h"
 
-#include <strings.h>
-
 enum {
     HOST_MAX = 255, /* a name of DNS (RFC 1035 section 3.1) */
     PORT_DIGITS_MAX = 5,
@@ -72,11 +70,38 @@ static const struct {
 enum { RULES = sizeof(rules) / sizeof(rules[0]) };
 _Static_assert((int)RULES <= (int)HTTP_RULES_MAX, "a bit each says which were seen");
 
+/* The names above are of lower case letters, digits and '-'. */
+static bool is_name(struct bytes name, const char *lower)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t b = name.data[i];
+        b = b >= 'A' && b <= 'Z' ? b | 0x20 : b;
+        if (b != (uint8_t)lower[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The rules are sorted: those that begin with one letter lie together. */
+static struct {
+    uint8_t from, to;
+} const by_first[26] = {
+    ['a' - 'a'] = {0, 4},   ['c' - 'a'] = {4, 11},  ['d' - 'a'] = {11, 12}, ['e' - 'a'] = {12, 14},
+    ['f' - 'a'] = {14, 15}, ['h' - 'a'] = {15, 17}, ['i' - 'a'] = {17, 22}, ['k' - 'a'] = {22, 23},
+    ['l' - 'a'] = {23, 24}, ['m' - 'a'] = {24, 25}, ['o' - 'a'] = {25, 26}, ['p' - 'a'] = {26, 30},
+    ['r' - 'a'] = {30, 32}, ['s' - 'a'] = {32, 38}, ['t' - 'a'] = {38, 41}, ['u' - 'a'] = {41, 42},
+    ['v' - 'a'] = {42, 44}, ['w' - 'a'] = {44, 45}, ['x' - 'a'] = {45, 49},
+};
+
 size_t http_rules_find(struct bytes name)
 {
-    for (size_t i = 0; i < RULES; i++) {
-        if (rules[i].size == name.size &&
-            strncasecmp(rules[i].name, (const char *)name.data, name.size) == 0) {
+    uint8_t first = name.size == 0 ? 0 : name.data[0] | 0x20;
+    if (first < 'a' || first > 'z') {
+        return HTTP_RULES_NONE;
+    }
+    for (size_t i = by_first[first - 'a'].from; i < by_first[first - 'a'].to; i++) {
+        if (rules[i].size == name.size && is_name(name, rules[i].name)) {
             return i;
         }
     }
@@ -109,9 +134,15 @@ static bool is_in(uint8_t b, const char *set)
     return b != '\0' && strchr(set, b) != NULL;
 }
 
+static const bool token_bytes[256] = {
+    ['!'] = true,         ['#' ... '\''] = true, ['*' ... '+'] = true,
+    ['-' ... '.'] = true, ['0' ... '9'] = true,  ['A' ... 'Z'] = true,
+    ['^' ... 'z'] = true, ['|'] = true,          ['~'] = true,
+};
+
 bool http_rules_is_token_byte(uint8_t b)
 {
-    return is_digit(b) || is_letter(b) || is_in(b, "!#$%&'*+-.^_`|~");
+    return token_bytes[b];
 }
 
 bool http_rules_is_token(struct bytes text)
