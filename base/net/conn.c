@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -454,6 +455,12 @@ enum conn_result conn_read(struct conn *c, uint8_t *out, size_t size, size_t *ou
     return errno == EAGAIN || errno == EINTR ? CONN_AGAIN : CONN_FAILED;
 }
 
+/* The socket could not take it, which it may a moment later. */
+static bool is_for_later(void)
+{
+    return errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM;
+}
+
 /* Bytes taken by the socket now; -1 when the connection is broken. */
 static ssize_t write_now(struct conn *c, struct bytes b)
 {
@@ -467,11 +474,7 @@ static ssize_t write_now(struct conn *c, struct bytes b)
         return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? 0 : -1;
     }
     ssize_t n = send(c->fd, b.data, b.size, MSG_NOSIGNAL);
-    if (n < 0) {
-        bool is_later = errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM;
-        return is_later ? 0 : -1;
-    }
-    return n;
+    return n >= 0 ? n : is_for_later() ? 0 : -1;
 }
 
 static bool is_writable(const struct conn *c)
@@ -515,6 +518,51 @@ enum err conn_write(struct conn *c, struct bytes b)
         }
     }
     return b.size == 0 ? OK : conn_append(c, b);
+}
+
+/* Off the front; returns how many bytes are left to be taken off what follows. */
+static size_t take_off(struct bytes *b, size_t count)
+{
+    size_t n = count < b->size ? count : b->size;
+    *b = bytes_of(b->data + n, b->size - n);
+    return count - n;
+}
+
+/* Bytes taken by the socket now, of the queue and the two pieces; -1 when it is broken. */
+static ssize_t write_pieces(struct conn *c, struct bytes first, struct bytes second)
+{
+    const struct bytes queue = buffer_bytes(&c->out);
+    struct iovec pieces[] = {{(void *)(uintptr_t)queue.data, queue.size},
+                             {(void *)(uintptr_t)first.data, first.size},
+                             {(void *)(uintptr_t)second.data, second.size}};
+    const struct msghdr message = {.msg_iov = pieces,
+                                   .msg_iovlen = sizeof(pieces) / sizeof(pieces[0])};
+    ssize_t n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+    return n >= 0 ? n : is_for_later() ? 0 : -1;
+}
+
+enum err conn_write_two(struct conn *c, struct bytes first, struct bytes second)
+{
+    if (!is_writable(c)) {
+        return ERR_CLOSED;
+    }
+    if (c->state == CONN_OPEN && c->ssl == NULL) {
+        ssize_t n = write_pieces(c, first, second);
+        if (n < 0) {
+            c->unwritable = true;
+            return ERR_CLOSED;
+        }
+        size_t queued = buffer_size(&c->out), taken = (size_t)n;
+        buffer_consume(&c->out, taken < queued ? taken : queued);
+        taken -= taken < queued ? taken : queued;
+        (void)take_off(&second, take_off(&first, taken));
+    }
+    enum err e = conn_append(c, first);
+    e = e == OK ? conn_append(c, second) : e;
+    if (e == OK) {
+        conn_flush(c);
+    }
+    return e;
 }
 
 size_t conn_queued(const struct conn *c)

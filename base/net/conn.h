@@ -65,6 +65,9 @@ enum conn_result conn_read(struct conn *conn, uint8_t *out, size_t size,
 /* Writes now what the socket takes, queues the rest. ERR_LIMIT beyond CONN_QUEUE_CAP; ERR_CLOSED
  * when the connection failed. */
 enum err conn_write(struct conn *conn, struct bytes b) MUST_USE;
+/* The same for two pieces: with what is queued they leave together, without a copy where there is
+ * no TLS. */
+enum err conn_write_two(struct conn *conn, struct bytes first, struct bytes second) MUST_USE;
 /* Only queues; several pieces leave together with the next conn_write or conn_flush. */
 enum err conn_append(struct conn *conn, struct bytes b) MUST_USE;
 void conn_flush(struct conn *conn);

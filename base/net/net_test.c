@@ -206,6 +206,36 @@ static void test_what_does_not_fit_now_is_queued_up_to_a_cap(void **state)
     free(megabyte);
 }
 
+/* However little of them the socket takes at a time. */
+static void test_pieces_that_leave_together_keep_their_order(void **state)
+{
+    struct pair *p = *state;
+    struct buffer sent;
+    buffer_init(&sent, 4 << 20);
+    for (unsigned i = 0; i < 5; i++) {
+        uint8_t long_one[300000];
+        memset(long_one, 'a' + (int)i, sizeof(long_one));
+        assert_int_equal(conn_append(p->a.conn, bytes_of("line\r\n", 6)), OK);
+        assert_int_equal(
+            conn_write_two(p->a.conn, bytes_of(long_one, sizeof(long_one)), bytes_of("end", 3)),
+            OK);
+        assert_int_equal(buffer_append(&sent, bytes_of("line\r\n", 6)), OK);
+        assert_int_equal(buffer_append(&sent, bytes_of(long_one, sizeof(long_one))), OK);
+        assert_int_equal(buffer_append(&sent, bytes_of("end", 3)), OK);
+        p->b.wanted = i < 2 ? buffer_size(&sent) : 0; /* the later ones find a queue */
+        conn_resume(p->b.conn);
+        if (p->b.wanted > 0) {
+            loop_run(p->loop);
+        }
+    }
+    p->b.wanted = buffer_size(&sent);
+    loop_run(p->loop);
+    assert_int_equal(buffer_size(&p->b.got), buffer_size(&sent));
+    assert_memory_equal(buffer_bytes(&p->b.got).data, sent.data, buffer_size(&sent));
+    assert_int_equal(conn_queued(p->a.conn), 0);
+    buffer_finish(&sent);
+}
+
 static void test_the_end_is_seen_after_what_was_queued(void **state)
 {
     struct pair *p = *state;
@@ -511,6 +541,8 @@ int main(void)
         cmocka_unit_test(test_posts_keep_their_order_and_deferred_comes_last),
         cmocka_unit_test(test_a_thread_may_outlive_the_loop),
         cmocka_unit_test_setup_teardown(test_what_does_not_fit_now_is_queued_up_to_a_cap, make_pair,
+                                        drop_pair),
+        cmocka_unit_test_setup_teardown(test_pieces_that_leave_together_keep_their_order, make_pair,
                                         drop_pair),
         cmocka_unit_test_setup_teardown(test_the_end_is_seen_after_what_was_queued, make_pair,
                                         drop_pair),
