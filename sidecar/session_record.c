@@ -164,16 +164,14 @@ void session_ask_policy(struct session *s, const Chaperone__V1__Intent *intent,
         out->rule = intent->rule;
     } else if (s->shared->policy == NULL) {
         out->message = "there is no policy yet";
-    } else if (s->link.http == NULL && session_verdict_find(s, intent, second, out)) {
+    } else if (session_verdict_find(s, intent, second, out)) {
         return;
     } else if (!question_ask(s->shared->scratch, s->opened, intent, second, &request)) {
         out->message = "out of memory";
     } else {
         request.http = s->link.http;
         policy_evaluate(s->shared->policy, &request, out);
-        if (request.http == NULL) {
-            session_verdict_keep(s, second, out);
-        }
+        session_verdict_keep(s, second, out);
     }
 }
 

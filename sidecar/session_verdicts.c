@@ -1,7 +1,7 @@
 /* What the policy said about the same question a moment ago. A decision is a function of the
  * policy, of the session's identity and resource, of the time in whole seconds, and of what is
- * asked; when all of them are the same, so is the word. What is asked is compared byte for byte,
- * not by a hash. A hold is always asked for anew. */
+ * asked, of HTTP the whole request; when all of them are the same, so is the word. What is asked is
+ * compared byte for byte, not by a hash. A hold is always asked for anew. */
 #include <stdlib.h>
 
 #include "sidecar/session_internal.h"
@@ -58,12 +58,33 @@ static void put_texts(struct question *q, char *const *texts, size_t count, bool
     }
 }
 
-/* All that question_ask reads of an intent. */
-static void question_read(const Chaperone__V1__Intent *m, struct question *q)
+static void put_pairs(struct question *q, const struct policy_pair *pairs, size_t count, bool *fits)
 {
-    bool fits = true;
+    put(q, &count, sizeof(count), fits);
+    for (size_t i = 0; i < count && *fits; i++) {
+        put_text(q, pairs[i].name, fits);
+        put_text(q, pairs[i].value, fits);
+    }
+}
+
+/* All of a request: nothing else of an intent is looked at then. */
+static void put_http(struct question *q, const struct policy_http *http, bool *fits)
+{
+    uint8_t kind[] = {http->is_websocket, (uint8_t)http->body_state};
+    put(q, kind, sizeof(kind), fits);
+    put_text(q, http->method, fits);
+    put_text(q, http->host, fits);
+    put_text(q, http->path, fits);
+    put_pairs(q, http->query, http->query_count, fits);
+    put_pairs(q, http->headers, http->header_count, fits);
+    put_pairs(q, http->body, http->body_count, fits);
+}
+
+/* All that question_ask reads of an intent. */
+static void put_intent(struct question *q, const Chaperone__V1__Intent *m, bool *out_fits)
+{
+    bool fits = *out_fits;
     uint8_t without_where = m->without_where != 0;
-    q->size = 0;
     put(q, &without_where, sizeof(without_where), &fits);
     put_texts(q, m->commands, m->n_commands, &fits);
     put_texts(q, m->accesses, m->n_accesses, &fits);
@@ -74,6 +95,21 @@ static void question_read(const Chaperone__V1__Intent *m, struct question *q)
         put_text(q, o->name, &fits);
         put_text(q, o->access, &fits);
         put_texts(q, o->columns, o->n_columns, &fits);
+    }
+    *out_fits = fits;
+}
+
+static void question_read(const struct session *s, const Chaperone__V1__Intent *m,
+                          struct question *q)
+{
+    bool fits = true;
+    uint8_t is_http = s->link.http != NULL;
+    q->size = 0;
+    put(q, &is_http, sizeof(is_http), &fits);
+    if (is_http) {
+        put_http(q, s->link.http, &fits);
+    } else {
+        put_intent(q, m, &fits);
     }
     q->size = fits ? q->size : 0;
 }
@@ -107,7 +143,7 @@ bool session_verdict_find(struct session *s, const Chaperone__V1__Intent *intent
         return false;
     }
     struct question *q = &s->verdicts->question;
-    question_read(intent, q);
+    question_read(s, intent, q);
     const struct kept *k = &s->verdicts->kept[place_of(q)];
     bool is_known = q->size > 0 && k->policy == policy && k->second == second &&
                     k->revision == policy_revision(policy) && is_same(&k->question, q);
