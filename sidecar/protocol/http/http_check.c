@@ -4,6 +4,8 @@
 
 #include "sidecar/protocol/http/http_internal.h"
 
+enum { ARENA_BLOCK = 512 }; /* a short target and a few fields */
+
 void http_refuse_malformed(struct http_exchange *x, unsigned status, const char *why)
 {
     struct http *p = x->http;
@@ -87,7 +89,7 @@ bool http_check(struct http_exchange *x)
 {
     struct http *p = x->http;
     struct err_text why = {0};
-    x->arena = arena_create(4096, 16 * HTTP_TARGET_MAX);
+    x->arena = arena_create(ARENA_BLOCK, 16 * HTTP_TARGET_MAX);
     if (x->arena == NULL) {
         http_no_memory(p);
         return false;

@@ -1,7 +1,5 @@
 /* What the policy is asked about a request, what of it is recorded, what an approval is bound to.
  */
-#include <stdio.h>
-
 #include "sidecar/operation/operation_http.h"
 #include "sidecar/protocol/http/http_internal.h"
 
@@ -241,7 +239,7 @@ static bool fill_intent(struct arena *a, struct http_exchange *x, struct http_qu
     Chaperone__V1__Object *object = arena_alloc(a, sizeof(*object));
     Chaperone__V1__Object **objects = arena_alloc(a, sizeof(*objects));
     char **commands = arena_alloc(a, sizeof(*commands));
-    size_t size = strlen(r->method) + 1 + strlen(r->path);
+    size_t method = strlen(r->method), path = strlen(r->path), size = method + 1 + path;
     char *text = arena_alloc(a, size + 1);
     if (object == NULL || objects == NULL || commands == NULL || text == NULL) {
         return false;
@@ -252,7 +250,9 @@ static bool fill_intent(struct arena *a, struct http_exchange *x, struct http_qu
     object->access = (char *)(is_reading(x->request.method) ? "read" : "write");
     objects[0] = object;
     commands[0] = r->method;
-    (void)snprintf(text, size + 1, "%s %s", r->method, r->path);
+    memcpy(text, r->method, method);
+    text[method] = ' ';
+    memcpy(text + method + 1, r->path, path);
     m->verb = (char *)(x->request.is_websocket ? "websocket" : "request");
     m->n_commands = 1;
     m->commands = commands;

@@ -3,6 +3,8 @@
 
 #include "sidecar/protocol/http/http_internal.h"
 
+enum { METHOD_MAX = 32, CODE_SIZE = 4, TAG_SIZE = METHOD_MAX + 1 + CODE_SIZE };
+
 /* ---- masks ---------------------------------------------------------------------------------- */
 
 static struct http_masks *make_masks(struct http *p, const struct protocol_masks *m,
@@ -226,6 +228,20 @@ static void add_response(struct arena *a, struct http_exchange *x, Chaperone__V1
     m->bytes = x->bytes_out;
 }
 
+/* "GET 200"; and the second word by itself. */
+static char *put_tag(const struct http_exchange *x, char code[CODE_SIZE], char tag[TAG_SIZE])
+{
+    size_t method = x->request.method.size < METHOD_MAX ? x->request.method.size : METHOD_MAX;
+    code[0] = (char)('0' + x->status / 100 % 10); /* the codecs let no other status through */
+    code[1] = (char)('0' + x->status / 10 % 10);
+    code[2] = (char)('0' + x->status % 10);
+    code[3] = '\0';
+    memcpy(tag, x->request.method.data, method);
+    tag[method] = ' ';
+    memcpy(tag + method + 1, code, CODE_SIZE);
+    return tag;
+}
+
 bool http_record_outcome(struct http_exchange *x, Chaperone__V1__Status status)
 {
     struct http *p = x->http;
@@ -234,7 +250,7 @@ bool http_record_outcome(struct http_exchange *x, Chaperone__V1__Status status)
     Chaperone__V1__HttpResponse response = CHAPERONE__V1__HTTP_RESPONSE__INIT;
     uint8_t digest[CRYPTO_SHA256_SIZE];
     struct crypto_sha256 h = x->digest;
-    char tag[48], code[16];
+    char tag[TAG_SIZE], code[CODE_SIZE];
     if (x->operation == 0) {
         return true; /* it has its outcome, or needs none */
     }
@@ -247,11 +263,7 @@ bool http_record_outcome(struct http_exchange *x, Chaperone__V1__Status status)
     m.status = status;
     m.digest = (ProtobufCBinaryData){sizeof(digest), digest};
     m.duration_us = (p->link->ops->monotonic_ns(p->link) - x->started_ns) / 1000;
-    (void)snprintf(tag, sizeof(tag), "%.*s %u",
-                   (int)(x->request.method.size < 32 ? x->request.method.size : 32),
-                   (const char *)x->request.method.data, x->status);
-    (void)snprintf(code, sizeof(code), "%u", x->status);
-    m.command_tag = x->status == 0 ? (char *)"" : tag;
+    m.command_tag = x->status == 0 ? (char *)"" : put_tag(x, code, tag);
     if (x->error_code[0] != '\0') {
         m.error_code = x->error_code;
         m.error = x->error;

@@ -119,9 +119,10 @@ static enum err start_body(struct http_exchange *x, const struct http_response *
     if (options.content_encoding.size > 0 && options.masker == NULL && options.secrets == NULL) {
         read_coded(x, options.content_encoding);
     }
-    (void)snprintf(
-        x->coding, sizeof(x->coding), "%.*s", (int)options.content_encoding.size,
-        options.content_encoding.size == 0 ? "" : (const char *)options.content_encoding.data);
+    if (options.content_encoding.size > 0) {
+        (void)snprintf(x->coding, sizeof(x->coding), "%.*s", (int)options.content_encoding.size,
+                       (const char *)options.content_encoding.data);
+    }
     return http_body_create(&options, &x->body, why);
 }
 

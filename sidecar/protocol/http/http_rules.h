@@ -4,6 +4,8 @@
 #ifndef CHAPERONE_SIDECAR_PROTOCOL_HTTP_HTTP_RULES_H
 #define CHAPERONE_SIDECAR_PROTOCOL_HTTP_HTTP_RULES_H
 
+#include <endian.h>
+
 #include "base/bytes.h"
 
 enum http_rule {
@@ -25,6 +27,25 @@ size_t http_rules_find(struct bytes name);
 /* The bits of enum http_rule; 0: none. */
 unsigned http_rules_at(size_t index);
 unsigned http_rules_of(struct bytes name);
+
+/* From `at` on over visible bytes, spaces and those from 0x80 on, eight at a time: stops at the
+ * first other one, or up to seven bytes before the end. */
+static inline size_t http_rules_skip_text(struct bytes text, size_t at)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    for (; at < text.size && text.size - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, text.data + at, sizeof(word));
+        word = le64toh(word);
+        uint64_t deleted = word ^ ones * 0x7f;
+        /* Below 0x20, or 0x7f. A borrow may tell of too many behind the first one. */
+        uint64_t stops = (((word - ones * 0x20) & ~word) | ((deleted - ones) & ~deleted)) & highs;
+        if (stops != 0) {
+            return at + (size_t)__builtin_ctzll(stops) / 8;
+        }
+    }
+    return at;
+}
 
 /* RFC 9110 section 5.6.2. */
 bool http_rules_is_token_byte(uint8_t b);

@@ -102,12 +102,32 @@ static void knows_the_bytes_of_a_token(void **state)
     }
 }
 
+/* It may stop early only at the end, and never late. */
+static void skips_text_and_nothing_else(void **state)
+{
+    (void)state;
+    uint8_t text[24];
+    for (unsigned b = 0; b < 256; b++) {
+        bool is_text = b >= 0x20 && b != 0x7f;
+        for (size_t at = 0; at < sizeof(text); at++) {
+            memset(text, at % 2 == 0 ? ' ' : 0xff, sizeof(text));
+            text[at] = (uint8_t)b;
+            for (size_t from = 0; from <= at; from++) {
+                size_t end = http_rules_skip_text(bytes_of(text, sizeof(text)), from);
+                size_t last = from + (sizeof(text) - from) / 8 * 8; /* what is looked at */
+                assert_int_equal(end, is_text || at >= last ? last : at);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_each_name_in_either_case),
         cmocka_unit_test(finds_no_other_name),
         cmocka_unit_test(knows_the_bytes_of_a_token),
+        cmocka_unit_test(skips_text_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@ struct needle_set {
 struct http_secrets {
     struct http_filter filter;
     bool has_number;
+    size_t shortest; /* units: each of them takes a byte at least */
     size_t count;
     struct http_needle needles[NEEDLES_MAX];
     struct needle_set all, by_first[256]; /* by what the first unit may be */
@@ -110,6 +111,7 @@ static void prepare(struct http_secrets *s)
         shortest = s->needles[i].count < shortest ? s->needles[i].count : shortest;
         s->has_number = s->has_number || is_number(&s->needles[i]);
     }
+    s->shortest = shortest;
     http_filter_init(&s->filter, shortest);
     for (size_t i = 0; i < s->count; i++) {
         http_filter_add(&s->filter, &s->needles[i]);
@@ -207,7 +209,9 @@ static struct http_secrets_found extend(const struct http_secrets *s, struct byt
 struct http_secrets_found http_secrets_find(const struct http_secrets *s, struct bytes text,
                                             size_t from, bool is_last)
 {
-    for (size_t at = from; s->count > 0; at++) {
+    /* What is shorter than any of them cannot be one, where no more comes. */
+    size_t least = is_last ? s->shortest : 1;
+    for (size_t at = from; s->count > 0 && at < text.size && text.size - at >= least; at++) {
         at = http_filter_next(&s->filter, text, at);
         if (at >= text.size) {
             break;

@@ -250,9 +250,15 @@ static enum http1_filter_result scan_byte(struct http1_filter *f, uint8_t b, str
 /* What is most of a head changes nothing: it is passed over without a look at the state. */
 static void skip_plain(struct http1_filter *f, struct bytes in)
 {
-    uint8_t kind = f->state == IN_NAME ? TOKEN : f->state == IN_VALUE ? TEXT : 0;
-    size_t at = f->scanned;
-    while (at < in.size && (kinds[in.data[at]] & kind) != 0) {
+    uint8_t kind = f->state == IN_NAME                                 ? TOKEN
+                   : f->state == IN_VALUE || f->state == IN_START_LINE ? TEXT
+                                                                       : 0;
+    size_t at = f->scanned, line_end = f->skipped + HTTP1_LINE_MAX;
+    size_t end = f->state == IN_START_LINE && line_end < in.size ? line_end : in.size;
+    if (kind == TEXT) {
+        at = http_rules_skip_text(bytes_of(in.data, end), at);
+    }
+    while (at < end && (kinds[in.data[at]] & kind) != 0) {
         at++;
     }
     f->scanned = at;

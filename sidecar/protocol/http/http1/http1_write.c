@@ -1,7 +1,5 @@
 #include "sidecar/protocol/http/http1/http1_write.h"
 
-#include <stdio.h>
-
 #include "sidecar/protocol/http/http1/http1_fields.h"
 #include "sidecar/protocol/http/http1/http1_filter.h"
 #include "sidecar/protocol/http/http_rules.h"
@@ -31,9 +29,20 @@ static void put_text(struct pen *p, const char *text)
     put(p, bytes_of_string(text));
 }
 
+static void put_number(struct pen *p, uint64_t number)
+{
+    uint8_t digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (uint8_t)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    put(p, bytes_of(digits + at, sizeof(digits) - at));
+}
+
 static bool is_value(struct bytes b)
 {
-    for (size_t i = 0; i < b.size; i++) {
+    for (size_t i = http_rules_skip_text(b, 0); i < b.size; i++) {
         if ((b.data[i] < ' ' && b.data[i] != '\t') || b.data[i] == 0x7f) {
             return false;
         }
@@ -83,7 +92,6 @@ static void put_fields(struct pen *p, const struct http_fields *fields)
 
 static void put_lines(struct pen *p, const struct http1_head_lines *lines)
 {
-    char text[64];
     if (lines->connection != NULL) {
         put_field(p, bytes_of_string("connection"), bytes_of_string(lines->connection));
     }
@@ -93,8 +101,9 @@ static void put_lines(struct pen *p, const struct http1_head_lines *lines)
     if (lines->is_chunked) {
         put_text(p, "transfer-encoding: chunked\r\n");
     } else if (lines->says_length) {
-        (void)snprintf(text, sizeof(text), "content-length: %lld\r\n", (long long)lines->length);
-        put_text(p, text);
+        put_text(p, "content-length: ");
+        put_number(p, lines->length > 0 ? (uint64_t)lines->length : 0);
+        put_text(p, "\r\n");
     }
     put_text(p, "\r\n");
 }
@@ -204,7 +213,6 @@ enum err http1_write_response(struct buffer *out, const struct http_response *re
                               const struct http1_head_lines *lines)
 {
     size_t size = LINES_SIZE;
-    char line[64];
     if (response->status < 100 || response->status > 599 || !are_fields(&response->fields, &size)) {
         return ERR_INVALID;
     }
@@ -213,9 +221,11 @@ enum err http1_write_response(struct buffer *out, const struct http_response *re
     if (e != OK) {
         return e;
     }
-    (void)snprintf(line, sizeof(line), "HTTP/1.1 %u %s\r\n", response->status,
-                   reason_of(response->status));
-    put_text(&p, line);
+    put_text(&p, "HTTP/1.1 ");
+    put_number(&p, response->status);
+    put_text(&p, " ");
+    put_text(&p, reason_of(response->status));
+    put_text(&p, "\r\n");
     put_fields(&p, &response->fields);
     put_lines(&p, lines);
     close_pen(out, &p);
