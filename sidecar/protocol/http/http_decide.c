@@ -31,10 +31,7 @@ static bool fill_asked_fields(struct arena *a, struct http_exchange *x,
             continue;
         }
         Chaperone__V1__HttpField *f = m->fields[m->n_fields];
-        f->name = copy(a, fields->items[i].name);
-        if (f->name == NULL) {
-            return false;
-        }
+        f->name = (char *)(uintptr_t)fields->items[i].name.data;
         f->value = (ProtobufCBinaryData){fields->items[i].value.size,
                                          (uint8_t *)(uintptr_t)fields->items[i].value.data};
         m->n_fields++;
@@ -82,18 +79,12 @@ static bool fill_asked(struct arena *a, struct http_exchange *x, bool with_body,
 
 /* ---- after masking, for the record ---------------------------------------------------------- */
 
-static enum err masked_value(struct http_exchange *x, const struct http_field *f,
-                             struct buffer *out, bool *changed)
+static enum err masked_value(struct arena *a, struct masker *masker, const struct http_field *f,
+                             struct buffer *room, struct bytes *out, bool *changed)
 {
-    buffer_clear(out);
-    *changed = false;
-    if (http_is_private(f->name)) {
-        *changed = true;
-        return OK;
-    }
-    struct masker *masker = x->masks->masker;
-    return masker == NULL ? buffer_append(out, f->value)
-                          : masker_header(masker, f->name, f->value, out, changed);
+    buffer_clear(room);
+    enum err e = masker_header(masker, f->name, f->value, room, changed);
+    return e == OK ? arena_copy_bytes(a, buffer_bytes(room), out) : e;
 }
 
 static enum err fill_recorded_fields(struct arena *a, struct http_exchange *x,
@@ -110,13 +101,16 @@ static enum err fill_recorded_fields(struct arena *a, struct http_exchange *x,
             continue;
         }
         Chaperone__V1__HttpField *f = m->fields[m->n_fields++];
-        bool changed = false;
-        e = masked_value(x, &fields->items[i], &value, &changed);
-        f->name = copy(a, fields->items[i].name);
-        f->value.data = (uint8_t *)copy(a, buffer_bytes(&value));
-        f->value.len = buffer_size(&value);
+        struct bytes shown = fields->items[i].value;
+        bool changed = http_is_private(fields->items[i].name);
+        if (changed) {
+            shown.size = 0;
+        } else if (x->masks->masker != NULL) {
+            e = masked_value(a, x->masks->masker, &fields->items[i], &value, &shown, &changed);
+        }
+        f->name = (char *)(uintptr_t)fields->items[i].name.data;
+        f->value = (ProtobufCBinaryData){shown.size, (uint8_t *)(uintptr_t)shown.data};
         f->masked = changed;
-        e = e == OK && (f->name == NULL || f->value.data == NULL) ? ERR_NO_MEMORY : e;
     }
     buffer_wipe(&value);
     return e;

@@ -100,7 +100,7 @@ bool http_request_copy(const struct http_request *r, struct http_request *out, v
     size_t size = r->fields.count * sizeof(struct http_field) + r->method.size + r->scheme.size +
                   r->authority.size + r->target.size;
     for (size_t i = 0; i < r->fields.count; i++) {
-        size += r->fields.items[i].name.size + r->fields.items[i].value.size;
+        size += r->fields.items[i].name.size + 1 + r->fields.items[i].value.size;
     }
     void *block = malloc(size + 1);
     if (block == NULL) {
@@ -115,6 +115,7 @@ bool http_request_copy(const struct http_request *r, struct http_request *out, v
     out->target = put(&at, r->target);
     for (size_t i = 0; i < r->fields.count; i++) {
         fields[i].name = put(&at, r->fields.items[i].name);
+        *at++ = '\0';
         fields[i].value = put(&at, r->fields.items[i].value);
     }
     out->fields = (struct http_fields){.items = fields, .count = r->fields.count};
@@ -124,7 +125,30 @@ bool http_request_copy(const struct http_request *r, struct http_request *out, v
 
 /* ---- fields that are kept ------------------------------------------------------------------- */
 
-enum { KEPT_STEP = 16 };
+enum { KEPT_STEP = 16, KEPT_BLOCK = 512 };
+
+struct http_kept_block {
+    struct http_kept_block *next;
+    size_t size, used;
+    uint8_t bytes[];
+};
+
+/* NULL: no memory. */
+static uint8_t *room_for(struct http_kept *k, size_t size)
+{
+    struct http_kept_block *b = k->texts;
+    if (b == NULL || size > b->size - b->used) {
+        size_t room = size > KEPT_BLOCK ? size : KEPT_BLOCK;
+        b = malloc(sizeof(*b) + room);
+        if (b == NULL) {
+            return NULL;
+        }
+        *b = (struct http_kept_block){.next = k->texts, .size = room};
+        k->texts = b;
+    }
+    b->used += size;
+    return b->bytes + b->used - size;
+}
 
 static bool grow(struct http_kept *k)
 {
@@ -146,12 +170,12 @@ static bool grow(struct http_kept *k)
 
 bool http_kept_add(struct http_kept *k, struct bytes name, struct bytes value, bool masked)
 {
-    uint8_t *text = grow(k) ? malloc(name.size + value.size + 1) : NULL;
-    if (text == NULL) {
+    uint8_t *at = grow(k) ? room_for(k, name.size + 1 + value.size) : NULL;
+    if (at == NULL) {
         return false;
     }
-    uint8_t *at = text;
     struct bytes kept_name = put(&at, name);
+    *at++ = '\0';
     k->items[k->count] = (struct http_field){.name = kept_name, .value = put(&at, value)};
     k->masked[k->count++] = masked;
     return true;
@@ -168,11 +192,11 @@ bool http_fields_keep(const struct http_fields *fields, struct http_kept *out)
 
 void http_kept_free(struct http_kept *k)
 {
-    for (size_t i = 0; i < k->count; i++) {
-        struct http_field *f = &k->items[i];
-        void *text = (void *)(uintptr_t)f->name.data; /* the value lies behind the name */
-        bytes_wipe(text, f->name.size + f->value.size);
-        free(text);
+    for (struct http_kept_block *b = k->texts; b != NULL;) {
+        struct http_kept_block *next = b->next;
+        bytes_wipe(b->bytes, b->used);
+        free(b);
+        b = next;
     }
     free(k->items);
     free(k->masked);

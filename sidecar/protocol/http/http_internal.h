@@ -53,11 +53,12 @@ struct http_recorded {
     bool is_left_out; /* the policy wants it so, or it cannot be masked */
 };
 
-/* Fields that are kept until the outcome is written. */
+/* Fields that are kept until the outcome is written. A NUL stands behind each name. */
 struct http_kept {
     struct http_field *items;
     bool *masked;
     size_t count;
+    struct http_kept_block *texts; /* of names and values */
 };
 
 enum http_exchange_state {
@@ -219,6 +220,7 @@ void http_forward_end(struct http_exchange *x);
 void http_record_data(struct http_exchange *x, struct bytes data);
 
 /* ---- http_head.c. False: no memory. */
+/* A NUL stands behind each name of the copy. */
 bool http_request_copy(const struct http_request *r, struct http_request *out, void **out_block);
 bool http_fields_keep(const struct http_fields *fields, struct http_kept *out);
 bool http_kept_add(struct http_kept *k, struct bytes name, struct bytes value, bool masked);

@@ -107,10 +107,7 @@ static void add_fields(struct arena *a, const struct http_kept *kept, size_t *ou
         const struct http_field *f = &kept->items[i];
         bool is_private = http_is_private(f->name);
         items[i] = (Chaperone__V1__HttpField)CHAPERONE__V1__HTTP_FIELD__INIT;
-        items[i].name = arena_copy_string(a, f->name);
-        if (items[i].name == NULL) {
-            return;
-        }
+        items[i].name = (char *)(uintptr_t)f->name.data;
         items[i].value = (ProtobufCBinaryData){is_private ? 0 : f->value.size,
                                                (uint8_t *)(uintptr_t)f->value.data};
         items[i].masked = kept->masked[i] || is_private;

@@ -19,6 +19,12 @@ static bool is_about_the_bytes(struct bytes name)
     return false;
 }
 
+static bool is_shown_as_it_is(const struct http_exchange *x, struct bytes value)
+{
+    const struct http_secrets *secrets = x->http->secrets;
+    return x->masks->masker == NULL && (secrets == NULL || !http_secrets_are_in(secrets, value));
+}
+
 enum err http_field_show(struct http_exchange *x, const struct http_field *f, struct buffer *out,
                          bool *changed)
 {
@@ -51,13 +57,17 @@ static enum err show_fields(struct http_exchange *x, const struct http_fields *i
     buffer_init(&value, HTTP_HEAD_MAX * 8);
     for (size_t i = 0; e == OK && i < in->count; i++) {
         const struct http_field *f = &in->items[i];
-        bool changed = false;
         if (is_masked && is_about_the_bytes(f->name)) {
             continue;
         }
-        buffer_clear(&value);
-        e = http_field_show(x, f, &value, &changed);
-        if (e == OK && !http_kept_add(out, f->name, buffer_bytes(&value), changed)) {
+        struct bytes shown = f->value;
+        bool changed = false;
+        if (!is_shown_as_it_is(x, shown)) {
+            buffer_clear(&value);
+            e = http_field_show(x, f, &value, &changed);
+            shown = buffer_bytes(&value);
+        }
+        if (e == OK && !http_kept_add(out, f->name, shown, changed)) {
             e = ERR_NO_MEMORY;
         }
     }
