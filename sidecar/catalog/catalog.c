@@ -36,7 +36,21 @@ uint64_t catalog_generation(const struct catalog *c)
     return c->generation;
 }
 
+/* Without the versions of what is known by its content. */
+static struct bytes state_of(struct bytes fingerprint)
+{
+    const uint8_t *blank =
+        fingerprint.size == 0 ? NULL : memrchr(fingerprint.data, ' ', fingerprint.size);
+    return blank == NULL ? fingerprint
+                         : bytes_of(fingerprint.data, (size_t)(blank - fingerprint.data));
+}
+
 bool catalog_is_current(const struct catalog *c, struct bytes fingerprint)
+{
+    return bytes_equal(state_of(c->fingerprint), state_of(fingerprint));
+}
+
+bool catalog_is_of_one_moment(const struct catalog *c, struct bytes fingerprint)
 {
     return bytes_equal(c->fingerprint, fingerprint);
 }

@@ -98,11 +98,15 @@ void *catalog_kept(const struct catalog *c); /* NULL: nothing yet */
 uint64_t catalog_generation(const struct catalog *c);
 /* Whether the answer to CATALOG_QUERY_FINGERPRINT (its only value) says that it is still true. It
  * differs after any change that the session can see, by whomever, and with its search path and
- * role; not for data, nor for other sessions' temporary relations. NULL: the transaction has one
+ * role; not for data, nor when they are put into other files (TRUNCATE, REINDEX), nor for other
+ * sessions' temporary relations. NULL: the transaction has one
  * snapshot for all of it (REPEATABLE READ, SERIALIZABLE) and the catalog has changed since; the
  * server would go by the new one, which cannot be read before the transaction ends. Never current.
  */
 bool catalog_is_current(const struct catalog *c, struct bytes fingerprint);
+/* The same of the answer that was asked for behind the last query of a snapshot: nothing had become
+ * something else meanwhile, not even to be the same again at the end. */
+bool catalog_is_of_one_moment(const struct catalog *c, struct bytes fingerprint);
 
 size_t catalog_relation_count(const struct catalog *c);
 const struct catalog_relation *catalog_relation_at(const struct catalog *c, size_t i);
@@ -149,7 +153,7 @@ enum catalog_query {
  * changes it; works on PostgreSQL 12 to 18. Static.
  *
  * Each sees the catalog at its own moment. A snapshot is of one moment when the fingerprint, asked
- * again behind the last query, is still current. CATALOG_QUERY_VIEWS takes ACCESS SHARE locks on
+ * again behind the last query, says so. CATALOG_QUERY_VIEWS takes ACCESS SHARE locks on
  * the relations of all views and holds them until the transaction ends, so it may wait for somebody
  * else's DDL, or be in its way. So ask within a transaction, or a savepoint of the agent's own,
  * with SET LOCAL lock_timeout well below the server's deadlock_timeout (one second), and roll back.

@@ -9,10 +9,23 @@
 
 /* A version of a row is known by its place and the transaction that wrote it: no two live at the
  * same place under the same transaction. The sum does not depend on the order of the scan. */
-#define SUM_OF(alias, catalog, condition)                                                          \
-    ", (SELECT pg_catalog.count(*)" TEXT CONCAT "':'" CONCAT                                       \
+#define VERSIONS_OF(alias, catalog, condition)                                                     \
+    "(SELECT pg_catalog.count(*)" TEXT CONCAT "':'" CONCAT                                         \
     "coalesce(pg_catalog.sum(pg_catalog.hashtextextended(" alias ".xmin" TEXT CONCAT alias         \
     ".ctid" TEXT ", 0)), 0)" TEXT " FROM pg_catalog." catalog " " alias " WHERE" condition ")"
+#define SUM_OF(alias, catalog, condition) ", " VERSIONS_OF(alias, catalog, condition)
+
+/* Rows of pg_class get new versions whenever the data are put into another file: by TRUNCATE,
+ * CLUSTER, VACUUM FULL, REINDEX. So there what is read of them is compared: all that the
+ * queries below look at. Nobody can choose names that look like others by this digest, of bytes
+ * that are taken as they are in any encoding (SQL_ASCII has none). */
+#define CONTENT_OF_CLASSES                                                                         \
+    ", (SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce("                \
+    "pg_catalog.string_agg(c.oid" TEXT CONCAT "' '" CONCAT "c.relnamespace" TEXT CONCAT            \
+    "' '" CONCAT "c.relkind" TEXT CONCAT "' '" CONCAT "c.relhasrules" TEXT CONCAT "' '" CONCAT     \
+    "c.reltype" TEXT CONCAT "' '" CONCAT "pg_catalog.octet_length(c.relname" TEXT ")" TEXT CONCAT  \
+    "' '" CONCAT "c.relname" TEXT ", ' ' ORDER BY c.oid), ''), 'SQL_ASCII'))"                      \
+    ", 'hex') FROM pg_catalog.pg_class c WHERE" USER_CLASS ")"
 
 /* The server resolves names by the catalog of the moment, but these queries, in a transaction with
  * one snapshot for all of it, see the catalog of its beginning. So there they look also by what is
@@ -51,7 +64,9 @@
     " OR EXISTS (SELECT 1 FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) s(name)" \
     " WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.nspname" EQ "s.name))"
 
-/* Rows of initdb are left out where they are many: nobody changes them. */
+/* Rows of initdb are left out where they are many: nobody changes them. Behind the last blank are
+ * the versions of what is compared by its content: what was one thing, another, and the first again
+ * while the catalog was read has other versions. */
 static const char FINGERPRINT[] =
     "WITH " ALIENS ", " ALIEN_RELATIONS
     " SELECT CASE WHEN " HAS_FIXED_SNAPSHOT
@@ -62,7 +77,7 @@ static const char FINGERPRINT[] =
     " THEN NULL ELSE ARRAY[current_user" TEXT
     ", pg_catalog.current_schemas(true)" TEXT
     SUM_OF("n", "pg_namespace", NOT_ALIEN("n.oid"))
-    SUM_OF("c", "pg_class", USER_CLASS)
+    CONTENT_OF_CLASSES
     SUM_OF("a", "pg_attribute", USER_ATTRIBUTE)
     SUM_OF("r", "pg_rewrite", USER_REWRITE)
     SUM_OF("i", "pg_inherits", NOT_OF_ALIEN("i.inhrelid"))
@@ -75,7 +90,7 @@ static const char FINGERPRINT[] =
     SUM_OF("x", "pg_constraint", " x.oid" GE FIRST_USER_OID
            " AND (x.contype" EQ "'c'" CHAR " OR x.contype" EQ "'f'" CHAR ") AND"
            NOT_OF_ALIEN("x.conrelid"))
-    "]" TEXT " END";
+    "]" TEXT CONCAT "' '" CONCAT VERSIONS_OF("c", "pg_class", USER_CLASS) " END";
 
 static const char PATH[] =
     "SELECT s.name" TEXT ", (n.oid" EQ "pg_catalog.pg_my_temp_schema())" TEXT

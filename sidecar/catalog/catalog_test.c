@@ -28,7 +28,7 @@ struct row {
 
 /* A session with a temporary schema, and its search path: itself, pg_catalog, a, public. */
 static const struct row rows[] = {
-    {FINGERPRINT, {"one"}},
+    {FINGERPRINT, {"{o ne} 1:2"}},
     {PATH, {"pg_temp_3", "true"}},
     {PATH, {"pg_catalog", "false"}},
     {PATH, {"a", "false"}},
@@ -319,9 +319,9 @@ static void knows_what_runs_unnamed(void **state)
 static void is_current_by_its_fingerprint(void **state)
 {
     struct catalog *c = *state, *other = NULL;
-    assert_true(catalog_is_current(c, bytes_of_string("one")));
-    assert_false(catalog_is_current(c, bytes_of_string("on")));
-    assert_false(catalog_is_current(c, bytes_of_string("One")));
+    assert_true(catalog_is_current(c, bytes_of_string("{o ne} 1:2")));
+    assert_false(catalog_is_current(c, bytes_of_string("{o n 1:2")));
+    assert_false(catalog_is_current(c, bytes_of_string("{O ne} 1:2")));
     assert_false(catalog_is_current(c, bytes_of(NULL, 0)));
     assert_int_equal(load(ROWS, NULL, &other), OK);
     assert_true(catalog_generation(c) != catalog_generation(other));
@@ -330,6 +330,17 @@ static void is_current_by_its_fingerprint(void **state)
     catalog_unref(c);
     assert_int_equal(find(c, NULL, "t"), 10);
     catalog_unref(NULL);
+}
+
+static void is_of_one_moment_when_nothing_has_another_version(void **state)
+{
+    const struct catalog *c = *state;
+    assert_true(catalog_is_of_one_moment(c, bytes_of_string("{o ne} 1:2")));
+    assert_false(catalog_is_of_one_moment(c, bytes_of_string("{o ne} 1:3")));
+    assert_true(catalog_is_current(c, bytes_of_string("{o ne} 1:3")));
+    assert_false(catalog_is_current(c, bytes_of_string("{o nf} 1:2")));
+    assert_false(catalog_is_current(c, bytes_of_string("{o")));
+    assert_false(catalog_is_of_one_moment(c, bytes_of_string("{o ne}")));
 }
 
 static void queries_are_texts(void **state)
@@ -639,6 +650,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(knows_what_is_as_good_but_not_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(knows_what_runs_unnamed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_current_by_its_fingerprint, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(is_of_one_moment_when_nothing_has_another_version, set_up,
+                                        tear_down),
         cmocka_unit_test(queries_are_texts),
         cmocka_unit_test(malformed_rows_are_refused),
         cmocka_unit_test(a_zero_byte_is_no_name),

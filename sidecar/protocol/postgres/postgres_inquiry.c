@@ -142,7 +142,7 @@ static enum protocol_step end_load(struct postgres *p)
     catalog_loader_destroy(m->loader);
     m->loader = NULL;
     bool is_torn = e == ERR_UNAVAILABLE ||
-                   (e == OK && !catalog_is_current(catalog, buffer_bytes(&m->fingerprint)));
+                   (e == OK && !catalog_is_of_one_moment(catalog, buffer_bytes(&m->fingerprint)));
     if (is_torn && ++m->attempts < PG_INQUIRY_ATTEMPTS) {
         catalog_unref(catalog);
         return ask_fingerprint(p); /* somebody else changed it meanwhile */

@@ -19,6 +19,7 @@ static const char document[] =
     "}";
 
 static const char *fingerprint = "first";
+static const char *next_fingerprint; /* of the next answer but one and those behind it; or NULL */
 
 struct answer {
     enum catalog_query query;
@@ -69,6 +70,8 @@ static void answer_query(struct buffer *b, struct bytes text)
     ok(pg_write_empty(b, PG_BACKEND_BIND_COMPLETE));
     if (bytes_equal_string(text, catalog_query_text(CATALOG_QUERY_FINGERPRINT))) {
         row(b, &fingerprint, 1);
+        fingerprint = next_fingerprint == NULL ? fingerprint : next_fingerprint;
+        next_fingerprint = NULL;
     }
     for (size_t i = 0; i < sizeof(catalog) / sizeof(catalog[0]); i++) {
         if (bytes_equal_string(text, catalog_query_text(catalog[i].query))) {
@@ -367,6 +370,31 @@ static void test_after_ddl_the_catalog_is_asked_again(void **state)
     assert_int_equal(answer_inquiries(f, 'I'), 0);
 }
 
+/* A table that was another one while the catalog was read, and is itself again. */
+static void test_what_changes_and_changes_back_meanwhile_is_read_again(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    fingerprint = "same 1:1";
+    next_fingerprint = "same 1:2";
+    say(f, "SELECT ssn FROM people");
+    assert_int_equal(answer_inquiries(f, 'I'), 16);
+    assert_true(gets(f, "123456", "****56", 2));
+}
+
+static void test_data_in_another_file_are_no_change(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    fingerprint = "same 1:1";
+    say(f, "SELECT ssn FROM people");
+    assert_int_equal(answer_inquiries(f, 'I'), 8);
+    assert_true(gets(f, "123456", "****56", 2));
+    fingerprint = "same 1:2";
+    f->now += INT64_C(3600000000000);
+    say(f, "SELECT ssn FROM people");
+    assert_int_equal(answer_inquiries(f, 'I'), 1);
+    assert_true(gets(f, "123456", "****56", 2));
+}
+
 static void test_a_target_that_does_not_tell_its_catalog_shows_nothing(void **state)
 {
     struct fixture *f = &((struct masked *)*state)->f;
@@ -532,6 +560,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_only_a_copy_of_what_is_masked_is_looked_at, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_after_ddl_the_catalog_is_asked_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_changes_and_changes_back_meanwhile_is_read_again,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_data_in_another_file_are_no_change, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_target_that_does_not_tell_its_catalog_shows_nothing,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_masks_that_go_away_show_again, setup, teardown),
