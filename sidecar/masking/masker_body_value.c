@@ -50,7 +50,11 @@ enum err masker_put_step(struct bytes step, struct buffer *path)
     }
     uint8_t *to = begin;
     *to++ = '/';
-    for (size_t i = 0; i < step.size; i++) {
+    if (escapes == 0 && step.size > 0) {
+        memcpy(to, step.data, step.size);
+        to += step.size;
+    }
+    for (size_t i = 0; escapes > 0 && i < step.size; i++) {
         bool is_escaped = step.data[i] == '~' || step.data[i] == '/';
         *to++ = is_escaped ? '~' : step.data[i];
         if (is_escaped) {

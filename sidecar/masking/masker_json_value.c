@@ -2,6 +2,7 @@
 #include "sidecar/masking/masker_json_internal.h"
 
 #include "base/utf8.h"
+#include "base/words.h"
 
 static enum err put_made(struct masker_json *j, enum masker_made made)
 {
@@ -155,6 +156,10 @@ static enum err put_scalar(struct masker_json *j, enum masker_sort sort, struct 
 static bool is_utf8(struct bytes text)
 {
     for (size_t at = 0; at < text.size;) {
+        if (text.size - at >= WORDS_SIZE && words_high(words_load(text.data + at)) == 0) {
+            at += WORDS_SIZE;
+            continue;
+        }
         size_t size =
             text.data[at] < 0x80 ? 1 : utf8_character_size(text.data + at, text.size - at);
         if (size == 0) {

@@ -4,9 +4,8 @@
 #ifndef CHAPERONE_SIDECAR_PROTOCOL_HTTP_HTTP_RULES_H
 #define CHAPERONE_SIDECAR_PROTOCOL_HTTP_HTTP_RULES_H
 
-#include <endian.h>
-
 #include "base/bytes.h"
+#include "base/words.h"
 
 enum http_rule {
     /* Goes no further (RFC 9110 section 7.6.1); HTTP/2 does not have it (RFC 9113 section 8.2.2).
@@ -32,16 +31,11 @@ unsigned http_rules_of(struct bytes name);
  * first other one, or up to seven bytes before the end. */
 static inline size_t http_rules_skip_text(struct bytes text, size_t at)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
-    for (; at < text.size && text.size - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, text.data + at, sizeof(word));
-        word = le64toh(word);
-        uint64_t deleted = word ^ ones * 0x7f;
-        /* Below 0x20, or 0x7f. A borrow may tell of too many behind the first one. */
-        uint64_t stops = (((word - ones * 0x20) & ~word) | ((deleted - ones) & ~deleted)) & highs;
+    for (; at < text.size && text.size - at >= WORDS_SIZE; at += WORDS_SIZE) {
+        uint64_t word = words_load(text.data + at);
+        uint64_t stops = words_below(word, 0x20) | words_equal(word, 0x7f);
         if (stops != 0) {
-            return at + (size_t)__builtin_ctzll(stops) / 8;
+            return at + words_index(stops);
         }
     }
     return at;
