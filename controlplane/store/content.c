@@ -1,6 +1,8 @@
 #include "controlplane/store/content.h"
 
+#include <endian.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include "base/hardening/locked.h"
@@ -10,7 +12,8 @@ _Static_assert(NONCE_SIZE + TAG_SIZE == CONTENT_OVERHEAD, "what is around the by
 
 /* In locked memory. */
 struct content {
-    EVP_CIPHER_CTX *seal, *open; /* the cipher is looked up once, not for each record */
+    EVP_CIPHER_CTX *seal, *open;             /* the cipher is looked up once, not for each record */
+    EVP_CIPHER_CTX *seal_marks, *open_marks; /* with their key */
     uint8_t master[CONTENT_KEY_SIZE];
     uint8_t sealing[CONTENT_KEY_SIZE]; /* the key that `seal` has */
     bool is_keyed;
@@ -18,6 +21,31 @@ struct content {
     uint8_t nonces[NONCES][NONCE_SIZE];
     size_t nonces_left;
 };
+
+static bool ciphers_make(struct content *c)
+{
+    c->seal = EVP_CIPHER_CTX_new();
+    c->open = EVP_CIPHER_CTX_new();
+    c->seal_marks = EVP_CIPHER_CTX_new();
+    c->open_marks = EVP_CIPHER_CTX_new();
+    return c->seal != NULL && c->open != NULL && c->seal_marks != NULL && c->open_marks != NULL &&
+           EVP_EncryptInit_ex(c->seal, EVP_aes_256_gcm(), NULL, NULL, NULL) == 1 &&
+           EVP_DecryptInit_ex(c->open, EVP_aes_256_gcm(), NULL, NULL, NULL) == 1;
+}
+
+static bool marks_key_make(struct content *c)
+{
+    static const uint8_t label[] = "chaperone: marks of sections";
+    uint8_t key[CONTENT_KEY_SIZE];
+    unsigned size = 0;
+    bool done = HMAC(EVP_sha256(), c->master, CONTENT_KEY_SIZE, label, sizeof(label) - 1, key,
+                     &size) != NULL &&
+                size == CONTENT_KEY_SIZE &&
+                EVP_EncryptInit_ex(c->seal_marks, EVP_aes_256_gcm(), NULL, key, NULL) == 1 &&
+                EVP_DecryptInit_ex(c->open_marks, EVP_aes_256_gcm(), NULL, key, NULL) == 1;
+    bytes_wipe(key, sizeof(key));
+    return done;
+}
 
 enum err content_create(struct bytes master, struct content **out)
 {
@@ -28,18 +56,14 @@ enum err content_create(struct bytes master, struct content **out)
     if (c == NULL) {
         return ERR_NO_MEMORY;
     }
-    c->seal = EVP_CIPHER_CTX_new();
-    c->open = EVP_CIPHER_CTX_new();
-    if (c->seal == NULL || c->open == NULL ||
-        EVP_EncryptInit_ex(c->seal, EVP_aes_256_gcm(), NULL, NULL, NULL) != 1 ||
-        EVP_DecryptInit_ex(c->open, EVP_aes_256_gcm(), NULL, NULL, NULL) != 1) {
-        content_destroy(c);
-        return ERR_NO_MEMORY;
-    }
     /* Without a master it is zeros, which anybody knows: the key is bound to its place all the
      * same, and there is one form only. */
     if (master.size > 0) {
         memcpy(c->master, master.data, CONTENT_KEY_SIZE);
+    }
+    if (!ciphers_make(c) || !marks_key_make(c)) {
+        content_destroy(c);
+        return ERR_NO_MEMORY;
     }
     *out = c;
     return OK;
@@ -50,6 +74,8 @@ void content_destroy(struct content *content)
     if (content != NULL) {
         EVP_CIPHER_CTX_free(content->seal);
         EVP_CIPHER_CTX_free(content->open);
+        EVP_CIPHER_CTX_free(content->seal_marks);
+        EVP_CIPHER_CTX_free(content->open_marks);
         locked_free(content, sizeof(*content));
     }
 }
@@ -87,19 +113,17 @@ static bool key_use(struct content *content, const uint8_t *key)
     return content->is_keyed;
 }
 
-/* nonce, what is encrypted, tag: plain.size + CONTENT_OVERHEAD bytes at `out`. */
-static enum err encrypt(struct content *content, const uint8_t *key, struct bytes label,
+/* nonce, what is encrypted, tag: plain.size + CONTENT_OVERHEAD bytes at `out`. `c` has its key. */
+static enum err encrypt(struct content *content, EVP_CIPHER_CTX *c, struct bytes label,
                         struct bytes plain, uint8_t *out)
 {
-    EVP_CIPHER_CTX *c = content->seal;
     uint8_t *text = out + NONCE_SIZE, *tag = text + plain.size;
     int n = 0;
     if (plain.size > INT32_MAX) {
         return ERR_LIMIT;
     }
     bool done =
-        nonce_take(content, out) && key_use(content, key) &&
-        EVP_EncryptInit_ex(c, NULL, NULL, NULL, out) == 1 &&
+        nonce_take(content, out) && EVP_EncryptInit_ex(c, NULL, NULL, NULL, out) == 1 &&
         EVP_EncryptUpdate(c, NULL, &n, label.data, (int)label.size) == 1 &&
         (plain.size == 0 || EVP_EncryptUpdate(c, text, &n, plain.data, (int)plain.size) == 1) &&
         EVP_EncryptFinal_ex(c, tag, &n) == 1 &&
@@ -107,7 +131,8 @@ static enum err encrypt(struct content *content, const uint8_t *key, struct byte
     return done ? OK : ERR_INTERNAL;
 }
 
-/* sealed.size - CONTENT_OVERHEAD bytes at `out`, wiped where they are not what was sealed. */
+/* sealed.size - CONTENT_OVERHEAD bytes at `out`, wiped where they are not what was sealed. `key` is
+ * NULL where `c` has it. */
 static enum err decrypt(EVP_CIPHER_CTX *c, const uint8_t *key, struct bytes label,
                         struct bytes sealed, uint8_t *out)
 {
@@ -138,8 +163,11 @@ enum err content_key_make(struct content *content, struct bytes session,
         return ERR_INVALID;
     }
     enum err err = RAND_bytes(key, sizeof(key)) == 1 ? OK : ERR_INTERNAL;
+    if (err == OK && !key_use(content, content->master)) {
+        err = ERR_INTERNAL;
+    }
     if (err == OK) {
-        err = encrypt(content, content->master, session, bytes_of(key, sizeof(key)), out_wrapped);
+        err = encrypt(content, content->seal, session, bytes_of(key, sizeof(key)), out_wrapped);
     }
     if (err == OK) {
         memcpy(out_key, key, sizeof(key));
@@ -164,23 +192,31 @@ enum err content_key_open(struct content *content, struct bytes session, struct 
     return err;
 }
 
+static enum err seal(struct content *content, EVP_CIPHER_CTX *c, struct bytes label,
+                     struct bytes plain, struct buffer *out)
+{
+    buffer_clear(out);
+    if (plain.size > out->cap || out->cap - plain.size < CONTENT_OVERHEAD) {
+        return ERR_LIMIT;
+    }
+    uint8_t *at = buffer_reserve(out, plain.size + CONTENT_OVERHEAD);
+    if (at == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    enum err err = encrypt(content, c, label, plain, at);
+    if (err == OK) {
+        buffer_commit(out, plain.size + CONTENT_OVERHEAD);
+    }
+    return err;
+}
+
 enum err content_seal(struct content *content, const uint8_t key[CONTENT_KEY_SIZE],
                       const uint8_t hash[STORE_HASH_SIZE], struct bytes canonical,
                       struct buffer *out)
 {
-    buffer_clear(out);
-    if (canonical.size > out->cap || out->cap - canonical.size < CONTENT_OVERHEAD) {
-        return ERR_LIMIT;
-    }
-    uint8_t *at = buffer_reserve(out, canonical.size + CONTENT_OVERHEAD);
-    if (at == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    enum err err = encrypt(content, key, bytes_of(hash, STORE_HASH_SIZE), canonical, at);
-    if (err == OK) {
-        buffer_commit(out, canonical.size + CONTENT_OVERHEAD);
-    }
-    return err;
+    return key_use(content, key)
+               ? seal(content, content->seal, bytes_of(hash, STORE_HASH_SIZE), canonical, out)
+               : ERR_INTERNAL;
 }
 
 enum err content_open(struct content *content, const uint8_t key[CONTENT_KEY_SIZE],
@@ -198,6 +234,36 @@ enum err content_open(struct content *content, const uint8_t key[CONTENT_KEY_SIZ
     enum err err = decrypt(content->open, key, bytes_of(hash, STORE_HASH_SIZE), sealed, at);
     if (err == OK) {
         *out = bytes_of(at, size);
+    }
+    return err;
+}
+
+/* ---- marks ------------------------------------------------------------------------------------
+ */
+
+enum err content_seal_marks(struct content *content, int64_t place, struct bytes marks,
+                            struct buffer *out)
+{
+    const uint64_t label = htobe64((uint64_t)place);
+    return seal(content, content->seal_marks, bytes_of(&label, sizeof(label)), marks, out);
+}
+
+enum err content_open_marks(struct content *content, int64_t place, struct bytes sealed,
+                            struct buffer *out)
+{
+    const uint64_t label = htobe64((uint64_t)place);
+    if (sealed.size < CONTENT_OVERHEAD) {
+        return ERR_DENIED;
+    }
+    buffer_clear(out);
+    size_t size = sealed.size - CONTENT_OVERHEAD;
+    uint8_t *at = size > out->cap ? NULL : buffer_reserve(out, size + 1);
+    if (at == NULL) {
+        return size > out->cap ? ERR_DENIED : ERR_NO_MEMORY;
+    }
+    enum err err = decrypt(content->open_marks, NULL, bytes_of(&label, sizeof(label)), sealed, at);
+    if (err == OK) {
+        buffer_commit(out, size);
     }
     return err;
 }

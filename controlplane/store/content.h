@@ -43,4 +43,13 @@ enum err content_open(struct content *content, const uint8_t key[CONTENT_KEY_SIZ
                       const uint8_t hash[STORE_HASH_SIZE], struct bytes sealed, struct arena *arena,
                       struct bytes *out) MUST_USE;
 
+/* What sections are passed over by (sqlite_marks.h), under a key that is made of the master: no
+ * search could look up the keys of all sessions. `place` is where it belongs, the section's key.
+ * Replaces what is in `out`. */
+enum err content_seal_marks(struct content *content, int64_t place, struct bytes marks,
+                            struct buffer *out) MUST_USE;
+/* ERR_DENIED: not what was sealed for this place. */
+enum err content_open_marks(struct content *content, int64_t place, struct bytes sealed,
+                            struct buffer *out) MUST_USE;
+
 #endif

@@ -191,6 +191,39 @@ static void test_what_does_not_fit_is_refused(void **state)
     buffer_finish(&small);
 }
 
+static void test_marks_are_opened_in_their_place_and_with_their_master(void **state)
+{
+    static const uint8_t stranger[CONTENT_KEY_SIZE] = {9};
+    struct fixture *f = *state;
+    struct content *other = NULL;
+    struct buffer out;
+    buffer_init(&out, 16);
+    assert_int_equal(content_create(bytes_of(stranger, sizeof(stranger)), &other), OK);
+    seal(f, bytes_of_string("a record between"));
+    assert_int_equal(content_seal_marks(f->content, -5, bytes_of_string("marks"), &f->sealed), OK);
+    struct bytes sealed = buffer_bytes(&f->sealed);
+    assert_int_equal(sealed.size, 5 + CONTENT_OVERHEAD);
+    assert_null(memmem(sealed.data, sealed.size, "marks", 5));
+    assert_int_equal(content_open_marks(f->content, -5, sealed, &out), OK);
+    assert_true(bytes_equal_string(buffer_bytes(&out), "marks"));
+    assert_int_equal(content_open_marks(f->content, 5, sealed, &out), ERR_DENIED);
+    assert_int_equal(content_open_marks(other, -5, sealed, &out), ERR_DENIED);
+    assert_int_equal(content_open_marks(f->content, -5, bytes_of(sealed.data, 20), &out),
+                     ERR_DENIED);
+    for (size_t bit = 0; bit < sealed.size * 8; bit++) {
+        f->sealed.data[f->sealed.start + bit / 8] ^= (uint8_t)(1U << bit % 8);
+        assert_int_equal(content_open_marks(f->content, -5, sealed, &out), ERR_DENIED);
+        f->sealed.data[f->sealed.start + bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+    assert_int_equal(content_open_marks(f->content, -5, sealed, &out), OK);
+    assert_int_equal(
+        content_seal_marks(f->content, 1, bytes_of_string("more than sixteen bytes"), &f->sealed),
+        OK);
+    assert_int_equal(content_open_marks(f->content, 1, buffer_bytes(&f->sealed), &out), ERR_DENIED);
+    buffer_finish(&out);
+    content_destroy(other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -204,6 +237,7 @@ int main(void)
         TEST(test_a_key_is_opened_only_in_its_place_and_with_its_master),
         cmocka_unit_test(test_a_master_has_one_size),
         TEST(test_what_does_not_fit_is_refused),
+        TEST(test_marks_are_opened_in_their_place_and_with_their_master),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

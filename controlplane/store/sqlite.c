@@ -214,7 +214,10 @@ static enum err writer_open(struct sqlite_store *s, int64_t page_count_max, stru
     if (err == OK) {
         err = sqlite_content_check(&s->writer, why);
     }
-    return err == OK ? sqlite_convert(&s->writer, why) : err;
+    if (err == OK) {
+        err = sqlite_convert(&s->writer, why);
+    }
+    return err == OK ? sqlite_convert_marks(&s->writer, why) : err;
 }
 
 static enum err readers_open(struct sqlite_store *s, int count, struct bytes master,

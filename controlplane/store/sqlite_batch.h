@@ -68,6 +68,8 @@ enum err batch_write(struct db *db, const struct batch *batch, size_t from, size
  * The same section gives the same bytes: the index forgets what it is told again. */
 struct batch_document {
     struct buffer text, tag; /* empty text: it is not in the index */
+    struct buffer marks;     /* of its texts (sqlite_marks.h), not sealed; empty: none */
+    struct buffer sealed;    /* scratch */
     struct batch_ids *ids;   /* owned */
 };
 /* Its memory is kept from one to the next. */
@@ -77,5 +79,7 @@ enum err batch_document_make(struct db *db, int64_t session, int64_t identity, i
                              const struct section_record *records,
                              const struct section_content *contents, size_t count,
                              struct batch_document *out) MUST_USE;
+/* In a write: its marks in the place of those that the section of this key had. */
+enum err batch_marks_write(struct db *db, int64_t key, struct batch_document *document) MUST_USE;
 
 #endif

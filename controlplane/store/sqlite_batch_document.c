@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "controlplane/store/sqlite_batch_parts.h"
+#include "controlplane/store/sqlite_marks.h"
 #include "controlplane/store/sqlite_tokens.h"
 
 /* ---- different numbers ------------------------------------------------------------------------
@@ -123,6 +124,8 @@ enum err batch_document_init(struct batch_document *document)
 {
     buffer_init(&document->text, TEXT_SIZE_MAX);
     buffer_init(&document->tag, TAG_SIZE_MAX);
+    buffer_init(&document->marks, MARKS_SIZE_MAX);
+    buffer_init(&document->sealed, MARKS_SIZE_MAX + CONTENT_OVERHEAD);
     document->ids = NULL;
     return batch_ids_create(&document->ids);
 }
@@ -131,6 +134,8 @@ void batch_document_finish(struct batch_document *document)
 {
     buffer_finish(&document->text);
     buffer_finish(&document->tag);
+    buffer_finish(&document->marks);
+    buffer_finish(&document->sealed);
     batch_ids_destroy(document->ids);
     document->ids = NULL;
 }
@@ -171,15 +176,17 @@ static size_t same_from_end(const uint8_t *a, const uint8_t *b, size_t max)
 
 /* An agent's statements are mostly the one before with other values: what they have in common at
  * both ends, in whole words, is in the set already. */
-static struct bytes text_difference(struct bytes before, struct bytes text)
+static void text_compare(struct bytes before, struct bytes text, size_t *out_front, size_t *out_end)
 {
     const size_t shorter = before.size < text.size ? before.size : text.size;
+    *out_front = *out_end = 0;
     if (shorter == 0) {
-        return text;
+        return;
     }
     size_t front = same_from_front(before.data, text.data, shorter);
     if (front == before.size && front == text.size) {
-        return bytes_of(text.data, 0);
+        *out_front = front;
+        return;
     }
     while (front > 0 && !is_separator(text.data[front - 1])) {
         front--;
@@ -188,26 +195,44 @@ static struct bytes text_difference(struct bytes before, struct bytes text)
     while (end > 0 && !is_separator(text.data[text.size - end])) {
         end--;
     }
-    return bytes_of(text.data + front, text.size - front - end);
+    *out_front = front;
+    *out_end = end;
 }
 
 static enum err text_make(struct db *db, const struct section_content *contents, size_t count,
-                          struct buffer *out)
+                          struct batch_document *out)
 {
     struct bytes before = {0};
     enum err err = tokens_set_begin(db->tokens);
     for (size_t i = 0; err == OK && i < count; i++) {
+        size_t front = 0, end = 0;
         if (contents[i].text.size > 0) {
-            err = tokens_set_add(db->tokens, text_difference(before, contents[i].text));
+            text_compare(before, contents[i].text, &front, &end);
+            err = tokens_set_add_change(db->tokens, contents[i].text, front, end);
             before = contents[i].text;
         }
     }
-    return err == OK ? tokens_set_end(db->tokens, out) : err;
+    if (err == OK) {
+        err = tokens_set_end(db->tokens, &out->text);
+    }
+    return err == OK ? tokens_set_marks(db->tokens, &out->marks) : err;
 }
 
+/* By hand: there are some for each section, and snprintf takes as long as ten of their words. */
 static enum err tag_add(struct buffer *tag, char kind, int64_t id)
 {
-    return buffer_append_format(tag, "%c%lld ", kind, (long long)id);
+    char text[24], *at = text + sizeof(text);
+    uint64_t left = id < 0 ? -(uint64_t)id : (uint64_t)id;
+    *--at = ' ';
+    do {
+        *--at = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (id < 0) {
+        *--at = '-';
+    }
+    *--at = kind;
+    return buffer_append(tag, bytes_of(at, (size_t)(text + sizeof(text) - at)));
 }
 
 static enum err tag_add_new(struct batch_document *d, char kind, int64_t id)
@@ -268,9 +293,30 @@ enum err batch_document_make(struct db *db, int64_t session, int64_t identity, i
                              struct batch_document *out)
 {
     buffer_clear(&out->tag);
-    enum err err = text_make(db, contents, count, &out->text);
+    buffer_clear(&out->marks);
+    enum err err = text_make(db, contents, count, out);
     if (err == OK && buffer_size(&out->text) > 0) {
         err = tag_make(out, session, identity, resource, records, count);
+    }
+    return err;
+}
+
+enum err batch_marks_write(struct db *db, int64_t key, struct batch_document *document)
+{
+    sqlite3_stmt *add = NULL;
+    if (buffer_size(&document->marks) == 0) {
+        return OK;
+    }
+    enum err err =
+        content_seal_marks(db->content, key, buffer_bytes(&document->marks), &document->sealed);
+    if (err == OK) {
+        err = db_statement(db, "INSERT OR REPLACE INTO audit_mark (key, marks) VALUES (?1, ?2)",
+                           &add);
+    }
+    if (err == OK) {
+        db_bind_number(add, 1, key);
+        db_bind_blob(add, 2, buffer_bytes(&document->sealed));
+        err = db_run(db, add);
     }
     return err;
 }

@@ -249,7 +249,7 @@ static enum err words_write(struct db *db, struct batch_sections *m,
         db_bind_text(add, 3, buffer_bytes(&m->document.tag));
         err = db_run(db, add);
     }
-    return err;
+    return err == OK ? batch_marks_write(db, m->records[0].key, &m->document) : err;
 }
 
 /* ---- the rows ----------------------------------------------------------------------------------

@@ -110,12 +110,27 @@ static enum err words_erase(struct eraser *e, const struct section *s)
     return err;
 }
 
+/* Also of one whose words cannot be told. */
+static enum err marks_erase(struct db *db, int64_t key)
+{
+    sqlite3_stmt *drop = NULL;
+    enum err err = db_statement(db, "DELETE FROM audit_mark WHERE key = ?1", &drop);
+    if (err == OK) {
+        db_bind_number(drop, 1, key);
+        err = db_run(db, drop);
+    }
+    return err;
+}
+
 /* Where its head cannot be told it has none any more: no record can be read by it, as before. */
 static enum err section_erase(struct eraser *e, struct section *s)
 {
     sqlite3_stmt *set = NULL;
     enum err err = s->contents == NULL ? OK : words_erase(e, s);
     buffer_clear(&e->head);
+    if (err == OK) {
+        err = marks_erase(e->db, s->row.key);
+    }
     if (err == OK) {
         err = tables_erase(e->db, s);
     }

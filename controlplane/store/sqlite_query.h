@@ -6,6 +6,7 @@
 #ifndef CHAPERONE_CONTROLPLANE_STORE_SQLITE_QUERY_H
 #define CHAPERONE_CONTROLPLANE_STORE_SQLITE_QUERY_H
 
+#include "controlplane/store/sqlite_marks.h"
 #include "controlplane/store/sqlite_sections.h"
 #include "controlplane/store/sqlite_tokens.h"
 
@@ -22,13 +23,16 @@ struct query_range {
 };
 
 struct query {
-    /* Of each section its key and its last key, in the order of the keys; by arrival also position
-     * and count of its batch, in that order (without a section where a batch has none). NULL: there
-     * can be none, a name is in no record. */
+    /* Of each section its key, its last key, and its marks where they are to be asked, in the order
+     * of the keys; by arrival in place of the marks position and count of its batch, in that order
+     * (without a section where a batch has none). NULL: there can be none, a name is in no record.
+     */
     sqlite3_stmt *sections;
     const struct store_audit_filter *filter; /* borrowed */
     struct query_range range;                /* as far as the filter leaves it */
     struct tokens_query *words;              /* owned; NULL: not asked for */
+    struct marks_query marks;                /* what sections must have for these */
+    bool asks_marks;                         /* they may say more than the index of words */
     /* Ids of what the filter names; 0: not named. */
     int64_t identity, resource, table;
     struct buffer tables;   /* ids of full names, as int64_t, ascending */
@@ -70,8 +74,9 @@ static inline int64_t query_list_get(const struct buffer *list, size_t n)
 enum err sqlite_query_build(struct query *q, struct db *db, bool is_wide) MUST_USE;
 
 /* A beginning, folded: appends the words of the index that begin so, as an expression, when they
- * are few. FTS5 would bring all places of all of them together before it gave the first one. */
+ * are few. FTS5 would bring all places of all of them together before it gave the first one.
+ * `*out_is_long`: and that takes long. */
 enum err sqlite_words_expand(struct db *db, struct bytes beginning, struct buffer *out,
-                             bool *out_done) MUST_USE;
+                             bool *out_done, bool *out_is_long) MUST_USE;
 
 #endif

@@ -66,12 +66,12 @@ static enum err word_add(struct db *db, struct query *q, const struct tokens_wor
                          bool is_wide, size_t *asked)
 {
     size_t before = buffer_size(&q->text);
-    bool done = false;
+    bool done = false, is_long = true;
     enum err err = *asked == 0 ? text_add(q, "{text} : (") : text_add(q, " AND ");
     if (err == OK && word->is_prefix) {
-        err = sqlite_words_expand(db, word->word, &q->text, &done);
+        err = sqlite_words_expand(db, word->word, &q->text, &done, &is_long);
     }
-    if (err == OK && !done && word->is_prefix && is_wide) {
+    if (err == OK && !done && word->is_prefix && is_wide && is_long) {
         q->text.end = q->text.start + before;
         q->is_wide = true;
         return OK;
@@ -128,6 +128,18 @@ static enum err expression_make(struct db *db, struct query *q, bool is_wide)
     return err == OK ? text_tags_add(q) : err;
 }
 
+/* One word is told by the index alone, and so is how it begins where the index was asked for it. */
+static void marks_ask(struct query *q)
+{
+    const struct tokens_word *words = NULL;
+    size_t count = q->words == NULL ? 0 : tokens_query_words(q->words, &words);
+    marks_query_init(&q->marks);
+    for (size_t i = 0; i < count; i++) {
+        marks_query_add(&q->marks, words[i].word, words[i].is_prefix);
+    }
+    q->asks_marks = q->is_wide || q->marks.print_count > 1;
+}
+
 /* ---- the statement ----------------------------------------------------------------------------
  *
  * Ids and bounds are numbers of ours and stand in it; the expression is bound. */
@@ -135,6 +147,18 @@ static enum err expression_make(struct db *db, struct query *q, bool is_wide)
 #define SPAN                                                                                       \
     " CROSS JOIN audit_section s INDEXED BY audit_section_span ON s.key = t.key"                   \
     " AND s.last_key >= %lld"
+
+static const char *marks_column(const struct query *q)
+{
+    return q->asks_marks ? "m.marks" : "NULL";
+}
+
+static enum err marks_join(struct query *q, const char *key)
+{
+    return q->asks_marks
+               ? buffer_append_format(&q->sql, " LEFT JOIN audit_mark m ON m.key = %s", key)
+               : OK;
+}
 
 /* The first key of a section that has a record from `key` on. */
 static int64_t section_from(int64_t key)
@@ -156,22 +180,33 @@ static long long last_from(const struct query *q)
 
 static enum err drive_by_words(struct query *q)
 {
-    enum err err =
-        buffer_append_format(&q->sql,
-                             "SELECT t.rowid, s.last_key FROM audit_words t CROSS JOIN"
-                             " audit_section s INDEXED BY audit_section_span ON s.key = t.rowid"
-                             " AND s.last_key >= %lld WHERE audit_words MATCH ? AND",
-                             last_from(q));
+    enum err err = buffer_append_format(&q->sql,
+                                        "SELECT t.rowid, s.last_key, %s FROM audit_words t"
+                                        " CROSS JOIN audit_section s INDEXED BY audit_section_span"
+                                        " ON s.key = t.rowid AND s.last_key >= %lld",
+                                        marks_column(q), last_from(q));
+    if (err == OK) {
+        err = marks_join(q, "t.rowid");
+    }
+    if (err == OK) {
+        err = buffer_append_string(&q->sql, " WHERE audit_words MATCH ? AND");
+    }
     return err == OK ? bounds_add(q, "t.rowid") : err;
 }
 
 static enum err drive_by_tag(struct query *q, const struct tags *tags, enum sqlite_tag kind,
                              int64_t value)
 {
-    enum err err = buffer_append_format(&q->sql,
-                                        "SELECT t.key, s.last_key FROM audit_tag t" SPAN
-                                        " WHERE t.kind = %d AND t.value = %lld AND",
-                                        last_from(q), (int)kind, (long long)value);
+    enum err err =
+        buffer_append_format(&q->sql, "SELECT t.key, s.last_key, %s FROM audit_tag t" SPAN,
+                             marks_column(q), last_from(q));
+    if (err == OK) {
+        err = marks_join(q, "t.key");
+    }
+    if (err == OK) {
+        err = buffer_append_format(&q->sql, " WHERE t.kind = %d AND t.value = %lld AND", (int)kind,
+                                   (long long)value);
+    }
     if (err == OK) {
         err = bounds_add(q, "t.key");
     }
@@ -204,11 +239,15 @@ static enum err drive_by_sessions(struct query *q, const struct tags *tags)
 
 static enum err drive_by_key(struct query *q)
 {
-    enum err err =
-        buffer_append_format(&q->sql,
-                             "SELECT s.key, s.last_key FROM audit_section s"
-                             " INDEXED BY audit_section_span WHERE s.last_key >= %lld AND",
-                             last_from(q));
+    enum err err = buffer_append_format(
+        &q->sql, "SELECT s.key, s.last_key, %s FROM audit_section s INDEXED BY audit_section_span",
+        marks_column(q));
+    if (err == OK) {
+        err = marks_join(q, "s.key");
+    }
+    if (err == OK) {
+        err = buffer_append_format(&q->sql, " WHERE s.last_key >= %lld AND", last_from(q));
+    }
     return err == OK ? bounds_add(q, "s.key") : err;
 }
 
@@ -230,10 +269,11 @@ static enum err by_time_build(struct db *db, struct query *q, bool is_wide)
     struct tags tags;
     size_t sessions = query_list_count(&q->sessions);
     enum err err = q->words == NULL ? OK : expression_make(db, q, is_wide);
-    tags_make(q, &tags);
     if (err != OK) {
         return err;
     }
+    tags_make(q, &tags);
+    marks_ask(q);
     if (buffer_size(&q->text) > 0) {
         err = drive_by_words(q);
     } else if (sessions > 0 && sessions <= SESSIONS_MERGED_MAX) {

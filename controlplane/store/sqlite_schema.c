@@ -215,12 +215,20 @@ static const char version_9[] =
     "  tokenize = 'unicode61 remove_diacritics 0');"
     "INSERT INTO audit_words (audit_words, rank) VALUES ('automerge', 8)";
 
+/* Which words the texts of a section have together (sqlite_marks.h), sealed. Sections that older
+ * versions wrote get theirs when the store is opened (sqlite_convert_marks.c): up to
+ * audit_mark_made.key they have them. */
+static const char version_10[] =
+    "CREATE TABLE audit_mark (key INTEGER PRIMARY KEY NOT NULL, marks BLOB NOT NULL) STRICT;"
+    "CREATE TABLE audit_mark_made (key INTEGER PRIMARY KEY NOT NULL) STRICT;"
+    "INSERT INTO audit_mark_made VALUES (-9223372036854775808)";
+
 static const struct db_migration store_migrations[] = {
     {.version = 1, .sql = version_1}, {.version = 2, .sql = version_2},
     {.version = 3, .sql = version_3}, {.version = 4, .sql = version_4},
     {.version = 5, .sql = version_5}, {.version = 6, .sql = version_6},
     {.version = 7, .sql = version_7}, {.version = 8, .sql = version_8},
-    {.version = 9, .sql = version_9},
+    {.version = 9, .sql = version_9}, {.version = 10, .sql = version_10},
 };
 
 static enum err read_number(struct db *db, const char *sql, int64_t *out, struct err_text *why)

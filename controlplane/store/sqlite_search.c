@@ -7,8 +7,8 @@
 enum {
     /* Positions that one call of follow looks at: bounds the work between two answers of a tail. */
     FOLLOW_WINDOW = 4096,
-    /* Contents that are looked into for a beginning that many words have, before FTS5 is asked
-     * where all of them are: mostly there is enough by then, and that takes long. */
+    /* Contents that are looked into for a beginning that many words have, and have nothing, before
+     * FTS5 is asked where all of them are: mostly there is enough by then, and that takes long. */
     WIDE_CONTENTS_MAX = 64,
 };
 
@@ -18,8 +18,9 @@ struct search {
     struct query q;
     struct found found;
     struct opened_cache cache;
-    struct cover cover; /* of the batch that is read, by arrival */
-    size_t opened;      /* contents so far */
+    struct cover cover;  /* of the batch that is read, by arrival */
+    struct buffer marks; /* of the section that is looked at */
+    size_t fruitless;    /* contents so far that had nothing */
     bool is_too_wide;
 };
 
@@ -34,6 +35,7 @@ static enum err search_begin(struct search *search, struct store *store, struct 
         err = db_run(search->db, begin);
     }
     opened_init(&search->cache, search->db);
+    buffer_init(&search->marks, MARKS_SIZE_MAX + 1);
     return err == OK ? OK : db_explain(search->db, err, why);
 }
 
@@ -42,6 +44,7 @@ static void search_end(struct search *search)
     sqlite_query_finish(&search->q);
     found_finish(&search->found);
     opened_finish(&search->cache);
+    buffer_wipe(&search->marks);
     if (sqlite3_get_autocommit(search->db->handle) == 0) {
         (void)sqlite3_exec(search->db->handle, "COMMIT", NULL, NULL, NULL);
     }
@@ -89,10 +92,7 @@ static enum err words_look(struct search *search, struct opened *section, size_t
     if (search->q.words == NULL) {
         return OK;
     }
-    if (section->contents == NULL) {
-        search->opened++;
-        err = opened_open(&search->cache, section);
-    }
+    err = opened_open(&search->cache, section);
     return err == OK ? tokens_query_match(search->db->tokens, search->q.words,
                                           section->contents[n].text, out)
                      : err;
@@ -132,6 +132,7 @@ static enum err section_look(struct search *search, int64_t key, int64_t before)
             any = true;
         }
     }
+    search->fruitless += !any && section->contents != NULL ? 1 : 0;
     /* A head is read again sooner than memory of its own is made for it. */
     if (!any || section->contents == NULL) {
         opened_release(section);
@@ -185,6 +186,23 @@ static enum err batch_begin(struct search *search)
     return err;
 }
 
+/* Marks that somebody changed say nothing. */
+static enum err marks_look(struct search *search, bool *out_may_have)
+{
+    const struct query *q = &search->q;
+    *out_may_have = true;
+    if (!q->asks_marks || q->range.order == QUERY_BY_ARRIVAL ||
+        sqlite3_column_type(q->sections, 2) != SQLITE_BLOB) {
+        return OK;
+    }
+    enum err err = content_open_marks(search->db->content, sqlite3_column_int64(q->sections, 0),
+                                      db_column_bytes(q->sections, 2), &search->marks);
+    if (err == OK) {
+        *out_may_have = marks_may_have(&q->marks, buffer_bytes(&search->marks));
+    }
+    return err == ERR_DENIED ? OK : err;
+}
+
 /* The section of the row, if it has one that can have something for the answer. */
 static enum err row_look(struct search *search, int64_t before)
 {
@@ -194,7 +212,11 @@ static enum err row_look(struct search *search, int64_t before)
         (is_newest && is_answered(search, ~sqlite3_column_int64(q->sections, 1)))) {
         return OK;
     }
-    return section_look(search, sqlite3_column_int64(q->sections, 0), before);
+    bool may_have = true;
+    enum err err = marks_look(search, &may_have);
+    return err == OK && may_have
+               ? section_look(search, sqlite3_column_int64(q->sections, 0), before)
+               : err;
 }
 
 static enum err sections_look(struct search *search)
@@ -217,7 +239,7 @@ static enum err sections_look(struct search *search)
         if (err != OK) {
             return err;
         }
-        if (q->is_wide && search->opened > WIDE_CONTENTS_MAX) {
+        if (q->is_wide && search->fruitless > WIDE_CONTENTS_MAX) {
             search->is_too_wide = true;
             return OK;
         }

@@ -312,6 +312,11 @@ static const struct question questions[] = {
     {.filter = {.text = "unique1* w1"}, .runs = {" unique1", " w1 "}},
     {.filter = {.text = "unique*", .session = "s2-0"}, .runs = {" unique"}},
     {.filter = {.text = "unique2*", .verdict = 2}, .runs = {" unique2"}},
+    {.filter = {.text = "u*"}, .runs = {" unique"}},
+    {.filter = {.text = "un* w3 w4", .identity = "agent-2"}, .runs = {" w3 ", " w4 "}},
+    {.filter = {.text = "u* w1 w2 w3 w4"}, .runs = {" elsewhere "}}, /* a record has three */
+    {.filter = {.text = "w5 w6 w7 w8"}, .runs = {" elsewhere "}},
+    {.filter = {.text = "w9 \"w10 unique\" w9"}, .runs = {" elsewhere "}},
     {.filter = {.position_max = RECORDS / 3}},
     {.filter = {.position_max = RECORDS / 3, .text = "w0", .since_ns = MIDDLE}, .runs = {" w0 "}},
     {.filter = {.since_ns = MIDDLE, .until_ns = MIDDLE + 20 * step_ns}},

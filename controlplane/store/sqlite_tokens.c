@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/utf8.h"
+#include "controlplane/store/sqlite_marks.h"
 #include "controlplane/store/sqlite_section.h"
 #include "controlplane/store/sqlite_tokens_words.h"
 
@@ -13,7 +14,6 @@ enum {
     GROWTH = 2,
     SET_SIZE_MAX = GROWTH * SECTION_UNPACKED_MAX + (1 << 20), /* and room to work in */
     SET_SIZE_KEPT = 4 << 20, /* more is given back: a section of one large record is rare */
-    LAST_SIZE_MAX = 64 << 10,
     SLOTS_FIRST = 1024,
     SLOTS_KEPT = 1 << 18,
     BLOCK = 8, /* bytes that are hashed at a time */
@@ -23,6 +23,7 @@ enum {
 struct slot {
     uint64_t first; /* block */
     uint32_t generation, hash, at, size;
+    uint32_t number; /* of those before it */
 };
 
 struct tokens {
@@ -31,10 +32,11 @@ struct tokens {
     bool is_word[256];      /* what is no separator of ASCII */
     uint64_t seed, factor;  /* an agent chooses the words: it should not know their places */
     struct buffer words;    /* the set, as it is given out */
-    struct buffer last;     /* text; empty: none, or a long one */
     struct slot *slots;     /* a power of two of them */
     size_t slot_count, used;
     uint32_t generation;
+    const uint8_t *text; /* borrowed while words are added of it */
+    struct marks *marks; /* owned: of the texts of the set */
     enum err failed;
 };
 
@@ -80,7 +82,6 @@ enum err tokens_create(sqlite3 *handle, struct tokens **out)
         return ERR_NO_MEMORY;
     }
     buffer_init(&t->words, SET_SIZE_MAX);
-    buffer_init(&t->last, LAST_SIZE_MAX);
     sqlite3_randomness(sizeof(t->seed), &t->seed);
     sqlite3_randomness(sizeof(t->factor), &t->factor);
     t->factor |= 1;
@@ -89,6 +90,9 @@ enum err tokens_create(sqlite3 *handle, struct tokens **out)
             c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
     }
     enum err err = tokenizer_open(t, handle);
+    if (err == OK) {
+        err = marks_create(&t->marks);
+    }
     if (err != OK) {
         tokens_destroy(t);
         return err;
@@ -104,7 +108,7 @@ void tokens_destroy(struct tokens *tokens)
             tokens->tokenizer.xDelete(tokens->unicode);
         }
         buffer_wipe(&tokens->words);
-        buffer_wipe(&tokens->last);
+        marks_destroy(tokens->marks);
         free(tokens->slots);
         free(tokens);
     }
@@ -133,6 +137,7 @@ static bool run_next(const struct tokens *t, struct bytes *in, struct bytes *out
 struct beyond {
     tokens_word_fn *each;
     void *context;
+    const uint8_t *run;
     bool goes_on;
 };
 
@@ -153,8 +158,11 @@ static int beyond_word(void *context, int flags, const char *word, int size, int
     (void)start;
     (void)end;
     size_t whole = word_size((const uint8_t *)word, (size_t)size);
-    const struct tokens_text_word found = {
-        .at = (const uint8_t *)word, .size = whole, .left = whole, .is_folded = true};
+    const struct tokens_text_word found = {.at = (const uint8_t *)word,
+                                           .size = whole,
+                                           .left = whole,
+                                           .is_folded = true,
+                                           .run = b->run};
     b->goes_on = b->each(b->context, &found);
     return b->goes_on ? SQLITE_OK : SQLITE_DONE;
 }
@@ -206,9 +214,11 @@ enum err tokens_words_each(struct tokens *tokens, struct bytes text, tokens_word
             const struct tokens_text_word word = {.at = run.data,
                                                   .size = run.size > WORD_SIZE_MAX ? WORD_SIZE_MAX
                                                                                    : run.size,
-                                                  .left = run.size + text.size};
+                                                  .left = run.size + text.size,
+                                                  .run = run.data};
             b.goes_on = each(context, &word);
         } else {
+            b.run = run.data;
             err = beyond_each(tokens, run, &b);
         }
     }
@@ -289,8 +299,10 @@ static bool set_word(void *context, const struct tokens_text_word *found)
 {
     struct tokens *t = context;
     uint8_t *at = t->words.data + t->words.end;
-    struct slot word = {
-        .generation = t->generation, .at = (uint32_t)t->words.end, .size = (uint32_t)found->size};
+    struct slot word = {.generation = t->generation,
+                        .at = (uint32_t)t->words.end,
+                        .size = (uint32_t)found->size,
+                        .number = (uint32_t)t->used};
     if (2 * t->used >= t->slot_count) {
         t->failed = slots_grow(t);
         if (t->failed != OK) {
@@ -305,6 +317,7 @@ static bool set_word(void *context, const struct tokens_text_word *found)
         buffer_commit(&t->words, found->size + 1);
         t->used++;
     }
+    marks_word(t->marks, (size_t)(found->run - t->text), slot->number);
     return true;
 }
 
@@ -320,33 +333,38 @@ enum err tokens_set_begin(struct tokens *tokens)
         tokens->generation = 0;
     }
     buffer_clear(&tokens->words);
-    buffer_clear(&tokens->last);
+    marks_begin(tokens->marks);
     tokens->generation++;
     tokens->used = 0;
     return OK;
 }
 
-enum err tokens_set_add(struct tokens *tokens, struct bytes text)
+enum err tokens_set_add_change(struct tokens *tokens, struct bytes text, size_t front, size_t end)
 {
-    if (text.size == 0 || bytes_equal(text, buffer_bytes(&tokens->last))) {
-        return OK;
-    }
-    size_t room = GROWTH * text.size + 1 + BLOCK;
+    struct bytes change = bytes_of(text.data + front, text.size - front - end);
+    size_t room = GROWTH * change.size + 1 + BLOCK;
     if (text.size > SECTION_UNPACKED_MAX || buffer_reserve(&tokens->words, room) == NULL) {
         return buffer_size(&tokens->words) + room > SET_SIZE_MAX ? ERR_LIMIT : ERR_NO_MEMORY;
     }
+    marks_text(tokens->marks, text.size, front, end);
+    tokens->text = text.data;
     tokens->failed = OK;
-    enum err err = tokens_words_each(tokens, text, set_word, tokens);
-    err = err == OK ? tokens->failed : err;
-    buffer_clear(&tokens->last);
-    if (err == OK && text.size <= LAST_SIZE_MAX) {
-        err = buffer_append(&tokens->last, text);
-    }
-    return err;
+    enum err err = tokens_words_each(tokens, change, set_word, tokens);
+    return err == OK ? tokens->failed : err;
+}
+
+enum err tokens_set_add(struct tokens *tokens, struct bytes text)
+{
+    return text.size == 0 ? OK : tokens_set_add_change(tokens, text, 0, 0);
 }
 
 enum err tokens_set_end(struct tokens *tokens, struct buffer *out)
 {
     buffer_clear(out);
     return buffer_append(out, buffer_bytes(&tokens->words));
+}
+
+enum err tokens_set_marks(struct tokens *tokens, struct buffer *out)
+{
+    return marks_end(tokens->marks, buffer_bytes(&tokens->words), out);
 }

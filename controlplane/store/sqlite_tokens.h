@@ -17,11 +17,17 @@ void tokens_destroy(struct tokens *tokens); /* takes NULL */
 
 /* The different words of some texts, for one document of the index. */
 enum err tokens_set_begin(struct tokens *tokens) MUST_USE;
-/* A text that is the same as the one before it costs a comparison. */
 enum err tokens_set_add(struct tokens *tokens, struct bytes text) MUST_USE;
+/* The same of a text whose first `front` and last `end` bytes are, in whole words, those of the one
+ * that was added before it: only what is between costs anything. */
+enum err tokens_set_add_change(struct tokens *tokens, struct bytes text, size_t front,
+                               size_t end) MUST_USE;
 /* All of them with a space behind each, in the order in which they came first, so that the same
  * texts give the same bytes; replaces what is in `out`. Empty: there is no word. */
 enum err tokens_set_end(struct tokens *tokens, struct buffer *out) MUST_USE;
+/* After it: the marks of these texts (sqlite_marks.h). Replaces what is in `out`, which has room
+ * for MARKS_SIZE_MAX. */
+enum err tokens_set_marks(struct tokens *tokens, struct buffer *out) MUST_USE;
 
 /* What a person searches for (store_audit_filter.text): phrases, all of which must be in a text. */
 struct tokens_query;

@@ -9,8 +9,9 @@ enum { WORD_SIZE_MAX = 32768 /* FTS5_MAX_TOKEN_SIZE: what is beyond it is not in
 struct tokens_text_word {
     const uint8_t *at;
     size_t size;
-    size_t left;    /* bytes that may be read from `at` on; at least `size` */
-    bool is_folded; /* it is not of ASCII */
+    size_t left;        /* bytes that may be read from `at` on; at least `size` */
+    bool is_folded;     /* it is not of ASCII */
+    const uint8_t *run; /* of the text: no separator of ASCII is between it and the word */
 };
 /* False: that is enough. */
 typedef bool tokens_word_fn(void *context, const struct tokens_text_word *word);

@@ -5,6 +5,7 @@
 enum {
     WORDS_MAX = 48, /* more of them: FTS5's own way is as good */
     WORD_SIZE_MAX = 64,
+    PLACES_MAX = 4000, /* of words in sections: FTS5 brings them together in a millisecond */
 };
 
 /* What the tokenizer leaves as it is, but for the case. */
@@ -88,12 +89,40 @@ static enum err words_list(struct db *db, struct bytes beginning, struct buffer 
     return OK;
 }
 
+/* Counts no further than that. */
+static enum err places_are_many(struct db *db, struct bytes beginning, bool *out)
+{
+    sqlite3_stmt *count = NULL;
+    char until[WORD_SIZE_MAX];
+    bool row = false;
+    enum err err = db_statement(db,
+                                "SELECT count(*) FROM (SELECT 1 FROM temp.audit_term"
+                                " WHERE term >= ?1 AND term < ?2 LIMIT ?3)",
+                                &count);
+    memcpy(until, beginning.data, beginning.size);
+    until[beginning.size - 1]++;
+    if (err == OK) {
+        db_bind_text(count, 1, beginning);
+        db_bind_text(count, 2, bytes_of(until, beginning.size));
+        db_bind_number(count, 3, PLACES_MAX);
+        err = db_step(db, count, &row);
+    }
+    if (err == OK && row) {
+        *out = sqlite3_column_int64(count, 0) == PLACES_MAX;
+    }
+    if (count != NULL) {
+        (void)sqlite3_reset(count);
+    }
+    return err;
+}
+
 enum err sqlite_words_expand(struct db *db, struct bytes beginning, struct buffer *out,
-                             bool *out_done)
+                             bool *out_done, bool *out_is_long)
 {
     struct buffer list;
     bool all = false;
     *out_done = false;
+    *out_is_long = true;
     if (!is_plain(beginning)) {
         return OK;
     }
@@ -108,6 +137,9 @@ enum err sqlite_words_expand(struct db *db, struct bytes beginning, struct buffe
             err = buffer_append_string(out, ") ");
         }
         *out_done = err == OK;
+    }
+    if (err == OK && !all) {
+        err = places_are_many(db, beginning, out_is_long);
     }
     buffer_finish(&list);
     return err;

@@ -455,6 +455,31 @@ static void wrapped_read(const char *path, const char *session, uint8_t out[CONT
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+/* Of the marks of a session's sections, how many there are; the bytes of one. */
+static size_t marks_read(const char *path, const char *session, uint8_t *out, size_t size)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *get = NULL;
+    size_t count = 0;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT m.marks FROM audit_mark m"
+                                        " JOIN audit_section s ON s.key = m.key WHERE s.session ="
+                                        " (SELECT id FROM audit_session WHERE session = ?1)",
+                                        -1, &get, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_bind_text(get, 1, session, -1, SQLITE_STATIC), SQLITE_OK);
+    for (; sqlite3_step(get) == SQLITE_ROW; count++) {
+        assert_true((size_t)sqlite3_column_bytes(get, 0) >= size);
+        if (size > 0) {
+            memcpy(out, sqlite3_column_blob(get, 0), size);
+        }
+    }
+    assert_int_equal(sqlite3_finalize(get), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    return count;
+}
+
 static void test_neither_key_nor_words_are_left_after_erasing(void **state)
 {
     const struct place *p = *state;
@@ -463,10 +488,16 @@ static void test_neither_key_nor_words_are_left_after_erasing(void **state)
     secrets_fill(store);
     wrapped_read(p->path, "x", key);
     wrapped_read(p->path, "y", other);
+    uint8_t marks[40];
+    assert_true(marks_read(p->path, "x", marks, sizeof(marks)) > 0);
     assert_true(is_kept(p, key, sizeof(key)));
+    assert_true(is_kept(p, marks, sizeof(marks)));
     assert_int_equal(erase_all(store, "db1"), 1);
     /* Still open: what a copy of the files would have now. */
     assert_false(is_kept(p, key, sizeof(key)));
+    assert_false(is_kept(p, marks, sizeof(marks)));
+    assert_int_equal(marks_read(p->path, "x", NULL, 0), 0);
+    assert_true(marks_read(p->path, "y", NULL, 0) > 0);
     assert_false(KEPT(p, "numbatx"));
     assert_true(is_kept(p, other, sizeof(other)));
     assert_true(KEPT(p, "numbaty"));

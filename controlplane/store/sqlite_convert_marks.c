@@ -1,0 +1,158 @@
+#include "controlplane/store/sqlite_batch.h"
+#include "controlplane/store/sqlite_convert.h"
+#include "controlplane/store/sqlite_sections.h"
+
+enum {
+    STEP_SECTIONS = 512,   /* of one transaction */
+    STEP_BYTES = 64 << 20, /* the same, in content */
+    ARENA_CAP = 1 << 30,   /* one section at a time, with a record of any size */
+};
+
+struct marker {
+    struct db *db;
+    struct arena *arena; /* owned: one section */
+    struct section_reader reader;
+    struct batch_document document;
+    int64_t made;        /* sections up to this key have their marks */
+    size_t count, bytes; /* in this transaction */
+};
+
+/* ERR_NOT_FOUND: there is none. */
+static enum err number_read(struct db *db, sqlite3_stmt *get, int64_t *out)
+{
+    bool row = false;
+    enum err err = db_step(db, get, &row);
+    if (err == OK && row) {
+        *out = sqlite3_column_int64(get, 0);
+        (void)sqlite3_reset(get);
+    }
+    return err == OK && !row ? ERR_NOT_FOUND : err;
+}
+
+static enum err section_find(struct marker *m, int64_t *out)
+{
+    sqlite3_stmt *get = NULL;
+    enum err err = db_statement(
+        m->db, "SELECT key FROM audit_section WHERE key > ?1 ORDER BY key LIMIT 1", &get);
+    if (err == OK) {
+        db_bind_number(get, 1, m->made);
+        err = number_read(m->db, get, out);
+    }
+    return err;
+}
+
+static enum err made_read(struct db *db, int64_t *out)
+{
+    sqlite3_stmt *get = NULL;
+    enum err err = db_statement(db, "SELECT key FROM audit_mark_made", &get);
+    return err == OK ? number_read(db, get, out) : err;
+}
+
+/* ERR_NOT_FOUND: all have their marks. */
+static enum err is_needed(struct db *db)
+{
+    sqlite3_stmt *get = NULL;
+    int64_t one = 0;
+    enum err err = db_statement(
+        db, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'audit_mark_made'", &get);
+    return err == OK ? number_read(db, get, &one) : err;
+}
+
+/* One that was changed cannot be read, and has no marks. */
+static enum err section_mark(struct marker *m, int64_t key)
+{
+    struct section_row row = {0};
+    struct section_content *contents = NULL;
+    arena_reset(m->arena);
+    enum err err = section_read(&m->reader, key, m->arena, &row);
+    if (err == OK) {
+        err = section_open(&m->reader, &row, m->arena, &contents);
+    }
+    if (err == OK) {
+        err = batch_document_make(m->db, row.session, row.identity, row.resource, row.records,
+                                  contents, row.count, &m->document);
+    }
+    if (err == OK) {
+        err = batch_marks_write(m->db, key, &m->document);
+    }
+    m->count++;
+    m->bytes += row.stored.size;
+    return err == ERR_DENIED || err == ERR_NOT_FOUND ? OK : err;
+}
+
+static enum err made_write(struct marker *m)
+{
+    sqlite3_stmt *set = NULL;
+    enum err err = db_statement(m->db, "UPDATE audit_mark_made SET key = ?1", &set);
+    if (err == OK) {
+        db_bind_number(set, 1, m->made);
+        err = db_run(m->db, set);
+    }
+    return err;
+}
+
+static enum err step_do(struct marker *m, bool *out_more, struct err_text *why)
+{
+    int64_t key = 0;
+    enum err err = OK;
+    m->count = m->bytes = 0;
+    while (err == OK && m->count < STEP_SECTIONS && m->bytes < STEP_BYTES) {
+        err = section_find(m, &key);
+        if (err == OK) {
+            err = section_mark(m, key);
+        }
+        if (err == OK) {
+            m->made = key;
+        }
+    }
+    *out_more = err == OK;
+    if (err == ERR_NOT_FOUND) {
+        return db_execute(m->db, "DROP TABLE audit_mark_made", why);
+    }
+    err = err == OK ? made_write(m) : err;
+    return err == OK ? OK : db_explain(m->db, err, why);
+}
+
+static enum err steps_do(struct marker *m, struct err_text *why)
+{
+    enum err err = OK;
+    for (bool more = true; err == OK && more;) {
+        err = db_execute(m->db, "BEGIN IMMEDIATE", why);
+        if (err != OK) {
+            break;
+        }
+        err = step_do(m, &more, why);
+        if (err == OK) {
+            err = db_execute(m->db, "COMMIT", why);
+        }
+        if (err != OK && sqlite3_get_autocommit(m->db->handle) == 0) {
+            (void)sqlite3_exec(m->db->handle, "ROLLBACK", NULL, NULL, NULL);
+        }
+    }
+    return err;
+}
+
+enum err sqlite_convert_marks(struct db *db, struct err_text *why)
+{
+    struct marker m = {.db = db};
+    enum err err = is_needed(db);
+    if (err != OK) {
+        return err == ERR_NOT_FOUND ? OK : db_explain(db, err, why);
+    }
+    section_reader_init(&m.reader, db);
+    m.arena = arena_create(1 << 20, ARENA_CAP);
+    err = batch_document_init(&m.document);
+    err = m.arena == NULL ? ERR_NO_MEMORY : err;
+    if (err == OK) {
+        err = made_read(db, &m.made);
+        err = err == OK ? OK : db_explain(db, err, why);
+    }
+    if (err == OK) {
+        err = steps_do(&m, why);
+    }
+    section_reader_finish(&m.reader);
+    batch_document_finish(&m.document);
+    bytes_wipe(db->keys, sizeof(db->keys));
+    arena_destroy(m.arena);
+    return err;
+}
