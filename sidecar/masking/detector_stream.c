@@ -6,7 +6,14 @@
 
 #include <stdlib.h>
 
-enum { STEP = 4096, WINDOW = FIND_BACK + STEP + FIND_AHEAD, NONE = -1 };
+enum {
+    STEP = 4096,
+    WINDOW = FIND_BACK + STEP + FIND_AHEAD,
+    NONE = -1,
+    PAGE = 4096,
+    /* Hyperscan 5.4 reads up to a vector more than it is given (fat Teddy with AVX512VBMI). */
+    READ_BEYOND = 64,
+};
 
 /* base        scanned          base + size
  * |-----------|................|
@@ -17,7 +24,7 @@ struct detector_stream {
                           */
     hs_stream_t *stream;
     hs_scratch_t *scratch;
-    uint8_t window[WINDOW];
+    uint8_t window[WINDOW]; /* with READ_BEYOND readable bytes behind it, and more */
     size_t
         raw_ends[WINDOW + 1]; /* of JSON: where each byte ends in the text as given, from [1] on */
     size_t base, size, scanned;
@@ -363,12 +370,19 @@ static enum err scan_whole(struct detector_stream *s, struct bytes value,
     return OK;
 }
 
+/* What is behind it in its page can be read; the next page may not be there. */
+static bool ends_with_its_page(struct bytes value)
+{
+    return PAGE - ((uintptr_t)value.data + value.size - 1) % PAGE <= READ_BEYOND;
+}
+
 enum err detector_scan(struct detector_stream *s, struct bytes value, bool is_json,
                        struct detector_result *out)
 {
     /* Without a backslash JSON is a text like any other: nothing in it is escaped. */
     bool is_plain = !is_json || value.size == 0 || memchr(value.data, '\\', value.size) == NULL;
-    if (is_plain && value.size <= UINT32_MAX) {
+    bool is_safe = value.size == 0 || !ends_with_its_page(value);
+    if (is_plain && is_safe && value.size <= UINT32_MAX) {
         return scan_whole(s, value, out);
     }
     enum err e = detector_stream_start(s, is_json);

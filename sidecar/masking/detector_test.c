@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -258,12 +259,49 @@ static void too_much_is_said(void **state)
     bench_finish(&b);
 }
 
+/* Hyperscan may look at what is behind a text: nobody says that there is memory. */
+static void nothing_is_read_behind_the_last_page(void **state)
+{
+    (void)state;
+    enum { PAGE = 4096, LONGEST = 200 };
+    static const char text[] = "AN D??????????????????????????????????????E898:.DE8"
+                               "9  DE89   DE890.";
+    struct detector *d = NULL;
+    struct detector_stream *s = NULL;
+    struct detector_result r;
+    const struct detector_config config = {.built_in = UINT32_MAX};
+    assert_int_equal(detector_create(&config, &d, NULL), OK);
+    assert_int_equal(detector_stream_create(d, &s), OK);
+    uint8_t *pages =
+        mmap(NULL, (size_t)2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(pages != MAP_FAILED);
+    assert_int_equal(mprotect(pages + PAGE, PAGE, PROT_NONE), 0);
+    for (size_t i = 0; i < PAGE; i++) {
+        pages[i] = (uint8_t)
+            text[(sizeof(text) - 1 - (PAGE - i) % (sizeof(text) - 1)) % (sizeof(text) - 1)];
+    }
+    for (size_t size = 1; size < LONGEST; size++) {
+        for (size_t behind = 0; behind < 70; behind++) {
+            struct bytes value = bytes_of(pages + PAGE - behind - size, size);
+            assert_int_equal(detector_scan(s, value, false, &r), OK);
+            assert_int_equal(r.count, 0);
+        }
+    }
+    assert_int_equal(munmap(pages, (size_t)2 * PAGE), 0);
+    detector_stream_destroy(s);
+    detector_destroy(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_and_lets_pass), cmocka_unit_test(large_values),
-        cmocka_unit_test(escapes_of_json),     cmocka_unit_test(custom_expressions),
-        cmocka_unit_test(bad_expressions),     cmocka_unit_test(too_much_is_said),
+        cmocka_unit_test(finds_and_lets_pass),
+        cmocka_unit_test(large_values),
+        cmocka_unit_test(escapes_of_json),
+        cmocka_unit_test(custom_expressions),
+        cmocka_unit_test(bad_expressions),
+        cmocka_unit_test(too_much_is_said),
+        cmocka_unit_test(nothing_is_read_behind_the_last_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
