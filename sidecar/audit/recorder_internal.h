@@ -57,14 +57,15 @@ struct recorder {
     void *count_context;
 
     struct waiters waiters[DURABILITY_FLEET + 1];
-    _Atomic uint64_t fleet_awaited; /* how many wait for the control plane */
+    _Atomic uint64_t awaited;       /* how many wait */
+    _Atomic uint64_t fleet_awaited; /* for the control plane */
 
     _Atomic bool notice_wanted;
     void (*on_notice)(void *context);
     void *notice_context;
 };
 
-/* Any thread: wakes the loop to look at the waiters. */
+/* Any thread: wakes the loop to look at the waiters, if there are any. */
 void recorder_on_spool_change(void *recorder);
 /* All who wait hear that it will not be: their numbers are not valid any more. */
 void recorder_fail_waiters(struct recorder *recorder);

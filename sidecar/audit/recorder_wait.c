@@ -61,6 +61,7 @@ static void waiter_remove(struct recorder *r, struct recorder_waiter *w)
     w->next = NULL;
     w->previous = NULL;
     w->waiting = false;
+    atomic_fetch_sub(&r->awaited, 1);
     if (w->level == DURABILITY_FLEET) {
         atomic_fetch_sub(&r->fleet_awaited, 1);
     }
@@ -87,6 +88,7 @@ static void waiter_insert(struct recorder *r, struct recorder_waiter *w)
         before->next = w;
     }
     w->waiting = true;
+    atomic_fetch_add(&r->awaited, 1);
     if (w->level == DURABILITY_FLEET) {
         atomic_fetch_add(&r->fleet_awaited, 1);
     }
@@ -139,7 +141,8 @@ void recorder_on_spool_change(void *recorder)
 {
     struct recorder *r = recorder;
     struct mailbox *m = r->mailbox;
-    if (r->loop == NULL || atomic_exchange(&m->posted, true)) {
+    /* In one order with what changed: this sees the waiter, or recorder_wait sees the change. */
+    if (r->loop == NULL || atomic_load(&r->awaited) == 0 || atomic_exchange(&m->posted, true)) {
         return;
     }
     atomic_fetch_add(&m->references, 1);

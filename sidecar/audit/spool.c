@@ -62,15 +62,18 @@ static enum err open_directory(struct spool *s, const char *dir, struct err_text
     return OK;
 }
 
-/* With the lock held. Not the active one: it is being written. */
-static void drop_acknowledged(struct spool *s)
+/* With the lock held. Not the active one: it is being written. True: there is more room now. */
+static bool drop_acknowledged(struct spool *s)
 {
     struct segment *g = s->first;
+    bool has_dropped = false;
     while (g != NULL && g != s->active && atomic_load(&g->last) <= atomic_load(&s->acknowledged)) {
         struct segment *next = g->next;
         segment_delete(s, g);
         g = next;
+        has_dropped = true;
     }
+    return has_dropped;
 }
 
 static enum err start_thread(struct spool *s)
@@ -141,7 +144,7 @@ enum err spool_open(const struct spool_options *options, struct spool **out,
     if (result == OK) {
         atomic_store(&s->committed, s->next - 1);
         atomic_store(&s->synced, atomic_load(&s->acknowledged));
-        drop_acknowledged(s);
+        (void)drop_acknowledged(s);
         result = start_thread(s);
     }
     if (result != OK) {
@@ -351,9 +354,12 @@ void spool_acknowledge(struct spool *s, uint64_t sequence, const uint8_t *hash)
         } else {
             memset(s->acknowledged_hash, 0, SEGMENT_HASH_SIZE);
         }
+        /* Nothing is new to the thread when it waits for the time to write the number already. */
+        bool is_news = !s->acknowledged_dirty;
         s->acknowledged_dirty = true;
-        drop_acknowledged(s);
-        (void)pthread_cond_signal(&s->wake);
+        if (drop_acknowledged(s) || is_news) {
+            (void)pthread_cond_signal(&s->wake);
+        }
     }
     (void)pthread_mutex_unlock(&s->lock);
 }
