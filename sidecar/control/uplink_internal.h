@@ -40,6 +40,7 @@ struct uplink {
     struct uplink_batch under_way[UPLINK_WINDOW]; /* a ring */
     unsigned first, count;
     uint64_t sent, acknowledged;
+    bool is_needed;      /* the uplink's thread waits for an answer, or for room in the stream */
     int64_t progress_ms; /* when an answer came last, or the first unanswered batch went */
 };
 

@@ -28,6 +28,14 @@ static bool take_covered(struct uplink *u, uint64_t sequence, uint8_t *out_hash)
     return has_hash;
 }
 
+/* With the lock held. Most answers come while the thread waits for records. */
+static void wake_if_needed(struct uplink *u)
+{
+    if (u->is_needed) {
+        (void)pthread_cond_signal(&u->wake);
+    }
+}
+
 static void on_message(void *context, struct rpc_stream *stream, const ProtobufCMessage *message)
 {
     struct uplink *u = context;
@@ -42,7 +50,7 @@ static void on_message(void *context, struct rpc_stream *stream, const ProtobufC
         u->acknowledged = sequence;
         u->progress_ms = uplink_now_ms();
     }
-    (void)pthread_cond_signal(&u->wake);
+    wake_if_needed(u);
     (void)pthread_mutex_unlock(&u->lock);
     if (!is_sane) {
         /* Believing it would delete records that were never shipped. */
@@ -59,7 +67,7 @@ static void on_drained(void *context, struct rpc_stream *stream)
     (void)stream;
     struct uplink *u = context;
     (void)pthread_mutex_lock(&u->lock);
-    (void)pthread_cond_signal(&u->wake);
+    wake_if_needed(u);
     (void)pthread_mutex_unlock(&u->lock);
 }
 
@@ -86,6 +94,14 @@ struct shipment {
     unsigned empty_turns; /* in which there was something that could not be read */
     size_t gathered;      /* records since it was waited for them */
 };
+
+/* With the lock held: for the other side of the stream. */
+static void wait_for_stream(struct uplink *u, int ms)
+{
+    u->is_needed = true;
+    uplink_wait(u, ms);
+    u->is_needed = false;
+}
 
 /* With the lock held. */
 static bool is_over(const struct shipment *s)
@@ -120,7 +136,7 @@ static bool send_batch(struct shipment *s, const struct recorder_batch *batch)
     while ((result = rpc_stream_send(s->stream, &request.base)) == ERR_LIMIT) {
         (void)pthread_mutex_lock(&u->lock);
         if (!is_over(s)) {
-            uplink_wait(u, QUEUE_FULL_MS);
+            wait_for_stream(u, QUEUE_FULL_MS);
         }
         bool over = is_over(s);
         (void)pthread_mutex_unlock(&u->lock);
@@ -177,7 +193,7 @@ static bool wait_for_window(struct shipment *s)
     struct uplink *u = s->u;
     (void)pthread_mutex_lock(&u->lock);
     while (!is_over(s) && u->count == UPLINK_WINDOW && !is_stalled(u)) {
-        uplink_wait(u, STALL_CHECK_MS);
+        wait_for_stream(u, STALL_CHECK_MS);
     }
     bool is_fine = !is_over(s) && !is_stalled(u);
     (void)pthread_mutex_unlock(&u->lock);
@@ -189,7 +205,7 @@ static void wait_for_answers(struct shipment *s)
     struct uplink *u = s->u;
     (void)pthread_mutex_lock(&u->lock);
     while (!is_over(s) && u->count > 0 && !is_stalled(u)) {
-        uplink_wait(u, STALL_CHECK_MS);
+        wait_for_stream(u, STALL_CHECK_MS);
     }
     (void)pthread_mutex_unlock(&u->lock);
 }
