@@ -26,8 +26,8 @@ static void exchange_free(struct http_exchange *x)
 {
     buffer_wipe(&x->gathered);
     buffer_wipe(&x->request_record.bytes);
-    buffer_wipe(&x->record.bytes);
-    buffer_wipe(&x->delayed);
+    buffer_finish(&x->record.bytes); /* what the agent saw; the heap wipes it */
+    buffer_finish(&x->delayed);
     http_body_destroy(x->request_plain);
     http_body_destroy(x->body);
     http_body_destroy(x->reader);

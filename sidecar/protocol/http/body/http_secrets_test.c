@@ -293,6 +293,29 @@ static void finds_what_is_written_by_chance(void **state)
     buffer_finish(&out);
 }
 
+/* Long texts are gone through at several places at the same time. */
+static void finds_it_anywhere_in_a_long_text(void **state)
+{
+    (void)state;
+    static const char token[] = "targets-bearer-token-0c6f1d52e9";
+    static const char *const fillers[] = {"x", "targets-bearer-toke", "dGFyZ2V0cy1iZWFyZXIt",
+                                          "%74"};
+    struct http_secrets *s = create(text(token), (struct bytes){0});
+    uint8_t long_text[1400];
+    for (size_t i = 0; i < sizeof(fillers) / sizeof(fillers[0]); i++) {
+        size_t size = strlen(fillers[i]);
+        for (size_t at = 0; at + strlen(token) <= sizeof(long_text); at++) {
+            for (size_t k = 0; k < sizeof(long_text); k++) {
+                long_text[k] = (uint8_t)fillers[i][k % size];
+            }
+            assert_false(http_secrets_are_in(s, bytes_of(long_text, sizeof(long_text))));
+            memcpy(long_text + at, token, strlen(token));
+            assert_true(http_secrets_are_in(s, bytes_of(long_text, sizeof(long_text))));
+        }
+    }
+    http_secrets_destroy(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +328,7 @@ int main(void)
         cmocka_unit_test(without_texts_nothing_is_found),
         cmocka_unit_test(finds_it_in_much_that_resembles_it),
         cmocka_unit_test(finds_what_is_written_by_chance),
+        cmocka_unit_test(finds_it_anywhere_in_a_long_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
