@@ -7,6 +7,13 @@
 
 static const uint32_t NONE = UINT32_MAX;
 
+enum {
+    /* Marks are one page more for an append to write: a small section has them where more comes
+     * with it. */
+    MARKED_RECORDS_MIN = 16,
+    MARKED_BATCH_MIN = 64,
+};
+
 /* Rows of a batch that become a section: a chain, as those of other sessions are between them. */
 struct cut {
     uint32_t first, last, count; /* rows, from the first that is written */
@@ -15,7 +22,7 @@ struct cut {
 
 struct batch_sections {
     struct cut cuts[BATCH_RECORDS_MAX];
-    size_t cut_count;
+    size_t cut_count, batch_count;    /* sections, and records of all of them */
     uint32_t next[BATCH_RECORDS_MAX]; /* of a row: that of the same section, NONE behind its last */
     uint32_t *current;                /* owned; of each session the cut that it is in, or NONE */
     size_t current_room;
@@ -106,6 +113,7 @@ static enum err cuts_make(struct batch_sections *m, const struct batch *b,
 {
     enum err err = current_clear(m, b->session_count);
     m->cut_count = 0;
+    m->batch_count = count;
     for (uint32_t i = 0; err == OK && i < count; i++) {
         uint32_t *current = &m->current[rows[i].session];
         m->next[i] = NONE;
@@ -249,7 +257,8 @@ static enum err words_write(struct db *db, struct batch_sections *m,
         db_bind_text(add, 3, buffer_bytes(&m->document.tag));
         err = db_run(db, add);
     }
-    return err == OK ? batch_marks_write(db, m->records[0].key, &m->document) : err;
+    bool is_marked = count >= MARKED_RECORDS_MIN || m->batch_count >= MARKED_BATCH_MIN;
+    return err == OK && is_marked ? batch_marks_write(db, m->records[0].key, &m->document) : err;
 }
 
 /* ---- the rows ----------------------------------------------------------------------------------

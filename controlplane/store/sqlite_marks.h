@@ -21,7 +21,7 @@
 #include "controlplane/store/sqlite_section.h"
 
 enum {
-    MARKS_TEXTS_MIN = 8, /* fewer are read as soon as their marks */
+    MARKS_TEXTS_MIN = 4, /* fewer are read as soon as their marks */
     MARKS_SIZE_MAX = 16 << 10,
 };
 

@@ -23,10 +23,9 @@ struct query_range {
 };
 
 struct query {
-    /* Of each section its key, its last key, and its marks where they are to be asked, in the order
-     * of the keys; by arrival in place of the marks position and count of its batch, in that order
-     * (without a section where a batch has none). NULL: there can be none, a name is in no record.
-     */
+    /* Of each section its key and its last key, in the order of the keys; by arrival also position
+     * and count of its batch, in that order (without a section where a batch has none). NULL: there
+     * can be none, a name is in no record. */
     sqlite3_stmt *sections;
     const struct store_audit_filter *filter; /* borrowed */
     struct query_range range;                /* as far as the filter leaves it */

@@ -148,18 +148,6 @@ static void marks_ask(struct query *q)
     " CROSS JOIN audit_section s INDEXED BY audit_section_span ON s.key = t.key"                   \
     " AND s.last_key >= %lld"
 
-static const char *marks_column(const struct query *q)
-{
-    return q->asks_marks ? "m.marks" : "NULL";
-}
-
-static enum err marks_join(struct query *q, const char *key)
-{
-    return q->asks_marks
-               ? buffer_append_format(&q->sql, " LEFT JOIN audit_mark m ON m.key = %s", key)
-               : OK;
-}
-
 /* The first key of a section that has a record from `key` on. */
 static int64_t section_from(int64_t key)
 {
@@ -180,33 +168,22 @@ static long long last_from(const struct query *q)
 
 static enum err drive_by_words(struct query *q)
 {
-    enum err err = buffer_append_format(&q->sql,
-                                        "SELECT t.rowid, s.last_key, %s FROM audit_words t"
-                                        " CROSS JOIN audit_section s INDEXED BY audit_section_span"
-                                        " ON s.key = t.rowid AND s.last_key >= %lld",
-                                        marks_column(q), last_from(q));
-    if (err == OK) {
-        err = marks_join(q, "t.rowid");
-    }
-    if (err == OK) {
-        err = buffer_append_string(&q->sql, " WHERE audit_words MATCH ? AND");
-    }
+    enum err err =
+        buffer_append_format(&q->sql,
+                             "SELECT t.rowid, s.last_key FROM audit_words t CROSS JOIN"
+                             " audit_section s INDEXED BY audit_section_span ON s.key = t.rowid"
+                             " AND s.last_key >= %lld WHERE audit_words MATCH ? AND",
+                             last_from(q));
     return err == OK ? bounds_add(q, "t.rowid") : err;
 }
 
 static enum err drive_by_tag(struct query *q, const struct tags *tags, enum sqlite_tag kind,
                              int64_t value)
 {
-    enum err err =
-        buffer_append_format(&q->sql, "SELECT t.key, s.last_key, %s FROM audit_tag t" SPAN,
-                             marks_column(q), last_from(q));
-    if (err == OK) {
-        err = marks_join(q, "t.key");
-    }
-    if (err == OK) {
-        err = buffer_append_format(&q->sql, " WHERE t.kind = %d AND t.value = %lld AND", (int)kind,
-                                   (long long)value);
-    }
+    enum err err = buffer_append_format(&q->sql,
+                                        "SELECT t.key, s.last_key FROM audit_tag t" SPAN
+                                        " WHERE t.kind = %d AND t.value = %lld AND",
+                                        last_from(q), (int)kind, (long long)value);
     if (err == OK) {
         err = bounds_add(q, "t.key");
     }
@@ -239,15 +216,11 @@ static enum err drive_by_sessions(struct query *q, const struct tags *tags)
 
 static enum err drive_by_key(struct query *q)
 {
-    enum err err = buffer_append_format(
-        &q->sql, "SELECT s.key, s.last_key, %s FROM audit_section s INDEXED BY audit_section_span",
-        marks_column(q));
-    if (err == OK) {
-        err = marks_join(q, "s.key");
-    }
-    if (err == OK) {
-        err = buffer_append_format(&q->sql, " WHERE s.last_key >= %lld AND", last_from(q));
-    }
+    enum err err =
+        buffer_append_format(&q->sql,
+                             "SELECT s.key, s.last_key FROM audit_section s"
+                             " INDEXED BY audit_section_span WHERE s.last_key >= %lld AND",
+                             last_from(q));
     return err == OK ? bounds_add(q, "s.key") : err;
 }
 

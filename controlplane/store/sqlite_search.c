@@ -1,6 +1,7 @@
 /* The answers to searches: pages of records, by time or by arrival. */
 #include "controlplane/store/sqlite_cover.h"
 #include "controlplane/store/sqlite_found.h"
+#include "controlplane/store/sqlite_marked.h"
 #include "controlplane/store/sqlite_opened.h"
 #include "controlplane/store/sqlite_query.h"
 
@@ -10,6 +11,7 @@ enum {
     /* Contents that are looked into for a beginning that many words have, and have nothing, before
      * FTS5 is asked where all of them are: mostly there is enough by then, and that takes long. */
     WIDE_CONTENTS_MAX = 64,
+    WIDE_PASSED_PER_CONTENT = 16, /* sections passed over by their marks: in the time of one more */
 };
 
 struct search {
@@ -18,9 +20,10 @@ struct search {
     struct query q;
     struct found found;
     struct opened_cache cache;
-    struct cover cover;  /* of the batch that is read, by arrival */
-    struct buffer marks; /* of the section that is looked at */
-    size_t fruitless;    /* contents so far that had nothing */
+    struct cover cover; /* of the batch that is read, by arrival */
+    struct marked marked;
+    size_t fruitless; /* contents so far that had nothing */
+    size_t passed;    /* sections so far whose marks said no */
     bool is_too_wide;
 };
 
@@ -35,7 +38,6 @@ static enum err search_begin(struct search *search, struct store *store, struct 
         err = db_run(search->db, begin);
     }
     opened_init(&search->cache, search->db);
-    buffer_init(&search->marks, MARKS_SIZE_MAX + 1);
     return err == OK ? OK : db_explain(search->db, err, why);
 }
 
@@ -44,7 +46,7 @@ static void search_end(struct search *search)
     sqlite_query_finish(&search->q);
     found_finish(&search->found);
     opened_finish(&search->cache);
-    buffer_wipe(&search->marks);
+    marked_finish(&search->marked);
     if (sqlite3_get_autocommit(search->db->handle) == 0) {
         (void)sqlite3_exec(search->db->handle, "COMMIT", NULL, NULL, NULL);
     }
@@ -186,23 +188,6 @@ static enum err batch_begin(struct search *search)
     return err;
 }
 
-/* Marks that somebody changed say nothing. */
-static enum err marks_look(struct search *search, bool *out_may_have)
-{
-    const struct query *q = &search->q;
-    *out_may_have = true;
-    if (!q->asks_marks || q->range.order == QUERY_BY_ARRIVAL ||
-        sqlite3_column_type(q->sections, 2) != SQLITE_BLOB) {
-        return OK;
-    }
-    enum err err = content_open_marks(search->db->content, sqlite3_column_int64(q->sections, 0),
-                                      db_column_bytes(q->sections, 2), &search->marks);
-    if (err == OK) {
-        *out_may_have = marks_may_have(&q->marks, buffer_bytes(&search->marks));
-    }
-    return err == ERR_DENIED ? OK : err;
-}
-
 /* The section of the row, if it has one that can have something for the answer. */
 static enum err row_look(struct search *search, int64_t before)
 {
@@ -213,10 +198,18 @@ static enum err row_look(struct search *search, int64_t before)
         return OK;
     }
     bool may_have = true;
-    enum err err = marks_look(search, &may_have);
+    enum err err = q->asks_marks ? marked_may_have(&search->marked, &q->marks,
+                                                   sqlite3_column_int64(q->sections, 0), &may_have)
+                                 : OK;
+    search->passed += may_have ? 0 : 1;
     return err == OK && may_have
                ? section_look(search, sqlite3_column_int64(q->sections, 0), before)
                : err;
+}
+
+static bool is_too_wide(const struct search *search)
+{
+    return search->fruitless > WIDE_CONTENTS_MAX + search->passed / WIDE_PASSED_PER_CONTENT;
 }
 
 static enum err sections_look(struct search *search)
@@ -239,7 +232,7 @@ static enum err sections_look(struct search *search)
         if (err != OK) {
             return err;
         }
-        if (q->is_wide && search->fruitless > WIDE_CONTENTS_MAX) {
+        if (q->is_wide && is_too_wide(search)) {
             search->is_too_wide = true;
             return OK;
         }
@@ -254,6 +247,7 @@ static enum err search_find(struct search *search, const struct store_audit_filt
     for (bool is_wide = true;; is_wide = false) {
         search->is_too_wide = false;
         found_init(&search->found, max, max_bytes);
+        marked_init(&search->marked, search->db, range->order == QUERY_NEWEST_FIRST);
         err = sqlite_query_start(&search->q, search->db, filter, range, is_wide, why);
         if (err == OK && search->q.sections != NULL) {
             err = sections_look(search);
@@ -264,6 +258,7 @@ static enum err search_find(struct search *search, const struct store_audit_filt
         }
         sqlite_query_finish(&search->q);
         found_finish(&search->found);
+        marked_finish(&search->marked);
     }
 }
 
