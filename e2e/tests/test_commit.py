@@ -41,7 +41,7 @@ rules:
 def server():
     running = Postgres(settings=("max_prepared_transactions=5",))
     running.psql("CREATE TABLE accounts (id int PRIMARY KEY, n int);"
-                 "INSERT INTO accounts SELECT i, 0 FROM generate_series(1, 9) i;"
+                 "INSERT INTO accounts SELECT i, 0 FROM generate_series(1, 99) i;"
                  "CREATE TABLE history (id int, at timestamptz);"
                  "CREATE TABLE people (id int, ssn text);"
                  "CREATE TABLE noted (id int);"
@@ -186,7 +186,7 @@ ENDERS = {
 }
 UNSEEN = ("fast", "function", "prepare")  # the target's log does not say what they are
 HARMLESS = ["SELECT n FROM accounts WHERE id = 4", "SAVEPOINT s",
-            "SELECT n FROM accounts FOR UPDATE", *CHANGES]
+            "SELECT n FROM accounts WHERE id = 4 FOR UPDATE", *CHANGES]
 
 
 class Away:
@@ -194,16 +194,18 @@ class Away:
 
     def __init__(self, stack, disk, names):
         self.stack, self.disk = stack, disk
-        self.beside = Wire(stack.port, timeout=60).login(application_name="beside")
-        self.sessions = {name: Wire(stack.port, timeout=60).login(application_name=name)
+        self.beside = Wire(stack.port, timeout=20).login(application_name="beside")
+        self.sessions = {name: Wire(stack.port, timeout=20).login(application_name=name)
                          for name in names}
         stack.controlplane.kill()
 
-    def begin(self, name):
-        w = self.sessions[name]
-        assert ask(w, query("BEGIN")) == b"T"
-        assert ask(w, parse(f"COMMIT /* ender:{name} */", "c"), bind("c", "c"), sync()) == b"T"
-        return w
+    @contextlib.contextmanager
+    def transaction(self, name):
+        """Of a session that is gone afterwards, with its locks."""
+        with self.sessions[name] as w:
+            assert ask(w, query("BEGIN")) == b"T"
+            assert ask(w, parse(f"COMMIT /* ender:{name} */", "c"), bind("c", "c"), sync()) == b"T"
+            yield w
 
     def stays(self, w, sent):
         """Whether it waits for the disk, and nothing of it is answered. The disk is held."""
@@ -244,51 +246,49 @@ def nothing_written(disk):
 @pytest.mark.parametrize("ender", ENDERS)
 def test_what_may_make_it_last_waits(server, away, ender):
     """Changes are answered while the disk is held; what comes behind them has not reached the target."""
-    w = away.begin(ender)
-    with nothing_written(away.disk):
-        assert ask(w, query(f"UPDATE accounts SET n = n + 1 WHERE id = 4 /* {ender} */")) == b"T"
-        assert ask(w, parse("DELETE FROM history"), bind(), execute(), sync()) == b"T"
-        assert away.stays(w, ENDERS[ender])
-        assert not reached(server, f"ender:{ender}")
-    w.read_until()
-    assert ender in UNSEEN or reached(server, f"ender:{ender}")
-    w.socket.close()
+    with away.transaction(ender) as w:
+        row = 10 + list(ENDERS).index(ender)
+        with nothing_written(away.disk):
+            assert ask(w, query(f"UPDATE accounts SET n = n + 1 WHERE id = {row}")) == b"T"
+            assert ask(w, parse("INSERT INTO history VALUES (3)"), bind(), execute(), sync()) == b"T"
+            assert away.stays(w, ENDERS[ender])
+            assert not reached(server, f"ender:{ender}")
+        w.read_until()
     if ender == "two":
         server.psql("ROLLBACK PREPARED 'two'")
+    assert ender in UNSEEN or reached(server, f"ender:{ender}")
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_cannot_make_it_last_does_not_wait(away, text):
-    w = away.begin(text)
-    with nothing_written(away.disk):
+    with away.transaction(text) as w, nothing_written(away.disk):
         assert ask(w, query("UPDATE accounts SET n = n + 1 WHERE id = 4")) == b"T"
         assert ask(w, query(text)) == b"T"
         assert ask(w, parse(text), bind(), execute(), sync()) == b"T"
-    w.socket.close()
 
 
 def test_a_commit_whose_answer_says_nothing_yet(server, away):
     """Behind a COMMIT that is answered, but not by ReadyForQuery, a change is not in a transaction."""
-    w = away.begin("pipelined")
-    w.send(parse("COMMIT"), bind(), execute(), message(b"H"))
-    while w.read()[0] != b"C":
-        pass
-    with nothing_written(away.disk):
-        assert away.stays(w, parse("UPDATE accounts SET n = 77 WHERE id = 5 /* mark:after */")
-                          + bind() + execute() + sync())
-        assert not reached(server, "mark:after")
-    w.read_until()
+    with away.transaction("pipelined") as w:
+        w.send(parse("COMMIT"), bind(), execute(), message(b"H"))
+        while w.read()[0] != b"C":
+            pass
+        with nothing_written(away.disk):
+            assert away.stays(w, parse("UPDATE accounts SET n = 77 WHERE id = 5 /* mark:after */")
+                              + bind() + execute() + sync())
+            assert not reached(server, "mark:after")
+        w.read_until()
     assert server.psql("SELECT n FROM accounts WHERE id = 5") == "77"
 
 
 def test_a_change_that_was_bound_before_the_commit(server, away):
     """It is decided within the transaction, and would run behind it."""
-    w = away.begin("bound")
-    with nothing_written(away.disk):
-        assert away.stays(w, parse("UPDATE accounts SET n = 78 WHERE id = 5 /* mark:bound */")
-                          + bind() + execute("c") + execute() + sync())
-        assert not reached(server, "ender:bound") and not reached(server, "mark:bound")
-    assert any(kind == b"E" for kind, _ in w.read_until())  # the portal went with the transaction
+    with away.transaction("bound") as w:
+        with nothing_written(away.disk):
+            assert away.stays(w, parse("UPDATE accounts SET n = 78 WHERE id = 5 /* mark:bound */")
+                              + bind() + execute("c") + execute() + sync())
+            assert not reached(server, "ender:bound") and not reached(server, "mark:bound")
+        assert any(kind == b"E" for kind, _ in w.read_until())  # the portal went with the transaction
     assert server.psql("SELECT n FROM accounts WHERE id = 5") != "78"
 
 
