@@ -24,9 +24,6 @@ enum {
     EDGES_MAX = 3,
     /* A place that can be reached within the window: every unit takes a byte at least. */
     UNITS_MAX = HTTP_FILTER_WINDOW_MAX,
-    LANES = 4,
-    LANE = 128,
-    BLOCK = LANES * LANE,
 };
 
 struct place {
@@ -242,46 +239,6 @@ void http_filter_add(struct http_filter *f, const struct http_needle *n)
     }
 }
 
-/* How far the window at `at` may move; 0: what begins there has to be looked at. */
-static inline size_t step_of(const struct http_filter *f, const uint8_t *at)
-{
-    size_t pair = (size_t)at[f->window - 2] << 8 | at[f->window - 1];
-    size_t shift = f->shifts[pair];
-    return shift > 0 ? shift : http_filter_is_start(f, at) ? 0 : 1;
-}
-
-/* Nothing begins in the block. Each look needs the one before it, and waits for the cache: four
- * that go on at the same time wait together. */
-static bool is_free(const struct http_filter *f, const uint8_t *block)
-{
-    const uint8_t *at[LANES];
-    const uint8_t *const ends = block + LANE;
-    for (size_t i = 0; i < LANES; i++) {
-        at[i] = block + i * LANE;
-    }
-    while (at[0] < ends && at[1] < ends + LANE && at[2] < ends + LANE * 2L &&
-           at[3] < ends + LANE * 3L) {
-        size_t a = step_of(f, at[0]), b = step_of(f, at[1]);
-        size_t c = step_of(f, at[2]), d = step_of(f, at[3]);
-        if (a == 0 || b == 0 || c == 0 || d == 0) {
-            return false;
-        }
-        at[0] += a;
-        at[1] += b;
-        at[2] += c;
-        at[3] += d;
-    }
-    for (size_t i = 0; i < LANES; i++) {
-        for (size_t step = 1; at[i] < ends + i * LANE; at[i] += step) {
-            step = step_of(f, at[i]);
-            if (step == 0) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
 size_t http_filter_next(const struct http_filter *f, struct bytes text, size_t from)
 {
     size_t window = f->window;
@@ -295,14 +252,16 @@ size_t http_filter_next(const struct http_filter *f, struct bytes text, size_t f
         return from;
     }
     const uint8_t *at = text.data + from, *last = text.data + (text.size - window);
-    while (last - at >= BLOCK && is_free(f, at)) {
-        at += BLOCK;
-    }
-    for (size_t step = 1; at <= last; at += step) {
-        step = step_of(f, at);
-        if (step == 0) {
-            break;
+    while (at <= last) {
+        size_t pair = (size_t)at[window - 2] << 8 | at[window - 1];
+        size_t shift = f->shifts[pair];
+        if (shift == 0) {
+            if (http_filter_is_start(f, at)) {
+                break;
+            }
+            shift = 1;
         }
+        at += shift;
     }
     return (size_t)(at - text.data);
 }

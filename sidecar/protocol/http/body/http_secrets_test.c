@@ -293,7 +293,6 @@ static void finds_what_is_written_by_chance(void **state)
     buffer_finish(&out);
 }
 
-/* Long texts are gone through at several places at the same time. */
 static void finds_it_anywhere_in_a_long_text(void **state)
 {
     (void)state;
