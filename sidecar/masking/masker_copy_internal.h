@@ -41,9 +41,10 @@ struct masker_copy {
 
 /* A line of text or csv in the making: what does not change is copied in runs. */
 struct masker_copy_line {
-    struct bytes text; /* without its line feed */
-    size_t at;         /* of the next field */
-    size_t run;        /* what was not yet copied begins here */
+    struct bytes text;  /* without its line feed */
+    size_t at;          /* of the next field */
+    size_t run;         /* what was not yet copied begins here */
+    bool has_backslash; /* text: anywhere in it */
 };
 
 /* A field of the line from `start` to line->at is to be replaced: copies what is before it. */

@@ -58,20 +58,32 @@ static enum err find(struct masker_copy *c, struct bytes data, size_t *out_size)
     return OK;
 }
 
-/* Up to the delimiter or the line's end. */
+/* Where the field that begins at `at` ends: the delimiter or the line's end. */
+static size_t find_end(const struct masker_copy *c, const struct masker_copy_line *line, size_t at)
+{
+    const uint8_t *text = line->text.data;
+    size_t size = line->text.size;
+    if (!line->has_backslash) { /* as most lines */
+        const uint8_t *end = at == size ? NULL : memchr(text + at, c->delimiter, size - at);
+        return end == NULL ? size : (size_t)(end - text);
+    }
+    for (; at < size && text[at] != (uint8_t)c->delimiter; at++) {
+        if (text[at] == '\\') {
+            at += at + 1 < size;
+        }
+    }
+    return at;
+}
+
 static struct bytes take_field(const struct masker_copy *c, struct masker_copy_line *line,
                                bool *out_has_escapes)
 {
-    size_t start = line->at, at = start;
-    *out_has_escapes = false;
-    for (; at < line->text.size && line->text.data[at] != (uint8_t)c->delimiter; at++) {
-        if (line->text.data[at] == '\\') {
-            *out_has_escapes = true;
-            at += at + 1 < line->text.size;
-        }
-    }
-    line->at = at;
-    return bytes_of(line->text.data + start, at - start);
+    size_t start = line->at;
+    line->at = find_end(c, line, start);
+    struct bytes raw = bytes_of(line->text.data + start, line->at - start);
+    *out_has_escapes =
+        line->has_backslash && raw.size > 0 && memchr(raw.data, '\\', raw.size) != NULL;
+    return raw;
 }
 
 static enum err put_field(struct masker_copy *c, size_t index, struct masker_copy_line *line,
@@ -108,6 +120,7 @@ static enum err put_field(struct masker_copy *c, size_t index, struct masker_cop
 static enum err put(struct masker_copy *c, struct bytes unit, struct buffer *out)
 {
     struct masker_copy_line line = {.text = bytes_of(unit.data, unit.size - 1)};
+    line.has_backslash = line.text.size > 0 && memchr(unit.data, '\\', line.text.size) != NULL;
     if (bytes_equal_string(line.text, "\\.")) {
         c->state = COPY_ENDED;
         return buffer_append(out, unit);
