@@ -73,6 +73,9 @@ _Static_assert((int)RULES <= (int)HTTP_RULES_MAX, "a bit each says which were se
 /* The names above are of lower case letters, digits and '-'. */
 static bool is_name(struct bytes name, const char *lower)
 {
+    if (memcmp(name.data, lower, name.size) == 0) {
+        return true;
+    }
     for (size_t i = 0; i < name.size; i++) {
         uint8_t b = name.data[i];
         b = b >= 'A' && b <= 'Z' ? b | 0x20 : b;

@@ -2,6 +2,7 @@
 
 #include <strings.h>
 
+#include "base/words.h"
 #include "sidecar/protocol/http/http1/http1_filter.h"
 #include "sidecar/protocol/http/http1/http1_target.h"
 #include "sidecar/protocol/http/http_rules.h"
@@ -47,9 +48,16 @@ static bool is_upper(uint8_t b)
     return b >= 'A' && b <= 'Z';
 }
 
+/* A byte with the bit that tells lower case letters (digits and '-' have it, too) is no upper case
+ * one. */
 static bool has_upper(struct bytes name)
 {
-    for (size_t i = 0; i < name.size; i++) {
+    const uint64_t low = WORDS_ONES * 0x20;
+    size_t at = 0;
+    while (name.size - at >= WORDS_SIZE && (words_load(name.data + at) & low) == low) {
+        at += WORDS_SIZE;
+    }
+    for (size_t i = at; i < name.size; i++) {
         if (is_upper(name.data[i])) {
             return true;
         }
