@@ -112,6 +112,55 @@ static void test_a_hold_is_asked_each_time(void **state)
     assert_int_equal(f->evaluated, 2);
 }
 
+/* Another one in any of its parts is another question. */
+static void test_of_a_request_everything_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct policy_pair pair = {.name = "n", .value = "v"}, name = {.name = "m", .value = "v"},
+                       value = {.name = "n", .value = "w"}, none = {.name = "n", .value = NULL};
+    const struct policy_http same = {.method = "GET",
+                                     .host = "api",
+                                     .path = "/a",
+                                     .query = &pair,
+                                     .query_count = 1,
+                                     .headers = &pair,
+                                     .header_count = 1,
+                                     .body = &pair,
+                                     .body_count = 1};
+    struct policy_http others[14];
+    size_t n = 0;
+    for (; n < sizeof(others) / sizeof(others[0]); n++) {
+        others[n] = same;
+    }
+    others[0].method = "POST";
+    others[1].host = "apj";
+    others[2].path = "/b";
+    others[3].query = &name;
+    others[4].query = &value;
+    others[5].query_count = 0;
+    others[6].headers = &name;
+    others[7].headers = &value;
+    others[8].header_count = 0;
+    others[9].body = &name;
+    others[10].body = &none;
+    others[11].body_count = 0;
+    others[12].body_state = POLICY_BODY_UNREAD;
+    others[13].is_websocket = true;
+    open_session(f);
+    struct protocol_link *link = (struct protocol_link *)fixture_session(f); /* it is the first */
+    for (size_t i = 0; i < n; i++) {
+        link->http = &same;
+        ask(f, "do process 1\n", NULL);
+        unsigned long evaluated = (unsigned long)f->evaluated;
+        ask(f, "do process 2\n", NULL);
+        assert_int_equal(f->evaluated, evaluated);
+        link->http = &others[i];
+        ask(f, "do process 3\n", NULL);
+        assert_int_equal(f->evaluated, evaluated + 1);
+    }
+    link->http = NULL;
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -119,7 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_the_same_question_is_asked_once), CASE(test_time_asks_again),
         CASE(test_another_policy_is_asked),         CASE(test_a_session_has_its_own),
-        CASE(test_a_hold_is_asked_each_time),
+        CASE(test_a_hold_is_asked_each_time),       CASE(test_of_a_request_everything_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
