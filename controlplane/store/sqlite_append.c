@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "controlplane/store/sqlite_batch.h"
+#include "controlplane/store/sqlite_sections.h"
 
 /* Names come again and again: those of a batch are looked up once. Ids hold in the transaction. */
 enum { TABLES_KEPT = 16 };
@@ -96,32 +97,15 @@ static enum err stream_write(struct append *a)
  * cannot be told, and no position may be given twice. */
 static enum err position_read(struct db *db, uint64_t *out)
 {
-    sqlite3_stmt *newest = NULL;
-    bool row = false;
-    enum err err = db_statement(db,
-                                "SELECT position, count, length(hashes) FROM audit_batch"
-                                " ORDER BY position DESC LIMIT 1",
-                                &newest);
-    if (err == OK) {
-        err = db_step(db, newest, &row);
-    }
-    if (err != OK) {
-        return err;
-    }
-    if (!row) {
-        *out = 0;
-        return OK;
-    }
-    const int64_t position = sqlite3_column_int64(newest, 0);
-    const int64_t count = sqlite3_column_int64(newest, 1);
-    const int64_t size = sqlite3_column_int64(newest, 2);
-    (void)sqlite3_reset(newest);
-    if (position < 1 || position > INT64_MAX / 2 || count < 1 || count > BATCH_RECORDS_MAX ||
-        size != count * STORE_HASH_SIZE) {
+    struct section_log_end end;
+    enum err err = section_log_end_read(db, &end);
+    if (err == ERR_DENIED || (err == OK && !end.has_hashes)) {
         return ERR_IO;
     }
-    *out = (uint64_t)(position + count) - 1;
-    return OK;
+    if (err == OK) {
+        *out = end.position;
+    }
+    return err;
 }
 
 /* ---- is it the next one? -------------------------------------------------------------------- */

@@ -374,28 +374,6 @@ enum err sqlite_audit_page(struct store *store, const struct store_audit_filter 
 
 /* ---- by arrival ------------------------------------------------------------------------------ */
 
-static enum err newest_read(struct db *db, uint64_t *out)
-{
-    sqlite3_stmt *newest = NULL;
-    bool row = false;
-    enum err err = db_statement(
-        db, "SELECT position, count FROM audit_batch ORDER BY position DESC LIMIT 1", &newest);
-    if (err == OK) {
-        err = db_step(db, newest, &row);
-    }
-    if (err != OK || !row) {
-        return err;
-    }
-    int64_t position = sqlite3_column_int64(newest, 0), count = sqlite3_column_int64(newest, 1);
-    (void)sqlite3_reset(newest);
-    if (position < 1 || position > INT64_MAX - BATCH_RECORDS_MAX || count < 1 ||
-        count > BATCH_RECORDS_MAX) {
-        return ERR_DENIED;
-    }
-    *out = (uint64_t)(position + count - 1);
-    return OK;
-}
-
 static struct query_range window_of(uint64_t first, uint64_t last)
 {
     return (struct query_range){.order = QUERY_BY_ARRIVAL,
@@ -413,15 +391,17 @@ enum err sqlite_audit_follow(struct store *store, const struct store_audit_filte
 {
     struct page page = {.max = max, .max_bytes = max_bytes};
     struct search search = {0};
-    uint64_t newest = 0, position = after_position;
+    struct section_log_end end = {.position = 0};
+    uint64_t position = after_position;
     enum err err = search_begin(&search, store, why);
+    /* Where only the newest hashes were changed, what is before them can be followed. */
     if (err == OK) {
-        err = newest_read(search.db, &newest);
+        err = section_log_end_read(search.db, &end);
         err = err == OK ? OK : search_explain(&search, err, why);
     }
-    if (err == OK && newest > after_position) {
-        position =
-            newest - after_position > FOLLOW_WINDOW ? after_position + FOLLOW_WINDOW : newest;
+    if (err == OK && end.position > after_position) {
+        position = end.position - after_position > FOLLOW_WINDOW ? after_position + FOLLOW_WINDOW
+                                                                 : end.position;
         const struct query_range window = window_of(after_position + 1, position);
         err = page_find(&search, filter, &window, arena, &page, why);
     }
@@ -430,7 +410,7 @@ enum err sqlite_audit_follow(struct store *store, const struct store_audit_filte
         *out_items = page.items;
         *out_count = page.count;
         *out_position = page.more ? page.items[page.count - 1].position : position;
-        *out_more = *out_position < newest;
+        *out_more = *out_position < end.position;
     }
     return err;
 }

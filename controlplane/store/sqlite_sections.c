@@ -8,6 +8,36 @@ static bool is_number(int64_t value)
     return value > 0 && value < INT64_MAX - STORE_BATCH_MAX;
 }
 
+enum err section_log_end_read(struct db *db, struct section_log_end *out)
+{
+    sqlite3_stmt *newest = NULL;
+    bool row = false;
+    enum err err = db_statement(db,
+                                "SELECT position, count, length(hashes) FROM audit_batch"
+                                " ORDER BY position DESC LIMIT 1",
+                                &newest);
+    if (err == OK) {
+        err = db_step(db, newest, &row);
+    }
+    if (err != OK) {
+        return err;
+    }
+    if (!row) {
+        *out = (struct section_log_end){.has_hashes = true};
+        return OK;
+    }
+    const int64_t position = sqlite3_column_int64(newest, 0);
+    const int64_t count = sqlite3_column_int64(newest, 1);
+    const int64_t size = sqlite3_column_int64(newest, 2);
+    (void)sqlite3_reset(newest);
+    if (position < 1 || position > INT64_MAX / 2 || count < 1 || count > BATCH_RECORDS_MAX) {
+        return ERR_DENIED;
+    }
+    *out = (struct section_log_end){.position = (uint64_t)(position + count) - 1,
+                                    .has_hashes = size == count * STORE_HASH_SIZE};
+    return OK;
+}
+
 void section_reader_init(struct section_reader *reader, struct db *db)
 {
     *reader = (struct section_reader){.db = db};

@@ -5,6 +5,14 @@
 
 #include "controlplane/store/sqlite_content.h"
 
+/* The newest record of the log. */
+struct section_log_end {
+    uint64_t position; /* 0: there is none */
+    bool has_hashes;   /* its batch has as many as records, else it was changed */
+};
+/* ERR_DENIED: the row of its batch was changed, so that this cannot be told. */
+enum err section_log_end_read(struct db *db, struct section_log_end *out) MUST_USE;
+
 /* Reads sections in one read or write of a connection; remembers the last batch, as neighbours
  * mostly came together. */
 struct section_reader {

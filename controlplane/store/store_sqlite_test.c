@@ -699,6 +699,45 @@ static void test_a_missing_section_is_said(void **state)
     arena_destroy(arena);
 }
 
+/* What came before it can be followed. No position is given twice: nothing is appended. */
+static void test_the_end_of_the_log_that_was_changed_is_said(void **state)
+{
+    const struct place *p = *state;
+    static const struct store_audit_filter all = {.kinds = STORE_KINDS_ALL};
+    struct arena *arena = arena_create(4096, 1 << 20);
+    struct store_audit_entry *items = NULL;
+    struct store_audit_record next = records_make(1, 6, STORE_INTENT, "s");
+    struct store_audit_appended done;
+    struct err_text why = {.text = ""};
+    size_t count = 0;
+    uint64_t position = 0;
+    bool more = false;
+    struct store *store = open_sealed(p);
+    append(store, 1, 5);
+    store_close(store);
+    sql(p->path, "UPDATE audit_batch SET hashes = x'00' WHERE position = 5");
+    store = open_sealed(p);
+    assert_int_equal(store_audit_follow(store, &all, 0, 4, SIZE_MAX, arena, &items, &count,
+                                        &position, &more, &why),
+                     OK);
+    assert_int_equal(position, 4);
+    assert_true(more);
+    assert_int_equal(store_audit_follow(store, &all, 4, 4, SIZE_MAX, arena, &items, &count,
+                                        &position, &more, &why),
+                     ERR_IO);
+    assert_non_null(strstr(why.text, "position 5 "));
+    assert_int_equal(
+        store_audit_append(store, "s1", &next, 1, records_received_ns, &done, NULL, NULL), ERR_IO);
+    store_close(store);
+    sql(p->path, "UPDATE audit_batch SET count = 0 WHERE position = 5");
+    store = open_sealed(p);
+    assert_int_equal(store_audit_follow(store, &all, 0, 4, SIZE_MAX, arena, &items, &count,
+                                        &position, &more, &why),
+                     ERR_IO);
+    store_close(store);
+    arena_destroy(arena);
+}
+
 /* What cannot be read goes all the same. */
 static void test_what_was_changed_is_erased(void **state)
 {
@@ -722,7 +761,9 @@ static void test_what_was_changed_is_erased(void **state)
                      "INSERT INTO proof SELECT min(form) = 2 AND max(length(content)) = 0"
                      " FROM audit_section WHERE session = 1;"
                      "INSERT INTO proof SELECT min(length(content)) > 0"
-                     " FROM audit_section WHERE session = 2");
+                     " FROM audit_section WHERE session = 2;"
+                     "INSERT INTO proof SELECT count(*) = 0 FROM audit_mark m"
+                     " JOIN audit_section s ON s.key = m.key WHERE s.session = 1");
         assert_int_equal(unlink(p->path), 0);
     }
 }
@@ -933,6 +974,7 @@ int main(void)
         TEST(test_content_that_was_hidden_is_told_as_erased),
         TEST(test_a_missing_batch_stops_the_log),
         TEST(test_a_missing_section_is_said),
+        TEST(test_the_end_of_the_log_that_was_changed_is_said),
         TEST(test_what_was_changed_is_erased),
         TEST(test_a_full_disk_is_said_and_survived),
         TEST(test_what_was_acknowledged_survives_kill_9),
