@@ -57,6 +57,7 @@ void masker_json_destroy(struct masker_json *j)
         buffer_wipe(&j->path);
         buffer_wipe(&j->key);
         buffer_wipe(&j->within);
+        free(j->levels);
         free(j);
     }
 }

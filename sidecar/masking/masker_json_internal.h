@@ -36,7 +36,8 @@ struct masker_json {
     struct buffer within; /* what became of a string of JSON */
     uint64_t member_rules;
     size_t depth;
-    struct level levels[MASKER_BODY_DEPTH_MAX];
+    struct level *levels; /* room for `level_room`, at most MASKER_BODY_DEPTH_MAX */
+    size_t level_room;
 };
 
 /* As the parser has it, more than RFC 8259 section 2 does. */

@@ -21,17 +21,20 @@ static uint8_t *write_escape(uint8_t c, uint8_t *to)
     return to + sizeof(code);
 }
 
+static bool has_escaped(uint64_t word)
+{
+    return (words_below(word, 0x20) | words_equal(word, '"') | words_equal(word, '\\')) != 0;
+}
+
 /* How many bytes at the front need no escape, eight at a time; at most seven too few. */
 static size_t plain_size(struct bytes text)
 {
     size_t at = 0;
-    for (; text.size - at >= WORDS_SIZE; at += WORDS_SIZE) {
-        uint64_t word = words_load(text.data + at);
-        if ((words_below(word, 0x20) | words_equal(word, '"') | words_equal(word, '\\')) != 0) {
-            break;
-        }
+    while (text.size - at >= WORDS_SIZE && !has_escaped(words_load(text.data + at))) {
+        at += WORDS_SIZE;
     }
-    return at;
+    bool is_end = at > 0 && text.size - at < WORDS_SIZE; /* the last eight tell of the rest */
+    return is_end && !has_escaped(words_load(text.data + text.size - WORDS_SIZE)) ? text.size : at;
 }
 
 enum err masker_json_put_string(struct bytes text, const char *after, struct buffer *out)

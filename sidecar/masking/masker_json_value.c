@@ -1,8 +1,12 @@
 /* The values of JSON: each as the parser gives it, masked and written anew. */
 #include "sidecar/masking/masker_json_internal.h"
 
+#include <stdlib.h>
+
 #include "base/utf8.h"
 #include "base/words.h"
+
+enum { LEVELS_FIRST = 16 }; /* doubled until MASKER_BODY_DEPTH_MAX, which is a power of two */
 
 static enum err put_made(struct masker_json *j, enum masker_made made)
 {
@@ -209,12 +213,29 @@ static int on_string(void *context, const unsigned char *text, size_t size)
 
 /* ---- objects and arrays --------------------------------------------------------------------- */
 
+/* Room for one more level. */
+static enum err make_level(struct masker_json *j)
+{
+    if (j->depth < j->level_room) {
+        return OK;
+    }
+    if (j->depth == MASKER_BODY_DEPTH_MAX) {
+        return ERR_LIMIT;
+    }
+    size_t room = j->level_room == 0 ? LEVELS_FIRST : 2 * j->level_room;
+    struct level *levels = realloc(j->levels, room * sizeof(*levels));
+    if (levels == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    j->levels = levels;
+    j->level_room = room;
+    return OK;
+}
+
 static int begin_container(struct masker_json *j, bool is_array)
 {
     enum err e = begin_value(j);
-    if (e == OK && j->depth == MASKER_BODY_DEPTH_MAX) {
-        e = ERR_LIMIT;
-    }
+    e = e == OK ? make_level(j) : e;
     if (e == OK) {
         j->levels[j->depth++] = (struct level){
             .rules = j->member_rules, .path_size = buffer_size(&j->path), .is_array = is_array};
