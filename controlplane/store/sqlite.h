@@ -13,7 +13,7 @@
 #include "controlplane/store/content.h"
 
 enum {
-    DB_STATEMENTS_MAX = 160, /* prepared statements that a connection keeps: all fixed ones */
+    DB_STATEMENTS_MAX = 192, /* prepared statements that a connection keeps: all fixed ones */
     DB_READERS_MAX = 32,
     DB_SESSION_CACHE_SIZE = 256, /* entries; sessions that are active at one time */
     DB_KEY_CACHE_SIZE = 64,      /* entries; sessions that a page of records is of */
