@@ -13,6 +13,7 @@ enum {
 
 struct question {
     size_t size; /* 0: too long */
+    uint64_t hash;
     uint8_t bytes[QUESTION_MAX];
 };
 
@@ -27,6 +28,7 @@ struct kept {
 struct session_verdicts {
     struct question question; /* that was asked last */
     struct kept kept[VERDICTS];
+    size_t next; /* counts on: whose turn it is to make room */
 };
 
 static inline void put(struct question *q, const void *data, size_t size, bool *fits)
@@ -99,6 +101,18 @@ static void put_intent(struct question *q, const Chaperone__V1__Intent *m, bool 
     *out_fits = fits;
 }
 
+static uint64_t hash_question(const struct question *q)
+{
+    uint64_t hash = q->size;
+    for (size_t at = 0; at + sizeof(uint64_t) <= q->size; at += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, q->bytes + at, sizeof(word));
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
 static void question_read(const struct session *s, const Chaperone__V1__Intent *m,
                           struct question *q)
 {
@@ -112,24 +126,17 @@ static void question_read(const struct session *s, const Chaperone__V1__Intent *
         put_intent(q, m, &fits);
     }
     q->size = fits ? q->size : 0;
+    q->hash = hash_question(q);
 }
 
 static bool is_same(const struct question *a, const struct question *b)
 {
-    return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+    return a->hash == b->hash && a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
 }
 
-/* Which place is its own: two of the same one only make each other slower. */
-static size_t place_of(const struct question *q)
+static bool is_true_now(const struct kept *k, const struct policy *policy, int64_t second)
 {
-    uint64_t hash = q->size;
-    for (size_t at = 0; at + sizeof(uint64_t) <= q->size; at += sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, q->bytes + at, sizeof(word));
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 32;
-    }
-    return hash % VERDICTS;
+    return k->policy == policy && k->second == second && k->revision == policy_revision(policy);
 }
 
 bool session_verdict_find(struct session *s, const Chaperone__V1__Intent *intent, int64_t second,
@@ -144,13 +151,26 @@ bool session_verdict_find(struct session *s, const Chaperone__V1__Intent *intent
     }
     struct question *q = &s->verdicts->question;
     question_read(s, intent, q);
-    const struct kept *k = &s->verdicts->kept[place_of(q)];
-    bool is_known = q->size > 0 && k->policy == policy && k->second == second &&
-                    k->revision == policy_revision(policy) && is_same(&k->question, q);
-    if (is_known) {
-        *out = k->verdict;
+    for (size_t i = 0; i < VERDICTS && q->size > 0; i++) {
+        const struct kept *k = &s->verdicts->kept[i];
+        if (is_same(&k->question, q) && is_true_now(k, policy, second)) {
+            *out = k->verdict;
+            return true;
+        }
     }
-    return is_known;
+    return false;
+}
+
+/* One that is of no use any more, or whose turn it is. */
+static struct kept *choose_place(struct session_verdicts *v, const struct policy *policy,
+                                 int64_t second)
+{
+    for (size_t i = 0; i < VERDICTS; i++) {
+        if (!is_true_now(&v->kept[i], policy, second)) {
+            return &v->kept[i];
+        }
+    }
+    return &v->kept[v->next++ % VERDICTS];
 }
 
 void session_verdict_keep(struct session *s, int64_t second, const struct policy_verdict *verdict)
@@ -158,12 +178,12 @@ void session_verdict_keep(struct session *s, int64_t second, const struct policy
     if (s->verdicts == NULL || s->verdicts->question.size == 0 || verdict->effect == POLICY_HOLD) {
         return;
     }
-    const struct question *q = &s->verdicts->question;
-    s->verdicts->kept[place_of(q)] = (struct kept){.policy = s->shared->policy,
-                                                   .revision = policy_revision(s->shared->policy),
-                                                   .second = second,
-                                                   .question = *q,
-                                                   .verdict = *verdict};
+    const struct policy *policy = s->shared->policy;
+    *choose_place(s->verdicts, policy, second) = (struct kept){.policy = policy,
+                                                               .revision = policy_revision(policy),
+                                                               .second = second,
+                                                               .question = s->verdicts->question,
+                                                               .verdict = *verdict};
 }
 
 void session_verdicts_forget(struct session *s)

@@ -161,14 +161,39 @@ static void test_of_a_request_everything_counts(void **state)
     link->http = NULL;
 }
 
+/* As those of a transaction that is made again and again; of more the last ones count. */
+static void test_eight_questions_do_not_drive_each_other_out(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const paths[] = {"/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i"};
+    struct policy_http http = {.method = "GET", .host = "api"};
+    open_session(f);
+    struct protocol_link *link = (struct protocol_link *)fixture_session(f);
+    link->http = &http;
+    for (size_t i = 0; i < 24; i++) {
+        http.path = paths[i % 8];
+        ask(f, "do process 1\n", NULL);
+    }
+    assert_int_equal(f->evaluated, 8);
+    http.path = paths[8];
+    ask(f, "do process 2\n", NULL);
+    ask(f, "do process 3\n", NULL);
+    assert_int_equal(f->evaluated, 9);
+    link->http = NULL;
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_the_same_question_is_asked_once), CASE(test_time_asks_again),
-        CASE(test_another_policy_is_asked),         CASE(test_a_session_has_its_own),
-        CASE(test_a_hold_is_asked_each_time),       CASE(test_of_a_request_everything_counts),
+        CASE(test_the_same_question_is_asked_once),
+        CASE(test_time_asks_again),
+        CASE(test_another_policy_is_asked),
+        CASE(test_a_session_has_its_own),
+        CASE(test_a_hold_is_asked_each_time),
+        CASE(test_of_a_request_everything_counts),
+        CASE(test_eight_questions_do_not_drive_each_other_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,8 +11,8 @@ static void forget_plans(struct pg_masking *m)
 {
     for (size_t i = 0; i < PG_PLAN_GROUPS; i++) {
         for (size_t k = 0; m->plans[i] != NULL && k < PG_PLAN_GROUP; k++) {
-            free(m->plans[i][k].text);
-            pg_plan_unref(m->plans[i][k].plan);
+            free(m->plans[i]->kept[k].text);
+            pg_plan_unref(m->plans[i]->kept[k].plan);
         }
         free(m->plans[i]);
         m->plans[i] = NULL;
@@ -169,7 +169,6 @@ void postgres_masking_ready(struct postgres *p)
 
 /* ---- the plan of a text -------------------------------------------------------------------- */
 
-/* Which place is its own: two of the same one only make each other slower. */
 static uint64_t hash_text(struct bytes text)
 {
     uint64_t hash = text.size;
@@ -190,33 +189,45 @@ struct plan_key {
     bool is_shape;
 };
 
-static struct pg_plan *kept_plan(const struct pg_masking *m, struct plan_key key)
+static struct pg_plan_group **group_of(struct pg_masking *m, uint64_t hash)
 {
-    size_t at = hash_text(key.text) % PG_PLANS;
-    const struct pg_planned *group = m->plans[at / PG_PLAN_GROUP];
-    const struct pg_planned *kept = group == NULL ? NULL : &group[at % PG_PLAN_GROUP];
-    bool is_it = kept != NULL && kept->text != NULL && kept->is_shape == key.is_shape &&
-                 bytes_equal(bytes_of(kept->text, kept->size), key.text);
-    return is_it ? pg_plan_ref(kept->plan) : NULL;
+    return &m->plans[hash % PG_PLAN_GROUPS];
+}
+
+static struct pg_plan *kept_plan(struct pg_masking *m, struct plan_key key)
+{
+    uint64_t hash = hash_text(key.text);
+    const struct pg_plan_group *group = *group_of(m, hash);
+    for (size_t i = 0; group != NULL && i < PG_PLAN_GROUP; i++) {
+        const struct pg_planned *kept = &group->kept[i];
+        if (kept->hash == hash && kept->text != NULL && kept->is_shape == key.is_shape &&
+            bytes_equal(bytes_of(kept->text, kept->size), key.text)) {
+            return pg_plan_ref(kept->plan);
+        }
+    }
+    return NULL;
 }
 
 static void keep_plan(struct pg_masking *m, struct plan_key key, struct pg_plan *plan)
 {
-    size_t at = hash_text(key.text) % PG_PLANS;
-    struct pg_planned **group = &m->plans[at / PG_PLAN_GROUP];
+    uint64_t hash = hash_text(key.text);
+    struct pg_plan_group **group = group_of(m, hash);
     if (*group == NULL) { /* few sessions need room for all of them */
-        *group = calloc(PG_PLAN_GROUP, sizeof(**group));
+        *group = calloc(1, sizeof(**group));
     }
     char *copy =
         *group == NULL || key.text.size > PG_PLAN_TEXT_MAX ? NULL : bytes_to_string(key.text);
     if (copy == NULL) {
         return;
     }
-    struct pg_planned *slot = &(*group)[at % PG_PLAN_GROUP];
-    free(slot->text);
-    pg_plan_unref(slot->plan);
-    *slot = (struct pg_planned){
-        .text = copy, .size = key.text.size, .is_shape = key.is_shape, .plan = pg_plan_ref(plan)};
+    struct pg_planned *place = &(*group)->kept[(*group)->next++ % PG_PLAN_GROUP];
+    free(place->text);
+    pg_plan_unref(place->plan);
+    *place = (struct pg_planned){.text = copy,
+                                 .size = key.text.size,
+                                 .hash = hash,
+                                 .is_shape = key.is_shape,
+                                 .plan = pg_plan_ref(plan)};
 }
 
 static const struct pg_plan_rows *follow(void *context, enum lineage_kind kind, const char *name)

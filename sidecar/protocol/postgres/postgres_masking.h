@@ -12,10 +12,9 @@
 
 enum {
     PG_MASKING_KEY_SIZE = 32,
-    PG_PLAN_GROUP = 8, /* slots that are made at once */
+    PG_PLAN_GROUP = 8, /* plans of texts whose hash leads to the same place */
     PG_PLAN_GROUPS = 32,
-    PG_PLANS = PG_PLAN_GROUPS * PG_PLAN_GROUP, /* plans that a session keeps, one for each slot */
-    PG_PLAN_TEXT_MAX = 16 << 10,               /* longer texts are planned each time */
+    PG_PLAN_TEXT_MAX = 16 << 10, /* longer texts are planned each time */
     PG_FINGERPRINT_MAX = 8 << 10,
     /* The target is asked again after so long whether its catalog has changed by others. */
     PG_CATALOG_AGE_MAX_MS = 5000,
@@ -33,10 +32,16 @@ enum pg_inquiry_step {
 };
 
 struct pg_planned {
-    char *text; /* owned */
+    char *text; /* owned; NULL: a free place */
     size_t size;
+    uint64_t hash;
     bool is_shape;        /* the text is a shape: sql_cache_shape */
     struct pg_plan *plan; /* owned reference; NULL: nothing is masked */
+};
+
+struct pg_plan_group {
+    struct pg_planned kept[PG_PLAN_GROUP];
+    size_t next; /* counts on: whose turn it is to make room */
 };
 
 struct pg_masking {
@@ -66,7 +71,7 @@ struct pg_masking {
     uint64_t changes_before;
     struct buffer fingerprint;
 
-    struct pg_planned *plans[PG_PLAN_GROUPS]; /* PG_PLAN_GROUP each, owned; NULL: none yet */
+    struct pg_plan_group *plans[PG_PLAN_GROUPS]; /* owned; NULL: none yet */
 };
 
 #endif
