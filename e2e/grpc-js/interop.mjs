@@ -314,7 +314,9 @@ const checks = {
     const ended = drain(open);
     open.write({ text: 'one' });
     await once(open, 'data');
-    const watch = drain(health.Watch({ service: '' }));
+    const watching = health.Watch({ service: '' });
+    const watch = drain(watching);
+    await once(watching, 'data'); // else the server may stop before it hears of it
     await until(async () => (await unary(echo, 'Stats', {})).open >= 1);
     const code = await server.stop();
     assert.equal(code, 0);
