@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import signal
 import shutil
 import sqlite3
 import subprocess
@@ -260,6 +261,7 @@ def test_a_flipped_bit_is_mended(parts, kept):
     work(stack, "log_flipped", 200)
     log.wait(records(stack))
     tile = os.path.join(log.data, "log/tile/0/000")
+    stack.controlplane.signal(signal.SIGSTOP)  # it may be about to sign, and would mend it at once
     with open(tile, "r+b") as f:
         f.seek(5 * 32)
         byte = f.read(1)[0]
@@ -267,6 +269,7 @@ def test_a_flipped_bit_is_mended(parts, kept):
         f.write(bytes([byte ^ 0x10]))
     with pytest.raises(AssertionError):
         log.verify()
+    stack.controlplane.signal(signal.SIGCONT)
     # A proof that the tile makes wrong is not given; a new checkpoint finds the damage as well.
     asked = stack.chaperone("audit", "prove", "5", check=False)
     assert asked.returncode == 0 or "mended" in asked.stderr
