@@ -25,8 +25,10 @@ class HeldDisk:
         os.close(self.calls)
 
     def env(self):
+        # A sanitizer's library would else insist on being the first.
+        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
         return dict(os.environ, LD_PRELOAD=self.library, HELD_DISK_CALLS=self.calls_path,
-                    HELD_DISK_LOCK=self.lock_path)
+                    HELD_DISK_LOCK=self.lock_path, ASAN_OPTIONS=sanitizer.lstrip(":"))
 
     def hold(self):
         """From now on nothing reaches the disk."""
