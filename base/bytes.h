@@ -85,4 +85,20 @@ void buffer_commit(struct buffer *b, size_t size);
 void buffer_consume(struct buffer *b, size_t size);
 void buffer_clear(struct buffer *b);
 
+/* For places in a cache of this process: quick, and nothing against those who look for collisions.
+ */
+static inline uint64_t bytes_hash(struct bytes b)
+{
+    uint64_t hash = b.size;
+    while (b.size > 0) {
+        uint64_t word = 0;
+        size_t size = b.size < sizeof(word) ? b.size : sizeof(word);
+        memcpy(&word, b.data, size);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+        b = bytes_of(b.data + size, b.size - size);
+    }
+    return hash;
+}
+
 #endif

@@ -101,18 +101,6 @@ static void put_intent(struct question *q, const Chaperone__V1__Intent *m, bool 
     *out_fits = fits;
 }
 
-static uint64_t hash_question(const struct question *q)
-{
-    uint64_t hash = q->size;
-    for (size_t at = 0; at + sizeof(uint64_t) <= q->size; at += sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, q->bytes + at, sizeof(word));
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 32;
-    }
-    return hash;
-}
-
 static void question_read(const struct session *s, const Chaperone__V1__Intent *m,
                           struct question *q)
 {
@@ -126,7 +114,7 @@ static void question_read(const struct session *s, const Chaperone__V1__Intent *
         put_intent(q, m, &fits);
     }
     q->size = fits ? q->size : 0;
-    q->hash = hash_question(q);
+    q->hash = bytes_hash(bytes_of(q->bytes, q->size));
 }
 
 static bool is_same(const struct question *a, const struct question *b)

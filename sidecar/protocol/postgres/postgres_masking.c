@@ -169,20 +169,6 @@ void postgres_masking_ready(struct postgres *p)
 
 /* ---- the plan of a text -------------------------------------------------------------------- */
 
-static uint64_t hash_text(struct bytes text)
-{
-    uint64_t hash = text.size;
-    while (text.size > 0) {
-        uint64_t word = 0;
-        size_t size = text.size < sizeof(word) ? text.size : sizeof(word);
-        memcpy(&word, text.data, size);
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 32;
-        text = bytes_of(text.data + size, text.size - size);
-    }
-    return hash;
-}
-
 /* What a plan is kept under. */
 struct plan_key {
     struct bytes text;
@@ -196,7 +182,7 @@ static struct pg_plan_group **group_of(struct pg_masking *m, uint64_t hash)
 
 static struct pg_plan *kept_plan(struct pg_masking *m, struct plan_key key)
 {
-    uint64_t hash = hash_text(key.text);
+    uint64_t hash = bytes_hash(key.text);
     const struct pg_plan_group *group = *group_of(m, hash);
     for (size_t i = 0; group != NULL && i < PG_PLAN_GROUP; i++) {
         const struct pg_planned *kept = &group->kept[i];
@@ -210,7 +196,7 @@ static struct pg_plan *kept_plan(struct pg_masking *m, struct plan_key key)
 
 static void keep_plan(struct pg_masking *m, struct plan_key key, struct pg_plan *plan)
 {
-    uint64_t hash = hash_text(key.text);
+    uint64_t hash = bytes_hash(key.text);
     struct pg_plan_group **group = group_of(m, hash);
     if (*group == NULL) { /* few sessions need room for all of them */
         *group = calloc(1, sizeof(**group));
