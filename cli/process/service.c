@@ -6,10 +6,12 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "formats/text.h"
@@ -97,42 +99,61 @@ static int bind_address(const char *host, uint16_t port)
     return fd;
 }
 
-/* Below the ports that the kernel gives to outgoing connections: one of those could be taken by
- * any of them before it is listened on. -1: none of some tries is free. */
-static int bind_quiet_port(void)
+/* A name of the kernel's stands for the port until this process ends: the port itself is let go of,
+ * for the service that will listen on it. */
+static int claim_port(uint16_t port)
 {
-    enum { FIRST = 20000, COUNT = 12000, TRIES = 50 };
-    int fd = -1;
-    for (int i = 0; fd < 0 && i < TRIES; i++) {
-        uint16_t random = 0;
-        if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
-            break;
-        }
-        fd = bind_address("127.0.0.1", (uint16_t)(FIRST + random % COUNT));
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    /* The first byte is zero: it is no file. */
+    int size = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "chaperone-port-%u", port);
+    socklen_t name_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&name, name_size) != 0) {
+        (void)close(fd);
+        fd = -1;
     }
     return fd;
 }
 
+static bool take_port(uint16_t port)
+{
+    int claim = claim_port(port);
+    int fd = claim < 0 ? -1 : bind_address("127.0.0.1", port);
+    if (claim >= 0 && fd < 0) {
+        (void)close(claim);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return fd >= 0;
+}
+
+/* Below the ports that the kernel gives to outgoing connections: one of those could be taken by
+ * any of them before it is listened on. */
+static enum err take_quiet_port(uint16_t *out)
+{
+    enum { FIRST = 20000, COUNT = 12000, TRIES = 200 };
+    for (int i = 0; i < TRIES; i++) {
+        uint16_t random = 0;
+        if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
+            break;
+        }
+        uint16_t port = (uint16_t)(FIRST + random % COUNT);
+        if (take_port(port)) {
+            *out = port;
+            return OK;
+        }
+    }
+    return ERR_IO;
+}
+
 enum err service_free_port(uint16_t preferred, uint16_t *out)
 {
-    int fd = preferred == 0 ? -1 : bind_address("127.0.0.1", preferred);
-    if (fd < 0) {
-        fd = bind_quiet_port();
+    if (preferred != 0 && take_port(preferred)) {
+        *out = preferred;
+        return OK;
     }
-    if (fd < 0) {
-        fd = bind_address("127.0.0.1", 0);
-    }
-    struct sockaddr_in bound = {0};
-    socklen_t size = sizeof(bound);
-    if (fd < 0 || getsockname(fd, (struct sockaddr *)&bound, &size) != 0) {
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return ERR_IO;
-    }
-    (void)close(fd);
-    *out = ntohs(bound.sin_port);
-    return OK;
+    return take_quiet_port(out);
 }
 
 enum err service_check_listen(const char *host, uint16_t port, struct err_text *error)

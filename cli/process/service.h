@@ -14,7 +14,8 @@
 enum err service_find(const char *name, const char *build_folder, char out[PATH_MAX],
                       struct err_text *error) MUST_USE;
 
-/* A port of 127.0.0.1 that nobody uses now: `preferred` if it is free, else any. ERR_IO. */
+/* A port of 127.0.0.1 that nobody uses now, and that no process was given here that still runs:
+ * `preferred` if it is such a one (0: none is), else any. ERR_IO: none of some tries. */
 enum err service_free_port(uint16_t preferred, uint16_t *out) MUST_USE;
 /* Whether an address can be listened on now; ERR_EXISTS: it is in use. `host` is numeric. */
 enum err service_check_listen(const char *host, uint16_t port, struct err_text *error) MUST_USE;
