@@ -17,6 +17,7 @@
 #include "sidecar/directory.h"
 #include "sidecar/metrics.h"
 #include "sidecar/protocol/protocol.h"
+#include "sidecar/target_tls.h"
 #include "sidecar/trim.h"
 
 struct arena;
@@ -70,6 +71,7 @@ struct session_shared {
     struct protocol_shared protocol;
     struct arena *scratch; /* of one record; reset when it is written */
     struct session_times times;
+    struct target_tls target_tls;
     struct trim trim;
     uint8_t chunk[SESSION_READ_FRONT + SESSION_READ_CHUNK];
     bool draining;

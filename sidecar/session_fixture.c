@@ -504,6 +504,7 @@ int fixture_teardown(void **state)
     recorder_close(f->recorder);
     ev_timer_stop(loop_ev(f->loop), &f->wake);
     token_source_release(f->shared->tokens);
+    target_tls_forget(&f->shared->target_tls);
     directory_destroy(f->shared->directory);
     holders_destroy(f->shared->holders);
     arena_destroy(f->shared->scratch);

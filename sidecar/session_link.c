@@ -268,7 +268,7 @@ static enum err use_target(struct session *s, const Chaperone__V1__OpenSessionRe
         .key_pem = bytes_of(grant->credential->key_pem.data, grant->credential->key_pem.len),
         .alpn = s->origin->protocol->alpn,
     };
-    return tls_client_create(&options, &s->target_tls, why);
+    return target_tls_get(&s->shared->target_tls, &options, &s->target_tls, why);
 }
 
 static void on_grant(void *context, const struct rpc_status *status,

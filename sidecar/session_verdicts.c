@@ -18,7 +18,7 @@ struct question {
 };
 
 struct kept {
-    const struct policy *policy; /* NULL: nothing is kept here */
+    const struct policy *policy;
     uint64_t revision;
     int64_t second;
     struct question question;
@@ -26,9 +26,9 @@ struct kept {
 };
 
 struct session_verdicts {
-    struct question question; /* that was asked last */
-    struct kept kept[VERDICTS];
-    size_t next; /* counts on: whose turn it is to make room */
+    struct question question;    /* that was asked last */
+    struct kept *kept[VERDICTS]; /* owned; NULL: not needed yet, for most sessions ask one thing */
+    size_t next;                 /* counts on: whose turn it is to make room */
 };
 
 static inline void put(struct question *q, const void *data, size_t size, bool *fits)
@@ -140,8 +140,8 @@ bool session_verdict_find(struct session *s, const Chaperone__V1__Intent *intent
     struct question *q = &s->verdicts->question;
     question_read(s, intent, q);
     for (size_t i = 0; i < VERDICTS && q->size > 0; i++) {
-        const struct kept *k = &s->verdicts->kept[i];
-        if (is_same(&k->question, q) && is_true_now(k, policy, second)) {
+        const struct kept *k = s->verdicts->kept[i];
+        if (k != NULL && is_same(&k->question, q) && is_true_now(k, policy, second)) {
             *out = k->verdict;
             return true;
         }
@@ -149,16 +149,20 @@ bool session_verdict_find(struct session *s, const Chaperone__V1__Intent *intent
     return false;
 }
 
-/* One that is of no use any more, or whose turn it is. */
+/* One that is of no use any more, a new one, or whose turn it is. NULL: no memory. */
 static struct kept *choose_place(struct session_verdicts *v, const struct policy *policy,
                                  int64_t second)
 {
     for (size_t i = 0; i < VERDICTS; i++) {
-        if (!is_true_now(&v->kept[i], policy, second)) {
-            return &v->kept[i];
+        if (v->kept[i] == NULL) {
+            v->kept[i] = calloc(1, sizeof(*v->kept[i]));
+            return v->kept[i];
+        }
+        if (!is_true_now(v->kept[i], policy, second)) {
+            return v->kept[i];
         }
     }
-    return &v->kept[v->next++ % VERDICTS];
+    return v->kept[v->next++ % VERDICTS];
 }
 
 void session_verdict_keep(struct session *s, int64_t second, const struct policy_verdict *verdict)
@@ -167,15 +171,21 @@ void session_verdict_keep(struct session *s, int64_t second, const struct policy
         return;
     }
     const struct policy *policy = s->shared->policy;
-    *choose_place(s->verdicts, policy, second) = (struct kept){.policy = policy,
-                                                               .revision = policy_revision(policy),
-                                                               .second = second,
-                                                               .question = s->verdicts->question,
-                                                               .verdict = *verdict};
+    struct kept *place = choose_place(s->verdicts, policy, second);
+    if (place != NULL) {
+        *place = (struct kept){.policy = policy,
+                               .revision = policy_revision(policy),
+                               .second = second,
+                               .question = s->verdicts->question,
+                               .verdict = *verdict};
+    }
 }
 
 void session_verdicts_forget(struct session *s)
 {
+    for (size_t i = 0; s->verdicts != NULL && i < VERDICTS; i++) {
+        free(s->verdicts->kept[i]);
+    }
     free(s->verdicts);
     s->verdicts = NULL;
 }

@@ -468,6 +468,7 @@ void sidecar_destroy(struct sidecar *s)
     if (s->shared != NULL) {
         sidecar_free_listeners(s);
         token_source_release(s->shared->tokens);
+        target_tls_forget(&s->shared->target_tls);
         directory_destroy(s->shared->directory);
         holders_destroy(s->shared->holders);
         arena_destroy(s->shared->scratch);

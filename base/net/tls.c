@@ -7,7 +7,7 @@
 
 #include "base/net/tls_internal.h"
 
-static const char system_roots[] = "/etc/ssl/certs/ca-certificates.crt";
+const char tls_system_roots[] = "/etc/ssl/certs/ca-certificates.crt";
 
 void tls_error_text(char *out, size_t size, const char *otherwise)
 {
@@ -32,7 +32,7 @@ static BIO *bio_of(struct bytes b)
 static enum err load_roots(SSL_CTX *ctx, struct bytes ca_pem, struct err_text *why)
 {
     if (ca_pem.size == 0) {
-        return SSL_CTX_load_verify_locations(ctx, system_roots, NULL) == 1
+        return SSL_CTX_load_verify_locations(ctx, tls_system_roots, NULL) == 1
                    ? OK
                    : fail(why, "the system's root certificates (package ca-certificates)");
     }

@@ -27,6 +27,9 @@ struct tls_client_options {
 
 struct tls_context;
 
+/* The file of the certificates that are trusted where `ca_pem` is empty. */
+extern const char tls_system_roots[];
+
 enum err tls_client_create(const struct tls_client_options *options, struct tls_context **out,
                            struct err_text *why) MUST_USE;
 /* `alpn` likewise; of several the first that the client offers. */

@@ -145,24 +145,28 @@ def rss_kb(pids):
     return result
 
 
+def memory_of_idle(way, pids, sessions):
+    """Resident KB while so many sessions have asked something, and do nothing more."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as f:
+        f.write("SELECT 1;\n\\sleep 6 s\n")
+        f.flush()
+        with subprocess.Popen(["pgbench", "-n", "-c", str(sessions), "-t", "1", "-f", f.name], env=clean_env(way),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+            time.sleep(5)
+            return rss_kb(pids)
+
+
 def memory(way):
-    """Resident KB: before there are sessions; and for each of SESSIONS sessions that do nothing, without
-    what the first one brings for all (code, the target's catalog)."""
+    """Resident KB: before there are sessions; after the first; and for each idle session more, without what
+    a crowd of them brings for all (code, the target's catalog, the spool's pages)."""
     pids = processes(way)
     idle = rss_kb(pids)
     run_pgbench(way, 1, 1, ["-S"])
     way.settle()
-    before = rss_kb(pids)
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as f:
-        f.write("SELECT 1;\n\\sleep 6 s\n")
-        f.flush()
-        env = clean_env(way)
-        p = subprocess.Popen(["pgbench", "-n", "-c", str(SESSIONS), "-t", "1", "-f", f.name], env=env,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(5)
-        during = rss_kb(pids)
-        p.wait()
-    return {name: {"before": idle[name], "first": before[name], "per_session": (during[name] - before[name]) / SESSIONS}
+    first = rss_kb(pids)
+    few, many = (memory_of_idle(way, pids, n) for n in (SESSIONS // 4, SESSIONS))
+    return {name: {"before": idle[name], "first": first[name],
+                   "per_session": (many[name] - few[name]) / (SESSIONS - SESSIONS // 4)}
             for name in pids}
 
 

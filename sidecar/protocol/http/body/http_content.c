@@ -18,7 +18,9 @@ static struct bytes read_token(struct bytes *io)
         n++;
     }
     struct bytes token = bytes_of(io->data, n);
-    *io = bytes_of(io->data + n, io->size - n);
+    if (n > 0) { /* nothing may be at no address */
+        *io = bytes_of(io->data + n, io->size - n);
+    }
     return token;
 }
 

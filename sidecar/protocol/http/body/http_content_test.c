@@ -48,6 +48,10 @@ static void tells_what_a_body_is(void **state)
         assert_int_equal(http_content_is_json(bytes_of_string(good[i].field)),
                          content == HTTP_CONTENT_JSON);
     }
+    enum http_content absent = HTTP_CONTENT_OPAQUE;
+    assert_int_equal(http_content_parse((struct bytes){0}, &absent, NULL), OK);
+    assert_int_equal(absent, HTTP_CONTENT_UNTYPED);
+    assert_false(http_content_is_json((struct bytes){0}));
 }
 
 static void refuses_what_is_not_understood(void **state)
