@@ -90,8 +90,8 @@ static void fail(struct http_socket *s)
 /* What a close frame carries: the code and a text. */
 static struct bytes text_of(const struct wslay_event_on_msg_recv_arg *m)
 {
-    size_t skip = m->opcode == WSLAY_CONNECTION_CLOSE && m->msg_length >= 2 ? 2 : 0;
-    return bytes_of(m->msg + skip, m->msg_length - skip);
+    bool has_code = m->opcode == WSLAY_CONNECTION_CLOSE && m->msg_length >= 2;
+    return has_code ? bytes_of(m->msg + 2, m->msg_length - 2) : bytes_of(m->msg, m->msg_length);
 }
 
 static bool is_message(uint8_t opcode)
