@@ -7,22 +7,13 @@
 #include <cmocka.h>
 
 #include "base/testing/alloc_fail.h"
-#include "sidecar/protocol/http/body/http_body_support.h"
-
-#define SECRET "sk-live-51HqLyjWDarjtT1zdp"
-#define EMAIL "jane.doe@example.org"
+#include "sidecar/protocol/http/body/http_body_fixture.h"
 
 struct run {
     struct masker *masker;
     struct buffer in, out;
     unsigned good;
 };
-
-static bool has(const struct buffer *b, const char *what)
-{
-    struct bytes all = buffer_bytes(b);
-    return all.size > 0 && memmem(all.data, all.size, what, strlen(what)) != NULL;
-}
 
 static enum err feed_all(struct http_body *b, struct run *r)
 {
@@ -65,8 +56,7 @@ static void run(void *context)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    struct run r = {.masker = http_body_test_masker(
-                        "[{\"detect\":[\"email\"],\"with\":{\"fixed\":\"[hidden]\"}}]")};
+    struct run r = {.masker = http_body_test_masker(DETECT)};
     buffer_init(&r.in, 1 << 20);
     buffer_init(&r.out, 1 << 20);
     http_body_test_encode("gzip, zstd",

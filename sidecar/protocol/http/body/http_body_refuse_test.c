@@ -6,47 +6,11 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "sidecar/protocol/http/body/http_body_support.h"
+#include "sidecar/protocol/http/body/http_body_fixture.h"
 
-#define SECRET "sk-live-51HqLyjWDarjtT1zdp"
-#define EMAIL "jane.doe@example.org"
-#define DETECT "[{\"detect\":[\"email\"],\"with\":{\"fixed\":\"[hidden]\"}}]"
-#define NAMES                                                                                      \
-    "[{\"fields\":[\"mail\"],\"with\":{\"fixed\":\"[hidden]\"}},"                                  \
-    "{\"detect\":[\"email\"],\"with\":{\"fixed\":\"[hidden]\"}}]"
 #define PASSES                                                                                     \
     "[{\"fields\":[\"mail\"],\"detect\":[\"email\"],\"with\":{\"fixed\":\"[hidden]\"},"            \
     "\"unknown_origin\":\"allow\"}]"
-
-static const char *const codings[] = {"", "gzip", "deflate", "br", "zstd", "gzip, br"};
-enum { CODINGS = sizeof(codings) / sizeof(codings[0]) };
-
-static struct bytes text(const char *s)
-{
-    return bytes_of_string(s);
-}
-
-static struct http_secrets *create_secrets(void)
-{
-    struct bytes secret = text(SECRET);
-    struct http_secrets *s = http_secrets_create(&secret, 1);
-    assert_non_null(s);
-    return s;
-}
-
-static bool has(const struct buffer *b, const char *what)
-{
-    struct bytes all = buffer_bytes(b);
-    return all.size > 0 && memmem(all.data, all.size, what, strlen(what)) != NULL;
-}
-
-static void assert_text(const struct buffer *got, const char *expected)
-{
-    if (!bytes_equal(buffer_bytes(got), text(expected))) {
-        fail_msg("got      %.*s\nexpected %s", (int)buffer_size(got), (const char *)got->data,
-                 expected);
-    }
-}
 
 /* ---- what is refused ----------------------------------------------------------------------- */
 
