@@ -4,49 +4,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
-#include "sidecar/lineage/lineage_fixture.h"
-
-struct fixture {
-    struct catalog *catalog, *empty;
-    struct lineage_marks *some, *none, *unaware;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    f->catalog = fixture_catalog(false);
-    f->empty = fixture_catalog(true);
-    f->some = fixture_marks(f->catalog, FIXTURE_SOME);
-    f->none = fixture_marks(f->catalog, FIXTURE_NONE);
-    f->unaware = fixture_marks(f->empty, FIXTURE_SOME);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    lineage_marks_destroy(f->some);
-    lineage_marks_destroy(f->none);
-    lineage_marks_destroy(f->unaware);
-    catalog_unref(f->catalog);
-    catalog_unref(f->empty);
-    free(f);
-    return 0;
-}
-
-static struct lineage *analyse(const struct lineage_marks *m, const char *text)
-{
-    struct lineage *l = NULL;
-    enum err e = lineage_analyse(m, bytes_of_string(text), &l);
-    assert_int_equal(e, OK);
-    return l;
-}
+#include "sidecar/lineage/lineage_testing.h"
 
 /* ---- marks ----------------------------------------------------------------------------------- */
 

@@ -10,52 +10,10 @@
 
 #include <cmocka.h>
 
-#include "sidecar/lineage/lineage_fixture.h"
+#include "sidecar/lineage/lineage_testing.h"
 #include "sidecar/sql/sql.h"
 
 enum { LINE_MAX_SIZE = 8192, CASE_MAX_SIZE = 32768 };
-
-struct fixture {
-    struct catalog *catalog, *empty;
-    struct lineage_marks *some, *all, *unaware;
-    size_t *compared;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    f->catalog = fixture_catalog(false);
-    f->empty = fixture_catalog(true);
-    f->some = fixture_marks(f->catalog, FIXTURE_SOME);
-    f->all = fixture_marks(f->catalog, FIXTURE_ALL);
-    f->unaware = fixture_marks(f->empty, FIXTURE_SOME);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    lineage_marks_destroy(f->some);
-    lineage_marks_destroy(f->all);
-    lineage_marks_destroy(f->unaware);
-    catalog_unref(f->catalog);
-    catalog_unref(f->empty);
-    free(f);
-    return 0;
-}
-
-static struct lineage *analyse(const struct lineage_marks *m, const char *text)
-{
-    struct lineage *l = NULL;
-    enum err e = lineage_analyse(m, bytes_of_string(text), &l);
-    if (e != OK) {
-        print_message("%s: %s\n", text, err_name(e));
-    }
-    assert_int_equal(e, OK);
-    return l;
-}
 
 /* ---- the cases ------------------------------------------------------------------------------- */
 
