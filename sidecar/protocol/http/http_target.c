@@ -55,10 +55,6 @@ static enum err put_path_escape(struct out *o, struct bytes in, size_t at, struc
     if (c < 0x20 || c == 0x7f) {
         return refuse(why, "the path has an escaped control character");
     }
-    if (c == '%' && at + 4 < in.size && hex_value(in.data[at + 3]) >= 0 &&
-        hex_value(in.data[at + 4]) >= 0) {
-        return refuse(why, "the path is escaped twice");
-    }
     if (c == ';') {
         return refuse(why, "the path has parameters (';')");
     }
@@ -68,6 +64,19 @@ static enum err put_path_escape(struct out *o, struct bytes in, size_t at, struc
         put_escaped(o, c);
     }
     return OK;
+}
+
+/* Looked for in what is forwarded: a digit of the escape within may have been escaped itself. */
+static bool is_escaped_twice(const struct out *path)
+{
+    struct bytes in = bytes_of(path->data, path->size);
+    for (size_t i = 0; i + 4 < in.size; i++) {
+        if (hex_escape(in, i) == '%' && hex_value(in.data[i + 3]) >= 0 &&
+            hex_value(in.data[i + 4]) >= 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum err put_path(struct out *o, struct bytes in, struct err_text *why)
@@ -89,7 +98,7 @@ static enum err put_path(struct out *o, struct bytes in, struct err_text *why)
             put_escaped(o, c);
         }
     }
-    return e;
+    return e == OK && is_escaped_twice(o) ? refuse(why, "the path is escaped twice") : e;
 }
 
 static enum err put_query(struct out *o, struct bytes in, struct err_text *why)

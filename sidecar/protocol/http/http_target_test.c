@@ -98,6 +98,9 @@ static void refused(void **state)
         "/a%zz",
         "/a%252fb",
         "/%252e%252e/",
+        "/%25%32e%25%32e/", /* the digit is an escape itself */
+        "/%252%65%25%32%65/",
+        "/a%25%41%63",
         "/a;b",
         "/..;/a",
         "/a%3bb",
