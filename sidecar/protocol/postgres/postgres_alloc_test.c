@@ -51,7 +51,7 @@ static void ask_simply(struct test *t, int n)
     query(&t->ask, text);
     row(&t->answer, "0");
     complete(&t->answer, "SELECT 1");
-    ok(pg_write_ready(&t->answer, 'I'));
+    ready(&t->answer, 'I');
 }
 
 /* Of a statement with one parameter, in text. */
@@ -67,12 +67,12 @@ static void bind_and_execute(struct test *t, const char *name, int n)
     memcpy(body + 1 + size + sizeof(before), value, 6);
     memcpy(body + 1 + size + sizeof(before) + 6, behind, sizeof(behind));
     ok(pg_write_body(&t->ask, 'B', bytes_of(body, 1 + size + sizeof(before) + 6 + sizeof(behind))));
-    ok(pg_write_execute(&t->ask, (struct bytes){0}, 0));
+    execute(&t->ask);
     ok(pg_write_sync(&t->ask));
-    ok(pg_write_empty(&t->answer, '2'));
+    answers(&t->answer, "2");
     row(&t->answer, "0");
     complete(&t->answer, "SELECT 1");
-    ok(pg_write_ready(&t->answer, 'I'));
+    ready(&t->answer, 'I');
 }
 
 static const char parameter[] = "SELECT abalance FROM pgbench_accounts WHERE aid = $1;";
@@ -80,7 +80,7 @@ static const char parameter[] = "SELECT abalance FROM pgbench_accounts WHERE aid
 static void ask_extended(struct test *t, int n)
 {
     parse(&t->ask, "", parameter);
-    ok(pg_write_empty(&t->answer, '1'));
+    answers(&t->answer, "1");
     bind_and_execute(t, "", n);
 }
 
@@ -88,7 +88,7 @@ static void ask_prepared(struct test *t, int n)
 {
     if (n == 0) {
         parse(&t->ask, "p", parameter);
-        ok(pg_write_empty(&t->answer, '1'));
+        answers(&t->answer, "1");
     }
     bind_and_execute(t, "p", n);
 }

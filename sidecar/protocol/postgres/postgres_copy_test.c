@@ -7,8 +7,7 @@
 #include <cmocka.h>
 
 #include "base/crypto/crypto.h"
-#include "sidecar/protocol/postgres/postgres_fixture.h"
-#include "sidecar/protocol/postgres/postgres_messages.h"
+#include "sidecar/protocol/postgres/postgres_testing.h"
 
 enum { LINES = 5 };
 
@@ -26,7 +25,7 @@ static void target_says_done(struct fixture *f)
     struct buffer b;
     buffer_init(&b, 1024);
     complete(&b, "COPY 5");
-    ok(pg_write_ready(&b, 'I'));
+    ready(&b, 'I');
     fixture_target(f, buffer_bytes(&b));
     buffer_finish(&b);
 }
@@ -38,15 +37,6 @@ static void write_lines(struct buffer *b)
     for (size_t i = 0; i < LINES; i++) {
         size_t size = i * 6;
         ok(pg_write_body(b, PG_FRONTEND_COPY_DATA, bytes_of(text + sizeof(text) - 1 - size, size)));
-    }
-}
-
-static void send_cut(struct fixture *f, struct bytes b, size_t piece)
-{
-    while (b.size > 0) {
-        size_t n = b.size < piece ? b.size : piece;
-        fixture_agent(f, bytes_of(b.data, n));
-        b = bytes_of(b.data + n, b.size - n);
     }
 }
 
@@ -67,7 +57,7 @@ static void copies_in(size_t piece)
     size_t data_size = buffer_size(&b);
     crypto_sha256_of(buffer_bytes(&b), digest);
     ok(pg_write_empty(&b, PG_FRONTEND_COPY_DONE));
-    send_cut(&f, buffer_bytes(&b), piece);
+    in_pieces(&f, fixture_agent, buffer_bytes(&b), piece);
     assert_true(bytes_equal(buffer_bytes(&f.to_target), buffer_bytes(&b)));
     target_says_done(&f);
     assert_int_equal(f.outcome_count, 1);

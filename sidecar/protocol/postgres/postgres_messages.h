@@ -20,6 +20,46 @@ static inline void parse(struct buffer *b, const char *name, const char *text)
     ok(pg_write_parse(b, bytes_of_string(name), bytes_of_string(text), NULL, 0));
 }
 
+/* `values`: from the count of their formats to the formats of the results. */
+static inline void bind_values(struct buffer *b, const char *portal, const char *name,
+                               struct bytes values)
+{
+    struct buffer body;
+    buffer_init(&body, 1 << 20);
+    ok(buffer_append(&body, bytes_of(portal, strlen(portal) + 1)));
+    ok(buffer_append(&body, bytes_of(name, strlen(name) + 1)));
+    ok(buffer_append(&body, values));
+    ok(pg_write_body(b, PG_FRONTEND_BIND, buffer_bytes(&body)));
+    buffer_finish(&body);
+}
+
+static inline void bind(struct buffer *b, const char *portal, const char *name)
+{
+    bind_values(b, portal, name, bytes_of("\0\0\0\0\0\0", 6));
+}
+
+/* All rows of the unnamed portal. */
+static inline void execute(struct buffer *b)
+{
+    ok(pg_write_execute(b, (struct bytes){0}, 0));
+}
+
+static inline void sequence(struct buffer *b, const char *text)
+{
+    parse(b, "", text);
+    bind(b, "", "");
+    execute(b);
+    ok(pg_write_sync(b));
+}
+
+/* Answers without a body, a letter each: "12" ParseComplete and BindComplete. */
+static inline void answers(struct buffer *b, const char *letters)
+{
+    for (; *letters != '\0'; letters++) {
+        ok(pg_write_empty(b, (uint8_t)*letters));
+    }
+}
+
 static inline void row(struct buffer *b, const char *value)
 {
     const struct pg_value v = {.data = bytes_of_string(value)};
@@ -29,6 +69,12 @@ static inline void row(struct buffer *b, const char *value)
 static inline void complete(struct buffer *b, const char *tag)
 {
     ok(pg_write_command_complete(b, bytes_of_string(tag)));
+}
+
+/* `status`: 'I', 'T' or 'E'. */
+static inline void ready(struct buffer *b, char status)
+{
+    ok(pg_write_ready(b, (uint8_t)status));
 }
 
 static inline void server_error(struct buffer *b, const char *code)

@@ -12,17 +12,6 @@
 
 enum { WORD_MAX = 256 };
 
-static void bind(struct buffer *b, const char *portal, const char *name)
-{
-    struct buffer body;
-    buffer_init(&body, 1024);
-    ok(buffer_append(&body, bytes_of(portal, strlen(portal) + 1)));
-    ok(buffer_append(&body, bytes_of(name, strlen(name) + 1)));
-    ok(buffer_append(&body, bytes_of("\0\0\0\0\0\0", 6)));
-    ok(pg_write_body(b, 'B', buffer_bytes(&body)));
-    buffer_finish(&body);
-}
-
 static void call_function(struct buffer *b)
 {
     static const uint8_t body[] = {0, 0, 4, 0xd2, 0, 0, 0, 0, 0, 0}; /* 1234, no arguments */

@@ -2,74 +2,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
-#include "sidecar/protocol/postgres/postgres_fixture.h"
-#include "sidecar/protocol/postgres/postgres_messages.h"
-
-/* ---- messages ---- */
-
-/* Portal and statement names, no values. */
-static void bind(struct buffer *b, const char *portal, const char *name)
-{
-    struct buffer body;
-    buffer_init(&body, 1024);
-    ok(buffer_append(&body, bytes_of(portal, strlen(portal) + 1)));
-    ok(buffer_append(&body, bytes_of(name, strlen(name) + 1)));
-    ok(buffer_append(&body, bytes_of("\0\0\0\0\0\0", 6)));
-    ok(pg_write_body(b, 'B', buffer_bytes(&body)));
-    buffer_finish(&body);
-}
-
-static void sequence(struct buffer *b, const char *text)
-{
-    parse(b, "", text);
-    bind(b, "", "");
-    ok(pg_write_execute(b, (struct bytes){0}, 0));
-    ok(pg_write_sync(b));
-}
-
-struct test {
-    struct fixture f;
-    struct buffer b;
-};
-
-static int setup(void **state)
-{
-    struct test *t = calloc(1, sizeof(*t));
-    assert_non_null(t);
-    fixture_init(&t->f);
-    buffer_init(&t->b, 16 << 20);
-    fixture_login(&t->f);
-    assert_true(t->f.opened);
-    *state = t;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct test *t = *state;
-    fixture_finish(&t->f);
-    buffer_finish(&t->b);
-    free(t);
-    return 0;
-}
-
-static void agent(struct test *t)
-{
-    fixture_agent(&t->f, buffer_bytes(&t->b));
-    buffer_clear(&t->b);
-}
-
-static void target(struct test *t)
-{
-    fixture_target(&t->f, buffer_bytes(&t->b));
-    buffer_clear(&t->b);
-}
-
-/* ---- tests ---- */
+#include "sidecar/protocol/postgres/postgres_testing.h"
 
 static void test_query_is_forwarded_unchanged_and_recorded(void **state)
 {
@@ -88,7 +24,7 @@ static void test_query_is_forwarded_unchanged_and_recorded(void **state)
     complete(&t->b, "SELECT 1");
     target(t);
     assert_int_equal(t->f.outcome_count, 0); /* more statements of the text may follow */
-    ok(pg_write_ready(&t->b, 'I'));
+    ready(&t->b, 'I');
     target(t);
     assert_string_equal(types(&t->f.to_agent), "DCZ");
     assert_int_equal(t->f.outcome_count, 1);
@@ -101,15 +37,13 @@ static void test_denied_query_in_idle_is_answered_here(void **state)
 {
     struct test *t = *state;
     t->f.deny = "DROP";
-    query(&t->b, "DROP TABLE x");
-    agent(t);
+    ask(t, "DROP TABLE x");
     assert_int_equal(buffer_size(&t->f.to_target), 0);
     assert_string_equal(types(&t->f.to_agent), "EZ");
     assert_true(holds(&t->f.to_agent, "42501"));
     assert_true(holds(&t->f.to_agent, "test-rule"));
     assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__REFUSED);
-    query(&t->b, "SELECT 1");
-    agent(t);
+    ask(t, "SELECT 1");
     assert_string_equal(types(&t->f.to_target), "Q");
 }
 
@@ -117,20 +51,11 @@ static void test_denied_query_in_a_transaction_fails_at_the_target(void **state)
 {
     struct test *t = *state;
     t->f.deny = "DROP";
-    query(&t->b, "BEGIN");
-    agent(t);
-    complete(&t->b, "BEGIN");
-    ok(pg_write_ready(&t->b, 'T'));
-    target(t);
-    buffer_clear(&t->f.to_agent);
-    buffer_clear(&t->f.to_target);
-    query(&t->b, "DROP TABLE x");
-    agent(t);
+    begin(t);
+    ask(t, "DROP TABLE x");
     assert_string_equal(types(&t->f.to_target), "Q");
     assert_false(holds(&t->f.to_target, "DROP"));
-    server_error(&t->b, "42601");
-    ok(pg_write_ready(&t->b, 'E'));
-    target(t);
+    target_fails(t, "42601", 'E');
     assert_string_equal(types(&t->f.to_agent), "EZ");
     assert_true(holds(&t->f.to_agent, "42501"));
     assert_false(holds(&t->f.to_agent, "server's own"));
@@ -149,13 +74,10 @@ static void test_denied_in_a_pipeline_skips_to_sync(void **state)
     assert_false(holds(&t->f.to_target, "DROP")); /* nor is it parsed */
     assert_false(t->f.intents[1].allowed);
     assert_string_equal(t->f.intents[1].verb, "prepare");
-    ok(pg_write_empty(&t->b, '1'));
-    ok(pg_write_empty(&t->b, '2'));
+    answers(&t->b, "12");
     complete(&t->b, "SELECT 0");
-    ok(pg_write_ready(&t->b, 'I'));
-    server_error(&t->b, "42601");
-    ok(pg_write_ready(&t->b, 'I'));
-    target(t);
+    ready(&t->b, 'I');
+    target_fails(t, "42601", 'I');
     assert_string_equal(types(&t->f.to_agent), "12CZEZ");
     assert_true(holds(&t->f.to_agent, "test-rule"));
     assert_int_equal(t->f.intent_count, 3);
@@ -167,11 +89,11 @@ static void test_after_an_error_what_is_not_executed_is_not_forwarded(void **sta
     parse(&t->b, "", "SELECT 1/0");
     bind(&t->b, "", "");
     agent(t);
-    ok(pg_write_empty(&t->b, '1'));
+    answers(&t->b, "1");
     server_error(&t->b, "22012");
     target(t);
     buffer_clear(&t->f.to_target);
-    ok(pg_write_execute(&t->b, (struct bytes){0}, 0));
+    execute(&t->b);
     query(&t->b, "DELETE FROM orders");
     ok(pg_write_sync(&t->b));
     agent(t);
@@ -189,18 +111,13 @@ static void test_an_error_is_the_operations_whichever_message_fails(void **state
         t->f.outcome_count = 0;
         parse(&t->b, "", "SELECT * FROM nowhere");
         bind(&t->b, "", "");
-        ok(pg_write_execute(&t->b, (struct bytes){0}, 0));
-        parse(&t->b, "", "SELECT 'skipped'");
-        bind(&t->b, "", "");
-        ok(pg_write_execute(&t->b, (struct bytes){0}, 0));
-        ok(pg_write_sync(&t->b));
+        execute(&t->b);
+        sequence(&t->b, "SELECT 'skipped'");
         agent(t);
         for (size_t i = 0; i < answered; i++) {
             ok(pg_write_empty(&t->b, (uint8_t)('1' + i)));
         }
-        server_error(&t->b, "42P01");
-        ok(pg_write_ready(&t->b, 'I'));
-        target(t);
+        target_fails(t, "42P01", 'I');
         assert_int_equal(t->f.outcome_count, 2);
         assert_int_equal(t->f.outcomes[0].operation, 2 * answered + 1);
         assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__FAILED);
@@ -214,24 +131,20 @@ static void test_an_error_is_the_operations_whichever_message_fails(void **state
 static void test_rows_are_counted_without_a_tag(void **state)
 {
     struct test *t = *state;
-    query(&t->b, "SELECT 1; SELECT 1/x FROM y");
-    agent(t);
+    ask(t, "SELECT 1; SELECT 1/x FROM y");
     row(&t->b, "1");
     complete(&t->b, "SELECT 1");
     row(&t->b, "2");
     row(&t->b, "3");
-    server_error(&t->b, "22012");
-    ok(pg_write_ready(&t->b, 'I'));
-    target(t);
+    target_fails(t, "22012", 'I');
     assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__FAILED);
     assert_int_equal(t->f.outcomes[0].rows, 3);
     sequence(&t->b, "SELECT 2");
     agent(t);
-    ok(pg_write_empty(&t->b, '1'));
-    ok(pg_write_empty(&t->b, '2'));
+    answers(&t->b, "12");
     row(&t->b, "4");
-    ok(pg_write_empty(&t->b, 's'));
-    ok(pg_write_ready(&t->b, 'I'));
+    answers(&t->b, "s");
+    ready(&t->b, 'I');
     target(t);
     assert_int_equal(t->f.outcomes[1].status, CHAPERONE__V1__STATUS__SUSPENDED);
     assert_int_equal(t->f.outcomes[1].rows, 1);
@@ -244,9 +157,8 @@ static void test_portal_that_is_never_executed(void **state)
     bind(&t->b, "", "");
     ok(pg_write_sync(&t->b));
     agent(t);
-    ok(pg_write_empty(&t->b, '1'));
-    ok(pg_write_empty(&t->b, '2'));
-    ok(pg_write_ready(&t->b, 'I'));
+    answers(&t->b, "12");
+    ready(&t->b, 'I');
     target(t);
     assert_int_equal(t->f.outcome_count, 1);
     assert_int_equal(t->f.outcomes[0].status, CHAPERONE__V1__STATUS__NOT_EXECUTED);
@@ -258,15 +170,13 @@ static void test_failed_parse_gives_the_name_back(void **state)
     parse(&t->b, "s", "SELECT 'first'");
     ok(pg_write_sync(&t->b));
     agent(t);
-    ok(pg_write_empty(&t->b, '1'));
-    ok(pg_write_ready(&t->b, 'I'));
+    answers(&t->b, "1");
+    ready(&t->b, 'I');
     target(t);
     parse(&t->b, "s", "SELECT 'second'");
     ok(pg_write_sync(&t->b));
     agent(t);
-    server_error(&t->b, "42P05");
-    ok(pg_write_ready(&t->b, 'I'));
-    target(t);
+    target_fails(t, "42P05", 'I');
     bind(&t->b, "", "s");
     agent(t);
     assert_string_equal(t->f.intents[0].text, "SELECT 'first'");
@@ -289,8 +199,7 @@ static void test_nothing_is_forwarded_that_cannot_be_recorded(void **state)
 static void test_connection_lost_in_mid_answer_is_unknown(void **state)
 {
     struct test *t = *state;
-    query(&t->b, "UPDATE orders SET amount = 0");
-    agent(t);
+    ask(t, "UPDATE orders SET amount = 0");
     (void)protocol_postgres.on_end(t->f.protocol, SIDE_TARGET);
     protocol_postgres.on_close(t->f.protocol);
     assert_int_equal(t->f.outcome_count, 1);
@@ -315,27 +224,18 @@ static void talk(struct test *t, size_t piece)
     buffer_init(&in, 1 << 20);
     sequence(&in, "SELECT 1 /* reason: cut */");
     query(&in, "SELECT 2; SELECT 3");
-    for (struct bytes b = buffer_bytes(&in); b.size > 0;) {
-        size_t n = b.size < piece ? b.size : piece;
-        fixture_agent(&t->f, bytes_of(b.data, n));
-        b = bytes_of(b.data + n, b.size - n);
-    }
+    in_pieces(&t->f, fixture_agent, buffer_bytes(&in), piece);
     buffer_clear(&in);
-    ok(pg_write_empty(&in, '1'));
-    ok(pg_write_empty(&in, '2'));
+    answers(&in, "12");
     row(&in, "one");
     complete(&in, "SELECT 1");
-    ok(pg_write_ready(&in, 'I'));
+    ready(&in, 'I');
     row(&in, "two");
     complete(&in, "SELECT 1");
     row(&in, "three");
     complete(&in, "SELECT 1");
-    ok(pg_write_ready(&in, 'I'));
-    for (struct bytes b = buffer_bytes(&in); b.size > 0;) {
-        size_t n = b.size < piece ? b.size : piece;
-        fixture_target(&t->f, bytes_of(b.data, n));
-        b = bytes_of(b.data + n, b.size - n);
-    }
+    ready(&in, 'I');
+    in_pieces(&t->f, fixture_target, buffer_bytes(&in), piece);
     buffer_finish(&in);
 }
 
@@ -373,26 +273,20 @@ static void test_every_cut_is_the_same(void **state)
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_query_is_forwarded_unchanged_and_recorded, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_denied_query_in_idle_is_answered_here, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_denied_query_in_a_transaction_fails_at_the_target,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_denied_in_a_pipeline_skips_to_sync, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_after_an_error_what_is_not_executed_is_not_forwarded,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_an_error_is_the_operations_whichever_message_fails,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rows_are_counted_without_a_tag, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_portal_that_is_never_executed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failed_parse_gives_the_name_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nothing_is_forwarded_that_cannot_be_recorded, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_connection_lost_in_mid_answer_is_unknown, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_unasked_answers_end_the_session, setup, teardown),
+        TEST(test_query_is_forwarded_unchanged_and_recorded),
+        TEST(test_denied_query_in_idle_is_answered_here),
+        TEST(test_denied_query_in_a_transaction_fails_at_the_target),
+        TEST(test_denied_in_a_pipeline_skips_to_sync),
+        TEST(test_after_an_error_what_is_not_executed_is_not_forwarded),
+        TEST(test_an_error_is_the_operations_whichever_message_fails),
+        TEST(test_rows_are_counted_without_a_tag),
+        TEST(test_portal_that_is_never_executed),
+        TEST(test_failed_parse_gives_the_name_back),
+        TEST(test_nothing_is_forwarded_that_cannot_be_recorded),
+        TEST(test_connection_lost_in_mid_answer_is_unknown),
+        TEST(test_unasked_answers_end_the_session),
         cmocka_unit_test(test_every_cut_is_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
