@@ -11,56 +11,27 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <sqlite3.h>
 
 #include "controlplane/store/backend.h"
+#include "controlplane/store/store_file.h"
 #include "controlplane/store/store_records.h"
 
 enum { RECORDS = 16 };
 
 struct old {
-    char directory[256];
-    char path[300];
+    struct store_file file;
     struct arena *arena;
     struct store *store; /* NULL: not open */
 };
 
-static void sql(const struct old *o, const char *text)
-{
-    sqlite3 *db = NULL;
-    char *why = NULL;
-    assert_int_equal(sqlite3_open(o->path, &db), SQLITE_OK);
-    if (sqlite3_exec(db, text, NULL, NULL, &why) != SQLITE_OK) {
-        print_error("%s\n", why);
-        fail();
-    }
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
-static void old_make(struct old *o)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *in = fopen("controlplane/store/testdata/schema_v8.sql", "r");
-    assert_non_null(in);
-    assert_true(getdelim(&text, &size, '\0', in) > 0);
-    assert_int_equal(fclose(in), 0);
-    sql(o, text);
-    free(text);
-}
-
 static int setup(void **state)
 {
-    const char *parent = getenv("TEST_TMPDIR");
     struct old *o = calloc(1, sizeof(*o));
     assert_non_null(o);
-    (void)snprintf(o->directory, sizeof(o->directory), "%s/convert-XXXXXX",
-                   parent == NULL ? "/tmp" : parent);
-    assert_non_null(mkdtemp(o->directory));
-    (void)snprintf(o->path, sizeof(o->path), "%s/store.db", o->directory);
+    store_file_make(&o->file);
     o->arena = arena_create(1 << 16, 64 << 20);
     assert_non_null(o->arena);
-    old_make(o);
+    store_file_script(&o->file, "schema_v8.sql");
     *state = o;
     return 0;
 }
@@ -75,15 +46,9 @@ static void close_it(struct old *o)
 
 static int teardown(void **state)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
     struct old *o = *state;
     close_it(o);
-    for (size_t i = 0; i < 3; i++) {
-        char path[320];
-        (void)snprintf(path, sizeof(path), "%s%s", o->path, suffixes[i]);
-        (void)unlink(path);
-    }
-    assert_int_equal(rmdir(o->directory), 0);
+    store_file_remove(&o->file);
     arena_destroy(o->arena);
     free(o);
     return 0;
@@ -91,19 +56,14 @@ static int teardown(void **state)
 
 static enum err open_with(struct old *o, int64_t page_count_max, struct err_text *why)
 {
-    static const uint8_t master[STORE_HASH_SIZE] = {7, 7, 7};
-    const struct store_sqlite_options options = {
-        .page_count_max = page_count_max, .content_master = bytes_of(master, sizeof(master))};
-    return store_open_sqlite(o->path, &options, &o->store, why);
+    const struct store_sqlite_options options = {.page_count_max = page_count_max,
+                                                 .content_master = store_file_key()};
+    return store_open_sqlite(o->file.path, &options, &o->store, why);
 }
 
 static void open_it(struct old *o)
 {
-    struct err_text why = {.text = ""};
-    if (open_with(o, 0, &why) != OK) {
-        print_error("%s\n", why.text);
-        fail();
-    }
+    o->store = store_file_open_sealed(&o->file);
 }
 
 /* ---- what it answers ---- */
@@ -230,7 +190,8 @@ static void test_it_is_moved_once_and_goes_on(void **state)
     struct store_audit_record late = records_make(2, 6, STORE_HEARTBEAT, "");
     open_it(o);
     close_it(o);
-    sql(o,
+    store_file_sql(
+        &o->file,
         "CREATE TABLE proof (ok INTEGER CHECK (ok));"
         "INSERT INTO proof SELECT count(*) = 0 FROM sqlite_schema WHERE name LIKE 'audit_record%'"
         " OR name LIKE 'audit_text%';"
@@ -244,8 +205,8 @@ static void test_it_is_moved_once_and_goes_on(void **state)
         store_audit_append(o->store, "s1", &next, 1, records_received_ns, &done, NULL, NULL), OK);
     assert_int_equal(done.first_position, RECORDS + 1);
     close_it(o);
-    sql(o, "INSERT INTO proof SELECT count(*) = 0 FROM"
-           " (SELECT * FROM copy EXCEPT SELECT * FROM audit_section)");
+    store_file_sql(&o->file, "INSERT INTO proof SELECT count(*) = 0 FROM"
+                             " (SELECT * FROM copy EXCEPT SELECT * FROM audit_section)");
 }
 
 static size_t erase(struct old *o, const char *resource)
@@ -285,7 +246,7 @@ static void test_a_gap_stays_one(void **state)
     uint8_t hashes[RECORDS][STORE_HASH_SIZE];
     struct store_audit_entry e;
     size_t count = 0;
-    sql(o, "DELETE FROM audit_record WHERE position = 7");
+    store_file_sql(&o->file, "DELETE FROM audit_record WHERE position = 7");
     open_it(o);
     assert_int_equal(store_log_read(o->store, 0, RECORDS, hashes, &count), OK);
     assert_int_equal(count, 6);
@@ -303,7 +264,7 @@ static void changed_check(struct old *o, const char *change)
     struct err_text why = {.text = ""};
     size_t count = 0;
     bool more = false;
-    sql(o, change);
+    store_file_sql(&o->file, change);
     open_it(o);
     for (uint64_t position = 1; position <= RECORDS; position++) {
         if (position == 6) {
@@ -321,8 +282,8 @@ static void changed_check(struct old *o, const char *change)
     open_it(o);
     assert_int_equal(store_audit_at(o->store, 6, o->arena, &e), ERR_IO);
     close_it(o);
-    assert_int_equal(unlink(o->path), 0);
-    old_make(o);
+    assert_int_equal(unlink(o->file.path), 0);
+    store_file_script(&o->file, "schema_v8.sql");
     arena_reset(o->arena);
 }
 
@@ -347,7 +308,7 @@ static void test_what_was_changed_can_be_erased(void **state)
 {
     struct old *o = *state;
     struct store_audit_entry e;
-    sql(o, "UPDATE audit_record SET canonical = x'' WHERE position = 6");
+    store_file_sql(&o->file, "UPDATE audit_record SET canonical = x'' WHERE position = 6");
     open_it(o);
     assert_int_equal(erase(o, "db2"), 1);
     assert_int_equal(store_audit_at(o->store, 6, o->arena, &e), OK);
@@ -390,17 +351,19 @@ static void test_a_crash_in_between_goes_on(void **state)
     struct store_audit_entry e;
     struct err_text why;
     uint64_t count = 0;
-    sql(o, more_records);
-    sql(o, "CREATE TRIGGER stop BEFORE DELETE ON audit_record WHEN OLD.position = 30000"
-           " BEGIN SELECT RAISE(ABORT, 'stop'); END");
+    store_file_sql(&o->file, more_records);
+    store_file_sql(&o->file,
+                   "CREATE TRIGGER stop BEFORE DELETE ON audit_record WHEN OLD.position = 30000"
+                   " BEGIN SELECT RAISE(ABORT, 'stop'); END");
     assert_int_not_equal(open_with(o, 0, &why), OK);
     assert_non_null(strstr(why.text, "stop"));
     /* Some are there, some are here, none twice. */
-    sql(o, "CREATE TABLE proof (ok INTEGER CHECK (ok));"
-           "INSERT INTO proof SELECT count(*) BETWEEN 15016 AND 45015 FROM audit_record;"
-           "INSERT INTO proof SELECT (SELECT count(*) FROM audit_record) +"
-           " (SELECT sum(count) FROM audit_batch) = 45016;"
-           "DROP TRIGGER stop");
+    store_file_sql(&o->file,
+                   "CREATE TABLE proof (ok INTEGER CHECK (ok));"
+                   "INSERT INTO proof SELECT count(*) BETWEEN 15016 AND 45015 FROM audit_record;"
+                   "INSERT INTO proof SELECT (SELECT count(*) FROM audit_record) +"
+                   " (SELECT sum(count) FROM audit_batch) = 45016;"
+                   "DROP TRIGGER stop");
     open_it(o);
     assert_int_equal(store_audit_count(o->store, &count), OK);
     assert_int_equal(count, ALL);

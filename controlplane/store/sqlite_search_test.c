@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "controlplane/store/store.h"
+#include "controlplane/store/store_file.h"
 #include "controlplane/store/store_records.h"
 
 enum {
@@ -32,7 +32,7 @@ struct known {
 };
 
 struct world {
-    char directory[256], path[300];
+    struct store_file file;
     struct store *store;
     struct arena *arena;
     struct known records[RECORDS]; /* of stream 0, of stream 1, ... */
@@ -137,13 +137,9 @@ static void append_all(struct world *w)
 static int world_setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
-    const char *parent = getenv("TEST_TMPDIR");
     assert_non_null(w);
-    (void)snprintf(w->directory, sizeof(w->directory), "%s/search-XXXXXX",
-                   parent == NULL ? "/tmp" : parent);
-    assert_non_null(mkdtemp(w->directory));
-    (void)snprintf(w->path, sizeof(w->path), "%s/db", w->directory);
-    assert_int_equal(store_open_sqlite(w->path, NULL, &w->store, NULL), OK);
+    store_file_make(&w->file);
+    w->store = store_file_open(&w->file, NULL);
     w->arena = arena_create(1 << 16, 64 << 20);
     assert_non_null(w->arena);
     records_choose(w);
@@ -156,8 +152,8 @@ static int world_teardown(void **state)
 {
     struct world *w = *state;
     store_close(w->store);
-    assert_int_equal(unlink(w->path), 0);
-    assert_int_equal(rmdir(w->directory), 0);
+    assert_int_equal(unlink(w->file.path), 0); /* closed, it has no journal beside it */
+    assert_int_equal(rmdir(w->file.directory), 0);
     arena_destroy(w->arena);
     free(w);
     return 0;
