@@ -1,37 +1,27 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 
 #include <cmocka.h>
 
-#include "controlplane/config.h"
+#include "controlplane/config_fixture.h"
 
-static enum err load(const char *blobs, struct config **out, struct err_text *why)
-{
-    char text[2048];
-    (void)snprintf(text, sizeof(text), "listen: 127.0.0.1:0\ndata: /tmp/x\n%s", blobs);
-    return config_load_text("/etc/c.yaml", bytes_of_string(text), out, why);
-}
+#define IN_FILE(section) "listen: 127.0.0.1:0\ndata: /tmp/x\n" section
 
 static void test_without_a_section_there_are_none(void **state)
 {
-    struct config *config = NULL;
-    struct err_text why = {.text = ""};
     (void)state;
-    assert_int_equal(load("", &config, &why), OK);
+    struct config *config = config_fixture_load(IN_FILE(""));
     assert_int_equal(config->store.blobs.kind, CONFIG_BLOBS_NONE);
     config_release(config);
 }
 
 static void test_a_directory(void **state)
 {
-    struct config *config = NULL;
-    struct err_text why = {.text = ""};
     (void)state;
-    assert_int_equal(load("blobs: {directory: blobs}\n", &config, &why), OK);
+    struct config *config = config_fixture_load(IN_FILE("blobs: {directory: blobs}\n"));
     assert_int_equal(config->store.blobs.kind, CONFIG_BLOBS_DIRECTORY);
-    assert_string_equal(config->store.blobs.directory, "/etc/blobs");
+    assert_string_equal(config->store.blobs.directory, "/etc/chaperone/blobs");
     assert_int_equal(config->store.blobs.threshold, 64 << 10);
     config_release(config);
 }
@@ -40,13 +30,10 @@ static void test_a_directory(void **state)
 
 static void test_s3(void **state)
 {
-    struct config *config = NULL;
-    struct err_text why = {.text = ""};
     (void)state;
-    assert_int_equal(load("blobs:\n  threshold: 128KiB\n  s3: {endpoint: 'https://s3.example', "
-                          "bucket: b, region: eu-1, style: virtual_host, timeout: 3s, " KEYS "}\n",
-                          &config, &why),
-                     OK);
+    struct config *config = config_fixture_load(
+        IN_FILE("blobs:\n  threshold: 128KiB\n  s3: {endpoint: 'https://s3.example', "
+                "bucket: b, region: eu-1, style: virtual_host, timeout: 3s, " KEYS "}\n"));
     const struct config_blobs *b = &config->store.blobs;
     assert_int_equal(b->kind, CONFIG_BLOBS_S3);
     assert_string_equal(b->endpoint, "https://s3.example");
@@ -62,37 +49,26 @@ static void test_s3(void **state)
 
 static void test_what_is_wrong_is_named(void **state)
 {
-    static const struct {
-        const char *text, *expected;
-    } cases[] = {
-        {"blobs: {}\n", "exactly one of `directory` and `s3`"},
-        {"blobs: {directory: x, s3: {}}\n", "exactly one of `directory` and `s3`"},
-        {"blobs: {directory: x, threshold: 5}\n", "blobs.threshold"},
-        {"blobs: {s3: {bucket: b, region: r, " KEYS "}}\n", "endpoint"},
-        {"blobs: {s3: {endpoint: 'https://h', bucket: b, region: r, access_key_id: {env: A}}}\n",
+    static const struct config_mistake cases[] = {
+        {IN_FILE("blobs: {}\n"), "exactly one of `directory` and `s3`"},
+        {IN_FILE("blobs: {directory: x, s3: {}}\n"), "exactly one of `directory` and `s3`"},
+        {IN_FILE("blobs: {directory: x, threshold: 5}\n"), "blobs.threshold"},
+        {IN_FILE("blobs: {s3: {bucket: b, region: r, " KEYS "}}\n"), "endpoint"},
+        {IN_FILE("blobs: {s3: {endpoint: 'https://h', bucket: b, region: r, access_key_id: {env: "
+                 "A}}}\n"),
          "secret_access_key"},
-        {"blobs: {s3: {endpoint: 'https://h', bucket: b, region: r, access_key_id: {env: A}, "
-         "secret_access_key: {store: n}}}\n",
+        {IN_FILE(
+             "blobs: {s3: {endpoint: 'https://h', bucket: b, region: r, access_key_id: {env: A}, "
+             "secret_access_key: {store: n}}}\n"),
          "found {store: ...}"},
-        {"blobs: {directory: x, folder: y}\n", "folder"},
+        {IN_FILE("blobs: {directory: x, folder: y}\n"), "folder"},
+        /* A secret that stands there is not repeated. */
+        {IN_FILE("blobs: {s3: {endpoint: 'https://h', bucket: b, region: r, access_key_id:"
+                 " {env: A}, secret_access_key: hunter2}}\n"),
+         "secret_access_key"},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct config *config = NULL;
-        struct err_text why = {.text = ""};
-        assert_int_equal(load(cases[i].text, &config, &why), ERR_INVALID);
-        if (strstr(why.text, cases[i].expected) == NULL) {
-            fail_msg("case %zu: %s", i, why.text);
-        }
-    }
-    /* A secret that stands there is not repeated. */
-    struct config *config = NULL;
-    struct err_text why = {.text = ""};
-    assert_int_equal(load("blobs: {s3: {endpoint: 'https://h', bucket: b, region: r, access_key_id:"
-                          " {env: A}, secret_access_key: hunter2}}\n",
-                          &config, &why),
-                     ERR_INVALID);
-    assert_null(strstr(why.text, "hunter2"));
+    config_fixture_refuse_each(cases, sizeof(cases) / sizeof(cases[0]), "", "hunter2");
 }
 
 int main(void)

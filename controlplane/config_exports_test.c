@@ -4,7 +4,7 @@
 
 #include <cmocka.h>
 
-#include "controlplane/config.h"
+#include "controlplane/config_fixture.h"
 
 #define LISTED(rest) "data: d\nexports:\n  - {name: x, " rest "}\n"
 
@@ -32,11 +32,7 @@ static void every_destination_is_read(void **state)
         "      topic: audit\n"
         "      options: {security.protocol: sasl_ssl}\n"
         "      secrets: {sasl.password: {file: p}}\n";
-    struct config *c = NULL;
-    struct err_text why = {0};
-    if (config_load_text("/etc/cp.yaml", bytes_of_string(text), &c, &why) != OK) {
-        fail_msg("%s", why.text);
-    }
+    struct config *c = config_fixture_load(text);
     assert_int_equal(c->metrics.port, 9464);
     assert_int_equal(c->exports.count, 3);
     const struct config_export *x = c->exports.items;
@@ -48,7 +44,7 @@ static void every_destination_is_read(void **state)
     assert_true(x[0].syslog.tls);
     assert_int_equal(x[0].syslog.facility, 19);
     assert_int_equal(x[0].syslog.key.source, CONFIG_SECRET_STORE);
-    assert_string_equal(x[1].file.directory, "/etc/out");
+    assert_string_equal(x[1].file.directory, "/etc/chaperone/out");
     assert_int_equal(x[1].file.compress, CONFIG_COMPRESS_ZSTD);
     assert_int_equal(x[1].schedule.daily_ns, INT64_C(9000) * 1000000000);
     assert_false(x[1].from_beginning);
@@ -59,9 +55,7 @@ static void every_destination_is_read(void **state)
     config_release(c);
 }
 
-static const struct {
-    const char *text, *expected;
-} mistakes[] = {
+static const struct config_mistake mistakes[] = {
     {"data: d\nexports: {name: x}\n", "exports: expected a list"},
     {LISTED("format: json"), "cp.yaml:3:5: exports[0]: expected one of `file`, `syslog` and"},
     {LISTED("file: {directory: d}, kafka: {brokers: ['a:1'], topic: t}"), "found 2 of them"},
@@ -111,16 +105,7 @@ static const struct {
 static void each_mistake_is_named_where_it_is(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
-        struct config *c = NULL;
-        struct err_text why = {0};
-        struct bytes text = bytes_of_string(mistakes[i].text);
-        assert_int_equal(config_load_text("/etc/cp.yaml", text, &c, &why), ERR_INVALID);
-        if (strstr(why.text, mistakes[i].expected) == NULL || strstr(why.text, "SECRET") != NULL) {
-            fail_msg("for\n%s\nexpected: %s\ngot:      %s", mistakes[i].text, mistakes[i].expected,
-                     why.text);
-        }
-    }
+    config_fixture_refuse_each(mistakes, sizeof(mistakes) / sizeof(mistakes[0]), "", "SECRET");
 }
 
 int main(void)

@@ -5,17 +5,7 @@
 
 #include <cmocka.h>
 
-#include "controlplane/config.h"
-
-static struct config *load(const char *text)
-{
-    struct config *c = NULL;
-    struct err_text why = {0};
-    if (config_load_text("/etc/chaperone/cp.yaml", bytes_of_string(text), &c, &why) != OK) {
-        fail_msg("%s", why.text);
-    }
-    return c;
-}
+#include "controlplane/config_fixture.h"
 
 #define HTTP(rest) "data: d\nresources:\n  - {name: r, protocol: http, " rest "}\n"
 #define AT(address) HTTP("credential: {none: true}, address: '" address "'")
@@ -41,7 +31,7 @@ static void the_address_says_where_and_whether_with_tls(void **state)
         {AT("https://[2001:DB8::1]"), "2001:db8::1", "[2001:db8::1]", 443, CONFIG_TLS_VERIFY_FULL},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        struct config *c = load(table[i].text);
+        struct config *c = config_fixture_load(table[i].text);
         const struct config_resource *r = config_find_resource(c, "r");
         assert_string_equal(r->protocol, "http");
         assert_string_equal(r->host, table[i].host);
@@ -61,32 +51,33 @@ static const struct config_credential *credential_of(const struct config *c)
 static void each_kind_of_credential_is_read(void **state)
 {
     (void)state;
-    struct config *c = load(WITH("bearer: {file: token}"));
+    struct config *c = config_fixture_load(WITH("bearer: {file: token}"));
     assert_int_equal(credential_of(c)->http, CONFIG_HTTP_BEARER);
     assert_string_equal(credential_of(c)->password.at, "/etc/chaperone/token");
     assert_string_equal(credential_of(c)->user, "");
     config_release(c);
-    c = load(WITH("basic: {user: bot, password_file: /run/p}"));
+    c = config_fixture_load(WITH("basic: {user: bot, password_file: /run/p}"));
     assert_int_equal(credential_of(c)->http, CONFIG_HTTP_BASIC);
     assert_string_equal(credential_of(c)->user, "bot");
     assert_int_equal(credential_of(c)->password.source, CONFIG_SECRET_FILE);
     assert_string_equal(credential_of(c)->password.at, "/run/p");
     config_release(c);
-    c = load(WITH("header: {name: X-Api-Key, value: {store: key}}"));
+    c = config_fixture_load(WITH("header: {name: X-Api-Key, value: {store: key}}"));
     assert_int_equal(credential_of(c)->http, CONFIG_HTTP_HEADER);
     assert_string_equal(credential_of(c)->header, "x-api-key");
     assert_int_equal(credential_of(c)->password.source, CONFIG_SECRET_STORE);
     config_release(c);
-    c = load(WITH("bearer: {env: T}, client_certificate: {certificate: c.pem, key: {store: k}}"));
+    c = config_fixture_load(
+        WITH("bearer: {env: T}, client_certificate: {certificate: c.pem, key: {store: k}}"));
     assert_int_equal(credential_of(c)->http, CONFIG_HTTP_BEARER);
     assert_string_equal(credential_of(c)->certificate.at, "/etc/chaperone/c.pem");
     assert_int_equal(credential_of(c)->key.source, CONFIG_SECRET_STORE);
     config_release(c);
-    c = load(WITH("client_certificate: {certificate: c.pem, key: k.pem}"));
+    c = config_fixture_load(WITH("client_certificate: {certificate: c.pem, key: k.pem}"));
     assert_int_equal(credential_of(c)->http, CONFIG_HTTP_NONE);
     assert_int_equal(credential_of(c)->key.source, CONFIG_SECRET_FILE);
     config_release(c);
-    c = load(WITH("none: true"));
+    c = config_fixture_load(WITH("none: true"));
     assert_int_equal(credential_of(c)->http, CONFIG_HTTP_NONE);
     assert_int_equal(credential_of(c)->password.source, CONFIG_SECRET_NONE);
     config_release(c);
@@ -95,7 +86,7 @@ static void each_kind_of_credential_is_read(void **state)
 static void an_oauth2_client_is_read(void **state)
 {
     (void)state;
-    struct config *c = load(OAUTH2("client_secret_file: s, scope: 'a b'"));
+    struct config *c = config_fixture_load(OAUTH2("client_secret_file: s, scope: 'a b'"));
     const struct config_credential *found = credential_of(c);
     assert_int_equal(found->http, CONFIG_HTTP_OAUTH2);
     assert_string_equal(found->user, "bot");
@@ -106,7 +97,8 @@ static void an_oauth2_client_is_read(void **state)
     assert_int_equal(found->oauth2.timeout_ns, INT64_C(4000000000));
     assert_string_equal(found->password.at, "/etc/chaperone/s");
     config_release(c);
-    c = load(OAUTH2("client_secret: {env: S}, auth: post, audience: x, timeout: 3s"));
+    c = config_fixture_load(
+        OAUTH2("client_secret: {env: S}, auth: post, audience: x, timeout: 3s"));
     assert_true(credential_of(c)->oauth2.secret_in_body);
     assert_string_equal(credential_of(c)->oauth2.audience, "x");
     assert_int_equal(credential_of(c)->oauth2.timeout_ns, INT64_C(3000000000));
@@ -116,16 +108,14 @@ static void an_oauth2_client_is_read(void **state)
 static void the_server_is_checked_as_told(void **state)
 {
     (void)state;
-    struct config *c = load(HTTP("address: 'https://a', credential: {none: true}, "
-                                 "tls: {mode: verify-ca, server_name: b}"));
+    struct config *c = config_fixture_load(HTTP("address: 'https://a', credential: {none: true}, "
+                                                "tls: {mode: verify-ca, server_name: b}"));
     assert_int_equal(config_find_resource(c, "r")->tls, CONFIG_TLS_VERIFY_CA);
     assert_string_equal(config_find_resource(c, "r")->server_name, "b");
     config_release(c);
 }
 
-static const struct {
-    const char *text, *words;
-} mistakes[] = {
+static const struct config_mistake mistakes[] = {
     {HTTP("credential: {none: true}"), "cp.yaml:3:5: resources[0].address: required"},
     {AT("api.internal"), "resources[0].address: expected https://HOST[:PORT]"},
     {AT("ftp://a"), "resources[0].address: expected"},
@@ -182,16 +172,7 @@ static const struct {
 static void each_mistake_is_named_where_it_is(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
-        struct config *c = NULL;
-        struct err_text why = {0};
-        if (config_load_text("cp.yaml", bytes_of_string(mistakes[i].text), &c, &why) !=
-                ERR_INVALID ||
-            strstr(why.text, mistakes[i].words) == NULL ||
-            strncmp(why.text, "cp.yaml:3:", 10) != 0) {
-            fail_msg("%s\nexpected: %s\nfound: %s", mistakes[i].text, mistakes[i].words, why.text);
-        }
-    }
+    config_fixture_refuse_each(mistakes, sizeof(mistakes) / sizeof(mistakes[0]), "3:", NULL);
 }
 
 static void what_may_be_a_secret_is_not_repeated(void **state)
@@ -205,10 +186,7 @@ static void what_may_be_a_secret_is_not_repeated(void **state)
         WITH("oauth2: {token_url: 'https://c:hunter2@id', client_id: c, client_secret_file: f}"),
         OAUTH2("client_secret: hunter2")};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        struct config *c = NULL;
-        struct err_text why = {0};
-        assert_int_equal(config_load_text("cp.yaml", bytes_of_string(texts[i]), &c, &why),
-                         ERR_INVALID);
+        struct err_text why = config_fixture_refuse(texts[i], "", "");
         assert_null(strstr(why.text, "hunter2"));
     }
 }

@@ -1,32 +1,22 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 
 #include <cmocka.h>
 
-#include "controlplane/config.h"
+#include "controlplane/config_fixture.h"
 
-static enum err load(const char *retention, struct config **out, struct err_text *why)
-{
-    char text[1024];
-    int size = snprintf(text, sizeof(text), "data: /var/lib/x\n%s", retention);
-    return config_load_text("/etc/x/controlplane.yaml", bytes_of(text, (size_t)size), out, why);
-}
+#define IN_FILE(section) "data: /var/lib/x\n" section
 
 static void test_rules_are_read_in_their_order(void **state)
 {
     (void)state;
-    struct config *config = NULL;
-    struct err_text why;
-    assert_int_equal(load("", &config, &why), OK);
+    struct config *config = config_fixture_load(IN_FILE(""));
     assert_int_equal(config->retention.count, 0);
     config_release(config);
-    assert_int_equal(load("retention:\n"
-                          "  - {resource: 'prod-*', keep: 400d}\n"
-                          "  - {resource: '*', keep: 36h}\n",
-                          &config, &why),
-                     OK);
+    config = config_fixture_load(IN_FILE("retention:\n"
+                                         "  - {resource: 'prod-*', keep: 400d}\n"
+                                         "  - {resource: '*', keep: 36h}\n"));
     assert_int_equal(config->retention.count, 2);
     assert_string_equal(config->retention.items[0].resource, "prod-*");
     assert_int_equal(config->retention.items[0].keep_ns, INT64_C(400) * 86400 * 1000000000);
@@ -38,26 +28,16 @@ static void test_rules_are_read_in_their_order(void **state)
 static void test_what_is_not_understood_is_refused(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *sentence;
-    } wrong[] = {
-        {"retention: [{resource: db}]", "keep"},
-        {"retention: [{keep: 90d}]", "resource"},
-        {"retention: [{resource: db, keep: 0s}]", "keep"},
-        {"retention: [{resource: db, keep: 90}]", "keep"},
-        {"retention: [{resource: db, keep: 99999d}]", "keep"},
-        {"retention: [{resource: db, keep: 90d, hold: true}]", "hold"},
-        {"retention: {resource: db, keep: 90d}", "retention"},
+    static const struct config_mistake wrong[] = {
+        {IN_FILE("retention: [{resource: db}]"), "keep"},
+        {IN_FILE("retention: [{keep: 90d}]"), "resource"},
+        {IN_FILE("retention: [{resource: db, keep: 0s}]"), "keep"},
+        {IN_FILE("retention: [{resource: db, keep: 90}]"), "keep"},
+        {IN_FILE("retention: [{resource: db, keep: 99999d}]"), "keep"},
+        {IN_FILE("retention: [{resource: db, keep: 90d, hold: true}]"), "hold"},
+        {IN_FILE("retention: {resource: db, keep: 90d}"), "retention"},
     };
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct config *config = NULL;
-        struct err_text why = {.text = ""};
-        assert_int_equal(load(wrong[i].text, &config, &why), ERR_INVALID);
-        if (strstr(why.text, wrong[i].sentence) == NULL) {
-            print_error("%s: %s\n", wrong[i].text, why.text);
-        }
-        assert_non_null(strstr(why.text, wrong[i].sentence));
-    }
+    config_fixture_refuse_each(wrong, sizeof(wrong) / sizeof(wrong[0]), "", NULL);
 }
 
 int main(void)

@@ -1,5 +1,3 @@
-#include "controlplane/config.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/testing/scratch.h"
+#include "controlplane/config_fixture.h"
 
 static const char complete[] =
     "listen: 0.0.0.0:7443\n"
@@ -50,20 +49,10 @@ static const char complete[] =
     "  quorum: 2\n"
     "watch: {silent_after: 30s, lost_after: 1h}\n";
 
-static struct config *load(const char *text)
-{
-    struct config *c = NULL;
-    struct err_text why = {0};
-    if (config_load_text("/etc/chaperone/cp.yaml", bytes_of_string(text), &c, &why) != OK) {
-        fail_msg("%s", why.text);
-    }
-    return c;
-}
-
 static void a_complete_file_is_read(void **state)
 {
     (void)state;
-    struct config *c = load(complete);
+    struct config *c = config_fixture_load(complete);
     assert_string_equal(c->listen.host, "0.0.0.0");
     assert_int_equal(c->listen.port, 7443);
     assert_int_equal(c->hostnames.count, 2);
@@ -121,7 +110,7 @@ static void a_complete_file_is_read(void **state)
 static void only_the_data_directory_is_required(void **state)
 {
     (void)state;
-    struct config *c = load("data: state\n");
+    struct config *c = config_fixture_load("data: state\n");
     assert_string_equal(c->data, "/etc/chaperone/state");
     assert_string_equal(c->listen.host, "127.0.0.1");
     assert_int_equal(c->listen.port, 7443);
@@ -136,7 +125,8 @@ static void only_the_data_directory_is_required(void **state)
 static void a_target_is_verified_in_full_by_default(void **state)
 {
     (void)state;
-    struct config *c = load("data: d\n"
+    struct config *c =
+        config_fixture_load("data: d\n"
                             "credentials: [{name: c, user: u}]\n"
                             "resources: [{name: r, protocol: postgres, address: '[::1]:5432', "
                             "databases: [a], credential: c}]\n");
@@ -148,7 +138,7 @@ static void a_target_is_verified_in_full_by_default(void **state)
 static void a_reference_keeps_it_alive(void **state)
 {
     (void)state;
-    struct config *c = load(complete), *second = config_retain(c);
+    struct config *c = config_fixture_load(complete), *second = config_retain(c);
     config_release(c);
     assert_string_equal(second->data, "/var/lib/chaperone");
     config_release(second);
@@ -159,9 +149,7 @@ static void a_reference_keeps_it_alive(void **state)
 #define RESOURCE(rest) "data: d\n" CREDENTIAL "resources:\n  - {name: r, " rest "}\n"
 #define SOUND "protocol: postgres, address: 'h:1', databases: [a], credential: c"
 
-static const struct {
-    const char *text, *expected;
-} mistakes[] = {
+static const struct config_mistake mistakes[] = {
     {"{}", "cp.yaml:1:1: data: required, but missing"},
     {"data: d\nlisten: x\n", "cp.yaml:2:9: listen: expected HOST:PORT with a port between 0 and"},
     {"data: d\nlisten: 'x:99999'\n", "cp.yaml:2:9: listen: expected HOST:PORT"},
@@ -259,28 +247,15 @@ static const struct {
 static void each_mistake_is_named_where_it_is(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
-        struct config *c = NULL;
-        struct err_text why = {0};
-        struct bytes text = bytes_of_string(mistakes[i].text);
-        assert_int_equal(config_load_text("/etc/chaperone/cp.yaml", text, &c, &why), ERR_INVALID);
-        assert_null(c);
-        if (strstr(why.text, mistakes[i].expected) == NULL ||
-            strncmp(why.text, "/etc/chaperone/cp.yaml:", 23) != 0) {
-            fail_msg("for\n%s\nexpected: %s\ngot:      %s", mistakes[i].text, mistakes[i].expected,
-                     why.text);
-        }
-    }
+    config_fixture_refuse_each(mistakes, sizeof(mistakes) / sizeof(mistakes[0]), "", NULL);
 }
 
 static void a_secret_in_the_file_is_not_repeated(void **state)
 {
     (void)state;
     static const char text[] = "data: d\ncredentials: [{name: c, user: u, password: s3cret}]\n";
-    struct config *c = NULL;
-    struct err_text why = {0};
-    assert_int_equal(config_load_text("cp.yaml", bytes_of_string(text), &c, &why), ERR_INVALID);
-    assert_non_null(strstr(why.text, "a secret is never written into the configuration"));
+    struct err_text why =
+        config_fixture_refuse(text, "", "a secret is never written into the configuration");
     assert_null(strstr(why.text, "s3cret"));
 }
 
