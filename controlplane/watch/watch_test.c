@@ -120,6 +120,30 @@ static void intend(struct world *w, const char *session)
                                 CHAPERONE__V1__VERDICT__ALLOW));
 }
 
+/* Of a session that is new: it has no outcome. */
+static void begin_operation(struct world *w, const char *session)
+{
+    open_session(w, session);
+    intend(w, session);
+}
+
+static void hang_up(struct world *w, const char *session)
+{
+    ship(w, stream_maker_closed(&w->t->maker, session, "agent_disconnected"));
+}
+
+/* What the sidecar says of records that it has lost. Valid as long as the arena of its maker. */
+static ProtobufCBinaryData loss_of_3_to_7(struct world *w)
+{
+    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+    Chaperone__V1__Loss loss = CHAPERONE__V1__LOSS__INIT;
+    record.event_case = CHAPERONE__V1__RECORD__EVENT_LOSS;
+    record.loss = &loss;
+    loss.first_sequence = 3;
+    loss.last_sequence = 7;
+    return stream_maker_add(&w->t->maker, &record);
+}
+
 static void beat(struct world *w, uint32_t open_sessions)
 {
     w->t->maker.open_sessions = open_sessions;
@@ -159,10 +183,9 @@ static const char *found(struct world *w)
 static void test_a_whole_session_is_no_finding(void **state)
 {
     struct world *w = *state;
-    open_session(w, "A");
-    intend(w, "A");
+    begin_operation(w, "A");
     ship(w, stream_maker_outcome(&w->t->maker, "A", 1));
-    ship(w, stream_maker_closed(&w->t->maker, "A", "agent_disconnected"));
+    hang_up(w, "A");
     beat(w, 0);
     pass(w, 10);
     pass(w, 100000); /* it rests as long as it likes */
@@ -172,8 +195,7 @@ static void test_a_whole_session_is_no_finding(void **state)
 static void test_a_sidecar_that_never_comes_back(void **state)
 {
     struct world *w = *state;
-    open_session(w, "A");
-    intend(w, "A");
+    begin_operation(w, "A");
     beat(w, 1);
     pass(w, 100);
     assert_string_equal(found(w), "");
@@ -191,8 +213,7 @@ static void test_a_sidecar_that_never_comes_back(void **state)
 static void test_a_sidecar_that_died_and_came_back(void **state)
 {
     struct world *w = *state;
-    open_session(w, "A");
-    intend(w, "A");
+    begin_operation(w, "A");
     pass(w, 10);
     beat(w, 0); /* the new process has no sessions */
     open_session(w, "B");
@@ -203,8 +224,7 @@ static void test_a_sidecar_that_died_and_came_back(void **state)
 static void test_what_happened_while_nobody_watched(void **state)
 {
     struct world *w = *state;
-    open_session(w, "A");
-    intend(w, "A");
+    begin_operation(w, "A");
     pass(w, 10);
     end(w);
     beat(w, 0);
@@ -216,9 +236,8 @@ static void test_what_happened_while_nobody_watched(void **state)
 static void test_an_end_does_not_hide_an_operation(void **state)
 {
     struct world *w = *state;
-    open_session(w, "A");
-    intend(w, "A");
-    ship(w, stream_maker_closed(&w->t->maker, "A", "agent_disconnected"));
+    begin_operation(w, "A");
+    hang_up(w, "A");
     beat(w, 0);
     pass(w, 1);
     assert_string_equal(found(w), "no_outcome s1 A 2-2\n");
@@ -276,12 +295,6 @@ static void test_what_stands_among_much_work(void **state)
     struct world *w = *state;
     struct stream_maker *m = &w->t->maker;
     ProtobufCBinaryData records[2 * WORK + 1];
-    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
-    Chaperone__V1__Loss loss = CHAPERONE__V1__LOSS__INIT;
-    record.event_case = CHAPERONE__V1__RECORD__EVENT_LOSS;
-    record.loss = &loss;
-    loss.first_sequence = 3;
-    loss.last_sequence = 7;
     open_session(w, "A");
     pass(w, 1);
     for (int part = 0; part < 2; part++) {
@@ -291,15 +304,14 @@ static void test_what_stands_among_much_work(void **state)
                 stream_maker_intent(m, "A", "SELECT 1", NULL, CHAPERONE__V1__VERDICT__ALLOW);
             records[2 * i + 1 + is_late] = stream_maker_outcome(m, "A", 1);
             if (i == WORK / 2) {
-                records[2 * i + 2] = stream_maker_add(m, &record);
+                records[2 * i + 2] = loss_of_3_to_7(w);
             }
         }
         fixture_ship_ok(w->t, records, sizeof(records) / sizeof(records[0]));
     }
-    ship(w, stream_maker_closed(m, "A", "agent_disconnected"));
-    open_session(w, "B");
-    intend(w, "B");
-    ship(w, stream_maker_closed(m, "B", "agent_disconnected"));
+    hang_up(w, "A");
+    begin_operation(w, "B");
+    hang_up(w, "B");
     pass(w, 1);
     /* The same loss is one finding. */
     assert_string_equal(found(w), "loss s1 - 3-7\nno_outcome s1 B 206-206\n");
@@ -308,13 +320,7 @@ static void test_what_stands_among_much_work(void **state)
 static void test_a_loss_is_a_finding(void **state)
 {
     struct world *w = *state;
-    Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
-    Chaperone__V1__Loss loss = CHAPERONE__V1__LOSS__INIT;
-    record.event_case = CHAPERONE__V1__RECORD__EVENT_LOSS;
-    record.loss = &loss;
-    loss.first_sequence = 3;
-    loss.last_sequence = 7;
-    ship(w, stream_maker_add(&w->t->maker, &record));
+    ship(w, loss_of_3_to_7(w));
     pass(w, 1);
     assert_string_equal(found(w), "loss s1 - 3-7\n");
 }
