@@ -9,22 +9,13 @@
 #include "cli/output/exchange.h"
 #include "cli/output/held.h"
 #include "cli/output/held_json.h"
-#include "cli/output/line.h"
+#include "cli/output/shown_fixture.h"
 #include "cli/output/transcript.h"
-#include "formats/record_json.h"
-
-static const int64_t START = 1795250580LL * 1000000000;
-
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-#define BYTES(literal)                                                                             \
-    ((ProtobufCBinaryData){.len = sizeof(literal) - 1,                                             \
-                           .data = (uint8_t *)(uintptr_t)(const void *)(literal)})
 
 enum { FIELDS = 3 };
 
 struct sample {
-    Chaperone__V1__Entry entry;
-    Chaperone__V1__Record record;
+    struct shown shown;
     Chaperone__V1__Intent intent;
     Chaperone__V1__HttpRequest request;
     Chaperone__V1__Outcome outcome;
@@ -49,15 +40,7 @@ static void set_field(Chaperone__V1__HttpField *f, const char *name, const char 
 static void sample_common(struct sample *s, uint64_t sequence)
 {
     *s = (struct sample){0};
-    chaperone__v1__entry__init(&s->entry);
-    chaperone__v1__record__init(&s->record);
-    s->entry.identity = TEXT("dev-agent");
-    s->entry.resource = TEXT("crm");
-    s->entry.protocol = TEXT("http");
-    s->record.sidecar = TEXT("sidecar-1");
-    s->record.session = TEXT("019f0000-0000-7000-8000-000000000001");
-    s->record.sequence = sequence;
-    s->record.time_unix_ns = START + (int64_t)sequence * 1000000;
+    shown_init(&s->shown, "crm", "http", sequence);
     for (size_t i = 0; i < FIELDS; i++) {
         s->list[i] = &s->fields[i];
     }
@@ -93,8 +76,8 @@ static void sample_intent(struct sample *s)
     s->intent.n_commands = 1;
     s->intent.text = BYTES("POST /payments?dry=1");
     s->intent.http = &s->request;
-    s->record.event_case = CHAPERONE__V1__RECORD__EVENT_INTENT;
-    s->record.intent = &s->intent;
+    s->shown.record.event_case = CHAPERONE__V1__RECORD__EVENT_INTENT;
+    s->shown.record.intent = &s->intent;
 }
 
 static void sample_outcome(struct sample *s)
@@ -131,8 +114,8 @@ static void sample_outcome(struct sample *s)
     s->outcome.response = BYTES("{\"id\":1}");
     s->outcome.masking = &s->receipt;
     s->outcome.http = &s->response;
-    s->record.event_case = CHAPERONE__V1__RECORD__EVENT_OUTCOME;
-    s->record.outcome = &s->outcome;
+    s->shown.record.event_case = CHAPERONE__V1__RECORD__EVENT_OUTCOME;
+    s->shown.record.outcome = &s->outcome;
 }
 
 static void sample_message(struct sample *s, bool from_agent, const char *kind)
@@ -145,39 +128,16 @@ static void sample_message(struct sample *s, bool from_agent, const char *kind)
     s->message.kind = TEXT(kind);
     s->message.data = BYTES("hello\nfrom rule everything");
     s->message.size = 26;
-    s->record.event_case = CHAPERONE__V1__RECORD__EVENT_MESSAGE;
-    s->record.message = &s->message;
+    s->shown.record.event_case = CHAPERONE__V1__RECORD__EVENT_MESSAGE;
+    s->shown.record.message = &s->message;
 }
 
 /* ---- as they are shown ---- */
 
-static char *told_of(const struct sample *s)
-{
-    char *text = NULL;
-    size_t size = 0;
-    struct terminal terminal = {.out = open_memstream(&text, &size)};
-    struct transcript *t = transcript_create(&terminal, 5);
-    struct record_view v;
-    assert_non_null(t);
-    record_view_init(&v, &s->entry, &s->record);
-    assert_int_equal(transcript_add(t, &v), OK);
-    transcript_destroy(t);
-    assert_int_equal(fclose(terminal.out), 0);
-    return text;
-}
-
 static void assert_told(const struct sample *s, const char *expected)
 {
-    char *text = told_of(s);
+    char *text = shown_told(&s->shown);
     assert_string_equal(text, expected);
-    free(text);
-}
-
-static void assert_says(char *text, const char *words)
-{
-    if (strstr(text, words) == NULL) {
-        fail_msg("\"%s\" is not in: %s", words, text);
-    }
     free(text);
 }
 
@@ -236,15 +196,15 @@ static void test_a_body_does_not_speak_for_the_command(void **state)
     s.request.n_fields = 0;
     s.request.body = BYTES("x\n+00:00:09.000  #8 success: 200\r\n\x09tab");
     s.request.body_size = 40;
-    assert_says(told_of(&s), "    >\n"
-                             "    > x\n"
-                             "    > +00:00:09.000  #8 success: 200\n"
-                             "    > \ttab\n"
-                             "    to: https://");
+    shown_assert_says(shown_told(&s.shown), "    >\n"
+                                            "    > x\n"
+                                            "    > +00:00:09.000  #8 success: 200\n"
+                                            "    > \ttab\n"
+                                            "    to: https://");
     s.request.body = BYTES("a\x1b]0;owned\x07");
-    assert_says(told_of(&s), "    > a\\x1b]0;owned\\x07\n");
+    shown_assert_says(shown_told(&s.shown), "    > a\\x1b]0;owned\\x07\n");
     s.request.body = BYTES("a\0b");
-    assert_says(told_of(&s), "    (3 bytes that are no text)\n");
+    shown_assert_says(shown_told(&s.shown), "    (3 bytes that are no text)\n");
 }
 
 static void test_what_is_not_there_is_said(void **state)
@@ -255,18 +215,20 @@ static void test_what_is_not_there_is_said(void **state)
     s.request.body_truncated = true;
     s.request.body = BYTES("{\"amount\":120.10,\"note\":\"caf\xc3");
     s.request.body_size = 1000000;
-    assert_says(told_of(&s), "    >   \"note\": \"caf\xef\xbf\xbd\n");
-    assert_says(told_of(&s), "    body: 1000000 bytes; only the first 29 are recorded\n");
+    shown_assert_says(shown_told(&s.shown), "    >   \"note\": \"caf\xef\xbf\xbd\n");
+    shown_assert_says(shown_told(&s.shown),
+                      "    body: 1000000 bytes; only the first 29 are recorded\n");
     sample_intent(&s);
     s.request.body.len = 0;
     s.request.body_follows = true;
     s.request.body_size = 5;
-    assert_says(told_of(&s), "    body: it came after this was recorded, 5 bytes by then or as "
-                             "declared\n");
+    shown_assert_says(shown_told(&s.shown),
+                      "    body: it came after this was recorded, 5 bytes by then or as "
+                      "declared\n");
     /* What was decided on is not what the first line would show: both are shown. */
     s.intent.text = BYTES("GET /other");
     s.request.version = TEXT("");
-    assert_says(told_of(&s), "    GET /other\n    > POST /payments?dry=1\n");
+    shown_assert_says(shown_told(&s.shown), "    GET /other\n    > POST /payments?dry=1\n");
 }
 
 static void test_a_body_that_came_later_is_with_the_outcome(void **state)
@@ -281,13 +243,14 @@ static void test_a_body_that_came_later_is_with_the_outcome(void **state)
     s.outcome.bytes_in = 9;
     s.outcome.digest_in = BYTES("\x02");
     s.outcome.response_truncated = true;
-    char *text = told_of(&s);
+    char *text = shown_told(&s.shown);
     assert_non_null(strstr(text, "    > a=1&b=2\n"
                                  "    request body: 9 bytes, sha256 02; only the first 7 are "
                                  "recorded\n"
                                  "    request trailer: grpc-status: 0\n"
                                  "    < HTTP/2 201\n"));
-    assert_says(text, "    body: 512 bytes in gzip, sha256 01ab; only the first 8 are recorded\n");
+    shown_assert_says(text,
+                      "    body: 512 bytes in gzip, sha256 01ab; only the first 8 are recorded\n");
 }
 
 static void test_long_bodies_are_cut(void **state)
@@ -300,7 +263,7 @@ static void test_long_bodies_are_cut(void **state)
         body[i] = i % 2 == 0 ? 'x' : '\n';
     }
     s.outcome.response = (ProtobufCBinaryData){.data = (uint8_t *)body, .len = sizeof(body)};
-    assert_says(told_of(&s), "    < x\n    ... 110 more lines\n");
+    shown_assert_says(shown_told(&s.shown), "    < x\n    ... 110 more lines\n");
 }
 
 static void test_messages_have_a_direction(void **state)
@@ -326,53 +289,29 @@ static void test_messages_have_a_direction(void **state)
 
 /* ---- as lines and as JSON ---- */
 
-static void assert_described(const struct sample *s, const char *expected)
-{
-    struct buffer line;
-    struct record_view v;
-    buffer_init(&line, 4096);
-    record_view_init(&v, &s->entry, &s->record);
-    assert_int_equal(line_describe(&v, &line), OK);
-    char *text = bytes_to_string(buffer_bytes(&line));
-    assert_string_equal(text, expected);
-    free(text);
-    buffer_finish(&line);
-}
-
 static void test_lines(void **state)
 {
     (void)state;
     struct sample s;
     sample_intent(&s);
-    assert_described(&s, "POST /payments?dry=1");
+    shown_assert_described(&s.shown, "POST /payments?dry=1");
     sample_outcome(&s);
-    assert_described(&s, "201, 512 bytes, 12.3 ms, first byte after 10.1 ms");
+    shown_assert_described(&s.shown, "201, 512 bytes, 12.3 ms, first byte after 10.1 ms");
     s.response.messages_from_agent = 2;
     s.response.messages_to_agent = 3;
     s.response.first_byte_us = 0;
-    assert_described(&s, "201, 512 bytes, 12.3 ms, messages: 2 from the agent, 3 to it");
+    shown_assert_described(&s.shown,
+                           "201, 512 bytes, 12.3 ms, messages: 2 from the agent, 3 to it");
     s.outcome.http = NULL; /* it never reached the target */
     s.outcome.error_code = TEXT("denied");
     s.outcome.error = TEXT("no rule allows it");
     s.outcome.bytes = 0;
-    assert_described(&s, "denied: no rule allows it, 0 bytes, 12.3 ms");
+    shown_assert_described(&s.shown, "denied: no rule allows it, 0 bytes, 12.3 ms");
     sample_message(&s, true, "text");
-    assert_described(&s, "-> text, 26 bytes: hello\nfrom rule everything");
+    shown_assert_described(&s.shown, "-> text, 26 bytes: hello\nfrom rule everything");
     sample_message(&s, false, "binary");
     s.message.data = BYTES("\x01\x00\x02");
-    assert_described(&s, "<- binary, 26 bytes");
-}
-
-static char *json_of(const struct sample *s, bool with_rows)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    struct record_view v;
-    record_view_init(&v, &s->entry, &s->record);
-    assert_int_equal(record_json_write(out, &v, with_rows), OK);
-    assert_int_equal(fclose(out), 0);
-    return text;
+    shown_assert_described(&s.shown, "<- binary, 26 bytes");
 }
 
 static void test_json(void **state)
@@ -380,8 +319,8 @@ static void test_json(void **state)
     (void)state;
     struct sample s;
     sample_intent(&s);
-    assert_says(
-        json_of(&s, false),
+    shown_assert_says(
+        shown_json(&s.shown, false),
         "\"http\":{\"method\":\"POST\",\"scheme\":\"https\",\"authority\":"
         "\"api.internal:8443\",\"path\":\"/payments?dry=1\",\"template\":\"/payments\","
         "\"version\":\"1.1\",\"fields\":[{\"name\":\"content-type\",\"value\":"
@@ -392,23 +331,24 @@ static void test_json(void **state)
         "\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\","
         "\"idempotency_key\":\"key-1\"}");
     s.request.body = BYTES("\x00\xff");
-    assert_says(json_of(&s, false), "\"body_hex\":\"\\\\x00ff\"");
+    shown_assert_says(shown_json(&s.shown, false), "\"body_hex\":\"\\\\x00ff\"");
     sample_outcome(&s);
-    assert_says(json_of(&s, false), "\"command\":\"POST\"");
-    assert_says(json_of(&s, true),
-                "\"http\":{\"status\":201,\"version\":\"2\",\"fields\":[{\"name\":\"content-type\","
-                "\"value\":\"application/json\"},{\"name\":\"set-cookie\",\"value\":\"[masked]\","
-                "\"masked\":true}],\"trailers\":[{\"name\":\"grpc-status\",\"value\":\"0\"}],"
-                "\"coding\":\"gzip\",\"first_byte_us\":10100,\"body\":\"{\\\"id\\\":1}\"}");
-    char *without = json_of(&s, false);
+    shown_assert_says(shown_json(&s.shown, false), "\"command\":\"POST\"");
+    shown_assert_says(
+        shown_json(&s.shown, true),
+        "\"http\":{\"status\":201,\"version\":\"2\",\"fields\":[{\"name\":\"content-type\","
+        "\"value\":\"application/json\"},{\"name\":\"set-cookie\",\"value\":\"[masked]\","
+        "\"masked\":true}],\"trailers\":[{\"name\":\"grpc-status\",\"value\":\"0\"}],"
+        "\"coding\":\"gzip\",\"first_byte_us\":10100,\"body\":\"{\\\"id\\\":1}\"}");
+    char *without = shown_json(&s.shown, false);
     assert_null(strstr(without, "\"body\":"));
     free(without);
     sample_message(&s, true, "text");
     s.message.masking = &s.receipt;
     chaperone__v1__masking_receipt__init(&s.receipt);
-    assert_says(json_of(&s, false),
-                "\"number\":1,\"from_agent\":true,\"message\":\"text\",\"data\":"
-                "\"hello\\nfrom rule everything\",\"truncated\":false,\"masked\":[]");
+    shown_assert_says(shown_json(&s.shown, false),
+                      "\"number\":1,\"from_agent\":true,\"message\":\"text\",\"data\":"
+                      "\"hello\\nfrom rule everything\",\"truncated\":false,\"masked\":[]");
 }
 
 /* ---- as an approver sees it ---- */
@@ -428,27 +368,28 @@ static void test_who_approves_sees_the_whole_request(void **state)
     s.request.body_follows = true;
     held.intent = &s.intent;
     struct terminal terminal = {.out = open_memstream(&text, &size)};
-    held_print(&terminal, &held, START);
+    held_print(&terminal, &held, SHOWN_START_NS);
     assert_int_equal(fclose(terminal.out), 0);
     assert_non_null(strstr(text, "request         POST\n"
                                  "    > POST /payments?dry=1 HTTP/1.1\n"
                                  "    > content-type: application/json\n"));
     assert_null(strstr(text, "more line"));
-    assert_says(text, "    body: not complete when this was recorded");
+    shown_assert_says(text, "    body: not complete when this was recorded");
     for (size_t i = 0; i < sizeof(body); i++) {
         body[i] = (char)i;
     }
     terminal.out = open_memstream(&text, &size);
-    held_print(&terminal, &held, START);
+    held_print(&terminal, &held, SHOWN_START_NS);
     assert_int_equal(fclose(terminal.out), 0);
-    assert_says(text, "    (400 bytes that are no text)\n"
+    shown_assert_says(text,
+                      "    (400 bytes that are no text)\n"
                       "    > 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
                       "    > 2021");
     text = NULL;
     FILE *out = open_memstream(&text, &size);
     assert_int_equal(held_json_write(out, &held), OK);
     assert_int_equal(fclose(out), 0);
-    assert_says(text, "\"http\":{\"method\":\"POST\"");
+    shown_assert_says(text, "\"http\":{\"method\":\"POST\"");
 }
 
 static void test_what_was_refused_has_no_outcome_and_needs_none(void **state)
@@ -468,7 +409,7 @@ static void test_what_was_refused_has_no_outcome_and_needs_none(void **state)
     object.access = TEXT("write");
     s.intent.objects = objects;
     s.intent.n_objects = 1;
-    record_view_init(&v, &s.entry, &s.record);
+    record_view_init(&v, &s.shown.entry, &s.shown.record);
     assert_int_equal(transcript_add(t, &v), OK);
     transcript_end_part(t);
     transcript_destroy(t);
@@ -477,7 +418,7 @@ static void test_what_was_refused_has_no_outcome_and_needs_none(void **state)
     assert_null(strstr(text, "touches")); /* the first line says it */
     free(text);
     object.name = TEXT("/pay ments");
-    assert_says(told_of(&s), "    touches: /pay ments (write)\n");
+    shown_assert_says(shown_told(&s.shown), "    touches: /pay ments (write)\n");
 }
 
 int main(void)

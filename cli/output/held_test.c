@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "cli/output/held_json.h"
+#include "cli/output/literals.h"
 
 static const int64_t SECOND = 1000000000;
 static const int64_t NOW = 1763712000LL * 1000000000;
@@ -27,11 +28,6 @@ struct sample {
     Chaperone__V1__Decision decision, *decisions[1];
     char *commands[1], *locks[1], *groups[2];
 };
-
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-#define BYTES(literal)                                                                             \
-    ((ProtobufCBinaryData){.len = sizeof(literal) - 1,                                             \
-                           .data = (uint8_t *)(uintptr_t)(const void *)(literal)})
 
 static void fill_intent(struct sample *s)
 {

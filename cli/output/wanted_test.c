@@ -6,10 +6,9 @@
 
 #include <cmocka.h>
 
+#include "cli/output/literals.h"
 #include "cli/output/overview.h"
 #include "cli/output/wanted.h"
-
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
 
 static void test_paths(void **state)
 {
