@@ -77,7 +77,7 @@ enum err commands_credential_set(const struct commands_context *context, const c
     }
     enum err e = read_secret(fd, &secret, why);
     if (e == OK) {
-        e = state_open(context->config->data, &context->config->store, &state, why);
+        e = state_open(context->config->data, &context->config->store, NULL, &state, why);
     }
     e = e == OK ? record(context, &state, "credential_set", name, why) : e;
     if (e == OK) {
@@ -98,9 +98,9 @@ enum err commands_credential_list(const struct commands_context *context, struct
     struct store_secret *secrets = NULL;
     size_t count = 0;
     struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
-    enum err e = arena == NULL
-                     ? ERR_NO_MEMORY
-                     : state_open(context->config->data, &context->config->store, &state, why);
+    enum err e = arena == NULL ? ERR_NO_MEMORY
+                               : state_open(context->config->data, &context->config->store, NULL,
+                                            &state, why);
     if (e == OK) {
         e = store_secret_list(state.store, arena, &secrets, &count);
         if (e != OK) {
@@ -121,7 +121,7 @@ enum err commands_credential_remove(const struct commands_context *context, cons
                                     struct err_text *why)
 {
     struct state state = {0};
-    enum err e = state_open(context->config->data, &context->config->store, &state, why);
+    enum err e = state_open(context->config->data, &context->config->store, NULL, &state, why);
     e = e == OK ? record(context, &state, "credential_remove", name, why) : e;
     if (e == OK) {
         e = store_secret_delete(state.store, name);
@@ -145,7 +145,7 @@ enum err commands_join_token_create(const struct commands_context *context, cons
     struct state state = {0};
     char token[JOIN_TOKEN_SIZE];
     int64_t expires_ns = 0;
-    enum err e = state_open(context->config->data, &context->config->store, &state, why);
+    enum err e = state_open(context->config->data, &context->config->store, NULL, &state, why);
     e = e == OK ? record(context, &state, "join_token", name, why) : e;
     if (e == OK) {
         e = join_token_create(state.store, name, "command line", lifetime_ns,

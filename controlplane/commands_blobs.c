@@ -13,7 +13,7 @@ enum err commands_blobs_sweep(const struct commands_context *context, int64_t wa
     if (context->config->store.blobs.kind == CONFIG_BLOBS_NONE) {
         return err_set(why, ERR_INVALID, "the configuration has no `blobs`");
     }
-    enum err e = state_open(context->config->data, &context->config->store, &state, why);
+    enum err e = state_open(context->config->data, &context->config->store, NULL, &state, why);
     while (e == OK && swept == AT_ONCE) {
         e = store_blobs_sweep(state.store, clock_wall(&context->clock) - wait_ns, AT_ONCE, &swept,
                               why);

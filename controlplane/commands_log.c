@@ -70,7 +70,7 @@ static enum err record(const struct commands_context *context, const char *origi
     action.object = (char *)(uintptr_t)origin;
     action.reason = (char *)(uintptr_t)reason;
     const struct journal_entry entry = {.action = &action};
-    enum err e = state_open(context->config->data, &context->config->store, &state, why);
+    enum err e = state_open(context->config->data, &context->config->store, NULL, &state, why);
     if (e == OK) {
         const struct journal_options options = {.store = state.store, .clock = context->clock};
         journal = journal_create(&options);

@@ -283,9 +283,35 @@ static void warn_of_gaps(const struct server *s)
     }
 }
 
+/* Bringing an older store to this version's form may take minutes. */
+static const int64_t conversion_say_ns = INT64_C(5000000000);
+
+struct conversion {
+    const struct server *server;
+    int64_t said_ns; /* 0: nothing yet */
+};
+
+static void on_conversion(void *context, const char *what, uint64_t done, uint64_t all)
+{
+    struct conversion *c = context;
+    int64_t now = clock_monotonic(&c->server->with.clock);
+    if (c->said_ns == 0 || done >= all || now - c->said_ns >= conversion_say_ns) {
+        c->said_ns = now;
+        log_event(c->server->with.log, LOG_INFO, "store_converting", log_text("what", what),
+                  log_number("done", (int64_t)done), log_number("of", (int64_t)all));
+    }
+}
+
+static enum err open_state(struct server *s, struct err_text *why)
+{
+    struct conversion conversion = {.server = s};
+    const struct store_progress progress = {.on_step = on_conversion, .context = &conversion};
+    return state_open(config_of(s)->data, &config_of(s)->store, &progress, &s->state, why);
+}
+
 static enum err start(struct server *s, struct err_text *why)
 {
-    enum err e = state_open(config_of(s)->data, &config_of(s)->store, &s->state, why);
+    enum err e = open_state(s, why);
     if (e == OK) {
         e = open_ca(s, why);
     }

@@ -16,14 +16,14 @@ static bool is_shared(const struct config_store *store)
 }
 
 static enum err open_store(const char *directory, const struct config_store *store,
-                           struct bytes master, struct store **out, struct err_text *why)
+                           const struct store_sqlite_options *options, struct store **out,
+                           struct err_text *why)
 {
     if (is_shared(store)) {
-        return state_open_postgres(store, master, out, why);
+        return state_open_postgres(store, options->content_master, out, why);
     }
-    const struct store_sqlite_options options = {.content_master = master};
     char *database = files_join(directory, "controlplane.db");
-    enum err e = database == NULL ? ERR_NO_MEMORY : store_open_sqlite(database, &options, out, why);
+    enum err e = database == NULL ? ERR_NO_MEMORY : store_open_sqlite(database, options, out, why);
     free(database);
     return e;
 }
@@ -131,7 +131,8 @@ static enum err load_masking_key(const char *path, uint8_t **out, struct err_tex
 }
 
 static enum err open_all(const char *directory, const struct config_store *config,
-                         struct state *out, struct err_text *why)
+                         const struct store_progress *progress, struct state *out,
+                         struct err_text *why)
 {
     char *key = files_join(directory, "credentials.key");
     char *masking = files_join(directory, "masking.key");
@@ -143,7 +144,9 @@ static enum err open_all(const char *directory, const struct config_store *confi
         e = secret_key_load(content, "a content key", master, why);
     }
     if (e == OK) {
-        e = open_store(directory, config, bytes_of(master, sizeof(master)), &out->store, why);
+        const struct store_sqlite_options options = {
+            .content_master = bytes_of(master, sizeof(master)), .progress = progress};
+        e = open_store(directory, config, &options, &out->store, why);
     }
     bytes_wipe(master, sizeof(master));
     if (e == OK && config != NULL) {
@@ -164,13 +167,13 @@ static enum err open_all(const char *directory, const struct config_store *confi
     return e;
 }
 
-enum err state_open(const char *directory, const struct config_store *store, struct state *out,
-                    struct err_text *why)
+enum err state_open(const char *directory, const struct config_store *store,
+                    const struct store_progress *progress, struct state *out, struct err_text *why)
 {
     struct state state = {0};
     enum err e = files_make_directory(directory, 0700, why);
     if (e == OK) {
-        e = open_all(directory, store, &state, why);
+        e = open_all(directory, store, progress, &state, why);
     }
     if (e != OK) {
         state_close(&state);

@@ -25,9 +25,10 @@ struct state {
 };
 
 /* Makes the directory (mode 0700) and what is missing in it. `why` names the file. The store is the
- * one that is configured; NULL: SQLite. ERR_INVALID, too: a key of this directory is not the one
- * that the other control planes on a shared store have. */
-enum err state_open(const char *directory, const struct config_store *store, struct state *out,
+ * one that is configured; NULL: SQLite. `progress` of converting it; may be NULL. ERR_INVALID, too:
+ * a key of this directory is not the one that the other control planes on a shared store have. */
+enum err state_open(const char *directory, const struct config_store *store,
+                    const struct store_progress *progress, struct state *out,
                     struct err_text *why) MUST_USE;
 void state_close(struct state *state); /* wipes the keys; may be called again */
 

@@ -114,7 +114,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "usage: evidence_fill DATA [RECORDS [SESSION]]\n");
         return 2;
     }
-    enum err e = state_open(argv[1], NULL, &state, &why);
+    enum err e = state_open(argv[1], NULL, NULL, &state, &why);
     f.ingest = (struct audit_ingest){.store = state.store, .clock = clock_system()};
     f.maker = stream_maker_start(SIDECAR, arena);
     e = e == OK ? add_sidecar(&f, state.store) : e;

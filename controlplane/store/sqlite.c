@@ -184,10 +184,10 @@ static enum err damage_check(struct db *db, struct err_text *why)
     return err;
 }
 
-static enum err writer_open(struct sqlite_store *s, int64_t page_count_max, struct bytes master,
+static enum err writer_open(struct sqlite_store *s, const struct store_sqlite_options *options,
                             struct err_text *why)
 {
-    enum err err = connection_open(&s->writer, s->path, master,
+    enum err err = connection_open(&s->writer, s->path, options->content_master,
                                    "PRAGMA trusted_schema = OFF;"
                                    "PRAGMA cell_size_check = ON;"
                                    "PRAGMA journal_mode = WAL;"
@@ -202,10 +202,10 @@ static enum err writer_open(struct sqlite_store *s, int64_t page_count_max, stru
     if (err == OK) {
         err = damage_check(&s->writer, why);
     }
-    if (err == OK && page_count_max > 0) {
+    if (err == OK && options->page_count_max > 0) {
         char text[64];
         (void)snprintf(text, sizeof(text), "PRAGMA max_page_count = %lld",
-                       (long long)page_count_max);
+                       (long long)options->page_count_max);
         err = db_execute(&s->writer, text, why);
     }
     if (err == OK) {
@@ -215,9 +215,9 @@ static enum err writer_open(struct sqlite_store *s, int64_t page_count_max, stru
         err = sqlite_content_check(&s->writer, why);
     }
     if (err == OK) {
-        err = sqlite_convert(&s->writer, why);
+        err = sqlite_convert(&s->writer, options->progress, why);
     }
-    return err == OK ? sqlite_convert_marks(&s->writer, why) : err;
+    return err == OK ? sqlite_convert_marks(&s->writer, options->progress, why) : err;
 }
 
 static enum err readers_open(struct sqlite_store *s, int count, struct bytes master,
@@ -283,8 +283,7 @@ enum err store_open_sqlite(const char *path, const struct store_sqlite_options *
     (void)pthread_mutex_init(&s->read_mutex, NULL);
     (void)pthread_cond_init(&s->reader_is_free, NULL);
     s->path = strdup(path);
-    err = s->path == NULL ? ERR_NO_MEMORY
-                          : writer_open(s, options->page_count_max, options->content_master, why);
+    err = s->path == NULL ? ERR_NO_MEMORY : writer_open(s, options, why);
     if (err == OK) {
         err = readers_open(s, options->readers, options->content_master, why);
     }

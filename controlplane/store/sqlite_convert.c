@@ -76,6 +76,7 @@ struct converter {
     size_t bytes;                 /* in the batch */
     int64_t last_position;        /* that was read; INT64_MIN: none yet */
     size_t records, written;      /* in this transaction; bytes */
+    uint64_t done, all;           /* records of all transactions */
     struct batch_session session; /* the last one that was looked up; id 0: none */
     bool has_key;
 };
@@ -356,7 +357,8 @@ static enum err step_do(struct converter *c, bool *out_more, struct err_text *wh
     return *out_more ? OK : db_execute(c->db, drop_old, why);
 }
 
-static enum err steps_do(struct converter *c, struct err_text *why)
+static enum err steps_do(struct converter *c, const struct store_progress *progress,
+                         struct err_text *why)
 {
     enum err err = OK;
     for (bool more = true; err == OK && more;) {
@@ -367,6 +369,10 @@ static enum err steps_do(struct converter *c, struct err_text *why)
         err = step_do(c, &more, why);
         if (err == OK) {
             err = db_execute(c->db, "COMMIT", why);
+        }
+        if (err == OK && more && progress != NULL) {
+            c->done += c->records;
+            progress->on_step(progress->context, "records", c->done, c->all);
         }
         if (err != OK && sqlite3_get_autocommit(c->db->handle) == 0) {
             (void)sqlite3_exec(c->db->handle, "ROLLBACK", NULL, NULL, NULL);
@@ -391,7 +397,20 @@ static enum err is_needed(struct db *db, bool *out)
     return err;
 }
 
-enum err sqlite_convert(struct db *db, struct err_text *why)
+static enum err records_count(struct db *db, uint64_t *out)
+{
+    sqlite3_stmt *count = NULL;
+    bool row = false;
+    enum err err = db_statement(db, "SELECT count(*) FROM audit_record", &count);
+    if (err == OK) {
+        err = db_step(db, count, &row);
+        *out = err == OK && row ? (uint64_t)sqlite3_column_int64(count, 0) : 0;
+        (void)sqlite3_reset(count);
+    }
+    return err;
+}
+
+enum err sqlite_convert(struct db *db, const struct store_progress *progress, struct err_text *why)
 {
     struct converter c = {.db = db, .last_position = INT64_MIN};
     bool needed = false;
@@ -406,7 +425,10 @@ enum err sqlite_convert(struct db *db, struct err_text *why)
         err = db_execute(db, "PRAGMA foreign_keys = OFF", why);
     }
     if (err == OK) {
-        err = steps_do(&c, why);
+        err = records_count(db, &c.all);
+    }
+    if (err == OK) {
+        err = steps_do(&c, progress, why);
     }
     if (err == OK) {
         err = db_execute(db, "PRAGMA foreign_keys = ON", why);

@@ -15,6 +15,7 @@ struct marker {
     struct batch_document document;
     int64_t made;        /* sections up to this key have their marks */
     size_t count, bytes; /* in this transaction */
+    uint64_t done, all;  /* sections of all transactions */
 };
 
 /* ERR_NOT_FOUND: there is none. */
@@ -113,7 +114,8 @@ static enum err step_do(struct marker *m, bool *out_more, struct err_text *why)
     return err == OK ? OK : db_explain(m->db, err, why);
 }
 
-static enum err steps_do(struct marker *m, struct err_text *why)
+static enum err steps_do(struct marker *m, const struct store_progress *progress,
+                         struct err_text *why)
 {
     enum err err = OK;
     for (bool more = true; err == OK && more;) {
@@ -125,6 +127,10 @@ static enum err steps_do(struct marker *m, struct err_text *why)
         if (err == OK) {
             err = db_execute(m->db, "COMMIT", why);
         }
+        if (err == OK && m->count > 0 && progress != NULL) {
+            m->done += m->count;
+            progress->on_step(progress->context, "sections", m->done, m->all);
+        }
         if (err != OK && sqlite3_get_autocommit(m->db->handle) == 0) {
             (void)sqlite3_exec(m->db->handle, "ROLLBACK", NULL, NULL, NULL);
         }
@@ -132,7 +138,21 @@ static enum err steps_do(struct marker *m, struct err_text *why)
     return err;
 }
 
-enum err sqlite_convert_marks(struct db *db, struct err_text *why)
+static enum err sections_count(struct marker *m)
+{
+    sqlite3_stmt *count = NULL;
+    int64_t all = 0;
+    enum err err = db_statement(m->db, "SELECT count(*) FROM audit_section WHERE key > ?1", &count);
+    if (err == OK) {
+        db_bind_number(count, 1, m->made);
+        err = number_read(m->db, count, &all);
+    }
+    m->all = (uint64_t)all;
+    return err;
+}
+
+enum err sqlite_convert_marks(struct db *db, const struct store_progress *progress,
+                              struct err_text *why)
 {
     struct marker m = {.db = db};
     enum err err = is_needed(db);
@@ -145,10 +165,11 @@ enum err sqlite_convert_marks(struct db *db, struct err_text *why)
     err = m.arena == NULL ? ERR_NO_MEMORY : err;
     if (err == OK) {
         err = made_read(db, &m.made);
+        err = err == OK ? sections_count(&m) : err;
         err = err == OK ? OK : db_explain(db, err, why);
     }
     if (err == OK) {
-        err = steps_do(&m, why);
+        err = steps_do(&m, progress, why);
     }
     section_reader_finish(&m.reader);
     batch_document_finish(&m.document);

@@ -97,6 +97,16 @@ static void test_each_section_gets_its_marks(void **state)
     assert_int_equal(store_file_number(f, "SELECT count(*) FROM audit_mark"), left);
 }
 
+static void test_it_says_how_far_it_is(void **state)
+{
+    struct store_file *f = *state;
+    char steps[STORE_FILE_STEPS_SIZE];
+    store_close(store_file_open_told(f, bytes_of(NULL, 0), steps));
+    assert_string_equal(steps, "sections 512 of 600, sections 600 of 600");
+    store_close(store_file_open_told(f, bytes_of(NULL, 0), steps));
+    assert_string_equal(steps, "");
+}
+
 static void test_one_that_was_changed_has_none(void **state)
 {
     struct store_file *f = *state;
@@ -138,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_each_section_gets_its_marks, setup,
                                         store_file_teardown),
+        cmocka_unit_test_setup_teardown(test_it_says_how_far_it_is, setup, store_file_teardown),
         cmocka_unit_test_setup_teardown(test_one_that_was_changed_has_none, setup,
                                         store_file_teardown),
         cmocka_unit_test_setup_teardown(test_a_full_disk_in_between_goes_on, setup,

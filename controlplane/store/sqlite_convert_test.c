@@ -220,6 +220,17 @@ static size_t erase(struct old *o, const char *resource)
     return count;
 }
 
+static void test_it_says_how_far_it_is(void **state)
+{
+    struct old *o = *state;
+    char steps[STORE_FILE_STEPS_SIZE];
+    o->store = store_file_open_told(&o->file, store_file_key(), steps);
+    assert_string_equal(steps, "records 16 of 16, sections 16 of 16");
+    close_it(o);
+    o->store = store_file_open_told(&o->file, store_file_key(), steps);
+    assert_string_equal(steps, "");
+}
+
 static void test_it_can_be_erased_afterwards(void **state)
 {
     struct old *o = *state;
@@ -383,6 +394,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_answers_are_as_they_were, setup, teardown),
         cmocka_unit_test_setup_teardown(test_it_is_moved_once_and_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_it_says_how_far_it_is, setup, teardown),
         cmocka_unit_test_setup_teardown(test_it_can_be_erased_afterwards, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_gap_stays_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_changed_stays_changed, setup, teardown),

@@ -36,12 +36,20 @@ enum {
 
 /* ---- opening -------------------------------------------------------------------------- */
 
+/* Told after each step while what an older version wrote is brought to this one's form, and never
+ * otherwise: `done` of `all` records, or sections of them. */
+struct store_progress {
+    void (*on_step)(void *context, const char *what, uint64_t done, uint64_t all);
+    void *context;
+};
+
 struct store_sqlite_options {
     int readers;            /* connections that read at the same time; 0: 4 */
     int64_t page_count_max; /* the file's size in pages of 4 KiB; 0: the disk is the limit */
     /* 32 bytes that the keys of sessions are encrypted with, so that the database alone shows no
      * content; copied. None: they are kept as they are. Always the same for one database. */
     struct bytes content_master;
+    const struct store_progress *progress; /* while it is opened; may be NULL */
 };
 
 /* Opens or makes the file (mode 0600; also its -wal and -shm) and brings its schema up to date.

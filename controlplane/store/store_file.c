@@ -73,6 +73,23 @@ struct store *store_file_open_sealed(const struct store_file *f)
     return store_file_open(f, &options);
 }
 
+static void on_step(void *context, const char *what, uint64_t done, uint64_t all)
+{
+    char *out = context;
+    size_t size = strlen(out);
+    (void)snprintf(out + size, STORE_FILE_STEPS_SIZE - size, "%s%s %d of %d", size == 0 ? "" : ", ",
+                   what, (int)done, (int)all);
+}
+
+struct store *store_file_open_told(const struct store_file *f, struct bytes key,
+                                   char out[STORE_FILE_STEPS_SIZE])
+{
+    const struct store_progress progress = {.on_step = on_step, .context = out};
+    const struct store_sqlite_options options = {.content_master = key, .progress = &progress};
+    out[0] = '\0';
+    return store_file_open(f, &options);
+}
+
 void store_file_refuse(const char *path, enum err expected, const char *sentence)
 {
     struct store *store = NULL;

@@ -26,6 +26,11 @@ struct store *store_file_open(const struct store_file *f,
                               const struct store_sqlite_options *options);
 /* What has content in it is encrypted to store_file_key. */
 struct store *store_file_open_sealed(const struct store_file *f);
+/* With that key, or none; `out` gets what it said meanwhile: "records 16 of 16, sections 3 of 3".
+ */
+enum { STORE_FILE_STEPS_SIZE = 256 };
+struct store *store_file_open_told(const struct store_file *f, struct bytes key,
+                                   char out[STORE_FILE_STEPS_SIZE]);
 /* Valid for the program's life. */
 struct bytes store_file_key(void);
 
