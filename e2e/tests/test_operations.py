@@ -1,10 +1,12 @@
 """What an operator does: ending sessions, stopping, reloading, watching, resuming."""
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import threading
@@ -192,6 +194,21 @@ def reload(stack, event="reloaded"):
     mark = stack.sidecar.mark()
     stack.sidecar.signal(signal.SIGHUP)
     return stack.sidecar.wait_for(event, after=mark)
+
+
+def test_an_older_store_is_converted_and_says_so(parts):
+    """As a version before the marks of sections left it (schema version 9)."""
+    running = parts()
+    assert running.psql("-Atc", "SELECT 'before'").stdout == "before\n"
+    assert running.outcome_of("SELECT 'before'")["rows"] == 1
+    assert running.controlplane.stop() == 0
+    with contextlib.closing(sqlite3.connect(running.path("controlplane/controlplane.db"))) as db, db:
+        sections = db.execute("SELECT count(*) FROM audit_section").fetchone()[0]
+        db.executescript("DROP TABLE audit_mark; DELETE FROM schema_version WHERE version = 10")
+    said = running.start_controlplane().events()
+    assert [(e["what"], e["done"], e["of"]) for e in said if e["event"] == "store_converting"] == [
+        ("sections", sections, sections)]
+    assert running.outcome_of("SELECT 'before'")["rows"] == 1
 
 
 def test_reload_moves_a_listener_and_keeps_the_sessions(parts):
