@@ -1,3 +1,5 @@
+/* A connection from its making to its end, the bytes that it reads, queues and writes, and what its
+ * owner may do with it. */
 #include "base/net/conn.h"
 
 #include <arpa/inet.h>
@@ -5,47 +7,16 @@
 #include <ev.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/net/conn_internal.h"
 #include "base/net/resolve.h"
-#include "base/net/tls_internal.h"
 
 enum { CONN_KEEP = 2 << 10 }; /* bytes of a queue that an idle connection keeps */
-
-/* CONN_RESOLVING → CONN_CONNECTING → CONN_OPEN ⇄ CONN_HANDSHAKE; all → CONN_BROKEN → CONN_CLOSED */
-enum conn_state {
-    CONN_RESOLVING,
-    CONN_CONNECTING,
-    CONN_OPEN,
-    CONN_HANDSHAKE,
-    CONN_FLUSHING,
-    CONN_BROKEN,
-    CONN_CLOSED,
-};
-
-struct conn {
-    struct loop *loop;
-    struct ev_loop *ev;
-    int fd;
-    enum conn_state state;
-    bool wants_reading; /* the owner's pause and resume */
-    bool above_water;
-    bool unwritable; /* the peer takes nothing more; it may still be read */
-    struct ev_io read_io, write_io;
-    struct ev_timer timer;
-    struct conn_events events;
-    void *context;
-    struct buffer out;
-    struct tls_context *tls;
-    SSL *ssl;
-    struct resolve *resolve;
-    struct loop_deferred free_later, fed;
-};
 
 static void on_read_io(struct ev_loop *ev, struct ev_io *w, int events);
 static void on_write_io(struct ev_loop *ev, struct ev_io *w, int events);
@@ -61,10 +32,7 @@ static void stop_io(struct conn *c)
 static void conn_free(void *context)
 {
     struct conn *c = context;
-    if (c->ssl != NULL) {
-        SSL_free(c->ssl);
-    }
-    tls_context_destroy(c->tls);
+    conn_tls_finish(c);
     if (c->fd >= 0) {
         (void)close(c->fd);
     }
@@ -78,8 +46,7 @@ void conn_close(struct conn *c)
         return;
     }
     if (c->ssl != NULL && c->state != CONN_HANDSHAKE && c->state != CONN_BROKEN) {
-        (void)SSL_shutdown(c->ssl);
-        ERR_clear_error();
+        conn_tls_shutdown(c);
     }
     stop_io(c);
     resolve_cancel(c->resolve);
@@ -88,8 +55,7 @@ void conn_close(struct conn *c)
     loop_defer(c->loop, &c->free_later);
 }
 
-/* Told once: afterwards the owner hears nothing more and closes. */
-static void fail(struct conn *c, enum err error, const char *why)
+void conn_fail(struct conn *c, enum err error, const char *why)
 {
     if (c->state == CONN_FLUSHING) {
         conn_close(c);
@@ -105,12 +71,12 @@ static void on_timeout(struct ev_loop *ev, struct ev_timer *w, int events)
     (void)ev;
     (void)events;
     struct conn *c = w->data;
-    fail(c, ERR_TIMEOUT,
-         c->state == CONN_HANDSHAKE ? "the TLS handshake took too long"
-                                    : "connecting took too long");
+    conn_fail(c, ERR_TIMEOUT,
+              c->state == CONN_HANDSHAKE ? "the TLS handshake took too long"
+                                         : "connecting took too long");
 }
 
-static void start_timer(struct conn *c, int timeout_ms)
+void conn_start_timer(struct conn *c, int timeout_ms)
 {
     ev_timer_stop(c->ev, &c->timer);
     if (timeout_ms > 0) {
@@ -119,24 +85,7 @@ static void start_timer(struct conn *c, int timeout_ms)
     }
 }
 
-/* What TLS has decrypted already does not make the socket readable again. */
-static void on_fed(void *context)
-{
-    struct conn *c = context;
-    if (c->state == CONN_OPEN && c->wants_reading) {
-        c->events.on_readable(c->context);
-    }
-}
-
-static void feed_pending(struct conn *c)
-{
-    if (c->ssl != NULL && c->state == CONN_OPEN && c->wants_reading && SSL_pending(c->ssl) > 0) {
-        loop_defer(c->loop, &c->fed);
-    }
-}
-
-static struct conn *conn_alloc(struct loop *loop, int fd, const struct conn_events *events,
-                               void *context)
+struct conn *conn_alloc(struct loop *loop, int fd, const struct conn_events *events, void *context)
 {
     struct conn *c = calloc(1, sizeof(*c));
     if (c == NULL) {
@@ -149,7 +98,7 @@ static struct conn *conn_alloc(struct loop *loop, int fd, const struct conn_even
     c->context = context;
     buffer_init(&c->out, CONN_QUEUE_CAP);
     c->free_later = (struct loop_deferred){.fn = conn_free, .context = c};
-    c->fed = (struct loop_deferred){.fn = on_fed, .context = c};
+    c->fed = (struct loop_deferred){.fn = conn_tls_on_fed, .context = c};
     ev_init(&c->read_io, on_read_io);
     ev_init(&c->write_io, on_write_io);
     ev_init(&c->timer, on_timeout);
@@ -159,7 +108,7 @@ static struct conn *conn_alloc(struct loop *loop, int fd, const struct conn_even
     return c;
 }
 
-static void use_fd(struct conn *c, int fd)
+void conn_use_fd(struct conn *c, int fd)
 {
     c->fd = fd;
     ev_io_set(&c->read_io, fd, EV_READ);
@@ -176,265 +125,13 @@ enum err conn_create(struct loop *loop, int fd, const struct conn_events *events
     if (c == NULL) {
         return ERR_NO_MEMORY;
     }
-    use_fd(c, fd);
+    conn_use_fd(c, fd);
     c->state = CONN_OPEN;
     *out = c;
     return OK;
-}
-
-/* ---- connecting ------------------------------------------------------------------------- */
-
-static void connected(struct conn *c)
-{
-    ev_io_stop(c->ev, &c->write_io);
-    ev_timer_stop(c->ev, &c->timer);
-    c->state = CONN_OPEN;
-    if (c->wants_reading) {
-        ev_io_start(c->ev, &c->read_io);
-    }
-    c->events.on_ready(c->context);
-}
-
-static void finish_connect(struct conn *c)
-{
-    int error = 0;
-    socklen_t size = sizeof(error);
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
-        error = errno;
-    }
-    if (error != 0) {
-        fail(c, ERR_UNAVAILABLE, strerror(error));
-    } else {
-        connected(c);
-    }
-}
-
-static void start_connect(struct conn *c, const struct sockaddr *address, socklen_t size)
-{
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        fail(c, ERR_IO, strerror(errno));
-        return;
-    }
-    use_fd(c, fd);
-    c->state = CONN_CONNECTING;
-    if (connect(fd, address, size) != 0 && errno != EINPROGRESS) {
-        fail(c, ERR_UNAVAILABLE, strerror(errno));
-        return;
-    }
-    ev_io_start(c->ev, &c->write_io);
-}
-
-static void on_resolved(void *context, const struct sockaddr *address, socklen_t size,
-                        const char *why)
-{
-    struct conn *c = context;
-    c->resolve = NULL;
-    if (address == NULL) {
-        fail(c, ERR_UNAVAILABLE, why);
-    } else {
-        start_connect(c, address, size);
-    }
-}
-
-enum err conn_connect(struct loop *loop, const char *host, uint16_t port, int timeout_ms,
-                      const struct conn_events *events, void *context, struct conn **out)
-{
-    struct conn *c = conn_alloc(loop, -1, events, context);
-    if (c == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    c->state = CONN_RESOLVING;
-    enum err e = resolve_start(loop, host, port, on_resolved, c, &c->resolve);
-    if (e != OK) {
-        free(c);
-        return e;
-    }
-    start_timer(c, timeout_ms);
-    *out = c;
-    return OK;
-}
-
-/* ---- TLS ---------------------------------------------------------------------------------- */
-
-static void want_io(struct conn *c, bool read, bool write)
-{
-    if (read) {
-        ev_io_start(c->ev, &c->read_io);
-    } else {
-        ev_io_stop(c->ev, &c->read_io);
-    }
-    if (write) {
-        ev_io_start(c->ev, &c->write_io);
-    } else {
-        ev_io_stop(c->ev, &c->write_io);
-    }
-}
-
-static bool alpn_agreed(const struct conn *c)
-{
-    if (c->tls->alpn_size == 0 || c->tls->alpn_is_free) {
-        return true;
-    }
-    const uint8_t *chosen = NULL;
-    unsigned size = 0;
-    SSL_get0_alpn_selected(c->ssl, &chosen, &size);
-    return size + 1 == c->tls->alpn_size && memcmp(chosen, c->tls->alpn + 1, size) == 0;
-}
-
-static void handshake_failed(struct conn *c, int result)
-{
-    char reason[160];
-    long verify = SSL_get_verify_result(c->ssl);
-    if (SSL_get_error(c->ssl, result) == SSL_ERROR_SYSCALL) {
-        (void)snprintf(reason, sizeof(reason), "the peer closed during the TLS handshake");
-        ERR_clear_error();
-    } else if (verify != X509_V_OK) {
-        (void)snprintf(reason, sizeof(reason), "the certificate does not hold: %s",
-                       X509_verify_cert_error_string(verify));
-        ERR_clear_error();
-    } else {
-        char text[120];
-        tls_error_text(text, sizeof(text), "handshake failure");
-        (void)snprintf(reason, sizeof(reason), "TLS: %s", text);
-    }
-    fail(c, ERR_DENIED, reason);
-}
-
-static void handshake(struct conn *c)
-{
-    int result = SSL_do_handshake(c->ssl);
-    if (result == 1) {
-        if (!alpn_agreed(c)) {
-            fail(c, ERR_DENIED, "the peer does not speak the expected protocol (ALPN)");
-            return;
-        }
-        ev_timer_stop(c->ev, &c->timer);
-        want_io(c, c->wants_reading, false);
-        c->state = CONN_OPEN;
-        feed_pending(c);
-        c->events.on_ready(c->context);
-        return;
-    }
-    switch (SSL_get_error(c->ssl, result)) {
-    case SSL_ERROR_WANT_READ: want_io(c, true, false); break;
-    case SSL_ERROR_WANT_WRITE: want_io(c, false, true); break;
-    default: handshake_failed(c, result); break;
-    }
-}
-
-static bool is_address(const char *name)
-{
-    uint8_t raw[16];
-    return inet_pton(AF_INET, name, raw) == 1 || inet_pton(AF_INET6, name, raw) == 1;
-}
-
-static bool expect_name(struct conn *c, const char *name)
-{
-    if (name == NULL || c->tls->is_server) {
-        return c->tls->is_server || c->tls->verify != TLS_CHECK_NAME;
-    }
-    bool address = is_address(name);
-    if (!address && SSL_set_tlsext_host_name(c->ssl, name) != 1) {
-        return false;
-    }
-    if (c->tls->verify != TLS_CHECK_NAME) {
-        return true;
-    }
-    X509_VERIFY_PARAM *param = SSL_get0_param(c->ssl);
-    return address ? X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1
-                   : X509_VERIFY_PARAM_set1_host(param, name, strlen(name)) == 1;
-}
-
-static void on_handshake_start(void *context)
-{
-    struct conn *c = context;
-    c->fed.fn = on_fed;
-    handshake(c);
-}
-
-enum err conn_start_tls(struct conn *c, struct tls_context *context, const char *server_name,
-                        int timeout_ms)
-{
-    if (c->state != CONN_OPEN || c->ssl != NULL || buffer_size(&c->out) > 0) {
-        return ERR_INVALID;
-    }
-    c->ssl = SSL_new(context->ctx);
-    if (c->ssl == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    context->references++;
-    c->tls = context;
-    if (SSL_set_fd(c->ssl, c->fd) != 1 || !expect_name(c, server_name)) {
-        return ERR_INVALID;
-    }
-    if (context->is_server) {
-        SSL_set_accept_state(c->ssl);
-    } else {
-        SSL_set_connect_state(c->ssl);
-    }
-    c->state = CONN_HANDSHAKE;
-    start_timer(c, timeout_ms);
-    c->fed.fn = on_handshake_start; /* not from inside this call: on_failed could surprise */
-    loop_defer(c->loop, &c->fed);
-    return OK;
-}
-
-struct bytes conn_alpn(const struct conn *c)
-{
-    const uint8_t *chosen = NULL;
-    unsigned size = 0;
-    if (c->ssl != NULL) {
-        SSL_get0_alpn_selected(c->ssl, &chosen, &size);
-    }
-    return bytes_of(chosen, size);
-}
-
-bool conn_is_tls(const struct conn *c)
-{
-    return c->ssl != NULL;
-}
-
-size_t conn_end_point_hash(const struct conn *c, uint8_t *out)
-{
-    X509 *certificate = c->ssl == NULL ? NULL : SSL_get_peer_certificate(c->ssl);
-    if (certificate == NULL) {
-        return 0;
-    }
-    int digest_nid = NID_undef;
-    unsigned size = 0;
-    /* MD5 and SHA-1 are replaced by SHA-256; a signature without a hash of its own (Ed25519) is
-     * undefined there, and PostgreSQL takes SHA-256 for none of them. */
-    if (OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest_nid, NULL) == 1) {
-        const EVP_MD *md = digest_nid == NID_undef ? NULL : EVP_get_digestbynid(digest_nid);
-        if (digest_nid == NID_md5 || digest_nid == NID_sha1) {
-            md = EVP_sha256();
-        }
-        if (md == NULL || X509_digest(certificate, md, out, &size) != 1) {
-            size = 0;
-        }
-    }
-    X509_free(certificate);
-    return size;
 }
 
 /* ---- bytes -------------------------------------------------------------------------------- */
-
-static enum conn_result read_tls(struct conn *c, uint8_t *out, size_t size, size_t *out_count)
-{
-    int n = SSL_read(c->ssl, out, size > INT32_MAX ? INT32_MAX : (int)size);
-    if (n > 0) {
-        *out_count = (size_t)n;
-        feed_pending(c);
-        return CONN_OK;
-    }
-    switch (SSL_get_error(c->ssl, n)) {
-    case SSL_ERROR_WANT_READ: return CONN_AGAIN;
-    case SSL_ERROR_WANT_WRITE: ev_io_start(c->ev, &c->write_io); return CONN_AGAIN;
-    case SSL_ERROR_ZERO_RETURN: return CONN_EOF;
-    default: ERR_clear_error(); return CONN_FAILED;
-    }
-}
 
 enum conn_result conn_read(struct conn *c, uint8_t *out, size_t size, size_t *out_count)
 {
@@ -442,7 +139,7 @@ enum conn_result conn_read(struct conn *c, uint8_t *out, size_t size, size_t *ou
         return c->state == CONN_HANDSHAKE ? CONN_AGAIN : CONN_FAILED;
     }
     if (c->ssl != NULL) {
-        return read_tls(c, out, size, out_count);
+        return conn_tls_read(c, out, size, out_count);
     }
     ssize_t n = recv(c->fd, out, size, 0);
     if (n > 0) {
@@ -465,13 +162,7 @@ static bool is_for_later(void)
 static ssize_t write_now(struct conn *c, struct bytes b)
 {
     if (c->ssl != NULL) {
-        int n = SSL_write(c->ssl, b.data, b.size > (1 << 20) ? 1 << 20 : (int)b.size);
-        if (n > 0) {
-            return n;
-        }
-        int error = SSL_get_error(c->ssl, n);
-        ERR_clear_error();
-        return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? 0 : -1;
+        return conn_tls_write(c, b);
     }
     ssize_t n = send(c->fd, b.data, b.size, MSG_NOSIGNAL);
     return n >= 0 ? n : is_for_later() ? 0 : -1;
@@ -586,7 +277,7 @@ static void flush(struct conn *c)
     while (buffer_size(&c->out) > 0) {
         ssize_t n = write_now(c, buffer_bytes(&c->out));
         if (n < 0) {
-            fail(c, ERR_CLOSED, "the peer is gone");
+            conn_fail(c, ERR_CLOSED, "the peer is gone");
             return;
         }
         if (n == 0) {
@@ -634,7 +325,7 @@ static void on_read_io(struct ev_loop *ev, struct ev_io *w, int events)
     (void)events;
     struct conn *c = w->data;
     if (c->state == CONN_HANDSHAKE) {
-        handshake(c);
+        conn_tls_handshake(c);
     } else if (c->state == CONN_OPEN) {
         c->events.on_readable(c->context);
     }
@@ -646,8 +337,8 @@ static void on_write_io(struct ev_loop *ev, struct ev_io *w, int events)
     (void)events;
     struct conn *c = w->data;
     switch (c->state) {
-    case CONN_CONNECTING: finish_connect(c); break;
-    case CONN_HANDSHAKE: handshake(c); break;
+    case CONN_CONNECTING: conn_finish_connect(c); break;
+    case CONN_HANDSHAKE: conn_tls_handshake(c); break;
     case CONN_OPEN:
     case CONN_FLUSHING: flush(c); break;
     default: break;
@@ -669,7 +360,9 @@ void conn_resume(struct conn *c)
     c->wants_reading = true;
     if (c->state == CONN_OPEN) {
         ev_io_start(c->ev, &c->read_io);
-        feed_pending(c);
+        if (c->ssl != NULL) {
+            conn_tls_feed_pending(c);
+        }
     }
 }
 
@@ -685,7 +378,7 @@ void conn_close_after_flush(struct conn *c, int timeout_ms)
     stop_io(c);
     c->state = CONN_FLUSHING;
     ev_io_start(c->ev, &c->write_io);
-    start_timer(c, timeout_ms);
+    conn_start_timer(c, timeout_ms);
 }
 
 int conn_fd(const struct conn *c)

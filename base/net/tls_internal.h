@@ -1,4 +1,4 @@
-/* What conn.c needs of tls.c. */
+/* What conn_tls.c needs of tls.c. */
 #ifndef CHAPERONE_BASE_NET_TLS_INTERNAL_H
 #define CHAPERONE_BASE_NET_TLS_INTERNAL_H
 
