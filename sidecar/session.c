@@ -7,7 +7,7 @@
 #include "sidecar/session_internal.h"
 #include "sidecar/token_read.h"
 
-/* ---- the way of an operation: read, understand, (decide, record: session_link.c), send --------
+/* ---- the way of an operation: read, understand, (decide: session_decide.c), send --------------
  */
 
 typedef enum protocol_step bytes_fn(void *p, struct bytes in, size_t *out_used);

@@ -7,7 +7,9 @@
  *
  * The agent's message stays unused meanwhile, and is offered to the protocol again when the state
  * changes; so what is released is what was decided, byte for byte. For the files of
- * session_internal.h. */
+ * session_internal.h; its own are session_hold.c (states, clocks, records), session_hold_start.c
+ * (NONE to PREDICTING), session_hold_ask.c (to the decision) and session_hold_end.c (back to NONE).
+ */
 #ifndef CHAPERONE_SIDECAR_SESSION_HOLD_H
 #define CHAPERONE_SIDECAR_SESSION_HOLD_H
 
@@ -84,5 +86,27 @@ void session_hold_ask(struct session *s, const Chaperone__V1__Prediction *predic
 bool session_hold_withdraw(struct session *s, const char *why, bool forget);
 /* Ends it without an answer: the session is over. */
 void session_hold_abandon(struct session *s, const char *why);
+
+/* ---- between the files of the hold ---------------------------------------------------------- */
+
+/* session_hold.c. The only one to change the state. */
+void session_hold_change(struct session *s, enum hold_state state);
+/* Nothing of it goes on; how it ended stays. */
+void session_hold_stop(struct session *s);
+/* As stop, and nothing of it stays: NONE. */
+void session_hold_clear(struct session *s);
+/* It is decided: the agent's message is offered again at the end of this turn. Nothing happens
+ * where it is not open any more. */
+void session_hold_resolve(struct session *s, bool approved, const char *end, const char *why);
+/* Writes the approval down as it is now; `*out_sequence` may be NULL. False: not recorded. */
+bool session_hold_record(struct session *s, const char *state, uint64_t *out_sequence);
+
+/* session_hold_start.c. SHA-256 over the operation's digest, who, where and by which policy. */
+void session_hold_digest(const struct session *s, const uint8_t operation[32], uint8_t out[32]);
+/* Returns owned; NULL: no memory. */
+ProtobufCMessage *session_hold_copy(const ProtobufCMessage *message);
+
+/* session_hold_ask.c. Asks the control plane; also again, while it is away. */
+void session_hold_send_request(struct session *s);
 
 #endif

@@ -1,7 +1,17 @@
-/* The inside of a session, shared by its files: session.c (the way of the bytes),
- * session_kill.c (orders to end it), session_link.c (what a protocol may ask for), session_hold.c
- * (operations that people decide about), session_record.c (what is written down), session_masks.c
- * (what is masked), session_verdicts.c (what the policy said just before). */
+/* The inside of a session, shared by its files:
+ *
+ *   session.c           the way of the bytes, and the session's life
+ *   session_link.c      what a protocol may ask for
+ *   session_grant.c     asking the control plane for the session, and for its target
+ *   session_connect.c   connections and their TLS
+ *   session_decide.c    whether an operation may go
+ *   session_send.c      what is sent to a side, and the gate before the target
+ *   session_hold.c      operations that people decide about; session_hold_start.c,
+ *                       session_hold_ask.c, session_hold_end.c
+ *   session_record.c    what is written down
+ *   session_masks.c     what is masked
+ *   session_verdicts.c  what the policy said just before
+ *   session_kill.c      orders to end it */
 #ifndef CHAPERONE_SIDECAR_SESSION_INTERNAL_H
 #define CHAPERONE_SIDECAR_SESSION_INTERNAL_H
 
@@ -126,12 +136,61 @@ void session_terminate(struct session *s, enum err code, const char *reason, con
                        bool stop_running);
 extern const struct conn_events session_conn_events[SIDES];
 
-/* session_link.c */
+/* session_link.c. Its table is the only one to call what is named session_link_…; the contract of
+ * each is at struct protocol_link_ops. */
 extern const struct protocol_link_ops session_link_ops;
-void session_refuse_request(void *context);
+
+static inline struct session *session_of(struct protocol_link *link)
+{
+    return (struct session *)link;
+}
+
+/* session_send.c */
+void session_link_to_agent(struct protocol_link *link, struct bytes b);
+void session_link_to_target(struct protocol_link *link, struct bytes b);
+void session_link_to_second(struct protocol_link *link, struct bytes b);
+void session_flush(struct session *s); /* sends what lies in the runs */
+/* Nothing more goes to that side: bytes are never left out of the middle. The protocol hears of it
+ * at the end of the turn. */
+void session_output_failed(struct session *s, enum protocol_side side, enum err e);
+/* What was given before the record may leave; what comes behind it may not. */
+void session_wait_for_record(struct session *s, uint64_t sequence, enum durability level);
 void session_gate_timeout(struct session *s);
 void session_gate_cancel(struct session *s);
-void session_flush(struct session *s); /* sends what lies in the runs */
+
+/* Whether `b` lies within `outer`. */
+static inline bool session_is_in(struct bytes outer, struct bytes b)
+{
+    uintptr_t start = (uintptr_t)outer.data;
+    uintptr_t at = (uintptr_t)b.data;
+    return at >= start && at - start <= outer.size && b.size <= outer.size - (at - start);
+}
+
+/* session_grant.c */
+void session_link_identify(struct protocol_link *link, const struct protocol_request *request);
+/* A link function makes no callback: a request that failed at once is refused after it. */
+void session_refuse_request(void *context);
+
+/* session_connect.c */
+void session_link_connect_target(struct protocol_link *link);
+bool session_link_connect_second(struct protocol_link *link);
+bool session_link_is_proxy(struct protocol_link *link);
+bool session_link_choose(struct protocol_link *link, const char *host, uint16_t port,
+                         bool is_secure);
+bool session_link_has_tls(struct protocol_link *link, enum protocol_side side);
+bool session_link_start_tls(struct protocol_link *link, enum protocol_side side);
+struct bytes session_link_alpn(struct protocol_link *link, enum protocol_side side);
+size_t session_link_end_point_hash(struct protocol_link *link, enum protocol_side side,
+                                   uint8_t *out);
+
+/* session_decide.c */
+bool session_link_decide(struct protocol_link *link, Chaperone__V1__Intent *intent,
+                         struct protocol_binding *binding, struct protocol_verdict *verdict);
+bool session_link_prepare(struct protocol_link *link, Chaperone__V1__Intent *intent,
+                          struct protocol_verdict *verdict);
+bool session_link_needs_body(struct protocol_link *link, const Chaperone__V1__Intent *intent);
+bool session_link_denies(struct protocol_link *link, const Chaperone__V1__Intent *intent);
+void session_link_settle(struct protocol_link *link);
 
 /* session_record.c. False: it could not be recorded. */
 bool session_record_refused(struct session *s, const char *code, const char *error);
