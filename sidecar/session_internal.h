@@ -1,6 +1,7 @@
 /* The inside of a session, shared by its files:
  *
- *   session.c           the way of the bytes, and the session's life
+ *   session.c           the way of the bytes
+ *   session_life.c      how it begins, its states and timers, how it ends
  *   session_link.c      what a protocol may ask for
  *   session_grant.c     asking the control plane for the session, and for its target
  *   session_connect.c   connections and their TLS
@@ -121,11 +122,19 @@ struct session {
     struct loop_deferred free_later, refuse_later, broken_later;
 };
 
+/* session.c */
+/* After any event but bytes: acts on what the protocol returned, offers waiting bytes again. */
+void session_event(struct session *s, enum protocol_step step);
+/* Backpressure: a side is read only while the other one takes what comes. */
+void session_update_reading(struct session *s);
+/* A link function makes no callback: what it could not send is told after it. */
+void session_tell_broken(void *context);
+extern const struct conn_events session_conn_events[SIDES];
+
+/* session_life.c */
 void session_set_state(struct session *s, enum session_state state);
 /* `ms` 0: `otherwise`. */
 void session_timer_start(struct session *s, struct ev_timer *timer, int ms, int otherwise);
-/* After any event but bytes: acts on what the protocol returned, offers waiting bytes again. */
-void session_event(struct session *s, enum protocol_step step);
 /* Both connections are closed after what is queued; the last record is written. */
 void session_close(struct session *s);
 /* As close, with a reason for the record. */
@@ -134,7 +143,9 @@ void session_fail(struct session *s, const char *reason, const char *error);
  */
 void session_terminate(struct session *s, enum err code, const char *reason, const char *why,
                        bool stop_running);
-extern const struct conn_events session_conn_events[SIDES];
+/* It may outlive the session. When that has ended, the target is asked again to stop what runs, or,
+ * after the last time, the session is freed at the end of the turn. */
+void session_close_second(struct session *s);
 
 /* session_link.c. Its table is the only one to call what is named session_link_…; the contract of
  * each is at struct protocol_link_ops. */
