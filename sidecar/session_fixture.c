@@ -211,6 +211,7 @@ static void keep_session(void *context, struct session *session)
 struct session *fixture_session(struct fixture *f)
 {
     struct session *found = NULL;
+    assert_int_equal(fixture_sessions(f), 1);
     directory_each(f->shared->directory, keep_session, &found);
     assert_non_null(found);
     return found;
@@ -368,13 +369,30 @@ enum err fixture_start(struct fixture *f)
     return session_start(f->shared, &f->origin, ends[0]);
 }
 
+void fixture_log_in(struct fixture *f)
+{
+    assert_int_equal(fixture_start(f), OK);
+    fixture_say(&f->agent, "login\n");
+}
+
 void fixture_open_session(struct fixture *f)
 {
     fixture_hang_up(&f->target);
-    assert_int_equal(fixture_start(f), OK);
-    fixture_say(&f->agent, "login\n");
+    fixture_log_in(f);
     UNTIL(f, fixture_heard(&f->agent, "ready\n"));
     UNTIL(f, f->target.fd >= 0);
+}
+
+void fixture_start_running(struct fixture *f)
+{
+    fixture_open_session(f);
+    fixture_say(&f->agent, "do process 1\n");
+    UNTIL(f, fixture_heard(&f->target, "do process 1\n"));
+}
+
+size_t fixture_sessions(const struct fixture *f)
+{
+    return directory_count(f->shared->directory);
 }
 
 /* ---- life --------------------------------------------------------------------------------- */

@@ -148,8 +148,14 @@ int fixture_teardown(void **state);
 
 /* A new session; its agent is f->agent. */
 enum err fixture_start(struct fixture *f) MUST_USE;
-/* And logs in, up to "ready". */
+/* And says its login. */
+void fixture_log_in(struct fixture *f);
+/* And waits for its "ready". */
 void fixture_open_session(struct fixture *f);
+/* And has "do process 1" under way on the target. */
+void fixture_start_running(struct fixture *f);
+/* How many there are. */
+size_t fixture_sessions(const struct fixture *f);
 
 void fixture_say(struct fixture_end *end, const char *text);
 bool fixture_heard(const struct fixture_end *end, const char *text);
@@ -180,6 +186,8 @@ void fixture_settle(struct fixture *f);
 /* The disk: blocked, its syncs wait; free again, they go on. */
 void fixture_block_disk(struct fixture *f, bool blocked);
 void fixture_fail_disk(struct fixture *f, int error);
+/* Until a record of 4,000 bytes finds no room. */
+void fixture_fill_spool(struct fixture *f);
 
 /* The only session, and the protocol of the one that began last. */
 struct session *fixture_session(struct fixture *f);

@@ -1,4 +1,4 @@
-/* What was recorded, in words. */
+/* What was recorded, in words; and a spool that is full. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -107,4 +107,20 @@ void fixture_expect_records(struct fixture *f, const char *expected)
                                    i == 0 ? "" : "; ", all[i]);
     }
     assert_string_equal(found, expected);
+}
+
+void fixture_fill_spool(struct fixture *f)
+{
+    static uint8_t text[4000];
+    enum err e = OK;
+    for (int i = 0; e == OK; i++) {
+        assert_true(i < 10000);
+        Chaperone__V1__Intent intent = CHAPERONE__V1__INTENT__INIT;
+        Chaperone__V1__Record record = CHAPERONE__V1__RECORD__INIT;
+        intent.text = (ProtobufCBinaryData){.data = text, .len = sizeof(text)};
+        record.event_case = CHAPERONE__V1__RECORD__EVENT_INTENT;
+        record.intent = &intent;
+        e = recorder_write(f->recorder, &record, NULL);
+    }
+    assert_int_equal(e, ERR_FULL);
 }
