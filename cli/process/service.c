@@ -100,32 +100,36 @@ static int bind_address(const char *host, uint16_t port)
 }
 
 /* A name of the kernel's stands for the port until this process ends: the port itself is let go of,
- * for the service that will listen on it. */
-static int claim_port(uint16_t port)
+ * for the service that will listen on it. `*out` is -1 where there are no such names. */
+static bool claim_port(uint16_t port, int *out)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     /* The first byte is zero: it is no file. */
     int size = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "chaperone-port-%u", port);
     socklen_t name_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size);
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool is_taken = false;
     if (fd >= 0 && bind(fd, (const struct sockaddr *)&name, name_size) != 0) {
+        is_taken = errno == EADDRINUSE;
         (void)close(fd);
         fd = -1;
     }
-    return fd;
+    *out = fd;
+    return !is_taken;
 }
 
 static bool take_port(uint16_t port)
 {
-    int claim = claim_port(port);
-    int fd = claim < 0 ? -1 : bind_address("127.0.0.1", port);
-    if (claim >= 0 && fd < 0) {
-        (void)close(claim);
+    int claim = -1;
+    int fd = claim_port(port, &claim) ? bind_address("127.0.0.1", port) : -1;
+    if (fd < 0) {
+        if (claim >= 0) {
+            (void)close(claim);
+        }
+        return false;
     }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return fd >= 0;
+    (void)close(fd);
+    return true;
 }
 
 /* Below the ports that the kernel gives to outgoing connections: one of those could be taken by
