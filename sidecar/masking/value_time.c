@@ -57,7 +57,9 @@ int64_t value_timestamp_truncate(int64_t us, enum value_unit unit)
         return us;
     }
     int64_t days = us / US_PER_DAY - (us % US_PER_DAY < 0);
-    return value_days_truncate(days, unit) * US_PER_DAY;
+    int64_t start = value_days_truncate(days, unit);
+    /* No timestamp says when it began; PostgreSQL has none before 4714 BC. */
+    return start < INT64_MIN / US_PER_DAY ? VALUE_MINUS_INFINITY : start * US_PER_DAY;
 }
 
 /* ---- reading ----------------------------------------------------------------------------------
