@@ -3,8 +3,8 @@
 # and what its parts cost (--quick: in a few minutes);
 # with --fleet as the first option: how fast a policy reaches a thousand sidecars; with --masking: what
 # masking costs; with --approvals: how long after a decision the held statement goes; with --http: how fast nginx is
-# through Chaperone, HAProxy and nginx as a reverse proxy.
-# The other options are those of each: bash e2e/bench/run.sh [--fleet | --masking | --approvals | --http] --help
+# through Chaperone, HAProxy and nginx as a reverse proxy; with --where: of which program the processors' time is.
+# The other options are those of each: bash e2e/bench/run.sh [--fleet | --masking | --approvals | --http | --where] --help
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -31,6 +31,9 @@ elif [ "${1:-}" = --approvals ]; then
 elif [ "${1:-}" = --http ]; then
     shift
     program=http_bench.py
+elif [ "${1:-}" = --where ]; then
+    shift
+    program=where.py
 else
     targets+=("${small[@]}")
 fi
