@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 
 import measures  # noqa: E402
-from bench import SCALE, Direct, Everything, HAProxy, PgBouncer, spread  # noqa: E402
+from bench import SCALE, WAYS, spread  # noqa: E402
 from support.postgres import Postgres  # noqa: E402
 
 LEAD_S = 0.5  # until all clients have logged in
@@ -106,7 +106,7 @@ def main():
             postgres.psql(measures.SCHEMA)
             subprocess.run(["pgbench", "-i", "-q", "-s", str(SCALE)], env=postgres.env(), check=True,
                            capture_output=True)
-            ways += [way(postgres, directory) for way in (Direct, PgBouncer, HAProxy, Everything)]
+            ways += [way(postgres, directory) for way in WAYS]
             controlplane = measures.processes(ways[-1])["chaperone-controlplane"]
             found = {mode: {} for mode in options.modes}
             for n in range(options.rounds):
