@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -20,14 +22,15 @@ struct spool {
     struct buffer read;
 };
 
-static int open_unnamed(const char *directory)
+/* For file systems that cannot make a file without a name: of one that is killed between the two
+ * steps an empty file stays. */
+static int open_and_unlink(const char *directory)
 {
     char *name = NULL;
     if (asprintf(&name, "%s/.chaperone-export-XXXXXX", directory) < 0) {
         errno = ENOMEM;
         return -1;
     }
-    /* Not O_TMPFILE, which network file systems do not have. */
     int fd = mkostemp(name, O_CLOEXEC);
     if (fd >= 0 && unlink(name) != 0) {
         int reason = errno;
@@ -37,6 +40,14 @@ static int open_unnamed(const char *directory)
     }
     free(name);
     return fd;
+}
+
+static int open_unnamed(const char *directory)
+{
+    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    /* EISDIR: a kernel of before O_TMPFILE; EOPNOTSUPP: network file systems. */
+    bool can = fd >= 0 || (errno != EISDIR && errno != EOPNOTSUPP);
+    return can ? fd : open_and_unlink(directory);
 }
 
 enum err spool_create(const char *directory, struct spool **out, struct err_text *why)
