@@ -6,6 +6,7 @@ slower for everybody. To add a workload, add a line to workloads(); to add a way
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -154,6 +155,7 @@ class Chaperone(Direct):
     def close(self):
         self.stack.close()
 
+
 def pgbench(way, clients, seconds, arguments):
     """Transactions a second, without the time to connect."""
     return measures.run_pgbench(way, clients, seconds, arguments)[0]
@@ -277,15 +279,30 @@ def parse_options():
     return options
 
 
-def run_all(postgres, ways, directory, options):
-    postgres.psql(measures.SCHEMA)
-    subprocess.run(["pgbench", "-i", "-q", "-s", str(SCALE)], env=postgres.env(), check=True,
-                   capture_output=True)
+@contextlib.contextmanager
+def prepared():
+    """All ways to one PostgreSQL that has what the workloads read, and a directory."""
+    # As a database is run that keeps what it commits; the tests' own do without.
+    ways, postgres = [], Postgres(settings=("log_statement=none", "shared_buffers=256MB", "fsync=on"))
+    try:
+        with tempfile.TemporaryDirectory(prefix="chaperone-bench-") as directory:
+            os.chmod(directory, 0o755)
+            postgres.psql(measures.SCHEMA)
+            subprocess.run(["pgbench", "-i", "-q", "-s", str(SCALE)], env=postgres.env(), check=True,
+                           capture_output=True)
+            for way in WAYS:
+                ways.append(way(postgres, directory))
+            yield ways, directory
+    finally:
+        for way in ways:
+            way.close()
+        postgres.close()
+
+
+def run_all(ways, directory, options):
     script = os.path.join(directory, "people.sql")
     with open(script, "w", encoding="ascii") as f:
         f.write("SELECT * FROM bench_people;\n")
-    for way in WAYS:
-        ways.append(way(postgres, directory))
     memory = {}
     for way in ways:
         memory.update(measures.memory(way))
@@ -316,16 +333,8 @@ def write_results(result, options):
 
 def main():
     options = parse_options()
-    # As a database is run that keeps what it commits; the tests' own do without.
-    ways, postgres = [], Postgres(settings=("log_statement=none", "shared_buffers=256MB", "fsync=on"))
-    try:
-        with tempfile.TemporaryDirectory(prefix="chaperone-bench-") as directory:
-            os.chmod(directory, 0o755)
-            result = run_all(postgres, ways, directory, options)
-    finally:
-        for way in ways:
-            way.close()
-        postgres.close()
+    with prepared() as (ways, directory):
+        result = run_all(ways, directory, options)
     print_tables(result["workloads"], result["cpu_s_per_100000"], result["added_us"],
                  result["memory_kb"], options)
     print(f"\nAfter a measurement the control plane had all records within {result['catch_up_s']:.1f}"

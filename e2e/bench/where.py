@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,8 +19,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 
 import measures  # noqa: E402
-from bench import SCALE, WAYS, spread  # noqa: E402
-from support.postgres import Postgres  # noqa: E402
+from bench import prepared, spread  # noqa: E402
 
 LEAD_S = 0.5  # until all clients have logged in
 TICK_NS = 1e9 / measures.TICKS
@@ -99,27 +97,16 @@ def parse_options():
 
 def main():
     options = parse_options()
-    ways, postgres = [], Postgres(settings=("log_statement=none", "shared_buffers=256MB", "fsync=on"))
-    try:
-        with tempfile.TemporaryDirectory(prefix="chaperone-bench-") as directory:
-            os.chmod(directory, 0o755)
-            postgres.psql(measures.SCHEMA)
-            subprocess.run(["pgbench", "-i", "-q", "-s", str(SCALE)], env=postgres.env(), check=True,
-                           capture_output=True)
-            ways += [way(postgres, directory) for way in WAYS]
-            controlplane = measures.processes(ways[-1])["chaperone-controlplane"]
-            found = {mode: {} for mode in options.modes}
-            for n in range(options.rounds):
-                print(f"round {n + 1} of {options.rounds}", file=sys.stderr, flush=True)
-                for mode in options.modes:
-                    for way in ways:
-                        found[mode].setdefault(way.name, []).append(account(way, mode, options))
-                    found[mode].setdefault("chaperone, control plane stopped", []).append(
-                        account(ways[-1], mode, options, controlplane))
-    finally:
-        for way in ways:
-            way.close()
-        postgres.close()
+    found = {mode: {} for mode in options.modes}
+    with prepared() as (ways, _):
+        controlplane = measures.processes(ways[-1])["chaperone-controlplane"]
+        for n in range(options.rounds):
+            print(f"round {n + 1} of {options.rounds}", file=sys.stderr, flush=True)
+            for mode in options.modes:
+                for way in ways:
+                    found[mode].setdefault(way.name, []).append(account(way, mode, options))
+                found[mode].setdefault("chaperone, control plane stopped", []).append(
+                    account(ways[-1], mode, options, controlplane))
     show(found, options)
 
 
