@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "cli/output/line.h"
-#include "cli/output/transcript.h"
 #include "formats/record_json.h"
 
 void shown_init(struct shown *s, const char *resource, const char *protocol, uint64_t sequence)
@@ -25,19 +24,36 @@ void shown_init(struct shown *s, const char *resource, const char *protocol, uin
     s->record.time_unix_ns = SHOWN_START_NS + (int64_t)sequence * 1000000;
 }
 
+void shown_transcript_begin(struct shown_transcript *t)
+{
+    enum { ROWS = 5 };
+    *t = (struct shown_transcript){.text = NULL};
+    t->terminal.out = open_memstream(&t->text, &t->size);
+    assert_non_null(t->terminal.out);
+    t->transcript = transcript_create(&t->terminal, ROWS);
+    assert_non_null(t->transcript);
+}
+
+void shown_transcript_add(struct shown_transcript *t, const struct shown *s)
+{
+    struct record_view v;
+    record_view_init(&v, &s->entry, &s->record);
+    assert_int_equal(transcript_add(t->transcript, &v), OK);
+}
+
+char *shown_transcript_end(struct shown_transcript *t)
+{
+    transcript_destroy(t->transcript);
+    assert_int_equal(fclose(t->terminal.out), 0);
+    return t->text;
+}
+
 char *shown_told(const struct shown *s)
 {
-    char *text = NULL;
-    size_t size = 0;
-    struct terminal terminal = {.out = open_memstream(&text, &size)};
-    struct transcript *t = transcript_create(&terminal, 5);
-    struct record_view v;
-    assert_non_null(t);
-    record_view_init(&v, &s->entry, &s->record);
-    assert_int_equal(transcript_add(t, &v), OK);
-    transcript_destroy(t);
-    assert_int_equal(fclose(terminal.out), 0);
-    return text;
+    struct shown_transcript t;
+    shown_transcript_begin(&t);
+    shown_transcript_add(&t, s);
+    return shown_transcript_end(&t);
 }
 
 char *shown_json(const struct shown *s, bool with_rows)

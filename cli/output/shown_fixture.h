@@ -6,6 +6,8 @@
 #include <stdbool.h>
 
 #include "cli/output/literals.h"
+#include "cli/output/terminal.h"
+#include "cli/output/transcript.h"
 #include "formats/record.h"
 
 static const int64_t SHOWN_START_NS = 1795250580LL * 1000000000; /* 2026-11-21 08:43 UTC */
@@ -20,7 +22,19 @@ struct shown {
  * event. Borrows the texts. */
 void shown_init(struct shown *s, const char *resource, const char *protocol, uint64_t sequence);
 
-/* What the transcript says of it; returns owned (free), as the next. */
+/* A transcript in memory, of up to five rows of each answer. Stays where it is until its end. */
+struct shown_transcript {
+    char *text;
+    size_t size;
+    struct terminal terminal;
+    struct transcript *transcript;
+};
+void shown_transcript_begin(struct shown_transcript *t);
+void shown_transcript_add(struct shown_transcript *t, const struct shown *s);
+/* What it says; returns owned (free). */
+char *shown_transcript_end(struct shown_transcript *t);
+
+/* What the transcript says of it alone; returns owned (free), as the next. */
 char *shown_told(const struct shown *s);
 char *shown_json(const struct shown *s, bool with_rows);
 

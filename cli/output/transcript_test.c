@@ -53,24 +53,16 @@ static void test_lines(void **state)
 
 static char *transcript_of(struct statement *s, bool with_outcome)
 {
-    char *text = NULL;
-    size_t size = 0;
-    struct terminal terminal = {.out = open_memstream(&text, &size)};
-    struct transcript *t = transcript_create(&terminal, 5);
-    struct record_view v;
-    assert_non_null(t);
+    struct shown_transcript t;
+    shown_transcript_begin(&t);
     statement_intent(s, "select *\nfrom customers", 23);
-    record_view_init(&v, &s->shown.entry, &s->shown.record);
-    assert_int_equal(transcript_add(t, &v), OK);
+    shown_transcript_add(&t, &s->shown);
     if (with_outcome) {
         statement_outcome(s);
-        record_view_init(&v, &s->shown.entry, &s->shown.record);
-        assert_int_equal(transcript_add(t, &v), OK);
+        shown_transcript_add(&t, &s->shown);
     }
-    transcript_end(t);
-    transcript_destroy(t);
-    assert_int_equal(fclose(terminal.out), 0);
-    return text;
+    transcript_end(t.transcript);
+    return shown_transcript_end(&t);
 }
 
 static void test_a_conversation(void **state)
