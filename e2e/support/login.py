@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -47,7 +46,7 @@ class Browser:
         """(status, address, page) after all forms were sent; `answers` fill in fields."""
         data = None if form is None else urllib.parse.urlencode(form).encode()
         try:
-            with self.opener.open(url, data, timeout=20) as answer:
+            with self.opener.open(url, data, timeout=60) as answer:
                 status, address, page = answer.status, answer.url, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.url, error.read().decode()
@@ -85,7 +84,7 @@ class Home:
 
     def run(self, *args, **env):
         return subprocess.run([CHAPERONE, *args], env={**self.env, **env}, capture_output=True,
-                              text=True, check=False, timeout=60)
+                              text=True, check=False, timeout=120)
 
     def login(self, *args, **env):
         return Login(self, *args, **env)
@@ -116,7 +115,7 @@ class Login:
         # pylint: disable=consider-using-with
         self.process = subprocess.Popen([CHAPERONE, "login", *args], env={**home.env, **env},
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.timer = threading.Timer(60, self.process.kill)
+        self.timer = threading.Timer(120, self.process.kill)
         self.timer.start()
         self.said = ""
         self.out = ""
@@ -155,13 +154,13 @@ class Login:
 
 
 class LossyRelay:
-    """Between the command and the control plane: answers take a while, so that they can be lost."""
+    """Between the command and the control plane. It loses the first answer that comes when `is_next` holds, and all
+    behind it; `lost` says that it has."""
 
-    DELAY = 0.3
-
-    def __init__(self, port):
+    def __init__(self, port, is_next):
         self.target = port
-        self.muted = False
+        self.is_next = is_next
+        self.lost = threading.Event()
         self.connections = []
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
@@ -175,30 +174,38 @@ class LossyRelay:
                 return
             target = socket.create_connection(("127.0.0.1", self.target))
             self.connections.append((client, target))
-            for pair in ((client, target, False), (target, client, True)):
-                threading.Thread(target=self._carry, args=pair, daemon=True).start()
+            threading.Thread(target=self._carry, args=(client, target), daemon=True).start()
+            threading.Thread(target=self._carry_answers, args=(target, client), daemon=True).start()
 
-    def _carry(self, source, to, is_answer):
+    @staticmethod
+    def _carry(source, to):
         try:
             while data := source.recv(65536):
-                if is_answer:
-                    time.sleep(self.DELAY)  # the network's, not the test's
-                if not (is_answer and self.muted):
+                to.sendall(data)
+        except OSError:
+            pass
+
+    def _carry_answers(self, source, to):
+        loses = False
+        try:
+            while data := source.recv(65536):
+                loses = loses or (not self.lost.is_set() and self.is_next())
+                if loses:
+                    self.lost.set()
+                else:
                     to.sendall(data)
         except OSError:
             pass
 
-    def lose_answers(self):
-        """From now on, on the connections that there are."""
-        self.muted = True
-
     def cut(self):
-        """Ends those; new ones are as they should be."""
+        """Ends the connections that there are; new ones are as they should be."""
         for pair in self.connections:
             for end in pair:
-                end.shutdown(socket.SHUT_RDWR)
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # its other side has ended it already
         self.connections = []
-        self.muted = False
 
     def close(self):
         self.server.close()
