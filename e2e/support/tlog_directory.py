@@ -129,15 +129,22 @@ class Directory:
         partial = "" if width == WIDTH else f".p/{width}"
         return f"tile/{kind}/" + "/".join(groups) + partial
 
+    def tile(self, kind, index, width):
+        """Of a log that grows, a partial tile goes when its full one is there, which begins with it."""
+        try:
+            return self.read(self.name(kind, index, width))
+        except FileNotFoundError:
+            return self.read(self.name(kind, index, WIDTH))
+
     def tiles(self, kind, count):
-        """The data of all tiles that hold `count` hashes or entries."""
+        """The data of all tiles that hold `count` hashes or entries; the last one may hold more."""
         for index in range((count + WIDTH - 1) // WIDTH):
-            yield self.read(self.name(kind, index, min(WIDTH, count - index * WIDTH)))
+            yield self.tile(kind, index, min(WIDTH, count - index * WIDTH))
 
     def hashes(self, level, count):
         data = b"".join(self.tiles(level, count))
-        assert len(data) == count * 32
-        return [data[i:i + 32] for i in range(0, len(data), 32)]
+        assert len(data) in (count * 32, (count + WIDTH - 1) // WIDTH * WIDTH * 32)
+        return [data[i:i + 32] for i in range(0, count * 32, 32)]
 
     def entries(self, count):
         entries = []
@@ -148,8 +155,8 @@ class Directory:
                 assert len(bundle) >= 2 + size
                 entries.append(bundle[2:2 + size])
                 bundle = bundle[2 + size:]
-            assert len(entries) - before == min(WIDTH, count - number * WIDTH)
-        return entries
+            assert len(entries) - before in (min(WIDTH, count - number * WIDTH), WIDTH)
+        return entries[:count]
 
     def verify(self, *keys):
         """Signature, root, every tile, every bundle. Returns (size, root, entries)."""
