@@ -34,7 +34,7 @@ class Kafka:
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
 
-    def wait_for(self, predicate, seconds=40):
+    def wait_for(self, predicate, seconds=60):
         deadline = time.monotonic() + seconds
         while not predicate(self.messages):
             assert time.monotonic() < deadline, self.messages[-3:]

@@ -5,6 +5,8 @@ import os
 import subprocess
 import tempfile
 
+from support.ports import free_port
+
 NODE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "node")
 KEY = "S3RVER"  # both halves, as that server has it
 
@@ -14,7 +16,7 @@ class S3:
 
     def __init__(self):
         self.directory = tempfile.TemporaryDirectory(prefix="chaperone-s3-")
-        self.port = 0
+        self.port = free_port()  # its own also while it is stopped
         self.start()
 
     def start(self):
@@ -24,7 +26,6 @@ class S3:
             env=dict(os.environ, NODE_NO_WARNINGS="1"), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.endpoint = json.loads(self.process.stdout.readline())["endpoint"]
-        self.port = int(self.endpoint.rsplit(":", 1)[1])
 
     def stop(self):
         self.process.kill()

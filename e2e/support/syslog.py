@@ -48,22 +48,24 @@ class Rsyslog:
             self.process = subprocess.Popen(
                 ["rsyslogd", "-n", "-f", self.config, "-i", os.path.join(self.dir, "pid")],
                 stdout=err, stderr=err)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 5).close()
                 return
-            except ConnectionRefusedError:
+            except OSError:
                 assert time.monotonic() < deadline and self.process.poll() is None, self.errors()
                 time.sleep(0.02)
 
     def lines(self):
+        """Those that are whole: the receiver may be writing the next one."""
         if not os.path.exists(self.out):
             return []
-        with open(self.out, encoding="utf-8-sig") as f:
-            return f.read().splitlines()
+        with open(self.out, "rb") as f:
+            whole, _, _ = f.read().rpartition(b"\n")
+        return whole.decode("utf-8-sig").splitlines()
 
-    def wait_for(self, predicate, seconds=30):
+    def wait_for(self, predicate, seconds=60):
         deadline = time.monotonic() + seconds
         while not predicate(self.lines()):
             assert time.monotonic() < deadline, self.errors() + "\n".join(self.lines()[-5:])
@@ -77,4 +79,4 @@ class Rsyslog:
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(60)

@@ -45,14 +45,14 @@ class Witness:
             return f.read()
 
     def wait_for_log(self, text):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while text not in self.log():
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.02)
 
     def entries(self):
-        """What it said so far, as objects."""
-        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        """What it said so far, as objects; without a line that it is writing."""
+        return [json.loads(line) for line in self.log().split("\n")[:-1] if line.startswith("{")]
 
     def connect(self):
         if self.url.scheme == "https":
@@ -87,7 +87,7 @@ class Witness:
     def stop(self, number=signal.SIGTERM):
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
-            self.process.wait(30)
+            self.process.wait(60)
             self.process.stdout.close()
             self.errors.close()
         return self.process.returncode
