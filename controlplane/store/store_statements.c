@@ -24,6 +24,20 @@ void statements_append(struct store *store, uint64_t first, uint64_t count)
     }
 }
 
+enum err statements_append_batch(struct store *store, uint64_t stream, uint64_t first,
+                                 uint64_t count, struct store_audit_appended *out)
+{
+    struct store_audit_record records[64];
+    char sidecar[16];
+    (void)snprintf(sidecar, sizeof(sidecar), "s%d", (int)stream);
+    assert_true(count <= 64);
+    for (uint64_t i = 0; i < count; i++) {
+        records[i] = records_make(stream, first + i, STORE_INTENT, sidecar);
+        records[i].index.text = bytes_of_string("select something");
+    }
+    return store_audit_append(store, sidecar, records, count, records_received_ns, out, NULL, NULL);
+}
+
 void statements_append_words(struct store *store)
 {
     enum { RECORDS = 300 };

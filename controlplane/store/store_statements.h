@@ -9,6 +9,11 @@ enum err statements_append_one(struct store *store, uint64_t sequence) MUST_USE;
 /* `count` of them. */
 void statements_append(struct store *store, uint64_t first, uint64_t count);
 
+/* `count` of the sidecar "s" and the number of the stream as one batch, 64 at most; all of them
+ * have the word "something". */
+enum err statements_append_batch(struct store *store, uint64_t stream, uint64_t first,
+                                 uint64_t count, struct store_audit_appended *out) MUST_USE;
+
 /* 300 statements with a word each ("quokka" and its number) of a session "x" that ends, on db1,
  * whose statements also have the word "numbatx", and of "y" that does not, with "numbaty". The
  * first come close together, the others are far apart. */
