@@ -45,7 +45,7 @@ class Part:
             lines = [x for x in self.lines if x and x.startswith("{")]
         return [json.loads(x) for x in lines]
 
-    def wait_for(self, event, seconds=30, after=0, **fields):
+    def wait_for(self, event, seconds=60, after=0, **fields):
         """The next entry of the log, behind the first `after` lines, with this event and fields."""
         deadline = time.monotonic() + seconds
         at = after
@@ -171,11 +171,12 @@ class Parts(Stack):
             self.wait_until_ready()
         return part
 
-    def wait_until_ready(self, seconds=30):
+    def wait_until_ready(self, seconds=60, config="sidecar.yaml"):
         """The sidecar is connected (again): sessions can be opened."""
         deadline = time.monotonic() + seconds
-        while self.http("/readyz")[0] != 200:
+        while self.http("/readyz", config)[0] != 200:
             assert time.monotonic() < deadline, self.sidecar.log()
+            time.sleep(0.01)  # it needs the processor more than who asks
 
     @property
     def sidecar(self):
@@ -205,9 +206,9 @@ class Parts(Stack):
 
     # ---- the health port
 
-    def http(self, path):
-        """(status, body) of GET on the sidecar's health port."""
-        connection = http.client.HTTPConnection(*self.address("sidecar.yaml", "health: {listen"),
+    def http(self, path, config="sidecar.yaml"):
+        """(status, body) of GET on the health port of the sidecar with this configuration."""
+        connection = http.client.HTTPConnection(*self.address(config, "health: {listen"),
                                                 timeout=20)
         try:
             connection.request("GET", path)

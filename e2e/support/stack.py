@@ -110,8 +110,10 @@ class Stack:
         return ["--dir", self.dir]
 
     def chaperone(self, *args, check=True, timeout=120):
+        # What it keeps of a log is kept by address, and another stack had this one's before.
+        env = {"XDG_STATE_HOME": os.path.join(self.dir, "kept"), **os.environ}
         return subprocess.run([CHAPERONE, *args, *self.operator()], capture_output=True, text=True,
-                              check=check, timeout=timeout)
+                              check=check, timeout=timeout, env=env)
 
     def search(self, *args):
         """Without what the control plane records of its readers, this search among it, and of
@@ -123,7 +125,7 @@ class Stack:
         return [r for r in records if r["kind"] != "finding" and (
             r["kind"] != "action" or r["action"] in ("kill", "lift", "link", "unlink"))]
 
-    def wait_for(self, predicate, *args, seconds=20):
+    def wait_for(self, predicate, *args, seconds=60):
         """Records arrive by themselves: follows `audit tail` until `predicate` holds for a record."""
         with subprocess.Popen([CHAPERONE, "audit", "tail", "--json", "--since", "1h", *args,
                                *self.operator()],
