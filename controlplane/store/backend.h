@@ -147,6 +147,13 @@ struct store_backend {
     enum err (*approval_cursor)(struct store *store, uint64_t *out);
     enum err (*standing_find)(struct store *store, const uint8_t key[STORE_HASH_SIZE],
                               int64_t now_ns, struct arena *arena, struct store_standing *out);
+    enum err (*standing_get)(struct store *store, const char *id, struct arena *arena,
+                             struct store_standing_item *out);
+    enum err (*standing_list)(struct store *store, const struct store_standing_filter *filter,
+                              struct arena *arena, struct store_standing_item **out_items,
+                              size_t *out_count);
+    enum err (*standing_revoke)(struct store *store, const struct store_standing *standing,
+                                const struct store_audit_write *audit);
 
     enum err (*link_code_add)(struct store *store, const uint8_t hash[STORE_HASH_SIZE],
                               const char *provider, const char *account, int64_t now_ns,

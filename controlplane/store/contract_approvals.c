@@ -242,6 +242,140 @@ static void test_a_standing_approval_is_used_up(void **state)
     assert_int_equal(store_approval_get(t->store, "4", t->arena, &next), ERR_NOT_FOUND);
 }
 
+static void add_standing(struct test *t, const char *approval, const char *id, int64_t until_ns)
+{
+    struct store_approval a = approval_make(approval, approval);
+    struct store_standing standing = {
+        .id = id, .approval = approval, .created_ns = 10, .until_ns = until_ns, .uses_max = 5};
+    const struct store_approval_change c = {.approval = &a, .standing = &standing};
+    uint64_t cursor = 0;
+    records_hash(2, 2, standing.key);
+    (void)add(t, &a);
+    a.version = 2;
+    a.state = STORE_APPROVAL_APPROVED;
+    a.held = bytes_of_string(approval);
+    assert_int_equal(store_approval_change(t->store, &c, &cursor), OK);
+}
+
+static void test_a_standing_approval_is_revoked_once(void **state)
+{
+    struct test *t = *state;
+    struct store_approval next = approval_make("9", "B");
+    struct store_audit_record record = records_make(9, 1, STORE_APPROVAL, "A");
+    struct store_audit_appended done;
+    const struct store_audit_write audit = {.sidecar = "controlplane",
+                                            .records = &record,
+                                            .count = 1,
+                                            .received_ns = records_received_ns,
+                                            .out = &done};
+    const struct store_standing revoked = {
+        .id = "abc1", .revoked_ns = 50, .revoked_by = "ann", .revoked_because = "a mistake"};
+    const struct store_standing unknown = {.id = "abc", .revoked_ns = 50, .revoked_by = "ann"};
+    struct store_standing found;
+    struct store_standing_item got;
+    uint8_t key[STORE_HASH_SIZE];
+    uint64_t cursor = 0;
+    records_hash(2, 2, key);
+    add_standing(t, "1", "abc1", 100);
+    assert_int_equal(store_standing_revoke(t->store, &unknown, NULL), ERR_NOT_FOUND);
+    assert_int_equal(store_standing_find(t->store, key, 50, t->arena, &found), OK);
+    assert_int_equal(found.revoked_ns, 0);
+    assert_int_equal(store_standing_revoke(t->store, &revoked, &audit), OK);
+    assert_int_equal(store_standing_find(t->store, key, 50, t->arena, &found), ERR_NOT_FOUND);
+    next.state = STORE_APPROVAL_APPROVED;
+    assert_int_equal(store_approval_add(t->store, &next, &limits, found.id, NULL, &cursor),
+                     ERR_DENIED); /* found before, and used after */
+    record = records_make(9, 2, STORE_APPROVAL, "A");
+    assert_int_equal(store_standing_revoke(t->store, &revoked, &audit), ERR_NOT_FOUND);
+    contract_reopen(t);
+    assert_int_equal(store_standing_get(t->store, "ab", t->arena, &got), OK);
+    assert_string_equal(got.standing.id, "abc1");
+    assert_string_equal(got.standing.approval, "1");
+    assert_int_equal(got.standing.revoked_ns, 50);
+    assert_string_equal(got.standing.revoked_by, "ann");
+    assert_string_equal(got.standing.revoked_because, "a mistake");
+    assert_int_equal(got.standing.uses, 0);
+    assert_true(bytes_equal_string(got.held, "1"));
+    assert_int_equal(store_standing_find(t->store, key, 50, t->arena, &found), ERR_NOT_FOUND);
+}
+
+/* A record that does not follow its stream's end. */
+static void test_a_revocation_is_recorded_or_not_made(void **state)
+{
+    struct test *t = *state;
+    struct store_audit_record record = records_make(9, 7, STORE_APPROVAL, "A");
+    struct store_audit_appended done;
+    const struct store_audit_write audit = {.sidecar = "controlplane",
+                                            .records = &record,
+                                            .count = 1,
+                                            .received_ns = records_received_ns,
+                                            .out = &done};
+    const struct store_standing revoked = {.id = "st", .revoked_ns = 50, .revoked_by = "ann"};
+    struct store_standing_item got;
+    add_standing(t, "1", "st", 100);
+    assert_int_not_equal(store_standing_revoke(t->store, &revoked, &audit), OK);
+    assert_int_equal(store_standing_get(t->store, "st", t->arena, &got), OK);
+    assert_int_equal(got.standing.revoked_ns, 0);
+    assert_string_equal(got.standing.revoked_by, "");
+}
+
+static void expect_standing(struct test *t, const struct store_standing_filter *filter,
+                            const char *expected)
+{
+    struct store_standing_item *items = NULL;
+    size_t count = 0;
+    char ids[64] = "";
+    assert_int_equal(store_standing_list(t->store, filter, t->arena, &items, &count), OK);
+    for (size_t i = 0; i < count; i++) {
+        (void)strcat(ids, items[i].standing.id);
+        assert_true(bytes_equal_string(items[i].held, items[i].standing.approval));
+    }
+    assert_string_equal(ids, expected);
+}
+
+static void test_standing_approvals_are_listed(void **state)
+{
+    struct test *t = *state;
+    const struct store_standing revoked = {.id = "c", .revoked_ns = 50, .revoked_by = "ann"};
+    struct store_standing_filter filter = {.now_ns = 60, .limit = 10, .max_bytes = SIZE_MAX};
+    struct store_standing_item got;
+    struct store_approval use = approval_make("9", "Z");
+    uint64_t cursor = 0;
+    static const char *const ids[] = {"a", "b", "c", "d"};
+    expect_standing(t, &filter, "");
+    for (size_t i = 0; i < 4; i++) {
+        char approval[2] = {(char)('1' + i), '\0'};
+        add_standing(t, approval, ids[i], i == 1 ? 60 : 100);
+    }
+    assert_int_equal(store_standing_revoke(t->store, &revoked, NULL), OK);
+    expect_standing(t, &filter, "da"); /* one has ended, one was revoked */
+    use.state = STORE_APPROVAL_APPROVED;
+    for (int i = 0; i < 5; i++) {
+        char id[2] = {(char)('5' + i), '\0'};
+        use.id = id;
+        assert_int_equal(store_approval_add(t->store, &use, &limits, "d", NULL, &cursor), OK);
+    }
+    expect_standing(t, &filter, "a");
+    assert_int_equal(store_standing_get(t->store, "d", t->arena, &got), OK);
+    assert_int_equal(got.standing.uses, 5);
+    filter.include_ended = true;
+    expect_standing(t, &filter, "dcba");
+    filter.limit = 3;
+    expect_standing(t, &filter, "dcb");
+    filter.before = "b";
+    expect_standing(t, &filter, "a");
+    filter.before = "";
+    filter.max_bytes = 2; /* ends behind the row that has the second one */
+    expect_standing(t, &filter, "dc");
+    filter.resource = "stock";
+    expect_standing(t, &filter, "");
+    filter.resource = "orders";
+    filter.identity = "eve";
+    expect_standing(t, &filter, "");
+    filter.identity = "bot";
+    expect_standing(t, &filter, "dc");
+}
+
 static void test_a_change_is_recorded_or_not_made(void **state)
 {
     struct test *t = *state;
@@ -378,6 +512,9 @@ int contract_approvals_run(const struct store_contract *contract)
         CONTRACT_TEST(test_of_changes_at_once_one_wins),
         CONTRACT_TEST(test_held_operations_are_found),
         CONTRACT_TEST(test_a_standing_approval_is_used_up),
+        CONTRACT_TEST(test_a_standing_approval_is_revoked_once),
+        CONTRACT_TEST(test_a_revocation_is_recorded_or_not_made),
+        CONTRACT_TEST(test_standing_approvals_are_listed),
         CONTRACT_TEST(test_a_change_is_recorded_or_not_made),
         CONTRACT_TEST(test_a_code_links_one_account),
         CONTRACT_TEST(test_blocks_are_lifted_once),

@@ -113,7 +113,8 @@ static enum err standing_use(struct db *db, const char *id, int64_t now_ns)
     sqlite3_stmt *use = NULL;
     enum err err = db_statement(db,
                                 "UPDATE standing_approval SET uses = uses + 1 WHERE id = ?1"
-                                " AND until_ns > ?2 AND (uses_max = 0 OR uses < uses_max)",
+                                " AND until_ns > ?2 AND revoked_ns = 0"
+                                " AND (uses_max = 0 OR uses < uses_max)",
                                 &use);
     if (err == OK) {
         db_bind_string(use, 1, id);
@@ -127,7 +128,10 @@ static enum err standing_add(struct db *db, const struct store_standing *standin
 {
     sqlite3_stmt *add = NULL;
     enum err err =
-        db_statement(db, "INSERT INTO standing_approval VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)", &add);
+        db_statement(db,
+                     "INSERT INTO standing_approval (id, key, approval, created_ns, until_ns,"
+                     " uses_max, uses) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
+                     &add);
     if (err == OK) {
         db_bind_string(add, 1, standing->id);
         db_bind_blob(add, 2, bytes_of(standing->key, STORE_HASH_SIZE));

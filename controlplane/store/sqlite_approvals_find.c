@@ -277,38 +277,3 @@ enum err sqlite_approval_events(struct store *store, uint64_t after, size_t max,
     sqlite_read_end(s, db);
     return err;
 }
-
-static bool standing_read(sqlite3_stmt *row, struct arena *arena, void *out_item)
-{
-    struct store_standing *standing = out_item;
-    bool failed = false;
-    standing->id = db_column_string(row, 0, arena, &failed);
-    failed = !db_column_hash(row, 1, standing->key) || failed;
-    standing->approval = db_column_string(row, 2, arena, &failed);
-    standing->created_ns = sqlite3_column_int64(row, 3);
-    standing->until_ns = sqlite3_column_int64(row, 4);
-    standing->uses_max = (uint64_t)sqlite3_column_int64(row, 5);
-    standing->uses = (uint64_t)sqlite3_column_int64(row, 6);
-    return !failed;
-}
-
-enum err sqlite_standing_find(struct store *store, const uint8_t key[STORE_HASH_SIZE],
-                              int64_t now_ns, struct arena *arena, struct store_standing *out)
-{
-    struct sqlite_store *s = sqlite_of(store);
-    struct db *db = sqlite_read_begin(s);
-    sqlite3_stmt *get = NULL;
-    enum err err = db_statement(db,
-                                "SELECT id, key, approval, created_ns, until_ns, uses_max, uses"
-                                " FROM standing_approval WHERE key = ?1 AND until_ns > ?2"
-                                " AND (uses_max = 0 OR uses < uses_max)"
-                                " ORDER BY until_ns DESC LIMIT 1",
-                                &get);
-    if (err == OK) {
-        db_bind_blob(get, 1, bytes_of(key, STORE_HASH_SIZE));
-        db_bind_number(get, 2, now_ns);
-        err = db_read_one(db, get, sizeof(*out), standing_read, arena, out);
-    }
-    sqlite_read_end(s, db);
-    return err;
-}

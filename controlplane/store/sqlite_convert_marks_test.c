@@ -51,7 +51,11 @@ static int setup(void **state)
     }
     store_close(store);
     assert_int_equal(store_file_number(f, "SELECT count(*) FROM audit_mark"), SECTIONS);
-    store_file_sql(f, "DROP TABLE audit_mark; DELETE FROM schema_version WHERE version = 10");
+    store_file_sql(f, "DROP INDEX standing_approval_until;"
+                      "ALTER TABLE standing_approval DROP COLUMN revoked_ns;"
+                      "ALTER TABLE standing_approval DROP COLUMN revoked_by;"
+                      "ALTER TABLE standing_approval DROP COLUMN revoked_because;"
+                      "DROP TABLE audit_mark; DELETE FROM schema_version WHERE version >= 10");
     return 0;
 }
 

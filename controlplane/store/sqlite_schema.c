@@ -223,12 +223,20 @@ static const char version_10[] =
     "CREATE TABLE audit_mark_made (key INTEGER PRIMARY KEY NOT NULL) STRICT;"
     "INSERT INTO audit_mark_made VALUES (-9223372036854775808)";
 
+/* Standing approvals end by a person's word, too. */
+static const char version_12[] =
+    "ALTER TABLE standing_approval ADD COLUMN revoked_ns INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE standing_approval ADD COLUMN revoked_by TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE standing_approval ADD COLUMN revoked_because TEXT NOT NULL DEFAULT '';"
+    "CREATE INDEX standing_approval_until ON standing_approval (until_ns)";
+
 static const struct db_migration store_migrations[] = {
-    {.version = 1, .sql = version_1}, {.version = 2, .sql = version_2},
-    {.version = 3, .sql = version_3}, {.version = 4, .sql = version_4},
-    {.version = 5, .sql = version_5}, {.version = 6, .sql = version_6},
-    {.version = 7, .sql = version_7}, {.version = 8, .sql = version_8},
-    {.version = 9, .sql = version_9}, {.version = 10, .sql = version_10},
+    {.version = 1, .sql = version_1},   {.version = 2, .sql = version_2},
+    {.version = 3, .sql = version_3},   {.version = 4, .sql = version_4},
+    {.version = 5, .sql = version_5},   {.version = 6, .sql = version_6},
+    {.version = 7, .sql = version_7},   {.version = 8, .sql = version_8},
+    {.version = 9, .sql = version_9},   {.version = 10, .sql = version_10},
+    {.version = 12, .sql = version_12},
 };
 
 static enum err read_number(struct db *db, const char *sql, int64_t *out, struct err_text *why)

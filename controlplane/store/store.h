@@ -544,6 +544,8 @@ struct store_standing {
     int64_t created_ns, until_ns;
     uint64_t uses_max; /* 0: any number */
     uint64_t uses;
+    int64_t revoked_ns;                       /* 0: it was not */
+    const char *revoked_by, *revoked_because; /* a subject; a reason, or "" */
 };
 
 /* Audit records that are written in the same transaction as something else. */
@@ -562,7 +564,8 @@ struct store_approval_limits {
 
 /* A new one, of version 1. ERR_EXISTS: the id is taken. ERR_LIMIT: too many are waiting.
  * `standing` (may be NULL) is counted as used in the same transaction, and `audit` (may be NULL)
- * recorded; ERR_DENIED: the standing approval has ended or was used up, nothing is changed then. */
+ * recorded; ERR_DENIED: the standing approval has ended, was used up or revoked, nothing is changed
+ * then. */
 enum err store_approval_add(struct store *store, const struct store_approval *approval,
                             const struct store_approval_limits *limits, const char *standing,
                             const struct store_audit_write *audit, uint64_t *out_cursor) MUST_USE;
@@ -617,10 +620,38 @@ enum err store_approval_events(struct store *store, uint64_t after, size_t max, 
 /* The cursor of the newest event; 0: none yet. */
 enum err store_approval_cursor(struct store *store, uint64_t *out) MUST_USE;
 
-/* One with this key that has not ended and has uses left, the one that ends last. */
+/* One with this key that stands: neither ended, used up nor revoked; the one that ends last. */
 enum err store_standing_find(struct store *store, const uint8_t key[STORE_HASH_SIZE],
                              int64_t now_ns, struct arena *arena,
                              struct store_standing *out) MUST_USE;
+
+/* With the operation that it came from, as it is now. */
+struct store_standing_item {
+    struct store_standing standing;
+    struct bytes held; /* a packed HeldOperation */
+};
+/* By its id, or the beginning of it: ERR_EXISTS where several begin so. */
+enum err store_standing_get(struct store *store, const char *id, struct arena *arena,
+                            struct store_standing_item *out) MUST_USE;
+
+struct store_standing_filter {
+    int64_t now_ns; /* those that stand then */
+    bool include_ended;
+    const char *resource, *identity; /* NULL or "": any */
+    const char *before;              /* only ids before this one; NULL or "": any */
+    size_t limit;
+    size_t max_bytes; /* of `held` in all: no more after so many */
+};
+/* The greatest id, which is the newest, first. */
+enum err store_standing_list(struct store *store, const struct store_standing_filter *filter,
+                             struct arena *arena, struct store_standing_item **out_items,
+                             size_t *out_count) MUST_USE;
+
+/* Of `standing` the id and what is said of its revocation count. From then on it is neither found
+ * nor used. All of it or nothing; ERR_NOT_FOUND: there is none that stands at `revoked_ns`, it was
+ * revoked, used up or has ended before. */
+enum err store_standing_revoke(struct store *store, const struct store_standing *standing,
+                               const struct store_audit_write *audit) MUST_USE;
 
 /* ---- chat accounts of people ------------------------------------------------------------- */
 

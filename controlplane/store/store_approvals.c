@@ -120,6 +120,35 @@ enum err store_standing_find(struct store *store, const uint8_t key[STORE_HASH_S
     return store->backend->standing_find(store, key, now_ns, arena, out);
 }
 
+enum err store_standing_get(struct store *store, const char *id, struct arena *arena,
+                            struct store_standing_item *out)
+{
+    return is_name(id) ? store->backend->standing_get(store, id, arena, out) : ERR_NOT_FOUND;
+}
+
+enum err store_standing_list(struct store *store, const struct store_standing_filter *filter,
+                             struct arena *arena, struct store_standing_item **out_items,
+                             size_t *out_count)
+{
+    if (filter->limit == 0 || filter->limit > STORE_BATCH_MAX ||
+        !is_optional_name(filter->resource) || !is_optional_name(filter->identity) ||
+        !is_optional_name(filter->before)) {
+        return ERR_INVALID;
+    }
+    return store->backend->standing_list(store, filter, arena, out_items, out_count);
+}
+
+enum err store_standing_revoke(struct store *store, const struct store_standing *standing,
+                               const struct store_audit_write *audit)
+{
+    if (!is_name(standing->id) || !is_name(standing->revoked_by) || standing->revoked_ns <= 0 ||
+        (standing->revoked_because != NULL &&
+         strlen(standing->revoked_because) > STORE_DOCUMENT_SIZE_MAX)) {
+        return ERR_INVALID;
+    }
+    return store->backend->standing_revoke(store, standing, audit);
+}
+
 enum err store_link_code_add(struct store *store, const uint8_t hash[STORE_HASH_SIZE],
                              const char *provider, const char *account, int64_t now_ns,
                              int64_t expires_ns)

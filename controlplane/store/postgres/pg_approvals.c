@@ -97,7 +97,8 @@ static enum err standing_use(struct pg *db, const char *id, int64_t now_ns)
     pg_put_number(&p, now_ns);
     enum err err = pg_run_one(db,
                               "UPDATE standing_approval SET uses = uses + 1 WHERE id = $1"
-                              " AND until_ns > $2 AND (uses_max = 0 OR uses < uses_max)",
+                              " AND until_ns > $2 AND revoked_ns = 0"
+                              " AND (uses_max = 0 OR uses < uses_max)",
                               &p);
     return err == ERR_NOT_FOUND ? ERR_DENIED : err;
 }
@@ -111,7 +112,10 @@ static enum err standing_add(struct pg *db, const struct store_standing *standin
     pg_put_number(&p, standing->created_ns);
     pg_put_number(&p, standing->until_ns);
     pg_put_number(&p, (int64_t)standing->uses_max);
-    return pg_run(db, "INSERT INTO standing_approval VALUES ($1, $2, $3, $4, $5, $6, 0)", &p);
+    return pg_run(db,
+                  "INSERT INTO standing_approval (id, key, approval, created_ns, until_ns,"
+                  " uses_max, uses) VALUES ($1, $2, $3, $4, $5, $6, 0)",
+                  &p);
 }
 
 static enum err decision_add(struct pg *db, const struct store_approval *a,

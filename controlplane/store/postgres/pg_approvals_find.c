@@ -221,34 +221,6 @@ static enum err approval_events(struct store *store, uint64_t after, size_t max,
         &p, arena, out_items, out_count);
 }
 
-static bool standing_read(const PGresult *result, int row, struct arena *arena, void *out_item)
-{
-    struct store_standing *standing = out_item;
-    bool failed = false;
-    standing->id = pg_copy_string(result, row, 0, arena, &failed);
-    failed = !pg_hash(result, row, 1, standing->key) || failed;
-    standing->approval = pg_copy_string(result, row, 2, arena, &failed);
-    standing->created_ns = pg_number(result, row, 3);
-    standing->until_ns = pg_number(result, row, 4);
-    standing->uses_max = (uint64_t)pg_number(result, row, 5);
-    standing->uses = (uint64_t)pg_number(result, row, 6);
-    return !failed;
-}
-
-static enum err standing_find(struct store *store, const uint8_t key[STORE_HASH_SIZE],
-                              int64_t now_ns, struct arena *arena, struct store_standing *out)
-{
-    struct pg_parameters p = {.count = 0};
-    pg_put_bytes(&p, bytes_of(key, STORE_HASH_SIZE));
-    pg_put_number(&p, now_ns);
-    return postgres_read_one(postgres_of(store),
-                             "SELECT id, key, approval, created_ns, until_ns, uses_max, uses"
-                             " FROM standing_approval WHERE key = $1 AND until_ns > $2"
-                             " AND (uses_max = 0 OR uses < uses_max)"
-                             " ORDER BY until_ns DESC LIMIT 1",
-                             &p, sizeof(*out), standing_read, arena, out);
-}
-
 void postgres_approvals_find_fill(struct store_backend *b)
 {
     b->approval_get = approval_get;
@@ -260,5 +232,4 @@ void postgres_approvals_find_fill(struct store_backend *b)
     b->approval_next_due = approval_next_due;
     b->approval_cursor = approval_cursor;
     b->approval_events = approval_events;
-    b->standing_find = standing_find;
 }

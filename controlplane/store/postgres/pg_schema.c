@@ -168,10 +168,18 @@ static const char version_3[] =
     "CREATE INDEX audit_blob_session ON audit_blob (session) WHERE session IS NOT NULL;"
     "CREATE INDEX audit_blob_other ON audit_blob (state, since_ns) WHERE state <> 1";
 
+/* Standing approvals end by a person's word, too. */
+static const char version_5[] =
+    "ALTER TABLE standing_approval ADD COLUMN revoked_ns int8 NOT NULL DEFAULT 0;"
+    "ALTER TABLE standing_approval ADD COLUMN revoked_by bytea NOT NULL DEFAULT '';"
+    "ALTER TABLE standing_approval ADD COLUMN revoked_because bytea NOT NULL DEFAULT '';"
+    "CREATE INDEX standing_approval_until ON standing_approval (until_ns)";
+
 static const struct postgres_migration store_migrations[] = {
     {.version = 1, .sql = version_1},
     {.version = 2, .sql = version_2},
     {.version = 3, .sql = version_3},
+    {.version = 5, .sql = version_5},
 };
 
 /* An empty database becomes ours; another program's is left alone. -1: it is that. */

@@ -104,6 +104,7 @@ void postgres_holds_fill(struct store_backend *b);
 void postgres_erase_fill(struct store_backend *b);
 void postgres_approvals_fill(struct store_backend *b);
 void postgres_approvals_find_fill(struct store_backend *b);
+void postgres_standing_fill(struct store_backend *b);
 void postgres_blocks_fill(struct store_backend *b);
 void postgres_blobs_fill(struct store_backend *b);
 

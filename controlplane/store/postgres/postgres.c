@@ -45,6 +45,7 @@ static void backend_fill(struct store_backend *b)
     postgres_erase_fill(b);
     postgres_approvals_fill(b);
     postgres_approvals_find_fill(b);
+    postgres_standing_fill(b);
     postgres_blocks_fill(b);
     postgres_blobs_fill(b);
 }
