@@ -63,9 +63,9 @@ class Remote(Parts):
     def sidecar_command(self):
         return [*self.namespace.prefix(), *super().sidecar_command()]
 
-    def http(self, path):
+    def http(self, path, config="sidecar.yaml"):
         with self.namespace.inside():
-            return super().http(path)
+            return super().http(path, config)
 
     def env(self, **more):
         return super().env(PGHOST=self.dir, PGPORT="5432", **more)

@@ -178,5 +178,5 @@ def test_a_slow_disk(target, parts, slow, tmp_path, whose):
         writes.wait(writes.count + 100)
         survived.times().append(round(seconds, 1))
     # Hundreds of thousands, in the end.
-    check_end(stack, witness, readers + writers, survived, seconds=20 + 4 * ROUNDS)
+    check_end(stack, witness, readers + writers, survived, seconds=60 + 4 * ROUNDS)
     survived.write()

@@ -3,6 +3,7 @@
 import itertools
 import re
 import threading
+import time
 
 import psycopg
 
@@ -144,12 +145,14 @@ class Witness:
 
     def wait_until_alone(self):
         """A backend executes what lies in its socket also when the sidecar is gone."""
-        while self.postgres.psql("SELECT count(*) FROM pg_stat_activity WHERE pid <>"
-                                 " pg_backend_pid() AND backend_type = 'client backend'") != "0":
-            pass
+        deadline = time.monotonic() + 120
+        while others := self.postgres.psql(
+                "SELECT pid, application_name, state, query FROM pg_stat_activity WHERE pid <>"
+                " pg_backend_pid() AND backend_type = 'client backend'"):
+            assert time.monotonic() < deadline, others
 
 
-def everything(stack, seconds=20, others=()):
+def everything(stack, seconds=60, others=()):
     """All records, when everything that is recorded up to now has arrived: of the stack's sidecar, and of
     `others` on the same control plane."""
     for n, sidecar in enumerate((stack, *others)):
@@ -266,7 +269,7 @@ def check_cut_off(loads, executed, audited):
     return open_ends
 
 
-def check_end(stack, witness, loads, survived, seconds=20):
+def check_end(stack, witness, loads, survived, seconds=60):
     """Ends loads that nothing ended before, and looks at all of them. Returns all records."""
     for load in loads:
         load.stop()
