@@ -35,6 +35,8 @@ static void on_reply(void *context, const struct rpc_status *status, const Proto
     bool is_away = status->code == RPC_UNAVAILABLE || status->code == RPC_DEADLINE_EXCEEDED;
     if (reason[0] == '\0' && status->code == RPC_DEADLINE_EXCEEDED) {
         reason = "it does not answer"; /* the connection stands, as far as anybody knows */
+    } else if (reason[0] == '\0' && tunnel != NULL && !tunnel_is_connected(tunnel)) {
+        reason = "the connection was lost";
     }
     if (is_away && reason[0] != '\0') {
         /* gRPC only knows that its own socket was closed. */
@@ -65,6 +67,9 @@ enum err control_open_session(struct control *c, const Chaperone__V1__OpenSessio
         .method = "OpenSession",
         .request = &request->base,
         .deadline_ms = c->open_timeout_ms,
+        /* gRPC hears of a connection that stands a moment later than we: until then it would still
+         * refuse, because the attempt before failed. */
+        .wait_for_ready = c->tunnel != NULL && tunnel_is_connected(c->tunnel),
         .fn = on_reply,
         .context = &opening,
         .context_size = sizeof(opening),

@@ -100,6 +100,9 @@ static void without_a_control_plane_it_is_refused_soon(void **state)
     UNTIL(f, is_connected);
     fake_door_cut(f->fake.door, true);
     UNTIL(f, is_disconnected);
+    (void)ask(f, &g);
+    wait_for_grant(f, &g);
+    assert_non_null(strstr(g.message, "control plane cannot be reached"));
     control_fixture_run_ms(f, 300); /* until it has tried to come back */
     int64_t before = clock_monotonic(&f->clock);
     (void)ask(f, &g);
@@ -112,6 +115,32 @@ static void without_a_control_plane_it_is_refused_soon(void **state)
     UNTIL(f, is_connected);
     (void)ask(f, &g);
     wait_for_grant(f, &g);
+    assert_int_equal(g.code, RPC_OK);
+}
+
+static bool says_connected(struct control_fixture *f)
+{
+    return !is_disconnected(f);
+}
+
+/* gRPC itself learns a moment later that there is a connection again. */
+static void session_is_granted_as_soon_as_it_says_connected(void **state)
+{
+    struct control_fixture *f = *state;
+    struct grant g;
+    control_fixture_start(f);
+    UNTIL(f, is_connected);
+    fake_door_cut(f->fake.door, true);
+    UNTIL(f, is_disconnected);
+    control_fixture_run_ms(f, 1000); /* the watch waits for a connection by now */
+    (void)ask(f, &g);
+    wait_for_grant(f, &g);
+    assert_non_null(strstr(g.message, "control plane cannot be reached"));
+    fake_door_reopen(f->fake.door);
+    UNTIL(f, says_connected);
+    (void)ask(f, &g);
+    wait_for_grant(f, &g);
+    assert_string_equal(g.message, "");
     assert_int_equal(g.code, RPC_OK);
 }
 
@@ -416,6 +445,7 @@ int main(void)
         WITH_FIXTURE(refusal_says_why),
         WITH_FIXTURE(before_enrolment_it_is_unavailable),
         WITH_FIXTURE(without_a_control_plane_it_is_refused_soon),
+        WITH_FIXTURE(session_is_granted_as_soon_as_it_says_connected),
         WITH_FIXTURE(deadline_ends_a_call_that_hangs),
         WITH_FIXTURE(cancelled_call_gives_no_reply),
         WITH_FIXTURE(policy_becomes_active_and_is_acknowledged),
