@@ -4,10 +4,7 @@
 #define CHAPERONE_CONTROLPLANE_STORE_SQLITE_BATCH_H
 
 #include "controlplane/store/sqlite.h"
-#include "controlplane/store/sqlite_section.h"
-
-/* Of audit_batch.hashes: one row has no more. An append of more records makes several. */
-enum { BATCH_RECORDS_MAX = 2048 };
+#include "controlplane/store/sqlite_sections.h"
 
 struct batch_session {
     int64_t id;                 /* audit_session.id; 0: of the stream itself */

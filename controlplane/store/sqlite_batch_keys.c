@@ -18,6 +18,7 @@ struct span {
  * one of its keys is between their first and last, and each once. */
 struct sweep {
     struct db *db;
+    struct section_reader reader;
     sqlite3_stmt *scan;
     struct span next; /* of the section that was read last and is not in `spans` yet */
     bool has_next;
@@ -63,6 +64,7 @@ static enum err sweep_begin(struct sweep *w, int64_t low)
 static enum err sweep_init(struct sweep *w, struct db *db)
 {
     *w = (struct sweep){.db = db, .arena = arena_create(HEAD_ARENA_BLOCK, HEAD_ARENA_CAP)};
+    section_reader_init(&w->reader, db);
     return w->arena == NULL ? ERR_NO_MEMORY : batch_ids_create(&w->taken);
 }
 
@@ -71,6 +73,7 @@ static void sweep_finish(struct sweep *w)
     if (w->scan != NULL) {
         (void)sqlite3_reset(w->scan);
     }
+    section_reader_finish(&w->reader);
     batch_ids_destroy(w->taken);
     arena_destroy(w->arena);
     free(w->spans);
@@ -97,38 +100,19 @@ static enum err key_take(struct sweep *w, int64_t key)
     return key < w->low ? OK : batch_ids_add(w->taken, key, &is_new);
 }
 
-static enum err head_open(struct sweep *w, int64_t key, struct section_record **out,
-                          size_t *out_count)
-{
-    sqlite3_stmt *get = NULL;
-    bool row = false;
-    enum err err = db_statement(w->db, "SELECT head FROM audit_section WHERE key = ?1", &get);
-    if (err == OK) {
-        db_bind_number(get, 1, key);
-        err = db_step(w->db, get, &row);
-    }
-    if (err != OK || !row) {
-        return err == OK ? ERR_DENIED : err;
-    }
-    arena_reset(w->arena);
-    err = section_head_open(db_column_bytes(get, 0), key, w->arena, out, out_count);
-    (void)sqlite3_reset(get);
-    return err;
-}
-
 /* Of a head that was changed nobody can tell the keys, and nobody reads its records: that one stops
  * no stream. */
 static enum err span_open(struct sweep *w, struct span span)
 {
-    struct section_record *records = NULL;
-    size_t count = 0;
+    struct section_row row = {0};
     enum err err = key_take(w, span.key);
     if (err == OK && span.last > span.key) {
-        err = head_open(w, span.key, &records, &count);
-        err = err == ERR_DENIED ? key_take(w, span.last) : err;
+        arena_reset(w->arena);
+        err = section_read_head(&w->reader, span.key, w->arena, &row);
+        err = err == ERR_DENIED || err == ERR_NOT_FOUND ? key_take(w, span.last) : err;
     }
-    for (size_t i = 0; err == OK && i < count; i++) {
-        err = key_take(w, records[i].key);
+    for (size_t i = 0; err == OK && i < row.count; i++) {
+        err = key_take(w, row.records[i].key);
     }
     return err;
 }

@@ -1,7 +1,5 @@
 #include "controlplane/store/sqlite_sections.h"
 
-#include "controlplane/store/sqlite_batch.h"
-
 /* Positions and sequences are added to: one that leaves no room for it is nobody's. */
 static bool is_number(int64_t value)
 {

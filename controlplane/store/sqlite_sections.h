@@ -5,6 +5,9 @@
 
 #include "controlplane/store/sqlite_content.h"
 
+/* Of audit_batch.hashes: one row has no more. An append of more records makes several. */
+enum { BATCH_RECORDS_MAX = 2048 };
+
 /* The newest record of the log. */
 struct section_log_end {
     uint64_t position; /* 0: there is none */
