@@ -5,7 +5,7 @@
 //
 // It obeys one JSON object a line on its standard input, and answers each with one:
 //   {"do": "rotate", "keep": true}   new keys; the old ones stay published, or do not
-//   {"do": "stop"}, {"do": "start"}  the server, on the same port
+//   {"do": "stop"}, {"do": "start"}  the server, on the same port (OIDC_PORT: one that nobody gets meanwhile)
 //   {"do": "pad", "bytes": N}        the key set grows by a member of that size
 //   {"do": "count"}                  how often the key set was asked for
 //   {"do": "lives", "seconds": N}    how long ID tokens live from now on
@@ -62,7 +62,7 @@ let padding = 0;
 let asked = 0;
 let lives = 600;
 let metadata = {};
-let port = 0;
+let port = Number(process.env.OIDC_PORT ?? 0);
 let server;
 
 const keyFor = (alg) => keys.find((k) => k.kid.startsWith(PREFIXES[alg]));
@@ -89,7 +89,7 @@ function makeProvider() {
         getResourceServerInfo: (ctx, resource, client) => {
           const alg = client.claims_of_tokens.alg ?? 'RS256';
           return {
-            scope: '', audience: resource, accessTokenTTL: 600, accessTokenFormat: 'jwt',
+            scope: '', audience: resource, accessTokenTTL: 3600, accessTokenFormat: 'jwt',
             jwt: { sign: { alg, kid: keyFor(alg).kid } },
           };
         },

@@ -6,6 +6,8 @@ import subprocess
 import urllib.parse
 import urllib.request
 
+from support.ports import free_port
+
 NODE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "node")
 
 
@@ -15,7 +17,7 @@ class Provider:
 
     def __init__(self, clients, people=None):
         env = dict(os.environ, OIDC_CLIENTS=json.dumps(clients), NODE_NO_WARNINGS="1",
-                   OIDC_PEOPLE=json.dumps(people or {}))
+                   OIDC_PEOPLE=json.dumps(people or {}), OIDC_PORT=str(free_port()))
         self.process = subprocess.Popen(["node", os.path.join(NODE, "provider.mjs")], env=env,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)

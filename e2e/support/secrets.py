@@ -26,8 +26,11 @@ def find_in_files(directory, secrets):
     for folder, _, names in os.walk(directory):
         for name in names:
             path = os.path.join(folder, name)
-            with open(path, "rb") as f:
-                here = find(f.read(), secrets)
+            try:
+                with open(path, "rb") as f:
+                    here = find(f.read(), secrets)
+            except FileNotFoundError:
+                continue  # who writes here has put it in another one's place, or has done with it
             if here:
                 found[path] = here
     return found
