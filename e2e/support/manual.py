@@ -55,10 +55,17 @@ class ControlPlane(Stack):
         self.part.signal(signal.SIGHUP)
         self.part.wait_for("configuration_reloaded", after=before)
 
+    def push(self, policy):
+        """Publishes it; its sidecars go by it when this returns."""
+        path = write(os.path.join(self.dir, "policy.json"), policy)
+        revision = json.loads(self.chaperone("policy", "push", path, "--json").stdout)["revision"]
+        for sidecar in self.sidecars:
+            sidecar.part.wait_for("policy_active", revision=revision)
+
     def command(self, *args, stdin=None):
         """`chaperone-controlplane ...`, for credentials and join tokens."""
         done = subprocess.run([CONTROLPLANE, *args, "--config", self.config_file], input=stdin,
-                              check=True, capture_output=True, text=True, timeout=60)
+                              check=True, capture_output=True, text=True, timeout=120)
         return done.stdout.strip()
 
     def sidecar(self, resources, identity, **options):
@@ -125,7 +132,7 @@ class Sidecar(Stack):
         self.part = Part([*prefix, SIDECAR, "--config", self.config_file], limits,
                          env=dict(os.environ, **self.env_more))
         self.part.wait_for("listening")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while self.ask("/readyz") is None:
             assert time.monotonic() < deadline, "not ready\n" + self.logs()
             with self.part.changed:
@@ -135,7 +142,7 @@ class Sidecar(Stack):
         """The answer of the health port; None when it is not 200."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}",
-                                        timeout=20) as answer:
+                                        timeout=60) as answer:
                 return answer.read().decode()
         except urllib.error.HTTPError:
             return None

@@ -56,6 +56,11 @@ class Stack:
                                + self.logs())
         self.ready = line[len("ready: "):].strip()
 
+    def read_to_the_end(self, seconds=60):
+        """After its end: all that it said on stderr is in `said`."""
+        self._stderr.join(seconds)
+        assert not self._stderr.is_alive()
+
     def _collect(self):
         for line in self.process.stderr:
             self.said.append(line)
@@ -91,7 +96,7 @@ class Stack:
         """For an unmodified client: the sidecar's address, and no credential at all."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         return {**clean, "PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "agent",
-                "PGDATABASE": self.database, "PGSSLMODE": "disable", "PGCONNECT_TIMEOUT": "20",
+                "PGDATABASE": self.database, "PGSSLMODE": "disable", "PGCONNECT_TIMEOUT": "60",
                 **more}
 
     def psql(self, *args, stdin=None, check=True, **env):
@@ -100,7 +105,7 @@ class Stack:
 
     def dsn(self, **more):
         parts = {"host": "127.0.0.1", "port": self.port, "user": "agent", "dbname": self.database,
-                 "sslmode": "disable", "connect_timeout": 20, **more}
+                 "sslmode": "disable", "connect_timeout": 60, **more}
         return " ".join(f"{k}='{v}'" for k, v in parts.items())
 
     # ---- the operator's side

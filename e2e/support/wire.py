@@ -52,7 +52,7 @@ def fields(body):
 
 
 class Wire:
-    def __init__(self, port, path=None, timeout=30):
+    def __init__(self, port, path=None, timeout=60):
         if path:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)

@@ -24,7 +24,7 @@ HOLDS = {  # table: the terms of its rule
     "later": {"mode": "retry", "retry_window": "5m"},
     "often": {"standing": {"for": "1h", "uses": 2}},
     "locked": {"in_transaction": "10s"}, "wide": {"expires": "10m"},
-    "stuck": {"predict": "exact", "expires": "10s"},
+    "stuck": {"predict": "exact", "expires": "10s"}, "jammed": {"predict": "exact"},
 }
 
 
@@ -61,10 +61,6 @@ class Fleet(ControlPlane):
         self.push(policy())
         self.agent = self.sidecar(["db"], {"token_file": self.tokens["agent"]})
 
-    def push(self, what):
-        path = write(os.path.join(self.dir, "policy.json"), what)
-        self.chaperone("policy", "push", path)
-
     def as_person(self, who, *args):
         return self.chaperone_as(self.tokens[who], "approvals", *args)
 
@@ -81,7 +77,7 @@ class Fleet(ControlPlane):
         args = [CHAPERONE, "approvals", "watch", "--json", *self.operator(self.tokens["dba-1"])]
         with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True) as watch:
-            timer = threading.Timer(30, watch.kill)
+            timer = threading.Timer(60, watch.kill)
             timer.start()
             try:
                 for line in watch.stdout:
@@ -93,6 +89,10 @@ class Fleet(ControlPlane):
                 timer.cancel()
                 watch.kill()
         raise AssertionError(f"{text} is not waited for\n" + self.logs())
+
+    def asked(self, text):
+        """The id of the approval that this statement needs, however short people may decide about it."""
+        return self.wait_for(lambda r: r["kind"] == "intent" and r["text"] == text)["approval"]
 
     def became(self, approval, state):
         """Waits until it has ended so."""
@@ -130,7 +130,7 @@ class Asking(threading.Thread):
             self.error = e
 
     def done(self):
-        self.join(40)
+        self.join(90)
         assert not self.is_alive(), "it still waits"
         return self
 
@@ -234,31 +234,32 @@ def test_the_exact_count_of_a_dry_run(fleet, postgres):
 
 @pytest.fixture
 def lock(postgres):
-    """Somebody else's transaction, that has changed the first row of stuck."""
+    """Somebody else's transaction, that has changed the first row of stuck and of jammed."""
     with psycopg.connect(postgres.url()) as c:
         c.execute("UPDATE stuck SET note = note WHERE id = 1")
+        c.execute("UPDATE jammed SET note = note WHERE id = 1")
         yield c
         c.rollback()
 
 
-def waits_for_lock(postgres):
+def waits_for_lock(postgres, table):
     return int(postgres.psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                             " AND query LIKE '%DELETE FROM stuck%' AND pid <> pg_backend_pid()"))
+                             f" AND query LIKE '%DELETE FROM {table}%' AND pid <> pg_backend_pid()"))
 
 
 def test_a_dry_run_that_is_stuck_ends_with_its_time(fleet, postgres, lock):
-    asking = Asking(fleet, "DELETE FROM stuck WHERE id = 1 AND 1 = 1")
+    asking = Asking(fleet, "DELETE FROM stuck WHERE id = 1")
     assert "nobody decided in time" in str(asking.done().error)
-    assert waits_for_lock(postgres) == 0
+    assert waits_for_lock(postgres, "stuck") == 0
     asking.goes_on()
     lock.rollback()
     assert count(postgres, "stuck") == 100
 
 
 def test_a_dry_run_that_is_stuck_is_cancelled(fleet, postgres, lock):
-    asking = Asking(fleet, "DELETE FROM stuck WHERE id = 1 AND 2 = 2")
-    end = time.monotonic() + 20
-    while waits_for_lock(postgres) == 0:
+    asking = Asking(fleet, "DELETE FROM jammed WHERE id = 1")
+    end = time.monotonic() + 60
+    while waits_for_lock(postgres, "jammed") == 0:
         assert time.monotonic() < end and asking.is_alive(), asking.error
         time.sleep(0.05)
     asking.c.cancel()
@@ -266,7 +267,7 @@ def test_a_dry_run_that_is_stuck_is_cancelled(fleet, postgres, lock):
     assert asking.c.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
     asking.goes_on()
     lock.rollback()
-    assert count(postgres, "stuck") == 100
+    assert count(postgres, "jammed") == 100
 
 
 def test_several_in_one_pipeline(fleet, postgres):
@@ -309,11 +310,11 @@ def test_a_plan_changes_nothing(fleet, postgres, before):
 
 def test_nobody_decides(fleet, postgres):
     asking = Asking(fleet, "DELETE FROM soon WHERE id = 1")
-    held = fleet.awaited("DELETE FROM soon")
+    approval = fleet.asked(asking.text)
     assert "nobody decided in time" in str(asking.done().error)
-    fleet.became(held["id"], "expired")
-    late = fleet.as_person("dba-1", "approve", held["id"], "--reason", "late")
-    assert late.returncode != 0
+    fleet.became(approval, "expired")
+    late = fleet.as_person("dba-1", "approve", approval, "--reason", "late")
+    assert late.returncode == 1 and "does not wait any more" in late.stderr, late.stderr
     asking.goes_on()
     assert count(postgres, "soon") == 100
 
@@ -321,9 +322,8 @@ def test_nobody_decides(fleet, postgres):
 def test_in_a_transaction_locks_are_shown_and_less_time_is_given(fleet, postgres):
     asking = Asking(fleet, "DELETE FROM locked WHERE id = 1",
                     before=["BEGIN", "INSERT INTO locked VALUES (1000, 'mine')"])
-    held = fleet.awaited("DELETE FROM locked")
-    assert "RowExclusiveLock on public.locked" in held["locks"]
     assert "nobody decided in the time that an open transaction may wait" in str(asking.done().error)
+    assert "RowExclusiveLock on public.locked" in fleet.show(fleet.asked(asking.text))["locks"]
     # As after any error of a statement: the transaction has to be rolled back... by who began it.
     with pytest.raises(psycopg.errors.InFailedSqlTransaction):
         asking.c.execute("SELECT 1")
@@ -435,6 +435,9 @@ def test_the_sidecar_dies_meanwhile(fleet, postgres):
     fleet.agent.part.kill()
     assert isinstance(asking.done().error, psycopg.OperationalError)
     fleet.agent.start()
+    # What it had recorded is shipped before what it records now.
+    fleet.agent.psql("-c", "SELECT 'it is back'")
+    fleet.outcome_of("SELECT 'it is back'")
     (intent,) = [r for r in fleet.search() if r["kind"] == "intent" and r.get("text") == asking.text]
     assert intent["verdict"] == "hold" and intent["approval"] == held["id"]
     of_it = [r for r in fleet.search("--session", intent["session"])]

@@ -130,7 +130,7 @@ def test_one_approval_for_two_sessions_at_once(fleet, postgres):
 
     def run():
         with psycopg.connect(fleet.agent.dsn(), autocommit=True) as c:
-            gate.wait(20)
+            gate.wait(60)
             try:
                 done.append(c.execute(text).rowcount)
             except psycopg.errors.InsufficientPrivilege:
@@ -140,7 +140,7 @@ def test_one_approval_for_two_sessions_at_once(fleet, postgres):
     for t in threads:
         t.start()
     for t in threads:
-        t.join(40)
+        t.join(90)
     assert sorted(d is None for d in done) == [False] + [True] * 5, done
     assert count(postgres, "later", "id = 20") == 0
 

@@ -52,8 +52,7 @@ def controlplane(provider, postgres):
         "credentials": credentials, "resources": resources,
         "grants": [{"name": "agents", "resources": ["db"], "groups": ["agents"]}],
     }, operator_token=provider.token("admin"), env={"TARGET_PASSWORD": PASSWORD})
-    write(os.path.join(running.dir, "policy.yaml"), RULES)
-    running.chaperone("policy", "push", os.path.join(running.dir, "policy.yaml"))
+    running.push(RULES)
     yield running
     running.close()
 

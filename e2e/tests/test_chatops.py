@@ -70,7 +70,7 @@ def controlplane(provider, postgres):
         "credentials": credentials, "resources": resources,
         "grants": [{"name": "agents", "resources": ["*"], "groups": ["agents"]}],
     }, operator_token=provider.token("admin"), env={"TARGET_PASSWORD": PASSWORD})
-    running.chaperone("policy", "push", write(os.path.join(running.dir, "policy.json"), POLICY))
+    running.push(POLICY)
     yield running
     running.close()
 

@@ -65,19 +65,19 @@ def make_sidecar(fleet, resources):
 
 
 class Running(threading.Thread):
-    """A session of this agent that runs a statement for a minute; `answer`: up to its close."""
+    """A session of this agent that runs a statement for minutes; `answer`: up to its close."""
 
     def __init__(self, sidecar, provider, agent, mark, resource="db"):
         super().__init__(daemon=True)
         write(sidecar.token_file, provider.token(agent))
-        self.wire = Wire(sidecar.ports[resource], timeout=90).login(application_name=mark)
+        self.wire = Wire(sidecar.ports[resource], timeout=300).login(application_name=mark)
         self.mark = mark
         self.answer = []
         self.start()
 
     def run(self):
         with self.wire as w:
-            w.send(query(f"SELECT pg_sleep(60) /* {self.mark} */"))
+            w.send(query(f"SELECT pg_sleep(240) /* {self.mark} */"))
             try:
                 while True:
                     self.answer.append(w.read())
@@ -85,7 +85,7 @@ class Running(threading.Thread):
                 self.answer.append((b"", b""))
 
     def was_terminated(self):
-        self.join(20)
+        self.join(60)
         assert not self.is_alive()
         (kind, body), end = self.answer[-2:]
         assert (kind, fields(body)["C"], end) == (b"E", "57P01", (b"", b"")), self.answer
@@ -97,7 +97,7 @@ def runs(postgres, mark):
                              f" AND query LIKE '%{mark}%' AND pid <> pg_backend_pid()"))
 
 
-def wait_until(condition, what, seconds=20):
+def wait_until(condition, what, seconds=60):
     over = threading.Event()
     timer = threading.Timer(seconds, over.set)
     timer.start()
@@ -208,6 +208,7 @@ def test_everything_stays_refused_over_a_restart(fleet, sidecar, provider, postg
     running.was_terminated()
     fleet.stop()
     fleet.start()
+    fleet.part.wait_for("sidecar_connected")
     wait_until(lambda: sidecar.ask("/readyz") is not None, "the sidecar is back")
     # A session that is being opened when the sidecar gets the order again is ended by that.
     assert "incident 7" in can_open(sidecar, provider, "agent-8")
@@ -275,8 +276,8 @@ class Storm(threading.Thread):
     def run(self):
         while not self.over.is_set():
             try:
-                w = Wire(self.sidecar.port, timeout=30).login(application_name=self.mark)
-                w.send(query(f"SELECT pg_sleep(60) /* {self.mark} */"))
+                w = Wire(self.sidecar.port).login(application_name=self.mark)
+                w.send(query(f"SELECT pg_sleep(240) /* {self.mark} */"))
                 self.wires.append(w)
                 self.opened += 1
             except (AssertionError, OSError, EOFError):
@@ -306,8 +307,8 @@ def test_no_session_slips_through_while_it_is_set(fleet, sidecar, provider, post
     wait_until(lambda: all(s.refused >= r + 20 for s, r in zip(storm, refused)), "still refused")
     assert sum(s.opened for s in storm) == opened
     assert runs(postgres, "storm-") == 0
-    listed = fleet.chaperone("session", "list", "--json").stdout
-    assert [x for x in listed.splitlines() if '"open"' in x] == []
+    # It knows of their ends by their records.
+    wait_until(lambda: '"open"' not in fleet.chaperone("session", "list", "--json").stdout, "none is open")
     for s in storm:
         s.stop()
 
@@ -335,17 +336,10 @@ def test_on_a_terminal_it_asks_before_everything_ends(fleet, answer, is_done):
 def test_what_waits_for_people_ends_with_its_session(fleet, sidecar, provider, postgres):
     postgres.psql("CREATE TABLE IF NOT EXISTS kept (a int); TRUNCATE kept;"
                   " INSERT INTO kept VALUES (1)")
-    policy = write(os.path.join(fleet.dir, "policy.yaml"), {"version": 1, "rules": [
+    fleet.push({"version": 1, "rules": [
         {"name": "reading", "effect": "allow"},
         {"name": "deleting", "effect": "hold", "match": {"sql": {"commands": ["DELETE"]}},
          "hold": {"approvers": {"groups": ["admins"]}}}]})
-    pushed = json.loads(fleet.chaperone("policy", "push", policy, "--json").stdout)
-
-    def is_active():
-        status = json.loads(fleet.chaperone("policy", "status", "--json").stdout)
-        return (status["revision"], status["state"]) == (pushed["revision"], "active")
-
-    wait_until(is_active, "it is active")
     write(sidecar.token_file, provider.token("agent-7"))
     w = Wire(sidecar.port, timeout=60).login(application_name="held")
     w.send(query("DELETE FROM kept"))
@@ -363,7 +357,7 @@ def test_many_sessions_stop_at_once(fleet, sidecar, provider, postgres):
     write(sidecar.token_file, provider.token("agent-7"))
     wires = [Wire(sidecar.port).login(application_name="many") for _ in range(80)]
     for w in wires:
-        w.send(query("SELECT pg_sleep(60) /* one of many */"))
+        w.send(query("SELECT pg_sleep(240) /* one of many */"))
     wait_until(lambda: runs(postgres, "one of many") == len(wires), "they run")
     answer = kill(fleet, "--all", "--yes")
     assert len(answer["sessions"]) == len(wires) and answer["not_confirmed"] == []
