@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from support.http_smuggling import EMPTY, Ground, corpus
+from support.http_smuggling import EMPTY, UNANSWERED, Ground, answers_in, corpus
 from support.http_stack import HttpControlPlane
 from support.http_target import Nginx, Node
 
@@ -12,6 +12,7 @@ SERVERS = ("nginx", "node")
 # Their request is never whole: a server may say so in its log.
 INCOMPLETE = {"lengths-length-too-large", "fields-expect-of-a-get-with-a-request", "lengths-length-too-small",
               "http2-length-too-large", "http2-length-too-small"}
+CLOSED = {"lines-preface-of-http2-and-text"}  # without an answer: it could be in either version
 RULES = [{"name": "a", "effect": "allow", "match": {"http": {"paths": ["/a/**", "/canary/**"]}}}]
 
 
@@ -48,7 +49,7 @@ class Grounds:
 
     def _recorded(self):
         sessions = {r.session for results in self.results.values() for r in results.values() if r.session}
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             closed = {r["session"] for r in self.sidecar.search("--kind", "session_closed", "--limit", "10000")}
             if sessions <= closed:
@@ -89,6 +90,7 @@ def test_smuggling(grounds, case, server):
     result = grounds.results[server][case.name]
     seen = [e for e in result.seen if e["event"] == "request"]
     told = f"{case.why}\nanswer: {result.answer[:300]!r}\nseen: {result.seen}"
+    assert answers_in(result.answer, case.is_http2) or case.name in UNANSWERED | CLOSED, told
 
     allowed = [r for r in grounds.intents.get(result.session, []) if r["verdict"] == "allow"]
     recorded = [tuple(r["text"].split(" ", 1)) for r in allowed]

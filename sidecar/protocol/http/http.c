@@ -92,9 +92,14 @@ static enum protocol_step enter_tunnel(struct http *p)
     return PROTOCOL_MORE;
 }
 
+bool http_is_over(const struct http *p)
+{
+    return p->is_closing || (p->agent != NULL && p->agent->ops->is_over(p->agent));
+}
+
 static enum protocol_step agent_step(struct http *p, bool has_rest)
 {
-    if (p->is_closing || (p->agent != NULL && p->agent->ops->is_over(p->agent))) {
+    if (http_is_over(p)) {
         return PROTOCOL_CLOSE;
     }
     if (p->held != NULL) {

@@ -55,8 +55,9 @@ struct http_codec_events {
     void (*on_trailers)(void *context, uint32_t stream, const struct http_fields *trailers);
     void (*on_end)(void *context, uint32_t stream); /* of the peer's message */
     /* Instead of on_end: the message will never be whole. `why` is a sentence. With stream 0 it is
-     * the connection: nothing more will be understood. A server's stream that failed in its head
-     * was not announced by on_request, and may still be answered. */
+     * the connection: nothing more will be understood. A server's stream may still be answered,
+     * unless the peer has cancelled it or ended the connection; one that failed in its head was not
+     * announced by on_request. */
     void (*on_failed)(void *context, uint32_t stream, enum http_problem problem, const char *why);
     /* All that send_data was given has left. */
     void (*on_drained)(void *context, uint32_t stream);

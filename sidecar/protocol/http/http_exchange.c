@@ -198,6 +198,10 @@ static void decide(struct http_exchange *x)
 void http_exchange_start(struct http_exchange *x)
 {
     struct http *p = x->http;
+    if (x->broken_status != 0) {
+        http_refuse_malformed(x, x->broken_status, x->error);
+        return;
+    }
     if (!x->is_checked && !http_check(x)) {
         return;
     }
@@ -297,6 +301,50 @@ void http_on_request_end(void *context, uint32_t stream)
     http_advance(p);
 }
 
+/* The target has some of it and never gets the rest. */
+static void break_request(struct http_exchange *x)
+{
+    struct http *p = x->http;
+    uint64_t operation = x->operation;
+    (void)snprintf(x->error_code, sizeof(x->error_code), "malformed");
+    (void)http_record_outcome(x, CHAPERONE__V1__STATUS__UNKNOWN);
+    p->target->ops->reset(p->target, x->target_stream, HTTP_PROBLEM_CANCELLED);
+    x->target_is_done = true;
+    if (x->response_started) {
+        x->response_complete = true;
+        p->agent->ops->reset(p->agent, x->agent_stream, HTTP_PROBLEM_CANCELLED);
+        http_exchange_settle(x);
+    } else {
+        http_refuse(x, &(struct http_refusal){.status = x->broken_status,
+                                              .detail = x->error,
+                                              .rule = "protocol",
+                                              .operation = operation});
+    }
+}
+
+/* What follows its head cannot be understood. The agent is there, and hears so: where the session
+ * has not begun yet, when it has. */
+static void spoil(struct http_exchange *x, enum http_problem problem, const char *why)
+{
+    struct http *p = x->http;
+    x->request_complete = true;
+    x->broken_status = http_problem_status(problem);
+    (void)snprintf(x->error, sizeof(x->error), "%s", why);
+    if (x->state == EXCHANGE_RELAYING && !x->response_complete && !x->target_is_done) {
+        break_request(x);
+    } else if (x->state == EXCHANGE_RELAYING || x->state == EXCHANGE_REFUSED) {
+        http_exchange_settle(x);
+    } else if (p->authority != NULL) {
+        http_refuse_malformed(x, x->broken_status, x->error);
+    }
+}
+
+static bool is_gone(const struct http_exchange *x, enum http_problem problem)
+{
+    return problem == HTTP_PROBLEM_CANCELLED || problem == HTTP_PROBLEM_ENDED ||
+           x->state == EXCHANGE_HELD || x->socket != NULL;
+}
+
 void http_on_request_failed(void *context, uint32_t stream, enum http_problem problem,
                             const char *why)
 {
@@ -317,7 +365,9 @@ void http_on_request_failed(void *context, uint32_t stream, enum http_problem pr
                            &(struct http_refusal){.status = http_problem_status(problem),
                                                   .detail = why,
                                                   .rule = "protocol"});
-    } else if (x != NULL) {
+    } else if (x != NULL && is_gone(x, problem)) {
         http_exchange_abandon(x, why);
+    } else if (x != NULL) {
+        spoil(x, problem, why);
     }
 }

@@ -360,8 +360,10 @@ void fixture_grant(struct fixture *f)
     grant.credential = &credential;
     take_step(f, protocol_http.on_granted(f->protocol, &grant));
     if (f->connected) {
-        take_step(f, protocol_http.on_connected(f->protocol, SIDE_TARGET));
-        feed(f, &f->agent_rest, true, (struct bytes){0});
+        fixture_target_comes(f);
+        if (buffer_size(&f->agent_rest) > 0) {
+            feed(f, &f->agent_rest, true, (struct bytes){0});
+        }
     }
 }
 

@@ -85,8 +85,10 @@ struct http_exchange {
     bool is_checked;           /* the target has been read */
     bool needs_body;
     bool request_complete, response_started, response_complete;
-    bool target_is_done; /* its stream there is over */
-    bool is_settled;     /* nothing more comes of it; freed when nobody looks at it */
+    bool target_is_done;    /* its stream there is over */
+    bool is_settled;        /* nothing more comes of it; freed when nobody looks at it */
+    unsigned broken_status; /* the request will never be whole, `error` is why: what the agent gets;
+                               0: it may be */
 
     struct buffer gathered;   /* of the body, before it is decided */
     size_t gathered_consumed; /* of it, what the codec was told already */
@@ -179,6 +181,8 @@ extern const struct http_codec_events http_agent_events, http_proxy_events, http
 void http_advance(struct http *p);
 /* No more requests: the agent is told with what it gets next. */
 void http_go_away(struct http *p);
+/* The agent has its last answer, or gets none. */
+bool http_is_over(const struct http *p);
 void http_no_memory(struct http *p);
 
 /* ---- http_exchanges.c */

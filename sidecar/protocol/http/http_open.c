@@ -234,7 +234,7 @@ static enum protocol_step target_ready(struct http *p, bool is_http2)
     }
     http_advance(p);
     http_sweep(p);
-    return PROTOCOL_MORE;
+    return http_is_over(p) ? PROTOCOL_CLOSE : PROTOCOL_MORE;
 }
 
 enum protocol_step http_on_connected(void *context, enum protocol_side side)

@@ -99,6 +99,16 @@ static void a_denied_request_leaves_the_connection(void **state)
     assert_false(f->is_closed);
 }
 
+static void a_denied_request_that_is_the_last_one(void **state)
+{
+    struct fixture *f = *state;
+    f->word = FIXTURE_DENY;
+    fixture_agent_says(f, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    fixture_grant(f);
+    assert_has(fixture_to_agent(f), "HTTP/1.1 403 ");
+    assert_true(f->is_closed);
+}
+
 static void what_cannot_be_recorded_does_not_happen(void **state)
 {
     struct fixture *f = *state;
@@ -116,6 +126,7 @@ static void a_held_request_waits(void **state)
     fixture_agent_says(f, HEAD("Content-Length: 2\r\n") "xy");
     fixture_grant(f);
     assert_true(f->asked);
+    fixture_agent_says(f, "");
     assert_int_equal(f->step, PROTOCOL_WAIT);
     assert_string_equal(fixture_to_target(f), "");
     f->word = FIXTURE_ALLOW;
@@ -186,6 +197,71 @@ static void who_expects_to_be_told_to_go_on(void **state)
     assert_has(fixture_to_agent(f), "HTTP/1.1 100 ");
     fixture_agent_says(f, "hello");
     assert_has_not(fixture_to_target(f), "xpect");
+}
+
+#define BROKEN "-1\r\nhello\r\n0\r\n\r\n"
+#define CHUNKED HEAD("Transfer-Encoding: chunked\r\n")
+
+static void assert_broken(struct fixture *f)
+{
+    const char *answer = fixture_to_agent(f);
+    assert_has(answer, "HTTP/1.1 400 ");
+    assert_has(answer, "\"rule\":\"protocol\"");
+    assert_true(f->is_closed);
+}
+
+/* The agent does not wait for ever, and it is recorded, wherever the request was. */
+static void a_body_that_cannot_be_understood(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, CHUNKED BROKEN); /* before the session has begun */
+    assert_string_equal(fixture_to_agent(f), "");
+    fixture_grant(f);
+    assert_broken(f);
+    assert_string_equal(fixture_to_target(f), "");
+    assert_int_equal(f->intent_count, 1);
+    assert_false(f->intents[0].allowed);
+    assert_string_equal(f->outcomes[0].error_code, "malformed");
+}
+
+static void a_body_that_turns_out_not_to_be_understood(void **state)
+{
+    struct fixture *f = *state;
+    f->needs_body = true;
+    fixture_agent_says(f, CHUNKED "2\r\nhe\r\n"); /* while it is awaited */
+    fixture_grant(f);
+    fixture_agent_says(f, BROKEN);
+    assert_broken(f);
+    assert_string_equal(fixture_to_target(f), "");
+    assert_int_equal(f->intent_count, 1);
+    assert_string_equal(f->outcomes[0].error_code, "malformed");
+}
+
+static void a_body_that_breaks_on_its_way(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, CHUNKED "2\r\nhe\r\n");
+    fixture_grant(f);
+    fixture_agent_says(f, BROKEN);
+    assert_broken(f);
+    assert_has_not(fixture_to_target(f), "0\r\n\r\n");
+    assert_int_equal(f->intent_count, 1);
+    assert_int_equal(f->outcome_count, 1);
+    assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
+    assert_string_equal(f->outcomes[0].error_code, "malformed");
+}
+
+static void a_body_that_breaks_behind_an_answer(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, CHUNKED "2\r\nhe\r\n");
+    fixture_grant(f);
+    fixture_target_says(f, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nhi");
+    assert_has(fixture_to_agent(f), "HTTP/1.1 200 ");
+    fixture_agent_says(f, BROKEN);
+    assert_has_not(fixture_to_agent(f), "HTTP/1.1 ");
+    assert_true(f->is_closed);
+    assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
 }
 
 /* An answer that gives the credential back, split at every byte. */
@@ -495,6 +571,7 @@ int main(void)
         TEST(a_request_goes_and_comes),
         TEST(what_is_forwarded_is_what_was_decided),
         TEST(a_denied_request_leaves_the_connection),
+        TEST(a_denied_request_that_is_the_last_one),
         TEST(what_cannot_be_recorded_does_not_happen),
         TEST(a_held_request_waits),
         TEST(a_held_request_is_refused),
@@ -502,6 +579,10 @@ int main(void)
         TEST(a_streamed_body_is_in_the_outcome),
         TEST(a_body_that_is_needed_is_awaited),
         TEST(who_expects_to_be_told_to_go_on),
+        TEST(a_body_that_cannot_be_understood),
+        TEST(a_body_that_turns_out_not_to_be_understood),
+        TEST(a_body_that_breaks_on_its_way),
+        TEST(a_body_that_breaks_behind_an_answer),
         TEST(an_echoed_credential_is_masked),
         TEST(answers_that_hide_something),
         TEST(limits_of_bytes),
