@@ -42,9 +42,10 @@ class HttpControlPlane(ControlPlane):
             self.push(policy)
 
     def push(self, policy):
-        """Returns when the control plane has it; a sidecar that is connected has it a moment later."""
-        done = self.chaperone("policy", "push", write(os.path.join(self.dir, "policy.json"), policy), check=False)
+        """The revision, when the control plane has it; a sidecar that is connected has it a moment later."""
+        done = self.chaperone("policy", "push", "--json", write(os.path.join(self.dir, "policy.json"), policy), check=False)
         assert done.returncode == 0, done.stderr + done.stdout
+        return json.loads(done.stdout)["revision"]
 
     def http_sidecar(self, resources, identity=None, proxy=None, tls=None, start=True, **more):
         """A listener for each resource; `tls`: {resource: (certificate, key)} are listeners with TLS, under
@@ -81,7 +82,7 @@ class HttpSidecar(Sidecar):
             return f"http://127.0.0.1:{self.ports[resource]}{path}"
         return f"https://127.0.0.1:{self.secure_ports[resource]}{path}"
 
-    def wait_for_revision(self, revision, seconds=20):
+    def wait_for_revision(self, revision, seconds=60):
         self.part.wait_for("policy_active", seconds, revision=revision)
 
     # ---- what was recorded
@@ -139,7 +140,7 @@ class Answer:
         return found
 
 
-def request(url, method="GET", headers=None, body=None, timeout=30, context=None):
+def request(url, method="GET", headers=None, body=None, timeout=60, context=None):
     """One request on a connection of its own, with Python's own client."""
     import http.client  # pylint: disable=import-outside-toplevel
     import urllib.parse  # pylint: disable=import-outside-toplevel
@@ -159,7 +160,7 @@ def request(url, method="GET", headers=None, body=None, timeout=30, context=None
 class Raw:
     """A connection on which a test says exactly what it wants. `port` is the client's own."""
 
-    def __init__(self, port, timeout=10, context=None, alpn=None):
+    def __init__(self, port, timeout=30, context=None, alpn=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.port = self.socket.getsockname()[1]
         if context or alpn:
@@ -236,10 +237,7 @@ class Raw:
         elif found.header("content-length"):
             found.body = self._take(int(found.header("content-length")))
         else:
-            while True:
-                data = self.read_some(10)
-                if not data:
-                    break
+            while data := self.socket.recv(65536):
                 self.held += data
             found.body, self.held = self.held, b""
         return found
@@ -251,7 +249,8 @@ class Raw:
         self.send("\r\n".join(lines).encode("latin1") + b"\r\n\r\n" + body)
         return self.answer(has_body=method != "HEAD")
 
-    def is_closed(self, seconds=10):
+    def is_closed(self, seconds=30):
+        """Whether the other side ends it, and not because a login took too long: that is a minute."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not self.read_some(max(0.01, deadline - time.monotonic())) and self.ended:

@@ -56,7 +56,7 @@ class Log:
     def requests(self, after=0, **fields):
         return self.entries(after, event="request", **fields)
 
-    def wait_for(self, predicate, after=0, seconds=20):
+    def wait_for(self, predicate, after=0, seconds=60):
         """All entries, once one of them is what `predicate` looks for."""
         deadline = time.monotonic() + seconds
         while True:
@@ -86,11 +86,11 @@ class Node:
 
     def release(self):
         """Answers all that asked for /slow."""
-        urllib.request.urlopen(self.url() + "/release", timeout=20).close()
+        urllib.request.urlopen(self.url() + "/release", timeout=60).close()
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(20)
+        self.process.wait(60)
         self.process.stdout.close()
         if self.owned:
             shutil.rmtree(self.owned, ignore_errors=True)
@@ -173,11 +173,11 @@ class Nginx:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def wait_for_port(port, process, seconds=20):
+def wait_for_port(port, process, seconds=60):
     deadline = time.monotonic() + seconds
     while True:
         assert process.poll() is None, f"{process.args[0]} ended"
@@ -202,7 +202,7 @@ class Grpc:
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(20)
+        self.process.wait(60)
         self.process.stdout.close()
 
 

@@ -139,7 +139,7 @@ def test_events_and_messages_are_shown_in_order(web):
 
 def waiting(sidecar, path):
     """The held request that waits with this path, as the approvers' list has it."""
-    fleet, end = sidecar.controlplane, time.monotonic() + 30
+    fleet, end = sidecar.controlplane, time.monotonic() + 60
     while time.monotonic() < end:
         done = fleet.approvals("list", "--json")
         assert done.returncode == 0, done.stderr

@@ -249,7 +249,7 @@ def test_a_websocket_that_no_rule_names(web):
 
 @pytest.mark.parametrize("resource,version", [("open", "--http1.1"), ("web", "--http2-prior-knowledge")])
 def test_event_streams_come_as_they_are_sent(web, resource, version):
-    with subprocess.Popen(["curl", "-sSN", "--max-time", "30", version, web.url(resource, f"/sse?count=1000&v={resource}")],
+    with subprocess.Popen(["curl", "-sSN", "--max-time", "30", version, web.url(resource, f"/sse?count=100000&v={resource}")],
                           stdout=subprocess.PIPE, text=True) as reading:
         first = [reading.stdout.readline() for _ in range(4)]
         assert reading.poll() is None and first[0] == "event: tick\n"

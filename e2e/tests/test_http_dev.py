@@ -47,7 +47,7 @@ class Dev:
 
     def recorded(self, text):
         """All intents, when this one is among them: records arrive a moment after the answer."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             done = subprocess.run([CHAPERONE, "audit", "search", "--kind", "intent", "--json", "--dir",
                                    os.path.join(self.dir, "stack")], capture_output=True, text=True, check=False,
@@ -74,7 +74,7 @@ def test_a_web_service_alone(dev, web_node):
     assert ready == f"ready: curl {dev.url('crm')}/"
     with open(f"/proc/{dev.process.pid}/cmdline", encoding="utf-8") as f:
         assert TOKEN not in f.read()
-    answer = requests.get(dev.url("crm") + "/echo?dev=1", timeout=20)
+    answer = requests.get(dev.url("crm") + "/echo?dev=1", timeout=60)
     (seen,) = web_node.log.requests(url="/echo?dev=1")
     assert ["authorization", f"Bearer {TOKEN}"] in [list(h) for h in seen["headers"]]
     assert answer.status_code == 200 and TOKEN not in answer.text
@@ -84,7 +84,7 @@ def test_a_web_service_alone(dev, web_node):
     before = dev.url("crm")
     dev.stop()
     assert dev.start() == f"ready: curl {before}/"
-    assert requests.get(before + "/echo?dev=2", timeout=20).status_code == 200
+    assert requests.get(before + "/echo?dev=2", timeout=60).status_code == 200
     dev.stop()
     assert dev.start("--http", "crm=") == ""
     assert "--upstream" in dev.read("said") and "--http NAME=URL" in dev.read("said")

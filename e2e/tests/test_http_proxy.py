@@ -104,7 +104,7 @@ process.exit(0);
     assert found == [6, 7]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_browser(web_proxy, web_node, tmp_path):
     """Chromium trusts the CA by its own store; the page's script fetches more."""
     store = tmp_path / ".pki" / "nssdb"
@@ -116,7 +116,7 @@ def test_a_browser(web_proxy, web_node, tmp_path):
         "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path}/profile",
         f"--proxy-server=http://127.0.0.1:{web_proxy.proxy_port}", "--virtual-time-budget=10000", "--dump-dom",
-        "https://open.test/page"], capture_output=True, text=True, check=False, timeout=100,
+        "https://open.test/page"], capture_output=True, text=True, check=False, timeout=250,
         env=dict(os.environ, HOME=str(tmp_path)))
     assert "fetched Customer 3" in done.stdout, done.stdout[:2000] + done.stderr[-2000:]
     assert [r["url"] for r in web_node.log.requests(mark) if r["url"] in ("/page", "/customers/3")] == ["/page", "/customers/3"]

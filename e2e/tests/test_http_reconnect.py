@@ -1,8 +1,8 @@
 """A target that closes its connections, as all do with those that are idle: the agent's goes on."""
 
+import contextlib
 import http.client
 import http.server
-import queue
 import socket
 import threading
 
@@ -15,16 +15,14 @@ RULES = [{"name": "reads", "effect": "allow", "match": {"http": {"methods": ["GE
 
 
 class Impatient(http.server.ThreadingHTTPServer):
-    """Closes connections after a moment without a request, or with their first answer. `seen` has the
-    requests, `left` an item for each connection that it has closed."""
+    """Closes connections when it is told to (`hang_up`), or with their first answer. `seen` has the requests."""
 
     def __init__(self):
         target = self
-        self.seen, self.left = [], queue.Queue()
+        self.seen, self.open, self.changed = [], set(), threading.Condition()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            timeout = 0.3
 
             def do_GET(self):
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -44,17 +42,33 @@ class Impatient(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def process_request(self, request, client_address):
+        with self.changed:
+            self.open.add(request)
+            self.changed.notify_all()
+        super().process_request(request, client_address)
+
     def shutdown_request(self, request):
-        """A request could still cross its end: so it is told when the other side has closed, too."""
+        """A request could still cross its end: so it is over when the other side has closed, too."""
         try:
             request.shutdown(socket.SHUT_WR)
-            request.settimeout(30)
             while request.recv(4096):
                 pass
         except OSError:
             pass
-        self.close_request(request)
-        self.left.put(True)
+        with self.changed:
+            self.close_request(request)
+            self.open.discard(request)
+            self.changed.notify_all()
+
+    def hang_up(self):
+        """Ends the connections, of which there are some; returns when nobody has one any more."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.open, 60), "there is no connection"
+            for connection in self.open:
+                with contextlib.suppress(OSError):  # it is over already
+                    connection.shutdown(socket.SHUT_WR)
+            assert self.changed.wait_for(lambda: not self.open, 60), "a connection is not given up"
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +92,10 @@ def ask(connection, path, n, method="GET"):
 
 def test_an_idle_connection_that_the_target_closed(stack):
     sidecar, target = stack
-    agent = http.client.HTTPConnection("127.0.0.1", sidecar.ports["app"], timeout=30)
+    agent = http.client.HTTPConnection("127.0.0.1", sidecar.ports["app"], timeout=60)
     for n in range(3):
         ask(agent, "/idle", n)
-        target.left.get(timeout=30)
+        target.hang_up()
     port = agent.sock.getsockname()[1]
     agent.close()
     assert [s for s in target.seen if s[1] == "/idle"] == [("GET", "/idle", str(n)) for n in range(3)]
@@ -94,7 +108,7 @@ def test_an_idle_connection_that_the_target_closed(stack):
 
 def test_a_target_that_closes_after_each_answer(stack):
     sidecar, _ = stack
-    agent = http.client.HTTPConnection("127.0.0.1", sidecar.ports["app"], timeout=30)
+    agent = http.client.HTTPConnection("127.0.0.1", sidecar.ports["app"], timeout=60)
     for n in range(5):
         answer = ask(agent, "/last", n)
         assert answer.getheader("Connection") is None
@@ -103,12 +117,10 @@ def test_a_target_that_closes_after_each_answer(stack):
 
 def test_a_decision_that_comes_after_the_target_has_lost_patience(stack):
     sidecar, target = stack
-    while not target.left.empty():
-        target.left.get()
     agent = http.client.HTTPConnection("127.0.0.1", sidecar.ports["app"], timeout=60)
     agent.request("POST", "/pay", body=b"7", headers={"X-N": "held"})
     held = sidecar.wait_for(lambda r: r["kind"] == "approval" and r["state"] == "requested")
-    target.left.get(timeout=30)
+    target.hang_up()
     sidecar.controlplane.approvals("approve", held["approval"], "--reason", "fine")
     answer = agent.getresponse()
     assert (answer.status, answer.read()) == (200, b"hi")

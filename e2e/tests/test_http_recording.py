@@ -86,13 +86,14 @@ def test_everything_that_the_target_saw_is_recorded(own_web, web_node):
     answered = set()
     for round_ in range(3):
         load = [Load(sidecar, f"{round_}-{n}") for n in range(3)]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not all(len(one.answered) > 30 for one in load):
             assert time.monotonic() < deadline, sidecar.logs()
             time.sleep(0.01)
         sidecar.part.kill()
         for one in load:
-            one.join(20)
+            one.join(60)
+            assert not one.is_alive()
             answered.update(one.answered)
         sidecar.start()
     request(sidecar.url("app", "/text?last=1"))
@@ -147,18 +148,18 @@ def test_what_cannot_be_recorded_does_not_happen(own_web, web_node):
                 answer = raw.get(f"/large?bytes=60000&full={n}")
                 if answer.status != 200:
                     break
-        except EOFError:
+        except (EOFError, ConnectionError):
             pass  # there was no record of the end either
         count = len(web_node.log.requests(mark))
         assert 5 < count < 499 and (answer is None or answer.status in (200, 503))
     with Raw(sidecar.port) as raw:
         try:
             assert raw.get("/text?full=more").status == 503
-        except EOFError:
+        except (EOFError, ConnectionError):
             pass
     assert not web_node.log.requests(mark, url="/text?full=more")
     sidecar.controlplane.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while request(sidecar.url("app", "/text?full=no")).status != 200:
         assert time.monotonic() < deadline, sidecar.logs()
         time.sleep(0.1)
