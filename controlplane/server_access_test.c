@@ -190,6 +190,7 @@ static const struct {
     {"Policies", "Get", ADMIN | AUDITOR},
     {"Administration", "CreateJoinToken", ADMIN},
     {"Administration", "Status", ADMIN | APPROVER | AUDITOR},
+    {"Administration", "RevokeSidecar", ADMIN},
     {"Administration", "ListExportJobs", ADMIN | AUDITOR},
     {"Retention", "PlaceHold", ADMIN},
     {"Retention", "LiftHold", ADMIN},

@@ -182,7 +182,9 @@ static enum err append_again(struct journal *j, const struct journal_entry *entr
 {
     for (int tries = 1;; tries++) {
         enum err err = append(j, entries, count, write, context, out_done, why);
-        bool may_be_beaten = (err == ERR_EXISTS || err == ERR_INVALID) && !j->last_is_known;
+        /* ERR_INTERNAL: of an append in the transaction of something else. */
+        bool may_be_beaten =
+            (err == ERR_EXISTS || err == ERR_INVALID || err == ERR_INTERNAL) && !j->last_is_known;
         if (!may_be_beaten || !has_moved(j)) {
             return err;
         }

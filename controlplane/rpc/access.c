@@ -40,6 +40,7 @@ static const struct access_rule rules[] = {
     {"chaperone.v1.Policies", "Get", ACCESS_OPERATOR, CONFIG_ADMIN | CONFIG_AUDITOR},
     {"chaperone.v1.Administration", "CreateJoinToken", ACCESS_OPERATOR, CONFIG_ADMIN},
     {"chaperone.v1.Administration", "Status", ACCESS_OPERATOR, ROLE_ANY},
+    {"chaperone.v1.Administration", "RevokeSidecar", ACCESS_OPERATOR, CONFIG_ADMIN},
     {"chaperone.v1.Administration", "ListExportJobs", ACCESS_OPERATOR,
      CONFIG_ADMIN | CONFIG_AUDITOR},
     {"chaperone.v1.Retention", "PlaceHold", ACCESS_OPERATOR, CONFIG_ADMIN},
@@ -56,6 +57,33 @@ const struct access_rule *access_find_rule(const char *service, const char *meth
         }
     }
     return NULL;
+}
+
+void access_set_revoked(const struct store_sidecar *sidecar, struct rpc_status *out_status)
+{
+    char since[CLOCK_RFC3339_SIZE];
+    clock_format_rfc3339(sidecar->revoked_ns, since);
+    rpc_status_set(out_status, RPC_PERMISSION_DENIED,
+                   "this sidecar has been revoked (%.64s, %s): it must be set up anew, with a new "
+                   "key",
+                   sidecar->id, since);
+}
+
+bool access_is_still_enrolled(struct store *store, const char *sidecar,
+                              struct rpc_status *out_status)
+{
+    struct store_sidecar known;
+    struct arena *arena = arena_create(4096, 1 << 20);
+    enum err e = arena == NULL ? ERR_NO_MEMORY : store_sidecar_get(store, sidecar, arena, &known);
+    if (e != OK) {
+        rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane cannot read its store");
+    } else if (known.revoked_ns != 0) {
+        access_set_revoked(&known, out_status);
+    } else {
+        rpc_status_set(out_status, RPC_OK, "%s", "");
+    }
+    arena_destroy(arena);
+    return out_status->code == RPC_OK;
 }
 
 static void check_sidecar(const struct access_context *context, const struct rpc_peer *peer,
@@ -77,6 +105,8 @@ static void check_sidecar(const struct access_context *context, const struct rpc
                        "the sidecar %s is not enrolled here, or not with this key", presented.id);
     } else if (e != OK) {
         rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane cannot read its store");
+    } else if (known.revoked_ns != 0) {
+        access_set_revoked(&known, out_status);
     } else {
         memcpy(out->sidecar, presented.id, sizeof(out->sidecar));
         rpc_status_set(out_status, RPC_OK, "%s", "");

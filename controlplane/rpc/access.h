@@ -1,8 +1,9 @@
 /* Who may call what: one table. A method that is not in it is refused to everyone.
  *
  * Sidecars prove themselves with the certificate that enrolment gave them; it counts only as long
- * as the store knows its id with its key. Operators prove themselves with `authorization: Bearer`
- * and an OIDC token, whose groups give their roles. Every refusal is logged. */
+ * as the store knows its id with its key, and it was not revoked. Operators prove themselves with
+ * `authorization: Bearer` and an OIDC token, whose groups give their roles. Every refusal is
+ * logged. */
 #ifndef CHAPERONE_CONTROLPLANE_RPC_ACCESS_H
 #define CHAPERONE_CONTROLPLANE_RPC_ACCESS_H
 
@@ -54,6 +55,12 @@ void access_caller_finish(struct access_caller *caller);
 /* The token of `authorization: Bearer TOKEN` (RFC 6750 section 2.1); no bytes when there is none.
  */
 struct bytes access_find_token(const struct rpc_peer *peer);
+
+/* Whether a sidecar that was let in is still to be; false: `out_status` says why not. */
+bool access_is_still_enrolled(struct store *store, const char *sidecar,
+                              struct rpc_status *out_status) MUST_USE;
+/* What one that was revoked is told: not by whom, and why. */
+void access_set_revoked(const struct store_sidecar *sidecar, struct rpc_status *out_status);
 
 /* What a verification's error is to a caller: UNAUTHENTICATED, or UNAVAILABLE. */
 void access_set_token_status(enum err e, const struct err_text *why, struct rpc_status *out_status);

@@ -19,15 +19,20 @@ static void fill_caller(const struct identity *who, Chaperone__V1__Identity *out
     out->assurance = CHAPERONE__V1__ASSURANCE__VERIFIED;
 }
 
+static void log_not_recorded(struct services *services, const Chaperone__V1__Action *action,
+                             enum err e, const struct err_text *why)
+{
+    log_event(services->with.log, LOG_ERROR, "action_not_recorded",
+              log_text("action", action->action), log_text("object", action->object),
+              log_text("error", err_name(e)), log_text("why", why->text));
+}
+
 static enum err append(struct services *services, const struct journal_entry *entry)
 {
     struct err_text why = {.text = ""};
     enum err e = journal_append(services->journal, entry, &why);
     if (e != OK) {
-        log_event(services->with.log, LOG_ERROR, "action_not_recorded",
-                  log_text("action", entry->action->action),
-                  log_text("object", entry->action->object), log_text("error", err_name(e)),
-                  log_text("why", why.text));
+        log_not_recorded(services, entry->action, e, &why);
     }
     return e;
 }
@@ -42,6 +47,23 @@ enum err services_record_action(const struct call *call, const Chaperone__V1__Ac
     action.from = text_of(call->peer->address);
     const struct journal_entry entry = {.session = session, .about = about, .action = &action};
     return append(call->services, &entry);
+}
+
+enum err services_record_action_with(const struct call *call, const Chaperone__V1__Action *what,
+                                     journal_write_fn *write, void *context)
+{
+    struct err_text why = {.text = ""};
+    Chaperone__V1__Action action = *what;
+    Chaperone__V1__Identity by = CHAPERONE__V1__IDENTITY__INIT;
+    fill_caller(call->caller->who, &by);
+    action.by = &by;
+    action.from = text_of(call->peer->address);
+    const struct journal_entry entry = {.action = &action};
+    enum err e = journal_append_with(call->services->journal, &entry, 1, write, context, &why);
+    if (e != OK && e != ERR_EXISTS && e != ERR_DENIED && e != ERR_NOT_FOUND) {
+        log_not_recorded(call->services, &action, e, &why);
+    }
+    return e;
 }
 
 enum err services_record(const struct call *call, const char *action, const char *object,

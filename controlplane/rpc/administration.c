@@ -60,12 +60,39 @@ static enum err fill_sidecar(const struct call *call, const struct store_sidecar
     chaperone__v1__status_response__sidecar__init(out);
     out->sidecar = (char *)(uintptr_t)from->id;
     out->name = (char *)(uintptr_t)from->name;
-    out->connected = watchers_is_connected(call->services->watchers, from->id);
+    out->connected_since_unix_ns = watchers_connected_since(call->services->watchers, from->id);
+    out->connected = out->connected_since_unix_ns != 0;
     out->last_seen_unix_ns = from->last_seen_ns;
     out->policy_revision = from->policy_revision;
     out->policy_state = (char *)(uintptr_t)from->policy_state;
+    out->version = (char *)(uintptr_t)from->version;
+    out->enrolled_by = (char *)(uintptr_t)from->enrolled_by;
+    out->enrolled_unix_ns = from->enrolled_ns;
+    out->certificate_not_after_unix_ns = from->certificate_not_after_ns;
+    out->revoked_unix_ns = from->revoked_ns;
+    out->revoked_by = (char *)(uintptr_t)from->revoked_by;
+    out->revoke_reason = (char *)(uintptr_t)from->revoked_reason;
     enum err e = store_audit_last(call->services->with.store, from->id, &last);
     out->last_sequence = last.sequence;
+    return e;
+}
+
+/* Each session costs a look at each sidecar: both are few enough for a person to read. */
+static enum err count_sessions(const struct call *call, struct arena *arena,
+                               Chaperone__V1__StatusResponse *out)
+{
+    struct store_session *items = NULL;
+    size_t count = 0;
+    enum err e = store_session_list(call->services->with.store, false, 0, arena, &items, &count);
+    for (size_t i = 0; e == OK && i < count; i++) {
+        size_t n = 0;
+        while (n < out->n_sidecars && strcmp(out->sidecars[n]->sidecar, items[i].sidecar) != 0) {
+            n++;
+        }
+        if (n < out->n_sidecars) {
+            out->sidecars[n]->open_sessions++;
+        }
+    }
     return e;
 }
 
@@ -90,7 +117,7 @@ static enum err fill_sidecars(const struct call *call, struct arena *arena,
         out->sidecars[i] = &items[i];
     }
     out->n_sidecars = count;
-    return e;
+    return e == OK ? count_sessions(call, arena, out) : e;
 }
 
 static void fill_log(const struct keeper_status *status, Chaperone__V1__StatusResponse__Log *out)

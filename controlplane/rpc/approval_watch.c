@@ -278,7 +278,7 @@ void approvals_watch(const struct call *call, struct rpc_stream *stream,
         return;
     }
     struct watching *w = create(call, stream);
-    if (w == NULL || !streams_add(&services->streams, &w->entry, stream)) {
+    if (w == NULL || !streams_add(&services->streams, &w->entry, stream, NULL)) {
         rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane is shutting down");
         if (w != NULL) {
             destroy(w);

@@ -71,6 +71,24 @@ static bool check_proof(const struct call *call, const Chaperone__V1__EnrolReque
     return false;
 }
 
+/* Whoever has a key that was revoked: before the proof, which is not used up. */
+static bool check_key(const struct call *call, const uint8_t *key_hash,
+                      struct rpc_status *out_status)
+{
+    struct store_sidecar revoked;
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    enum err e = arena == NULL ? ERR_NO_MEMORY
+                               : store_sidecar_find_revoked(call->services->with.store, key_hash,
+                                                            arena, &revoked);
+    if (e == OK) {
+        access_set_revoked(&revoked, out_status);
+    } else if (e != ERR_NOT_FOUND) {
+        rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane cannot read its store");
+    }
+    arena_destroy(arena);
+    return e == ERR_NOT_FOUND;
+}
+
 /* --- certificates ------------------------------------------------------------------------------
  */
 
@@ -205,7 +223,7 @@ void enrolment_enrol(const struct call *call, const ProtobufCMessage *message,
     if (!parse_csr(e.request->csr, &e.csr, e.key_hash, out_status)) {
         return;
     }
-    if (check_proof(call, e.request, e.by, out_status)) {
+    if (check_key(call, e.key_hash, out_status) && check_proof(call, e.request, e.by, out_status)) {
         enrol(call, &e, out_reply, out_status);
     } else {
         log_event(call->services->with.log, LOG_WARN, "enrolment_refused",

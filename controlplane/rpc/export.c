@@ -256,7 +256,7 @@ void log_export(const struct call *call, struct rpc_stream *stream,
         return;
     }
     struct exporting *x = create(call, stream);
-    if (x == NULL || !streams_add(&services->streams, &x->entry, stream)) {
+    if (x == NULL || !streams_add(&services->streams, &x->entry, stream, NULL)) {
         rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane is shutting down");
         if (x != NULL) {
             destroy(x);

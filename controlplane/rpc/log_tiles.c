@@ -162,7 +162,7 @@ void log_read_tiles(const struct call *call, struct rpc_stream *stream,
     r->services = call->services;
     r->stream = stream;
     (void)pthread_mutex_init(&r->mutex, NULL);
-    if (!streams_add(&call->services->streams, &r->entry, stream)) {
+    if (!streams_add(&call->services->streams, &r->entry, stream, NULL)) {
         rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane is shutting down");
         destroy(r);
         return;

@@ -215,7 +215,7 @@ static void open_reading(const struct call *call, struct rpc_stream *stream, boo
         return;
     }
     struct reading *r = create(call, stream, follows);
-    if (r == NULL || !streams_add(&services->streams, &r->entry, stream)) {
+    if (r == NULL || !streams_add(&services->streams, &r->entry, stream, NULL)) {
         rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane is shutting down");
         if (r != NULL) {
             destroy(r);

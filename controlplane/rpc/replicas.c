@@ -154,6 +154,23 @@ static enum err tell_blocks(struct replicas *r)
     return e;
 }
 
+/* --- revoked sidecars --------------------------------------------------------------------------
+ */
+
+static enum err tell_sidecars(struct replicas *r)
+{
+    struct store_sidecar *items = NULL;
+    size_t count = 0;
+    arena_reset(r->list);
+    enum err e = store_sidecar_list(r->services->with.store, r->list, &items, &count);
+    for (size_t i = 0; e == OK && i < count; i++) {
+        if (items[i].revoked_ns != 0 && watchers_is_connected(r->services->watchers, items[i].id)) {
+            sidecars_end_revoked(r->services, &items[i]);
+        }
+    }
+    return e;
+}
+
 /* --- the thread --------------------------------------------------------------------------------
  */
 
@@ -164,7 +181,8 @@ static unsigned tell(struct replicas *r, unsigned news)
         enum store_news what;
         const char *name;
         enum err (*tell)(struct replicas *r);
-    } table[] = {{STORE_NEWS_BLOCKS, "blocks", tell_blocks},
+    } table[] = {{STORE_NEWS_SIDECARS, "sidecars", tell_sidecars},
+                 {STORE_NEWS_BLOCKS, "blocks", tell_blocks},
                  {STORE_NEWS_POLICY, "policy", tell_policy},
                  {STORE_NEWS_APPROVALS, "approvals", tell_approvals},
                  {STORE_NEWS_RECORDS, "records", tell_records}};

@@ -172,6 +172,7 @@ UNARY("Policies", "List", policies_list)
 UNARY("Policies", "Get", policies_get)
 UNARY("Administration", "CreateJoinToken", administration_create_join_token)
 UNARY("Administration", "Status", administration_status)
+UNARY("Administration", "RevokeSidecar", administration_revoke_sidecar)
 UNARY("Administration", "ListExportJobs", administration_list_export_jobs)
 UNARY("Retention", "PlaceHold", retention_place_hold)
 UNARY("Retention", "LiftHold", retention_lift_hold)
@@ -227,6 +228,7 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
     static const struct rpc_method administration[] = {
         {.name = "CreateJoinToken", .unary = administration_create_join_token_entry},
         {.name = "Status", .unary = administration_status_entry},
+        {.name = "RevokeSidecar", .unary = administration_revoke_sidecar_entry},
         {.name = "ListExportJobs", .unary = administration_list_export_jobs_entry},
         {.name = NULL}};
     static const struct rpc_method retention[] = {

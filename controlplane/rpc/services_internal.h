@@ -80,6 +80,7 @@ stream_handler log_read_tiles;                                                /*
 stream_handler log_export;                                                    /* export.c */
 unary_handler administration_list_export_jobs; /* administration_exports.c */
 unary_handler administration_create_join_token, administration_status; /* administration.c */
+unary_handler administration_revoke_sidecar;                           /* sidecars.c */
 unary_handler retention_place_hold, retention_lift_hold;               /* retention.c */
 unary_handler retention_list_holds, retention_preview;
 
@@ -102,6 +103,10 @@ enum err services_record_action(const struct call *call, const Chaperone__V1__Ac
  * refused where this fails. */
 enum err services_record(const struct call *call, const char *action, const char *object,
                          const char *reason) MUST_USE;
+/* In the transaction of something else: journal_append_with. ERR_EXISTS, ERR_DENIED and
+ * ERR_NOT_FOUND are `write`'s own, and not logged. */
+enum err services_record_action_with(const struct call *call, const Chaperone__V1__Action *action,
+                                     journal_write_fn *write, void *context) MUST_USE;
 /* As the control plane's own, or of somebody who is not known: `by` may be absent. */
 enum err services_record_own(struct services *services,
                              const Chaperone__V1__Action *action) MUST_USE;
@@ -163,6 +168,10 @@ enum {
 };
 void blocks_describe(const char *identity, const char *resource, bool everything,
                      char out[BLOCKS_OBJECT_SIZE]);
+
+/* sidecars.c: ends what a sidecar runs that another control plane has revoked, where it is
+ * connected here. */
+void sidecars_end_revoked(struct services *services, const struct store_sidecar *sidecar);
 
 /* What an error of approvals.h is to a caller; the store's errors are logged, as of `at`. */
 void services_set_approval_status(const struct call *call, const char *at, enum err e,

@@ -96,6 +96,17 @@ static bool check_blocks(struct opening *o, struct rpc_status *out_status)
     return e == OK;
 }
 
+static bool check_sidecar(struct opening *o, struct rpc_status *out_status)
+{
+    struct rpc_status status;
+    if (!access_is_still_enrolled(o->call->services->with.store, o->call->caller->sidecar,
+                                  &status)) {
+        refuse(o, out_status, status.code, status.message);
+        return false;
+    }
+    return true;
+}
+
 static enum err make_oauth2(struct opening *o, struct err_text *why)
 {
     const struct config_credential *credential = o->decision.resource->credential;
@@ -354,9 +365,9 @@ void session_open(const struct call *call, const ProtobufCMessage *message,
     if (o.arena == NULL) {
         rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");
     } else if (identify(&o, out_status) && decide(&o, out_status) && read_secrets(&o, out_status) &&
-               check_blocks(&o, out_status)) {
-        /* The last check: a block that is stored after it sends its order after this answer was
-         * begun, and the sidecar refuses a grant that an order overtakes. */
+               check_blocks(&o, out_status) && check_sidecar(&o, out_status)) {
+        /* The last checks: a block or a revocation that is stored after them sends its order after
+         * this answer was begun, and the sidecar refuses a grant that an order overtakes. */
         answer(&o, out_reply, out_status);
     }
     credentials_finish(&o.credential);

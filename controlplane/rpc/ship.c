@@ -115,7 +115,7 @@ void ship_open(const struct call *call, struct rpc_stream *stream,
     }
     s->services = call->services;
     (void)snprintf(s->sidecar, sizeof(s->sidecar), "%s", call->caller->sidecar);
-    if (!streams_add(&call->services->streams, &s->entry, stream)) {
+    if (!streams_add(&call->services->streams, &s->entry, stream, s->sidecar)) {
         rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane is shutting down");
         free(s);
         return;

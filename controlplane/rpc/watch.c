@@ -128,13 +128,20 @@ void watch_open(const struct call *call, struct rpc_stream *stream,
     }
     w->services = call->services;
     (void)snprintf(w->sidecar, sizeof(w->sidecar), "%s", call->caller->sidecar);
-    if (!streams_add(&call->services->streams, &w->entry, stream)) {
+    if (!streams_add(&call->services->streams, &w->entry, stream, w->sidecar)) {
         rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane is shutting down");
         free(w);
         return;
     }
+    /* It may have been revoked since it was let in, and its streams been ended: not this one. */
+    if (!access_is_still_enrolled(call->services->with.store, w->sidecar, out_status)) {
+        streams_remove(&call->services->streams, &w->entry);
+        free(w);
+        return;
+    }
     refresh_policy(call->services);
-    w->watcher = watchers_add(call->services->watchers, w->sidecar, stream);
+    w->watcher =
+        watchers_add(call->services->watchers, w->sidecar, stream, services_now(call->services));
     if (w->watcher == NULL) {
         rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");
         streams_remove(&call->services->streams, &w->entry);

@@ -83,7 +83,7 @@ void watchers_push_policy(struct watchers *watchers)
  */
 
 struct watcher *watchers_add(struct watchers *watchers, const char *sidecar,
-                             struct rpc_stream *stream)
+                             struct rpc_stream *stream, int64_t now_ns)
 {
     struct watcher *w = calloc(1, sizeof(*w));
     if (w == NULL) {
@@ -91,6 +91,7 @@ struct watcher *watchers_add(struct watchers *watchers, const char *sidecar,
     }
     w->all = watchers;
     w->stream = stream;
+    w->since_ns = now_ns;
     (void)snprintf(w->sidecar, sizeof(w->sidecar), "%s", sidecar);
     (void)pthread_mutex_lock(&watchers->mutex);
     w->next = watchers->first;
@@ -144,6 +145,15 @@ bool watchers_is_connected(struct watchers *watchers, const char *sidecar)
     bool connected = watchers_find(watchers, sidecar) != NULL;
     (void)pthread_mutex_unlock(&watchers->mutex);
     return connected;
+}
+
+int64_t watchers_connected_since(struct watchers *watchers, const char *sidecar)
+{
+    (void)pthread_mutex_lock(&watchers->mutex);
+    const struct watcher *w = watchers_find(watchers, sidecar);
+    int64_t since = w == NULL ? 0 : w->since_ns;
+    (void)pthread_mutex_unlock(&watchers->mutex);
+    return since;
 }
 
 void watchers_note_seen(struct watchers *watchers, int64_t now_ns)

@@ -29,12 +29,14 @@ void watchers_destroy(struct watchers *watchers); /* takes NULL; all were remove
 /* Borrows the stream until remove. Sends the current policy at once. Returns owned; NULL when
  * memory is short. */
 struct watcher *watchers_add(struct watchers *watchers, const char *sidecar,
-                             struct rpc_stream *stream) MUST_USE;
+                             struct rpc_stream *stream, int64_t now_ns) MUST_USE;
 void watchers_remove(struct watcher *watcher);
 
 const char *watchers_sidecar(const struct watcher *watcher); /* its id; borrowed */
 
 bool watchers_is_connected(struct watchers *watchers, const char *sidecar);
+/* Unix ns; 0: it is not connected. */
+int64_t watchers_connected_since(struct watchers *watchers, const char *sidecar);
 
 /* Says of all that are connected that they are: for other control planes on the same store. */
 void watchers_note_seen(struct watchers *watchers, int64_t now_ns);

@@ -13,6 +13,7 @@ struct watcher {
     struct watcher *previous, *next;
     struct rpc_stream *stream;
     char sidecar[CA_ID_SIZE];
+    int64_t since_ns;       /* wall clock */
     uint64_t sent_revision; /* 0: none */
 };
 

@@ -42,6 +42,9 @@ struct store_backend {
                             struct store_sidecar *out);
     enum err (*sidecar_list)(struct store *store, struct arena *arena,
                              struct store_sidecar **out_items, size_t *out_count);
+    enum err (*sidecar_revoke)(struct store *store, const struct store_revocation *revocation);
+    enum err (*sidecar_find_revoked)(struct store *store, const uint8_t key_hash[STORE_HASH_SIZE],
+                                     struct arena *arena, struct store_sidecar *out);
 
     enum err (*join_token_add)(struct store *store, const struct store_join_token *token);
     enum err (*join_token_use)(struct store *store, const uint8_t hash[STORE_HASH_SIZE],

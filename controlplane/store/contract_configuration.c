@@ -123,6 +123,118 @@ static void test_a_sidecar_is_enrolled_and_renewed(void **state)
     assert_int_equal(store_sidecar_get(t->store, "s2", t->arena, &got), ERR_NOT_FOUND);
 }
 
+/* ---- revoked sidecars ---- */
+
+static enum err revoke(struct test *t, const char *sidecar, uint64_t last_sequence,
+                       const struct store_audit_record *record, struct store_audit_appended *out)
+{
+    const struct store_audit_write audit = {.sidecar = "controlplane",
+                                            .records = record,
+                                            .count = 1,
+                                            .received_ns = records_received_ns,
+                                            .out = out};
+    const struct store_revocation revocation = {.sidecar = sidecar,
+                                                .by = "ann",
+                                                .reason = "stolen",
+                                                .now_ns = records_received_ns,
+                                                .last_sequence = last_sequence,
+                                                .audit = &audit};
+    return store_sidecar_revoke(t->store, &revocation);
+}
+
+static void add_sidecar(struct test *t, const char *id, uint64_t key, enum err expected)
+{
+    struct store_sidecar sidecar = {.id = id, .name = "host", .certificate_serial = "01"};
+    records_hash(1, key, sidecar.key_hash);
+    assert_int_equal(store_sidecar_add(t->store, &sidecar), expected);
+}
+
+static void assert_takes(struct test *t, const struct store_audit_record *record, enum err expected)
+{
+    struct store_audit_appended done;
+    struct err_text why = {.text = ""};
+    uint64_t refused = 0;
+    assert_int_equal(
+        store_audit_append(t->store, "s1", record, 1, records_received_ns, &done, &refused, &why),
+        expected);
+    if (expected != OK) {
+        assert_int_equal(refused, record->sequence);
+        assert_non_null(strstr(why.text, "revoked"));
+    }
+}
+
+static void test_a_revoked_sidecar_counts_for_nothing(void **state)
+{
+    struct test *t = *state;
+    struct store_audit_record first = records_make(1, 1, STORE_SESSION_OPENED, "A"),
+                              next = records_make(1, 2, STORE_INTENT, "A"),
+                              said = records_make(2, 1, STORE_ACTION, ""),
+                              again = records_make(2, 2, STORE_ACTION, "");
+    const struct store_audit_opened opened = {.identity = bytes_of_string("agent")};
+    struct store_audit_appended done = {.added = 0};
+    struct store_sidecar got;
+    struct store_session session;
+    uint8_t key[STORE_HASH_SIZE];
+    first.index.opened = &opened;
+    add_sidecar(t, "s1", 7, OK);
+    assert_takes(t, &first, OK);
+    assert_int_equal(revoke(t, "s2", 0, &said, &done), ERR_NOT_FOUND);
+    assert_int_equal(revoke(t, "s1", 0, &said, &done), ERR_EXISTS); /* it has sent more */
+    records_hash(1, 7, key);
+    assert_int_equal(store_sidecar_find_revoked(t->store, key, t->arena, &got), ERR_NOT_FOUND);
+    assert_int_equal(revoke(t, "s1", 1, &said, &done), OK);
+    assert_int_equal(done.last.sequence, 1);
+    assert_int_equal(done.last_position, 2);
+    contract_reopen(t);
+    assert_int_equal(revoke(t, "s1", 1, &again, &done), ERR_DENIED);
+    assert_int_equal(store_sidecar_get(t->store, "s1", t->arena, &got), OK);
+    assert_int_equal(got.revoked_ns, records_received_ns);
+    assert_string_equal(got.revoked_by, "ann");
+    assert_string_equal(got.revoked_reason, "stolen");
+    assert_int_equal(store_sidecar_find_revoked(t->store, key, t->arena, &got), OK);
+    assert_string_equal(got.id, "s1");
+    assert_int_equal(store_sidecar_renew(t->store, "s1", "02", 77, NULL, NULL), ERR_NOT_FOUND);
+    add_sidecar(t, "s3", 7, ERR_DENIED);
+    add_sidecar(t, "s3", 8, OK);
+    assert_takes(t, &next, ERR_DENIED);
+    assert_takes(t, &first, ERR_DENIED); /* also what it has sent before */
+    assert_int_equal(store_session_get(t->store, "A", t->arena, &session), OK);
+    assert_string_equal(session.state, "closed");
+    assert_string_equal(session.close_reason, "revoked");
+    assert_true(session.closed_ns > 0);
+}
+
+static void test_a_sidecar_that_sent_nothing_is_revoked(void **state)
+{
+    struct test *t = *state;
+    struct store_audit_record first = records_make(1, 1, STORE_HEARTBEAT, ""),
+                              said = records_make(2, 1, STORE_ACTION, "");
+    struct store_audit_appended done = {.added = 0};
+    struct store_audit_last last;
+    add_sidecar(t, "s1", 7, OK);
+    assert_int_equal(revoke(t, "s1", 0, &said, &done), OK);
+    assert_takes(t, &first, ERR_DENIED);
+    assert_int_equal(store_audit_last(t->store, "s1", &last), OK);
+    assert_int_equal(last.sequence, 0);
+}
+
+/* Whose record cannot be written is not revoked. */
+static void test_a_revocation_happens_with_its_record_or_not(void **state)
+{
+    struct test *t = *state;
+    struct store_audit_record first = records_make(1, 1, STORE_HEARTBEAT, ""),
+                              gap = records_make(2, 3, STORE_ACTION, "");
+    struct store_audit_appended done = {.added = 0};
+    struct store_sidecar got;
+    add_sidecar(t, "s1", 7, OK);
+    assert_int_not_equal(revoke(t, "s1", 0, &gap, &done), OK);
+    assert_int_equal(store_sidecar_get(t->store, "s1", t->arena, &got), OK);
+    assert_int_equal(got.revoked_ns, 0);
+    assert_takes(t, &first, OK);
+}
+
+/* ---- tokens, policies ---- */
+
 enum { RACERS = 8 };
 
 struct racer {
@@ -222,6 +334,9 @@ int contract_configuration_run(const struct store_contract *contract)
         CONTRACT_TEST(test_a_name_that_is_used_twice_changes_nothing),
         CONTRACT_TEST(test_secrets_are_kept_to_the_byte),
         CONTRACT_TEST(test_a_sidecar_is_enrolled_and_renewed),
+        CONTRACT_TEST(test_a_revoked_sidecar_counts_for_nothing),
+        CONTRACT_TEST(test_a_sidecar_that_sent_nothing_is_revoked),
+        CONTRACT_TEST(test_a_revocation_happens_with_its_record_or_not),
         CONTRACT_TEST(test_a_join_token_lets_one_in),
         CONTRACT_TEST(test_a_join_token_ends),
         CONTRACT_TEST(test_policies_go_forward_only),

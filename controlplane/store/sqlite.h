@@ -199,6 +199,9 @@ enum err sqlite_sidecar_get(struct store *store, const char *id, struct arena *a
                             struct store_sidecar *out);
 enum err sqlite_sidecar_list(struct store *store, struct arena *arena,
                              struct store_sidecar **out_items, size_t *out_count);
+enum err sqlite_sidecar_revoke(struct store *store, const struct store_revocation *revocation);
+enum err sqlite_sidecar_find_revoked(struct store *store, const uint8_t key_hash[STORE_HASH_SIZE],
+                                     struct arena *arena, struct store_sidecar *out);
 enum err sqlite_join_token_add(struct store *store, const struct store_join_token *token);
 enum err sqlite_join_token_use(struct store *store, const uint8_t hash[STORE_HASH_SIZE],
                                int64_t now_ns, struct arena *arena, struct store_join_token *out);
@@ -343,8 +346,9 @@ enum err sqlite_blobs_drop_session(struct db *db, int64_t session) MUST_USE;
 enum err sqlite_session_of(struct sqlite_store *s, int64_t stream,
                            const struct store_audit_record *record, int64_t key,
                            struct session_cached **out) MUST_USE;
-/* Ends all sessions of a stream that are open still, as lost. */
-enum err sqlite_sessions_end(struct db *db, int64_t stream, int64_t key) MUST_USE;
+/* Ends all sessions of a stream that are open still; `reason`: "lost", "revoked". */
+enum err sqlite_sessions_end(struct db *db, int64_t stream, int64_t key,
+                             const char *reason) MUST_USE;
 /* Writes the counts that the transaction gathered: before its commit. */
 enum err sqlite_sessions_flush(struct sqlite_store *s) MUST_USE;
 

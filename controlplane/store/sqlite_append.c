@@ -9,7 +9,7 @@ static enum err stream_read(struct append *a, const char *sidecar)
     sqlite3_stmt *find = NULL;
     bool row = false;
     enum err err = db_statement(a->db,
-                                "SELECT id, last_sequence, last_key, last_hash"
+                                "SELECT id, last_sequence, last_key, last_hash, revoked_ns"
                                 " FROM audit_stream WHERE sidecar = ?1",
                                 &find);
     if (err == OK) {
@@ -26,6 +26,7 @@ static enum err stream_read(struct append *a, const char *sidecar)
     a->last.sequence = (uint64_t)sqlite3_column_int64(find, 1);
     a->last_key = sqlite3_column_int64(find, 2);
     err = db_column_hash(find, 3, a->last.hash) ? OK : ERR_IO;
+    a->is_revoked = sqlite3_column_int64(find, 4) != 0;
     (void)sqlite3_reset(find);
     return err;
 }
@@ -134,7 +135,7 @@ static enum err session_find(struct append *a, const struct store_audit_record *
     if (r->index.session.size > 0) {
         err = sqlite_session_of(a->s, a->stream, r, row->key, &cached);
     } else if (r->index.has_no_sessions) {
-        err = sqlite_sessions_end(a->db, a->stream, row->key);
+        err = sqlite_sessions_end(a->db, a->stream, row->key, "lost");
     }
     if (err == OK && cached != NULL) {
         session.id = cached->id;
@@ -231,7 +232,7 @@ static enum err rows_write(struct append *a)
 static enum err records_stage(struct append *a, const struct store_audit_record *records,
                               size_t count)
 {
-    enum err err = OK;
+    enum err err = a->is_revoked && count > 0 ? sqlite_append_refuse_revoked(a, records) : OK;
     a->last_before = a->last.sequence;
     for (size_t i = 0; err == OK && i < count; i++) {
         if (records[i].sequence <= a->last.sequence) {

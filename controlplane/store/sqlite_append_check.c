@@ -8,6 +8,11 @@ static enum err refuse(struct append *a, const struct store_audit_record *r, enu
     return err_set(a->why, err, "record %llu: %s", (unsigned long long)r->sequence, what);
 }
 
+enum err sqlite_append_refuse_revoked(struct append *a, const struct store_audit_record *r)
+{
+    return refuse(a, r, ERR_DENIED, "the sidecar was revoked, its stream has ended");
+}
+
 static enum err refuse_rewritten(struct append *a, const struct store_audit_record *r)
 {
     return refuse(a, r, ERR_EXISTS,

@@ -22,6 +22,7 @@ struct append {
     struct sqlite_store *s;
     struct db *db;
     int64_t stream;
+    bool is_revoked; /* the stream takes nothing any more */
     int64_t last_key;
     int64_t received_ns;
     uint64_t before;      /* position of the newest record in the log, at first */
@@ -42,6 +43,9 @@ struct append {
 /* A record that is there already, in the store or in the batch, is passed over when it is the same.
  * ERR_EXISTS: it is another one. */
 enum err sqlite_append_check_known(struct append *a, const struct store_audit_record *r) MUST_USE;
+/* ERR_DENIED: its sidecar was revoked. */
+enum err sqlite_append_refuse_revoked(struct append *a,
+                                      const struct store_audit_record *r) MUST_USE;
 /* ERR_INVALID: it does not follow the one before it. */
 enum err sqlite_append_check_next(struct append *a, const struct store_audit_record *r) MUST_USE;
 

@@ -38,7 +38,8 @@ static int setup(void **state)
     setup_connection(f);
     assert_int_equal(
         db_execute(&f->db,
-                   "INSERT INTO audit_stream VALUES (1, 's1', 0, zeroblob(32), 0);"
+                   "INSERT INTO audit_stream (id, sidecar, last_sequence, last_hash, last_key)"
+                   " VALUES (1, 's1', 0, zeroblob(32), 0);"
                    "INSERT INTO audit_name VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd');"
                    "INSERT INTO audit_table VALUES (1, 3, 'public.c'), (2, 3, 'sales.c'),"
                    " (3, 4, 'd');"

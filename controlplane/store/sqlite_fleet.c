@@ -3,7 +3,8 @@
 
 #define SIDECAR_COLUMNS                                                                            \
     "id, name, version, key_hash, certificate_serial, certificate_not_after_ns, enrolled_ns,"      \
-    " last_seen_ns, policy_revision, policy_state, enrolled_by"
+    " last_seen_ns, policy_revision, policy_state, enrolled_by, revoked_ns, revoked_by,"           \
+    " revoked_reason"
 
 enum err sqlite_sidecar_add(struct store *store, const struct store_sidecar *sidecar)
 {
@@ -12,7 +13,9 @@ enum err sqlite_sidecar_add(struct store *store, const struct store_sidecar *sid
     sqlite3_stmt *add = NULL;
     enum err err = sqlite_write_one(s,
                                     "INSERT INTO sidecar (" SIDECAR_COLUMNS ")"
-                                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, '',"
+                                    " '' WHERE NOT EXISTS (SELECT 1 FROM sidecar"
+                                    " WHERE key_hash = ?4 AND revoked_ns <> 0)",
                                     &db, &add);
     if (err != OK) {
         return err;
@@ -28,7 +31,8 @@ enum err sqlite_sidecar_add(struct store *store, const struct store_sidecar *sid
     db_bind_number(add, 9, (int64_t)sidecar->policy_revision);
     db_bind_string(add, 10, sidecar->policy_state);
     db_bind_string(add, 11, sidecar->enrolled_by);
-    return sqlite_write_end(s, db_run(db, add), NULL);
+    err = db_run_one(db, add);
+    return sqlite_write_end(s, err == ERR_NOT_FOUND ? ERR_DENIED : err, NULL);
 }
 
 enum err sqlite_sidecar_renew(struct store *store, const char *id, const char *certificate_serial,
@@ -43,7 +47,8 @@ enum err sqlite_sidecar_renew(struct store *store, const char *id, const char *c
     }
     err = db_statement(db,
                        "UPDATE sidecar SET certificate_serial = ?2, certificate_not_after_ns = ?3,"
-                       " name = coalesce(?4, name), version = coalesce(?5, version) WHERE id = ?1",
+                       " name = coalesce(?4, name), version = coalesce(?5, version)"
+                       " WHERE id = ?1 AND revoked_ns = 0",
                        &renew);
     if (err == OK) {
         db_bind_string(renew, 1, id);
@@ -104,6 +109,9 @@ static bool sidecar_read(sqlite3_stmt *row, struct arena *arena, void *out_item)
     sidecar->policy_revision = (uint64_t)sqlite3_column_int64(row, 8);
     sidecar->policy_state = db_column_string(row, 9, arena, &failed);
     sidecar->enrolled_by = db_column_string(row, 10, arena, &failed);
+    sidecar->revoked_ns = sqlite3_column_int64(row, 11);
+    sidecar->revoked_by = db_column_string(row, 12, arena, &failed);
+    sidecar->revoked_reason = db_column_string(row, 13, arena, &failed);
     return !failed;
 }
 
@@ -140,6 +148,120 @@ enum err sqlite_sidecar_list(struct store *store, struct arena *arena,
     }
     sqlite_read_end(s, db);
     return err;
+}
+
+enum err sqlite_sidecar_find_revoked(struct store *store, const uint8_t key_hash[STORE_HASH_SIZE],
+                                     struct arena *arena, struct store_sidecar *out)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    struct db *db = sqlite_read_begin(s);
+    sqlite3_stmt *get = NULL;
+    enum err err = db_statement(db,
+                                "SELECT " SIDECAR_COLUMNS " FROM sidecar"
+                                " WHERE key_hash = ?1 AND revoked_ns <> 0 ORDER BY id LIMIT 1",
+                                &get);
+    if (err == OK) {
+        db_bind_blob(get, 1, bytes_of(key_hash, STORE_HASH_SIZE));
+        err = db_read_one(db, get, sizeof(*out), sidecar_read, arena, out);
+    }
+    sqlite_read_end(s, db);
+    return err;
+}
+
+/* ---- revoking ------------------------------------------------------------------------------ */
+
+static enum err sidecar_set_revoked(struct db *db, const struct store_revocation *r)
+{
+    sqlite3_stmt *get = NULL, *set = NULL;
+    bool row = false, was = false;
+    enum err err = db_statement(db, "SELECT revoked_ns FROM sidecar WHERE id = ?1", &get);
+    if (err == OK) {
+        db_bind_string(get, 1, r->sidecar);
+        err = db_step(db, get, &row);
+    }
+    if (err != OK) {
+        return err;
+    }
+    if (!row) {
+        return ERR_NOT_FOUND;
+    }
+    was = sqlite3_column_int64(get, 0) != 0;
+    (void)sqlite3_reset(get);
+    if (was) {
+        return ERR_DENIED;
+    }
+    err = db_statement(db,
+                       "UPDATE sidecar SET revoked_ns = ?2, revoked_by = ?3, revoked_reason = ?4"
+                       " WHERE id = ?1",
+                       &set);
+    if (err == OK) {
+        db_bind_string(set, 1, r->sidecar);
+        db_bind_number(set, 2, r->now_ns);
+        db_bind_string(set, 3, r->by);
+        db_bind_string(set, 4, r->reason);
+        err = db_run_one(db, set);
+    }
+    return err;
+}
+
+/* Also of one that never sent anything: nothing may begin it. */
+static enum err stream_set_revoked(struct db *db, const struct store_revocation *r)
+{
+    sqlite3_stmt *add = NULL, *set = NULL, *get = NULL;
+    bool row = false;
+    enum err err = db_statement(db,
+                                "INSERT INTO audit_stream (sidecar, last_sequence, last_key,"
+                                " last_hash) VALUES (?1, 0, 0, zeroblob(32))"
+                                " ON CONFLICT (sidecar) DO NOTHING",
+                                &add);
+    if (err == OK) {
+        db_bind_string(add, 1, r->sidecar);
+        err = db_run(db, add);
+    }
+    if (err == OK) {
+        err = db_statement(db,
+                           "UPDATE audit_stream SET revoked_ns = ?3 WHERE sidecar = ?1"
+                           " AND last_sequence = ?2",
+                           &set);
+    }
+    if (err == OK) {
+        db_bind_string(set, 1, r->sidecar);
+        db_bind_number(set, 2, (int64_t)r->last_sequence);
+        db_bind_number(set, 3, r->now_ns);
+        err = db_run_one(db, set);
+        err = err == ERR_NOT_FOUND ? ERR_EXISTS : err;
+    }
+    if (err == OK) {
+        err = db_statement(db, "SELECT id FROM audit_stream WHERE sidecar = ?1", &get);
+    }
+    if (err == OK) {
+        db_bind_string(get, 1, r->sidecar);
+        err = db_step(db, get, &row);
+    }
+    if (err != OK || !row) {
+        return err == OK ? ERR_IO : err;
+    }
+    int64_t stream = sqlite3_column_int64(get, 0);
+    (void)sqlite3_reset(get);
+    return sqlite_sessions_end(db, stream, r->now_ns, "revoked");
+}
+
+enum err sqlite_sidecar_revoke(struct store *store, const struct store_revocation *revocation)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    struct db *db = NULL;
+    enum err err = sqlite_write_begin(s, &db);
+    if (err != OK) {
+        return err;
+    }
+    err = sidecar_set_revoked(db, revocation);
+    if (err == OK) {
+        err = stream_set_revoked(db, revocation);
+    }
+    if (err == OK) {
+        err = sqlite_audit_append_in(s, db, revocation->audit);
+    }
+    return sqlite_write_end(s, err, NULL);
 }
 
 /* ---- join tokens -------------------------------------------------------------------------- */

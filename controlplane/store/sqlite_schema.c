@@ -223,6 +223,14 @@ static const char version_10[] =
     "CREATE TABLE audit_mark_made (key INTEGER PRIMARY KEY NOT NULL) STRICT;"
     "INSERT INTO audit_mark_made VALUES (-9223372036854775808)";
 
+/* Revoked sidecars: their keys are refused, their streams take no more records. */
+static const char version_11[] =
+    "ALTER TABLE sidecar ADD COLUMN revoked_ns INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE sidecar ADD COLUMN revoked_by TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE sidecar ADD COLUMN revoked_reason TEXT NOT NULL DEFAULT '';"
+    "CREATE INDEX sidecar_revoked ON sidecar (key_hash) WHERE revoked_ns <> 0;"
+    "ALTER TABLE audit_stream ADD COLUMN revoked_ns INTEGER NOT NULL DEFAULT 0";
+
 /* Standing approvals end by a person's word, too. */
 static const char version_12[] =
     "ALTER TABLE standing_approval ADD COLUMN revoked_ns INTEGER NOT NULL DEFAULT 0;"
@@ -236,7 +244,7 @@ static const struct db_migration store_migrations[] = {
     {.version = 5, .sql = version_5},   {.version = 6, .sql = version_6},
     {.version = 7, .sql = version_7},   {.version = 8, .sql = version_8},
     {.version = 9, .sql = version_9},   {.version = 10, .sql = version_10},
-    {.version = 12, .sql = version_12},
+    {.version = 11, .sql = version_11}, {.version = 12, .sql = version_12},
 };
 
 static enum err read_number(struct db *db, const char *sql, int64_t *out, struct err_text *why)

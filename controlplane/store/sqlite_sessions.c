@@ -145,16 +145,17 @@ static enum err session_end(struct db *db, struct bytes reason, int64_t key, int
     return err;
 }
 
-enum err sqlite_sessions_end(struct db *db, int64_t stream, int64_t key)
+enum err sqlite_sessions_end(struct db *db, int64_t stream, int64_t key, const char *reason)
 {
     sqlite3_stmt *set = NULL;
     enum err err = db_statement(db,
-                                "UPDATE audit_session SET closed_ns = ?2, close_reason = 'lost',"
+                                "UPDATE audit_session SET closed_ns = ?2, close_reason = ?3,"
                                 " state = 'closed' WHERE stream = ?1 AND closed_ns = 0",
                                 &set);
     if (err == OK) {
         db_bind_number(set, 1, stream);
         db_bind_number(set, 2, key);
+        db_bind_string(set, 3, reason);
         err = db_run(db, set);
     }
     return err;

@@ -126,6 +126,22 @@ enum err store_sidecar_list(struct store *store, struct arena *arena,
     return store->backend->sidecar_list(store, arena, out_items, out_count);
 }
 
+enum err store_sidecar_revoke(struct store *store, const struct store_revocation *revocation)
+{
+    if (!is_name(revocation->sidecar) || !is_name(revocation->by) || revocation->now_ns <= 0 ||
+        revocation->reason == NULL || strlen(revocation->reason) > STORE_DOCUMENT_SIZE_MAX ||
+        !is_storable(revocation->last_sequence)) {
+        return ERR_INVALID;
+    }
+    return store->backend->sidecar_revoke(store, revocation);
+}
+
+enum err store_sidecar_find_revoked(struct store *store, const uint8_t key_hash[STORE_HASH_SIZE],
+                                    struct arena *arena, struct store_sidecar *out)
+{
+    return store->backend->sidecar_find_revoked(store, key_hash, arena, out);
+}
+
 enum err store_join_token_add(struct store *store, const struct store_join_token *token)
 {
     return store->backend->join_token_add(store, token);

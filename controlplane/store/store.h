@@ -121,11 +121,15 @@ struct store_sidecar {
     uint64_t policy_revision;
     const char *policy_state; /* "active", "delivered", "rejected: ..." */
     const char *enrolled_by;  /* "join token NAME", "oidc SUBJECT" */
+    int64_t revoked_ns;       /* it counts for nothing any more; 0: it does */
+    const char *revoked_by, *revoked_reason;
 };
 
-/* A new one. ERR_EXISTS: the id is taken. */
+/* A new one, not revoked. ERR_EXISTS: the id is taken; ERR_DENIED: a sidecar with this key was
+ * revoked. */
 enum err store_sidecar_add(struct store *store, const struct store_sidecar *sidecar) MUST_USE;
-/* A renewed certificate of a known one. Name and version may be NULL: as they are. */
+/* A renewed certificate of a known one. Name and version may be NULL: as they are. ERR_NOT_FOUND:
+ * there is none, or it was revoked. */
 enum err store_sidecar_renew(struct store *store, const char *id, const char *certificate_serial,
                              int64_t not_after_ns, const char *name, const char *version) MUST_USE;
 /* What was heard of a sidecar. */
@@ -144,6 +148,23 @@ enum err store_sidecar_get(struct store *store, const char *id, struct arena *ar
 /* Latest seen first. */
 enum err store_sidecar_list(struct store *store, struct arena *arena,
                             struct store_sidecar **out_items, size_t *out_count) MUST_USE;
+
+struct store_audit_write;
+struct store_revocation {
+    const char *sidecar;
+    const char *by, *reason;
+    int64_t now_ns;
+    uint64_t last_sequence; /* where its stream ends, as the record says */
+    const struct store_audit_write *audit;
+};
+/* For good: its key is taken no more, its stream takes no more records, and its sessions that are
+ * open end, as "revoked"; in one transaction with the record. ERR_NOT_FOUND; ERR_DENIED: it was
+ * revoked before; ERR_EXISTS: its stream ends elsewhere by now. Nothing is changed then. */
+enum err store_sidecar_revoke(struct store *store,
+                              const struct store_revocation *revocation) MUST_USE;
+/* One with this key that was revoked. */
+enum err store_sidecar_find_revoked(struct store *store, const uint8_t key_hash[STORE_HASH_SIZE],
+                                    struct arena *arena, struct store_sidecar *out) MUST_USE;
 
 /* ---- join tokens: their SHA-256 only ---------------------------------------------------- */
 
@@ -266,7 +287,8 @@ struct store_audit_appended {
 /* Appends a batch of one sidecar's stream, whole or not at all. Records that are there already
  * (same sequence, same hash) are passed over. Trusts hash, previous and index to be those of the
  * bytes. ERR_EXISTS: another record is known under one of the sequences (someone tampered);
- * ERR_INVALID: a gap in the sequence, or `previous` is not the hash of the record before it. `why`
+ * ERR_INVALID: a gap in the sequence, or `previous` is not the hash of the record before it;
+ * ERR_DENIED: the sidecar was revoked, its stream takes nothing any more. `why`
  * names the sequence, and so does `*out_refused` (may be NULL), which is written then only. */
 enum err store_audit_append(struct store *store, const char *sidecar,
                             const struct store_audit_record *records, size_t count,
@@ -411,7 +433,8 @@ enum store_news {
     STORE_NEWS_POLICY = 1 << 2,
     STORE_NEWS_BLOCKS = 1 << 3,
     STORE_NEWS_CHECKPOINT = 1 << 4,
-    STORE_NEWS_ALL = (1 << 5) - 1, /* also after a time without a connection */
+    STORE_NEWS_SIDECARS = 1 << 5,  /* one was revoked */
+    STORE_NEWS_ALL = (1 << 6) - 1, /* also after a time without a connection */
 };
 
 /* Called on a thread of the store, one call at a time; must return soon and may not close the

@@ -1,13 +1,24 @@
 /* Sidecars, the tokens they join with, and the policies they get. */
 #include "controlplane/store/postgres/pg_store.h"
+#include "controlplane/store/postgres/pg_write.h"
 
 #define SIDECAR_COLUMNS                                                                            \
     "id, name, version, key_hash, certificate_serial, certificate_not_after_ns, enrolled_ns,"      \
-    " last_seen_ns, policy_revision, policy_state, enrolled_by"
+    " last_seen_ns, policy_revision, policy_state, enrolled_by, revoked_ns, revoked_by,"           \
+    " revoked_reason"
+
+/* Before what reads a sidecar and writes it: two control planes may do so with the same ones, in
+ * another order, and a key that is being revoked is not enrolled meanwhile. */
+static enum err sidecars_lock(struct pg *db)
+{
+    return pg_run(db, "LOCK TABLE sidecar IN SHARE ROW EXCLUSIVE MODE", NULL);
+}
 
 static enum err sidecar_add(struct store *store, const struct store_sidecar *sidecar)
 {
+    struct postgres_store *s = postgres_of(store);
     struct pg_parameters p = {.count = 0};
+    struct pg *db = NULL;
     pg_put_string(&p, sidecar->id);
     pg_put_string(&p, sidecar->name);
     pg_put_string(&p, sidecar->version);
@@ -19,10 +30,21 @@ static enum err sidecar_add(struct store *store, const struct store_sidecar *sid
     pg_put_number(&p, (int64_t)sidecar->policy_revision);
     pg_put_string(&p, sidecar->policy_state);
     pg_put_string(&p, sidecar->enrolled_by);
-    return postgres_write_one(postgres_of(store),
-                              "INSERT INTO sidecar (" SIDECAR_COLUMNS ")"
-                              " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-                              &p, false, 0);
+    enum err err = postgres_begin(s, &db);
+    if (err != OK) {
+        return err;
+    }
+    err = sidecars_lock(db);
+    if (err == OK) {
+        err = pg_run_one(
+            db,
+            "INSERT INTO sidecar (" SIDECAR_COLUMNS ")"
+            " SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, ''::bytea, ''::bytea"
+            " WHERE NOT EXISTS (SELECT FROM sidecar"
+            "  WHERE key_hash = $4 AND revoked_ns <> 0)",
+            &p);
+    }
+    return postgres_end(s, db, err == ERR_NOT_FOUND ? ERR_DENIED : err);
 }
 
 static enum err sidecar_renew(struct store *store, const char *id, const char *certificate_serial,
@@ -37,7 +59,8 @@ static enum err sidecar_renew(struct store *store, const char *id, const char *c
     return postgres_write_one(
         postgres_of(store),
         "UPDATE sidecar SET certificate_serial = $2, certificate_not_after_ns = $3,"
-        " name = coalesce($4, name), version = coalesce($5, version) WHERE id = $1",
+        " name = coalesce($4, name), version = coalesce($5, version)"
+        " WHERE id = $1 AND revoked_ns = 0",
         &p, true, 0);
 }
 
@@ -64,8 +87,7 @@ static enum err sidecar_news(struct store *store, const struct store_sidecar_new
     if (err != OK) {
         return err;
     }
-    /* Two control planes may have news of the same sidecars in another order. */
-    err = pg_run(db, "LOCK TABLE sidecar IN SHARE ROW EXCLUSIVE MODE", NULL);
+    err = sidecars_lock(db);
     for (size_t i = 0; err == OK && i < count; i++) {
         err = news_write(db, &news[i]);
     }
@@ -87,6 +109,9 @@ static bool sidecar_read(const PGresult *result, int row, struct arena *arena, v
     sidecar->policy_revision = (uint64_t)pg_number(result, row, 8);
     sidecar->policy_state = pg_copy_string(result, row, 9, arena, &failed);
     sidecar->enrolled_by = pg_copy_string(result, row, 10, arena, &failed);
+    sidecar->revoked_ns = pg_number(result, row, 11);
+    sidecar->revoked_by = pg_copy_string(result, row, 12, arena, &failed);
+    sidecar->revoked_reason = pg_copy_string(result, row, 13, arena, &failed);
     return !failed;
 }
 
@@ -112,6 +137,96 @@ static enum err sidecar_list(struct store *store, struct arena *arena,
         *out_items = items;
     }
     return err;
+}
+
+static enum err sidecar_find_revoked(struct store *store, const uint8_t key_hash[STORE_HASH_SIZE],
+                                     struct arena *arena, struct store_sidecar *out)
+{
+    struct pg_parameters p = {.count = 0};
+    pg_put_bytes(&p, bytes_of(key_hash, STORE_HASH_SIZE));
+    return postgres_read_one(postgres_of(store),
+                             "SELECT " SIDECAR_COLUMNS " FROM sidecar"
+                             " WHERE key_hash = $1 AND revoked_ns <> 0 ORDER BY id LIMIT 1",
+                             &p, sizeof(*out), sidecar_read, arena, out);
+}
+
+/* ---- revoking ----------------------------------------------------------------------------------
+ */
+
+static enum err sidecar_set_revoked(struct pg *db, const struct store_revocation *r)
+{
+    struct pg_parameters p = {.count = 0}, set = {.count = 0};
+    int64_t revoked_ns = 0;
+    pg_put_string(&p, r->sidecar);
+    enum err err =
+        pg_ask_number(db, "SELECT revoked_ns FROM sidecar WHERE id = $1", &p, &revoked_ns);
+    if (err == OK && revoked_ns != 0) {
+        err = ERR_DENIED;
+    }
+    if (err != OK) {
+        return err;
+    }
+    pg_put_string(&set, r->sidecar);
+    pg_put_number(&set, r->now_ns);
+    pg_put_string(&set, r->by);
+    pg_put_string(&set, r->reason);
+    return pg_run_one(db,
+                      "UPDATE sidecar SET revoked_ns = $2, revoked_by = $3, revoked_reason = $4"
+                      " WHERE id = $1",
+                      &set);
+}
+
+/* Also of one that never sent anything: nothing may begin it. */
+static enum err stream_set_revoked(struct pg *db, const struct store_revocation *r)
+{
+    static const uint8_t zeros[STORE_HASH_SIZE] = {0};
+    struct pg_parameters add = {.count = 0}, set = {.count = 0};
+    int64_t stream = 0;
+    pg_put_string(&add, r->sidecar);
+    pg_put_bytes(&add, bytes_of(zeros, sizeof(zeros)));
+    pg_put_string(&set, r->sidecar);
+    pg_put_number(&set, (int64_t)r->last_sequence);
+    pg_put_number(&set, r->now_ns);
+    enum err err = pg_run(db,
+                          "INSERT INTO audit_stream (sidecar, last_sequence, last_key, last_hash)"
+                          " VALUES ($1, 0, 0, $2) ON CONFLICT (sidecar) DO NOTHING",
+                          &add);
+    if (err == OK) {
+        err = pg_ask_number(db,
+                            "UPDATE audit_stream SET revoked_ns = $3 WHERE sidecar = $1"
+                            " AND last_sequence = $2 RETURNING id",
+                            &set, &stream);
+        err = err == ERR_NOT_FOUND ? ERR_EXISTS : err;
+    }
+    return err == OK ? write_sessions_end(db, stream, r->now_ns, "revoked") : err;
+}
+
+/* Appends lock the counter first, and so does this: none is under way. */
+static enum err sidecar_revoke(struct store *store, const struct store_revocation *revocation)
+{
+    struct postgres_store *s = postgres_of(store);
+    struct pg *db = NULL;
+    enum err err = postgres_append_prepare(s, revocation->audit);
+    if (err == OK) {
+        err = postgres_begin(s, &db);
+    }
+    if (err != OK) {
+        return err;
+    }
+    err = pg_run_one(db, "SELECT FROM counter WHERE id = 1 FOR UPDATE", NULL);
+    if (err == OK) {
+        err = sidecars_lock(db);
+    }
+    if (err == OK) {
+        err = sidecar_set_revoked(db, revocation);
+    }
+    if (err == OK) {
+        err = stream_set_revoked(db, revocation);
+    }
+    if (err == OK) {
+        err = postgres_append_in(s, db, revocation->audit);
+    }
+    return postgres_end_news(s, db, err, STORE_NEWS_SIDECARS);
 }
 
 /* ---- join tokens -------------------------------------------------------------------------------
@@ -256,6 +371,8 @@ void postgres_fleet_fill(struct store_backend *b)
 {
     b->sidecar_add = sidecar_add;
     b->sidecar_renew = sidecar_renew;
+    b->sidecar_revoke = sidecar_revoke;
+    b->sidecar_find_revoked = sidecar_find_revoked;
     b->sidecar_news = sidecar_news;
     b->sidecar_get = sidecar_get;
     b->sidecar_list = sidecar_list;

@@ -168,6 +168,14 @@ static const char version_3[] =
     "CREATE INDEX audit_blob_session ON audit_blob (session) WHERE session IS NOT NULL;"
     "CREATE INDEX audit_blob_other ON audit_blob (state, since_ns) WHERE state <> 1";
 
+/* Revoked sidecars: their keys are refused, their streams take no more records. */
+static const char version_4[] =
+    "ALTER TABLE sidecar ADD COLUMN revoked_ns int8 NOT NULL DEFAULT 0;"
+    "ALTER TABLE sidecar ADD COLUMN revoked_by bytea NOT NULL DEFAULT '';"
+    "ALTER TABLE sidecar ADD COLUMN revoked_reason bytea NOT NULL DEFAULT '';"
+    "CREATE INDEX sidecar_revoked ON sidecar (key_hash) WHERE revoked_ns <> 0;"
+    "ALTER TABLE audit_stream ADD COLUMN revoked_ns int8 NOT NULL DEFAULT 0";
+
 /* Standing approvals end by a person's word, too. */
 static const char version_5[] =
     "ALTER TABLE standing_approval ADD COLUMN revoked_ns int8 NOT NULL DEFAULT 0;"
@@ -176,9 +184,8 @@ static const char version_5[] =
     "CREATE INDEX standing_approval_until ON standing_approval (until_ns)";
 
 static const struct postgres_migration store_migrations[] = {
-    {.version = 1, .sql = version_1},
-    {.version = 2, .sql = version_2},
-    {.version = 3, .sql = version_3},
+    {.version = 1, .sql = version_1}, {.version = 2, .sql = version_2},
+    {.version = 3, .sql = version_3}, {.version = 4, .sql = version_4},
     {.version = 5, .sql = version_5},
 };
 

@@ -124,7 +124,8 @@ static enum err stream_read(struct pg *db, struct write_batch *b)
     PGresult *result = NULL;
     pg_put_string(&p, b->sidecar);
     enum err err = pg_query(db,
-                            "SELECT id, last_sequence, last_key, last_hash FROM audit_stream"
+                            "SELECT id, last_sequence, last_key, last_hash, revoked_ns"
+                            " FROM audit_stream"
                             " WHERE sidecar = $1 FOR UPDATE",
                             &p, &result);
     if (err == OK && PQntuples(result) > 0) {
@@ -132,6 +133,7 @@ static enum err stream_read(struct pg *db, struct write_batch *b)
         b->before.sequence = (uint64_t)pg_number(result, 0, 1);
         b->last_key = pg_number(result, 0, 2);
         err = pg_hash(result, 0, 3, b->before.hash) ? OK : ERR_IO;
+        b->is_revoked = pg_number(result, 0, 4) != 0;
     }
     PQclear(result);
     b->appended = (struct store_audit_appended){.last = b->before};
@@ -155,6 +157,10 @@ static enum err batch_check(struct pg *db, struct write_batch *b, struct write_g
 {
     size_t first_item = g->count;
     enum err err = stream_read(db, b);
+    if (err == OK && b->is_revoked && b->count > 0) {
+        err =
+            refuse(b, &b->records[0], ERR_DENIED, "the sidecar was revoked, its stream has ended");
+    }
     for (size_t i = 0; err == OK && i < b->count; i++) {
         const struct store_audit_record *r = &b->records[i];
         if (r->sequence <= b->appended.last.sequence) {

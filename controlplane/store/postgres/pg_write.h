@@ -33,6 +33,7 @@ struct write_batch {
 
     /* Of the stream, while it is written. */
     int64_t stream, last_key;
+    bool is_revoked; /* it takes nothing any more */
     struct store_audit_last before;
 
     bool is_done;
@@ -100,6 +101,9 @@ enum err write_tables(struct pg *db, struct write_cache *cache,
 /* Sessions (pg_write_sessions.c). Says what is known of the item's session, made on its first
  * record, and keeps what the record says about it. */
 enum err write_session(struct pg *db, struct write_cache *cache, struct write_item *item) MUST_USE;
+/* Ends all sessions of a stream that are open still; `reason`: "lost", "revoked". */
+enum err write_sessions_end(struct pg *db, int64_t stream, int64_t key,
+                            const char *reason) MUST_USE;
 /* Writes the counts that were gathered: before the commit. */
 enum err write_sessions_flush(struct pg *db, struct write_cache *cache) MUST_USE;
 /* Keys of sessions were deleted since: those that are known may be among them. */

@@ -176,14 +176,15 @@ static enum err session_end(struct pg *db, struct bytes reason, int64_t key, int
                       &p);
 }
 
-static enum err sessions_end(struct pg *db, int64_t stream, int64_t key)
+enum err write_sessions_end(struct pg *db, int64_t stream, int64_t key, const char *reason)
 {
     struct pg_parameters p = {.count = 0};
     pg_put_number(&p, stream);
     pg_put_number(&p, key);
     pg_put_number(&p, SESSION_CLOSED);
+    pg_put_string(&p, reason);
     return pg_run(db,
-                  "UPDATE audit_session SET closed_ns = $2, close_reason = 'lost',"
+                  "UPDATE audit_session SET closed_ns = $2, close_reason = $4,"
                   " state = $3 WHERE stream = $1 AND closed_ns = 0",
                   &p);
 }
@@ -227,7 +228,9 @@ enum err write_session(struct pg *db, struct write_cache *cache, struct write_it
     const struct store_audit_index *index = &item->record->index;
     struct write_session_cached *entry = NULL;
     if (index->session.size == 0) {
-        return index->has_no_sessions ? sessions_end(db, item->batch->stream, item->key) : OK;
+        return index->has_no_sessions
+                   ? write_sessions_end(db, item->batch->stream, item->key, "lost")
+                   : OK;
     }
     enum err err = session_lookup(db, cache, item, &entry);
     if (err == OK && index->kind == STORE_SESSION_OPENED && index->opened != NULL) {

@@ -1,0 +1,384 @@
+/* Revoking a sidecar: one whose host is not trusted any more. It is stored first, with its record;
+ * from then on its certificate counts for nothing and its stream takes nothing (access.c, the
+ * store). Then what it runs ends by order, over the connection that it still has, and that is
+ * closed. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "api/operator.pb-c.h"
+#include "base/uuid.h"
+#include "controlplane/rpc/services_internal.h"
+
+enum {
+    ARENA_BLOCK = 64 << 10,
+    ARENA_CAP = 256 << 20,
+    REASON_MAX = 1024,
+    OBJECT_SIZE = CA_ID_SIZE + 16,
+    /* Each try loses only to a batch of the sidecar's that arrived meanwhile. */
+    TRIES_MAX = 100,
+    LINE_SIZE = 640,
+};
+
+/* What the sidecar and its agents are told: not who did it, and why, which is for the audit log. */
+static const char told[] = "this sidecar has been revoked";
+static const char told_by[] = "the control plane";
+
+/* One sidecar while it is being revoked. */
+struct revoking {
+    const struct call *call;
+    const char *reason;
+    struct arena *arena;
+    char id[CA_ID_SIZE];
+    char order[UUID_TEXT_SIZE];
+    int64_t now_ns;
+    struct store_audit_last last; /* of its stream */
+    char **open;                  /* its open sessions, as far as the log knows; in the arena */
+    size_t open_count;
+    const char *not_confirmed; /* NULL: all is confirmed; in the arena */
+};
+
+static char *text_of(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+static void fail(const struct call *call, const char *at, enum err e, struct rpc_status *out_status)
+{
+    log_event(call->services->with.log, LOG_ERROR, "store_failed", log_text("at", at),
+              log_text("error", err_name(e)));
+    rpc_status_set(out_status, RPC_UNAVAILABLE, "the control plane cannot use its store");
+}
+
+/* --- what is stored ----------------------------------------------------------------------------
+ */
+
+static enum err list_open(struct revoking *r)
+{
+    struct store_session *items = NULL;
+    size_t count = 0;
+    enum err e =
+        store_session_list(r->call->services->with.store, false, 0, r->arena, &items, &count);
+    r->open = e == OK ? arena_alloc(r->arena, (count + 1) * sizeof(*r->open)) : NULL;
+    if (r->open == NULL) {
+        return e == OK ? ERR_NO_MEMORY : e;
+    }
+    r->open_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(items[i].sidecar, r->id) == 0) {
+            r->open[r->open_count++] = text_of(items[i].session);
+        }
+    }
+    return OK;
+}
+
+static enum err write_revocation(void *context, const struct store_audit_write *audit)
+{
+    const struct revoking *r = context;
+    const struct store_revocation revocation = {.sidecar = r->id,
+                                                .by = r->call->caller->who->subject,
+                                                .reason = r->reason,
+                                                .now_ns = r->now_ns,
+                                                .last_sequence = r->last.sequence,
+                                                .audit = audit};
+    return store_sidecar_revoke(r->call->services->with.store, &revocation);
+}
+
+static void describe(const char *sidecar, char out[OBJECT_SIZE])
+{
+    (void)snprintf(out, OBJECT_SIZE, "sidecar %s", sidecar);
+}
+
+/* The record says where the stream ends, and what was open then. */
+static enum err store_once(struct revoking *r)
+{
+    char object[OBJECT_SIZE];
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    enum err e = store_audit_last(r->call->services->with.store, r->id, &r->last);
+    if (e == OK) {
+        e = list_open(r);
+    }
+    if (e != OK) {
+        return e;
+    }
+    describe(r->id, object);
+    action.action = "sidecar_revoke";
+    action.object = object;
+    action.reason = text_of(r->reason);
+    action.order = r->order;
+    action.ordered_unix_ns = r->now_ns;
+    action.sessions = r->open;
+    action.n_sessions = r->open_count < BLOCKS_RECORDED_MAX ? r->open_count : BLOCKS_RECORDED_MAX;
+    action.sidecar = r->id;
+    action.last_sequence = r->last.sequence;
+    if (r->last.sequence > 0) {
+        action.last_hash = (ProtobufCBinaryData){.data = r->last.hash, .len = sizeof(r->last.hash)};
+    }
+    return services_record_action_with(r->call, &action, write_revocation, r);
+}
+
+/* ERR_DENIED: it was revoked before. */
+static enum err store_it(struct revoking *r)
+{
+    enum err e = uuid_make_v7(&r->call->services->with.clock, r->order);
+    r->now_ns = services_now(r->call->services);
+    if (e != OK) {
+        return e;
+    }
+    e = ERR_EXISTS;
+    for (int tries = 0; e == ERR_EXISTS && tries < TRIES_MAX; tries++) {
+        e = store_once(r);
+    }
+    return e == ERR_EXISTS ? ERR_UNAVAILABLE : e;
+}
+
+/* --- what is ended -----------------------------------------------------------------------------
+ */
+
+/* Nobody decides for what cannot be released any more. In retry mode no sidecar waits. */
+static enum err withdraw(struct services *services, const char *sidecar)
+{
+    const struct store_approval_filter filter = {
+        .sidecar = sidecar, .limit = APPROVALS_WAITING_MAX, .max_bytes = APPROVALS_ARENA_CAP / 4};
+    struct store_approval *items = NULL;
+    const Chaperone__V1__HeldOperation *held = NULL;
+    size_t count = 0;
+    struct arena *arena = arena_create(ARENA_BLOCK, APPROVALS_ARENA_CAP);
+    enum err e = arena == NULL
+                     ? ERR_NO_MEMORY
+                     : store_approval_list(services->with.store, &filter, arena, &items, &count);
+    for (size_t i = 0; e == OK && i < count; i++) {
+        Chaperone__V1__EndApprovalRequest end = CHAPERONE__V1__END_APPROVAL_REQUEST__INIT;
+        end.id = text_of(items[i].id);
+        end.state = CHAPERONE__V1__APPROVAL_STATE__WITHDRAWN;
+        end.reason = (char *)"its sidecar was revoked";
+        e = approvals_unpack(&items[i], arena, &held);
+        if (e == OK && !held->terms->is_retry) {
+            e = approvals_end(services->approvals, sidecar, &end, NULL);
+            e = e == ERR_CLOSED || e == ERR_EXISTS ? OK : e; /* somebody was faster */
+        }
+    }
+    arena_destroy(arena);
+    return e;
+}
+
+static void close_streams(struct services *services, const struct store_sidecar *sidecar)
+{
+    struct rpc_status status;
+    access_set_revoked(sidecar, &status);
+    streams_end_of(&services->streams, sidecar->id, &status);
+    enum err e = withdraw(services, sidecar->id);
+    if (e != OK) { /* they end by themselves */
+        log_event(services->with.log, LOG_WARN, "approvals_not_withdrawn",
+                  log_text("sidecar", sidecar->id), log_text("error", err_name(e)));
+    }
+}
+
+/* What was said when its sessions were ended by order: as of the kill switch. */
+static enum err record_end(const struct revoking *r, const struct watchers_answer *answer)
+{
+    char object[OBJECT_SIZE];
+    size_t count =
+        answer->session_count < BLOCKS_RECORDED_MAX ? answer->session_count : BLOCKS_RECORDED_MAX;
+    char **sessions = arena_alloc(r->arena, (count + 1) * sizeof(*sessions));
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    if (sessions == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        sessions[i] = answer->sessions[i];
+    }
+    describe(r->id, object);
+    action.action = "kill";
+    action.object = object;
+    action.reason = text_of(told);
+    action.order = text_of(r->order);
+    action.ordered_unix_ns = r->now_ns;
+    action.done_unix_ns = answer->result == OK ? services_now(r->call->services) : 0;
+    action.sessions = sessions;
+    action.n_sessions = count;
+    action.error = text_of(answer->why.text);
+    return services_record_action(r->call, &action, NULL, NULL);
+}
+
+static enum err set_not_confirmed(struct revoking *r, const char *why)
+{
+    char line[LINE_SIZE];
+    (void)snprintf(line, sizeof(line), "sidecar %s: %s", r->id, why);
+    r->not_confirmed = arena_copy_string(r->arena, bytes_of_string(line));
+    return r->not_confirmed == NULL ? ERR_NO_MEMORY : OK;
+}
+
+static enum err give_order(struct revoking *r)
+{
+    struct services *services = r->call->services;
+    const struct watchers_order order = {.id = r->order,
+                                         .all = true,
+                                         .ordered_by = told_by,
+                                         .reason = told,
+                                         .ordered_ns = r->now_ns};
+    struct watchers_answers answers = {0};
+    if (!watchers_is_connected(services->watchers, r->id)) {
+        const char *why = replicas_is_connected(services, r->id)
+                              ? "another control plane has its connection, and closes it"
+                              : "away: what it runs goes on until it is back, or stopped there";
+        return r->open_count == 0 ? OK : set_not_confirmed(r, why);
+    }
+    enum err e = watchers_order(services->watchers, r->id, &order, services_order_timeout(r->call),
+                                &answers);
+    if (e == OK) {
+        e = record_end(r, &answers.items[0]);
+    }
+    if (e == OK && answers.items[0].result != OK) {
+        e = set_not_confirmed(r, answers.items[0].why.text);
+    }
+    watchers_answers_finish(&answers);
+    return e;
+}
+
+void sidecars_end_revoked(struct services *services, const struct store_sidecar *sidecar)
+{
+    const struct watchers_order order = {.id = sidecar->id,
+                                         .all = true,
+                                         .ordered_by = told_by,
+                                         .reason = told,
+                                         .ordered_ns = sidecar->revoked_ns};
+    watchers_give_order(services->watchers, sidecar->id, &order);
+    close_streams(services, sidecar);
+}
+
+/* --- Administration.RevokeSidecar --------------------------------------------------------------
+ */
+
+/* By its id or a beginning of it that no other one has. */
+static enum err find(const struct store_sidecar *items, size_t count, const char *id,
+                     const struct store_sidecar **out)
+{
+    const struct store_sidecar *found = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(items[i].id, id) == 0) {
+            *out = &items[i];
+            return OK;
+        }
+        if (strncmp(items[i].id, id, strlen(id)) == 0) {
+            if (found != NULL) {
+                return ERR_EXISTS;
+            }
+            found = &items[i];
+        }
+    }
+    *out = found;
+    return found == NULL ? ERR_NOT_FOUND : OK;
+}
+
+/* Takes `r` through all of it. `*out_is_new`: it was not revoked before. */
+static enum err revoke(struct revoking *r, const char *sidecar, struct store_sidecar *out,
+                       bool *out_is_new)
+{
+    struct services *services = r->call->services;
+    (void)snprintf(r->id, sizeof(r->id), "%s", sidecar);
+    enum err e = store_it(r);
+    *out_is_new = e == OK;
+    if (e == OK) {
+        log_event(services->with.log, LOG_WARN, "sidecar_revoked", log_text("sidecar", r->id),
+                  log_text("by", r->call->caller->who->subject),
+                  log_number("last_sequence", (int64_t)r->last.sequence));
+        e = give_order(r);
+    } else if (e == ERR_DENIED) {
+        e = OK;
+    }
+    if (e == OK) {
+        e = store_sidecar_get(services->with.store, sidecar, r->arena, out);
+    }
+    if (e == OK) {
+        close_streams(services, out);
+    }
+    return e;
+}
+
+/* The same key under another id, which it was enrolled with, too: nobody enrols it any more. */
+static enum err revoke_twins(const struct call *call, const char *reason, struct arena *arena,
+                             const struct store_sidecar *first, const struct store_sidecar *items,
+                             size_t count, Chaperone__V1__RevokeSidecarResponse *out)
+{
+    enum err e = OK;
+    out->also = arena_alloc(arena, (count + 1) * sizeof(*out->also));
+    if (out->also == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; e == OK && i < count; i++) {
+        struct revoking r = {.call = call, .reason = reason, .arena = arena};
+        struct store_sidecar twin;
+        bool is_new = false;
+        if (items[i].revoked_ns == 0 && strcmp(items[i].id, first->id) != 0 &&
+            memcmp(items[i].key_hash, first->key_hash, sizeof(first->key_hash)) == 0) {
+            e = revoke(&r, items[i].id, &twin, &is_new);
+            out->also[out->n_also++] = text_of(items[i].id);
+        }
+    }
+    return e;
+}
+
+static void carry_out(const struct call *call, const Chaperone__V1__RevokeSidecarRequest *request,
+                      struct arena *arena, ProtobufCMessage **out_reply,
+                      struct rpc_status *out_status)
+{
+    const struct clock *clock = &call->services->with.clock;
+    Chaperone__V1__RevokeSidecarResponse response = CHAPERONE__V1__REVOKE_SIDECAR_RESPONSE__INIT;
+    struct revoking r = {.call = call, .reason = request->reason, .arena = arena};
+    const struct store_sidecar *found = NULL;
+    struct store_sidecar *items = NULL, revoked;
+    size_t count = 0;
+    bool is_new = false;
+    int64_t begin = clock_monotonic(clock);
+    enum err e = store_sidecar_list(call->services->with.store, arena, &items, &count);
+    enum err which = e == OK ? find(items, count, request->sidecar, &found) : OK;
+    if (which != OK) {
+        rpc_status_set(out_status, which == ERR_EXISTS ? RPC_INVALID_ARGUMENT : RPC_NOT_FOUND,
+                       which == ERR_EXISTS ? "more than one sidecar begins with \"%.64s\""
+                                           : "no sidecar \"%.64s\" is known",
+                       request->sidecar);
+        return;
+    }
+    if (e == OK) {
+        e = revoke(&r, found->id, &revoked, &is_new);
+    }
+    if (e == OK) {
+        e = revoke_twins(call, request->reason, arena, &revoked, items, count, &response);
+    }
+    if (e != OK) {
+        fail(call, "sidecar_revoke", e, out_status);
+        return;
+    }
+    response.sidecar = text_of(revoked.id);
+    response.revoked = is_new;
+    response.revoked_unix_ns = revoked.revoked_ns;
+    response.revoked_by = text_of(revoked.revoked_by);
+    response.reason = text_of(revoked.revoked_reason);
+    response.last_sequence = r.last.sequence;
+    response.sessions = is_new ? r.open : NULL;
+    response.n_sessions = is_new ? r.open_count : 0;
+    response.not_confirmed = text_of(r.not_confirmed == NULL ? "" : r.not_confirmed);
+    response.took_us = (clock_monotonic(clock) - begin) / 1000;
+    services_reply(&response.base, out_reply, out_status);
+}
+
+void administration_revoke_sidecar(const struct call *call, const ProtobufCMessage *message,
+                                   ProtobufCMessage **out_reply, struct rpc_status *out_status)
+{
+    const Chaperone__V1__RevokeSidecarRequest *request =
+        (const Chaperone__V1__RevokeSidecarRequest *)message;
+    if (request->sidecar[0] == '\0' || strlen(request->sidecar) >= CA_ID_SIZE ||
+        strlen(request->reason) > REASON_MAX) {
+        rpc_status_set(out_status, RPC_INVALID_ARGUMENT,
+                       "a sidecar is needed, and a reason of at most %d bytes", REASON_MAX);
+        return;
+    }
+    struct arena *arena = arena_create(ARENA_BLOCK, ARENA_CAP);
+    if (arena == NULL) {
+        rpc_status_set(out_status, RPC_RESOURCE_EXHAUSTED, "no memory");
+        return;
+    }
+    carry_out(call, request, arena, out_reply, out_status);
+    services_log_action(call, "sidecar_revoke", request->sidecar, rpc_code_name(out_status->code));
+    arena_destroy(arena);
+}
