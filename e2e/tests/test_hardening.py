@@ -27,21 +27,29 @@ done = libc.ptrace(PTRACE_ATTACH, int(sys.argv[1]), None, None)
 print("attached" if done == 0 else os.strerror(ctypes.get_errno()))
 """
 
-# Makes a thread that is stopped behind the instruction `syscall` go back to it, for another call.
+# Makes a thread that is stopped behind the instruction `syscall` go back to it, for another call. One that was stopped
+# on its way goes on, until it is there.
 CALL = """
-import ctypes, os, sys
+import ctypes, os, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 GETREGS, SETREGS, ATTACH, DETACH = 12, 13, 16, 17
 RAX, ORIG_RAX, RIP = 10, 15, 16  # places in struct user_regs_struct
+SYSCALL = bytes((0x0f, 0x05))
 pid, call = int(sys.argv[1]), int(sys.argv[2])
 registers = (ctypes.c_ulonglong * 27)()
+memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
 def ptrace(what, data=None):
     if libc.ptrace(what, pid, None, data) != 0:
         raise OSError(ctypes.get_errno(), f"ptrace {what}")
-ptrace(ATTACH)
-os.waitpid(pid, 0x40000000)  # __WALL
-ptrace(GETREGS, ctypes.addressof(registers))
+def stop():
+    ptrace(ATTACH)
+    os.waitpid(pid, 0x40000000)  # __WALL
+    ptrace(GETREGS, ctypes.addressof(registers))
+    return registers[ORIG_RAX] < 2**63 and os.pread(memory, 2, registers[RIP] - 2) == SYSCALL
+while not stop():
+    ptrace(DETACH)
+    time.sleep(0.01)
 registers[RAX], registers[ORIG_RAX] = call, 2**64 - 1
 registers[RIP] -= 2
 ptrace(SETREGS, ctypes.addressof(registers))
@@ -93,6 +101,13 @@ def status(pid, task=None):
         return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
 
 
+def is_gone(pid):
+    try:
+        return status(pid)["State"][0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def core_limit(pid):
     with open(f"/proc/{pid}/limits", encoding="ascii") as f:
         return re.search(r"Max core file size +(\S+) +(\S+)", f.read()).groups()
@@ -108,14 +123,18 @@ def test_every_thread_is_confined(parts):
         assert said["seccomp"] == "enforce" and said["no_new_privs"] == 1
         assert said["dumpable"] == 0
         assert core_limit(part.pid) == ("0", "0")
-        tasks = os.listdir(f"/proc/{part.pid}/task")
-        assert len(tasks) > 1
-        for task in tasks:
-            found = status(part.pid, task)
+        seen = 0
+        for task in os.listdir(f"/proc/{part.pid}/task"):
+            try:
+                found = status(part.pid, task)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # a thread that has ended
+            seen += 1
             assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2"), (name, found["Name"])
             # As root it keeps less than root: no writing to others' files, no administration.
             assert int(found["CapEff"], 16) & ~(1 << 10 | 1 << 19 | 1 << 2) == 0
             assert int(found["CapBnd"], 16) == int(found["CapEff"], 16)
+        assert seen > 1
 
 
 def give_to(user, path):
@@ -170,9 +189,9 @@ def test_root_is_given_up(unprivileged):
 
 @unsanitized
 def test_nobody_reads_its_memory_not_even_its_own_user(unprivileged):
-    with subprocess.Popen(nobodys("sleep", "60")) as other:
+    with subprocess.Popen(nobodys("sleep", "300")) as other:
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while status(other.pid)["Name"] != "sleep":
                 assert time.monotonic() < deadline
             # So that this could fail: the same user may do it to a process that did nothing.
@@ -200,7 +219,7 @@ def test_an_intruders_call_ends_the_process(parts, name, call):
     done = subprocess.run([sys.executable, "-c", CALL, str(part.pid), str(call)],
                           capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert part.process.wait(20) == -signal.SIGSYS
+    assert part.process.wait(60) == -signal.SIGSYS
 
 
 @pytest.mark.parametrize("mode, found, said", [("log", "2", "log"), ("off", "0", "off")])
@@ -229,7 +248,7 @@ def test_what_cannot_be_done_stops_the_start(parts, text, said):
         with open(path, "a", encoding="utf-8") as f:
             f.write(text + "\n")
         done = subprocess.run([binary, "--config", path], capture_output=True, text=True,
-                              check=False, timeout=30)
+                              check=False, timeout=60)
         assert done.returncode in (1, 2) and said in done.stderr, done.stderr
         assert '"listening"' not in done.stderr
 
@@ -270,8 +289,8 @@ def test_the_tokens_command_is_run_by_a_process_of_its_own(parts, tmp_path):
 
     # It ends with its sidecar, however that ends.
     sidecar.kill()
-    deadline = time.monotonic() + 20
-    while os.path.exists(f"/proc/{helper}") and status(helper)["State"][0] != "Z":
+    deadline = time.monotonic() + 60
+    while not is_gone(helper):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -286,5 +305,7 @@ def test_commands_of_the_operator_become_the_user_too(unprivileged):
     for folder, _, names in os.walk(unprivileged.dir):
         for name in names:
             path = os.path.join(folder, name)
-            if os.path.exists(path):
+            try:
                 assert os.stat(path).st_uid == user.pw_uid, path
+            except FileNotFoundError:
+                pass  # the servers go on meanwhile

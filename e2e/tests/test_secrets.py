@@ -19,8 +19,9 @@ from support.relay import Relay
 from support.secrets import (find, find_in_command_lines, find_in_files, find_in_memory, pieces_of)
 from support.stack import SIDECAR
 
-PASSWORD = "planted-password-of-the-target-5b1fd08c"
-WRONG = "planted-password-that-is-wrong-77ac01"
+# Of this run: all processes of the machine are looked at.
+PASSWORD = "planted-password-of-the-target-" + os.urandom(6).hex()
+WRONG = "planted-password-that-is-wrong-" + os.urandom(6).hex()
 NEEDLE = "needle-that-must-be-found-91e2"  # shows that the search finds what is there
 
 
