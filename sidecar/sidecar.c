@@ -91,9 +91,9 @@ static void stop(struct sidecar *s)
     }
     s->stopping = true;
     s->shared->draining = true;
+    sidecar_stop_listening(s); /* before it is said: nobody who reads it gets in any more */
     log_event(&s->log, LOG_INFO, "stopping",
               log_number("sessions", (int64_t)directory_count(s->shared->directory)));
-    sidecar_stop_listening(s);
     if (directory_count(s->shared->directory) == 0) {
         on_empty(s);
         return;
