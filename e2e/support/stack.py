@@ -1,5 +1,6 @@
 """A whole Chaperone: `chaperone dev` on a PostgreSQL, and what a test asks of it."""
 
+import contextlib
 import json
 import os
 import re
@@ -130,21 +131,27 @@ class Stack:
         return [r for r in records if r["kind"] != "finding" and (
             r["kind"] != "action" or r["action"] in ("kill", "lift", "link", "unlink"))]
 
-    def wait_for(self, predicate, *args, seconds=60):
-        """Records arrive by themselves: follows `audit tail` until `predicate` holds for a record."""
+    @contextlib.contextmanager
+    def tail(self, *args, seconds=60):
+        """`audit tail`, whose lines are read; it lives that long at most, and no longer than who reads it."""
         with subprocess.Popen([CHAPERONE, "audit", "tail", "--json", "--since", "1h", *args,
                                *self.operator()],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tail:
             timer = threading.Timer(seconds, tail.kill)
             timer.start()
             try:
-                for line in tail.stdout:
-                    record = json.loads(line)
-                    if predicate(record):
-                        return record
+                yield tail
             finally:
                 timer.cancel()
                 tail.kill()
+
+    def wait_for(self, predicate, *args, seconds=60):
+        """Records arrive by themselves: follows `audit tail` until `predicate` holds for a record."""
+        with self.tail(*args, seconds=seconds) as tail:
+            for line in tail.stdout:
+                record = json.loads(line)
+                if predicate(record):
+                    return record
         raise AssertionError("the record did not arrive\n" + self.logs())
 
     def outcome_of(self, text):
