@@ -11,7 +11,7 @@ static void connect_side(struct session *s, enum protocol_side side)
     }
 }
 
-void session_link_connect_target(struct protocol_link *link)
+void session_link_leave_target(struct protocol_link *link)
 {
     struct session *s = session_of(link);
     struct side *x = &s->sides[SIDE_TARGET];
@@ -25,7 +25,12 @@ void session_link_connect_target(struct protocol_link *link)
     if (!session_is_in(buffer_bytes(&x->in), s->reading)) {
         buffer_clear(&x->in); /* else the protocol has just used it, and says so */
     }
-    connect_side(s, SIDE_TARGET);
+}
+
+void session_link_connect_target(struct protocol_link *link)
+{
+    session_link_leave_target(link);
+    connect_side(session_of(link), SIDE_TARGET);
 }
 
 bool session_link_connect_second(struct protocol_link *link)

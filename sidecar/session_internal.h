@@ -184,6 +184,7 @@ void session_refuse_request(void *context);
 
 /* session_connect.c */
 void session_link_connect_target(struct protocol_link *link);
+void session_link_leave_target(struct protocol_link *link);
 bool session_link_connect_second(struct protocol_link *link);
 bool session_link_is_proxy(struct protocol_link *link);
 bool session_link_choose(struct protocol_link *link, const char *host, uint16_t port,

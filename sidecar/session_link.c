@@ -94,6 +94,7 @@ const struct protocol_link_ops session_link_ops = {
     .to_second = session_link_to_second,
     .identify = session_link_identify,
     .connect_target = session_link_connect_target,
+    .leave_target = session_link_leave_target,
     .connect_second = session_link_connect_second,
     .is_proxy = session_link_is_proxy,
     .choose = session_link_choose,

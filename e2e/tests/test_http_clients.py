@@ -90,6 +90,37 @@ session.close();
         assert node(script, web.url(resource)) == [n % 20 for n in range(60)]
 
 
+@pytest.mark.parametrize("resource", ["web", "open"])
+def test_a_stream_that_is_cancelled(web, web_node, resource):
+    """The target is told, whichever version it speaks, and what is asked next has its answer."""
+    path = f"/slow?cancelled={resource}"
+    mark = web_node.log.mark()
+    script = """
+import http2 from 'node:http2';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+const [url, path] = process.argv.slice(1);
+const session = http2.connect(url);
+const slow = session.request({ ':path': path });
+await once(createInterface({ input: process.stdin }), 'line'); // the target has it
+slow.close(http2.constants.NGHTTP2_CANCEL);
+const next = session.request({ ':path': '/customers/9' });
+next.on('response', (head) => { console.log(head[':status']); session.close(); });
+next.resume();
+"""
+    with subprocess.Popen(["node", "--input-type=module", "-e", script, "--", web.url(resource), path], cwd=NODE, text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ, NODE_NO_WARNINGS="1")) as asking:
+        try:
+            web_node.log.wait_for(lambda e: e.get("url") == path, mark)
+            said, _ = asking.communicate("go\n", timeout=60)
+        finally:
+            asking.kill()
+    assert said == "200\n"
+    (seen,) = web_node.log.requests(mark, url=path)
+    web_node.log.wait_for(lambda e: e["event"] in ("aborted", "unanswered") and e["n"] == seen["n"], mark)
+    assert web.outcome_of(f"GET {path}")["status"] == "unknown"
+
+
 def test_requests(web):
     with requests.Session() as session:
         for resource in ("open", "web", "nginx", "nginxs"):

@@ -119,6 +119,9 @@ struct protocol_link_ops {
     /* Connects to the granted target; on_connected or on_failed(SIDE_TARGET) follows. Again: the
      * connection that was there before is closed, with what had not left for it. */
     void (*connect_target)(struct protocol_link *link);
+    /* Closes it, with what had not left for it; nothing more is heard of it. `connect_target` may
+     * follow, then or later. */
+    void (*leave_target)(struct protocol_link *link);
     /* One more connection to the same target; on_connected or on_failed(SIDE_SECOND) follows. It is
      * closed by the session after the target closed it, or after a few seconds. False: there is
      * one already. */

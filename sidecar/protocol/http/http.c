@@ -109,6 +109,29 @@ static enum protocol_step agent_step(struct http *p, bool has_rest)
                                                                                : PROTOCOL_MORE;
 }
 
+/* Its connection is over, or will be. The next request gets another one: targets close those that
+ * are idle, and people take longer to decide than targets wait. */
+static void leave_target(struct http *p)
+{
+    p->target->ops->destroy(p->target);
+    p->target = NULL;
+    p->target_state = HTTP_TARGET_AWAY;
+    p->link->ops->leave_target(p->link);
+    http_advance(p);
+    http_sweep(p);
+}
+
+/* Of a request that was broken off HTTP/1 is told by the end of its connection. Not within a call
+ * of the target's codec. */
+static bool leave_if_over(struct http *p)
+{
+    bool is_over = p->target != NULL && p->target->ops->is_over(p->target);
+    if (is_over) {
+        leave_target(p);
+    }
+    return is_over;
+}
+
 static enum protocol_step on_agent_bytes(void *context, struct bytes in, size_t *out_used)
 {
     struct http *p = context;
@@ -125,23 +148,13 @@ static enum protocol_step on_agent_bytes(void *context, struct bytes in, size_t 
         }
         http_advance(p);
         http_sweep(p);
+        (void)leave_if_over(p);
         if (used == 0) {
             break;
         }
     }
     http_sweep(p);
     return agent_step(p, *out_used < in.size);
-}
-
-/* Its connection is over, or will be. The next request gets another one: targets close those that
- * are idle, and people take longer to decide than targets wait. */
-static void leave_target(struct http *p)
-{
-    p->target->ops->destroy(p->target);
-    p->target = NULL;
-    p->target_state = HTTP_TARGET_AWAY;
-    http_advance(p);
-    http_sweep(p);
 }
 
 static enum protocol_step on_target_bytes(void *context, struct bytes in, size_t *out_used)
@@ -162,10 +175,7 @@ static enum protocol_step on_target_bytes(void *context, struct bytes in, size_t
         }
     }
     http_sweep(p);
-    bool is_over = p->target->ops->is_over(p->target);
-    if (is_over) {
-        leave_target(p);
-    }
+    bool is_over = leave_if_over(p);
     if (agent_step(p, false) == PROTOCOL_CLOSE) {
         return PROTOCOL_CLOSE;
     }

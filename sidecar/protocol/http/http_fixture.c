@@ -51,6 +51,11 @@ static void connect_target(struct protocol_link *link)
     f->connections++;
 }
 
+static void leave_target(struct protocol_link *link)
+{
+    fixture_of(link)->connected = false;
+}
+
 static bool has_tls(struct protocol_link *link, enum protocol_side side)
 {
     (void)link;
@@ -229,6 +234,7 @@ static const struct protocol_link_ops ops = {
     .to_target = to_target,
     .identify = identify,
     .connect_target = connect_target,
+    .leave_target = leave_target,
     .has_tls = has_tls,
     .alpn = alpn,
     .is_proxy = is_proxy,

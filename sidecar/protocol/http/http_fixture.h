@@ -30,7 +30,7 @@ struct fixture {
     void *protocol;
     struct buffer to_agent, to_target;
     struct buffer agent_rest, target_rest; /* not used yet */
-    bool identified, connected, opened, is_closed, is_proxy, needs_body, asked;
+    bool identified, opened, is_closed, is_proxy, needs_body, asked;
     char token[FIXTURE_TEXT], chosen[FIXTURE_TEXT];
     enum fixture_word word; /* about the next operation */
     uint64_t max_request, max_response;
@@ -45,6 +45,7 @@ struct fixture {
     size_t message_count;
     char end[FIXTURE_TEXT];
     enum protocol_step step; /* the last one */
+    bool connected;          /* to the target, or about to be */
     size_t connections;      /* to the target, that were asked for */
     int64_t now_ns;          /* what the clock says */
     int64_t lifetime_ms;     /* of the credential that is granted */

@@ -366,6 +366,32 @@ static void a_target_that_closed_gets_another_connection(void **state)
     assert_int_equal(f->outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
 }
 
+#define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+/* GET http://localhost/ and its end (RFC 7541 appendix A). */
+#define HTTP2_GET(stream) "\0\0\x0e\1\5\0\0\0" stream "\x82\x86\x84\x41\x09localhost"
+#define HTTP2_CANCEL(stream) "\0\0\4\3\0\0\0\0" stream "\0\0\0\x08"
+#define BYTES(text) bytes_of(text, sizeof(text) - 1)
+
+/* HTTP/1 has no other way to say so than the end of the connection: the target hears of it, and
+ * what the agent asks next does not wait for the answer to it. */
+static void a_request_that_the_agent_cancels(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent(f, BYTES(HTTP2_PREFACE HTTP2_GET("\1")));
+    fixture_grant(f);
+    assert_has(fixture_to_target(f), "GET / HTTP/1.1\r\n");
+    fixture_agent(f, BYTES(HTTP2_CANCEL("\1")));
+    assert_false(f->connected);
+    assert_false(f->is_closed);
+    assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
+    fixture_agent(f, BYTES(HTTP2_GET("\3")));
+    assert_int_equal(f->connections, 2);
+    fixture_target_comes(f);
+    assert_has(fixture_to_target(f), "GET / HTTP/1.1\r\n");
+    fixture_target_says(f, OK_ANSWER);
+    assert_int_equal(f->outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
+}
+
 /* People take longer to decide than a target waits for a request. */
 static void a_held_request_outlives_the_targets_patience(void **state)
 {
@@ -588,6 +614,7 @@ int main(void)
         TEST(limits_of_bytes),
         TEST(a_target_that_goes_away),
         TEST(a_target_that_closed_gets_another_connection),
+        TEST(a_request_that_the_agent_cancels),
         TEST(a_held_request_outlives_the_targets_patience),
         TEST(a_request_that_crosses_the_end),
         TEST(half_an_answer_is_not_whole),
