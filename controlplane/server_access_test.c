@@ -181,6 +181,8 @@ static const struct {
     {"Approvals", "Get", ADMIN | APPROVER | AUDITOR | BOT},
     {"Approvals", "Watch", ADMIN | APPROVER | AUDITOR | BOT},
     {"Approvals", "Decide", ANYBODY}, /* the groups of the rule that holds decide */
+    {"Approvals", "ListStanding", ADMIN | APPROVER | AUDITOR | BOT},
+    {"Approvals", "RevokeStanding", ANYBODY}, /* the same, and admins */
     {"Approvals", "CreateLinkCode", BOT},
     {"Approvals", "ConfirmLink", ANYBODY},
     {"Approvals", "RemoveLink", ANYBODY},
@@ -239,7 +241,7 @@ static void nobody_calls_what_his_role_is_not_for(void **state)
         }
         free(token);
     }
-    assert_int_equal(refused, 108);
+    assert_int_equal(refused, 115);
 }
 
 static void a_bad_token_is_refused_and_the_refusal_logged(void **state)

@@ -160,6 +160,30 @@ static void a_bot_decides_for_linked_people_only(void **state)
     sidecar_finish(&s);
 }
 
+static void a_bot_revokes_for_linked_people_only(void **state)
+{
+    struct fixture *f = *state;
+    struct sidecar s = fixture_sidecar(f);
+    char id[37];
+    held_asks(&s, (struct held_asking){.number = 1, .shape = "d", .has_standing = true}, WAITS, 1);
+    held_says(
+        f,
+        (struct held_word){.who = "bob", .group = "ops", .number = 1, .standing_s = 60, .uses = 2},
+        APPROVED);
+    (void)held_standing_id(f, id);
+    assert_answer(held_revoke(f, "slackbot", "bots", id, "T/U"), RPC_PERMISSION_DENIED,
+                  "not linked");
+    char *code = make_code(f, "T/U");
+    assert_answer(confirm(f, code, "ann", "dba"), RPC_OK, "");
+    struct answer a = held_revoke(f, "slackbot", "bots", id, "T/U");
+    assert_int_equal(a.status.code, RPC_OK);
+    assert_string_equal(
+        ((const Chaperone__V1__RevokeStandingResponse *)a.reply)->standing->revoked_by, "ann");
+    answer_finish(&a);
+    free(code);
+    sidecar_finish(&s);
+}
+
 static void a_link_is_good_for_30_days(void **state)
 {
     struct fixture *f = *state;
@@ -198,22 +222,26 @@ static void decisions_are_in_the_audit_log(void **state)
                                  .number = 1,
                                  .reason = "as planned",
                                  .standing_s = 60,
-                                 .uses = 1},
+                                 .uses = 2},
               APPROVED);
     what.number = 2;
     held_asks(&s, what, APPROVED, 2);
+    char id[37];
+    assert_answer(held_revoke(f, "bob", "ops", held_standing_id(f, id), NULL), RPC_OK, "");
+    assert_answer(held_revoke(f, "eve", "ops", id, NULL), RPC_OK, ""); /* changes nothing */
     char *token = fixture_token(f, "auditor", "auditors");
     struct listening *l = listen_to(f->channel, &chaperone__v1__audit__descriptor, "Search", token);
     request.session = text_of(HELD_SESSION);
     listening_send(l, &request.base);
     listening_half_close(l);
     assert_int_equal(listening_end(l).code, RPC_OK);
-    static const char *const states[] = {"decided", "standing", "standing_used"};
+    static const char *const states[] = {"decided", "standing", "standing_used",
+                                         "standing_revoked"};
     const Chaperone__V1__SearchResponse *found =
         (const Chaperone__V1__SearchResponse *)listening_await(l, 0);
-    assert_int_equal(found->n_entries, 3);
+    assert_int_equal(found->n_entries, 4);
     uint64_t last = 0;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         const Chaperone__V1__Entry *e = found->entries[i];
         Chaperone__V1__Record *r =
             chaperone__v1__record__unpack(NULL, e->record.len, e->record.data);
@@ -228,6 +256,12 @@ static void decisions_are_in_the_audit_log(void **state)
             assert_string_equal(r->approval->reason, "as planned");
             assert_true(r->approval->approve);
             assert_int_equal(r->approval->digest.data[0], 1);
+        }
+        if (i == 3) {
+            assert_string_equal(r->approval->decided_by->subject, "bob");
+            assert_string_equal(r->approval->decided_by->groups[0], "ops");
+            assert_string_equal(r->approval->reason, "a mistake");
+            assert_string_equal(r->approval->standing, id);
         }
         chaperone__v1__record__free_unpacked(r, NULL);
     }
@@ -276,6 +310,7 @@ int main(void)
         CASE(a_cursor_misses_nothing),
         CASE(each_sees_what_is_its_own),
         CASE(a_bot_decides_for_linked_people_only),
+        CASE(a_bot_revokes_for_linked_people_only),
         CASE(a_link_is_good_for_30_days),
         CASE(decisions_are_in_the_audit_log),
         CASE(a_thousand_wait_at_once),

@@ -202,15 +202,11 @@ static void add_outcome(struct ocsf_event *e, const Chaperone__V1__Outcome *o)
 /* ---- Entity Management --------------------------------------------------------------------- */
 
 static const struct activity approvals[] = {
-    {"requested", 1, "Create"},
-    {"decided", 3, "Update"},
-    {"approved", 10, "Activate"},
-    {"denied", 11, "Deactivate"},
-    {"expired", 11, "Deactivate"},
-    {"withdrawn", 11, "Deactivate"},
-    {"standing", 1, "Create"},
-    {"standing_used", 2, "Read"},
-    {NULL, OCSF_ACTIVITY_OTHER, "Other"},
+    {"requested", 1, "Create"},        {"decided", 3, "Update"},
+    {"approved", 10, "Activate"},      {"denied", 11, "Deactivate"},
+    {"expired", 11, "Deactivate"},     {"withdrawn", 11, "Deactivate"},
+    {"standing", 1, "Create"},         {"standing_used", 2, "Read"},
+    {"standing_revoked", 4, "Delete"}, {NULL, OCSF_ACTIVITY_OTHER, "Other"},
 };
 
 static const struct activity actions[] = {

@@ -69,6 +69,12 @@ enum err approvals_get(struct approvals *a, const char *id, struct arena *arena,
     return err == OK ? approvals_unpack(&stored, arena, out) : err;
 }
 
+bool approvals_is_told(const Chaperone__V1__HeldOperation *held)
+{
+    return held->state != CHAPERONE__V1__APPROVAL_STATE__WAITING &&
+           (held->state != CHAPERONE__V1__APPROVAL_STATE__APPROVED || held->standing[0] == '\0');
+}
+
 Chaperone__V1__ApprovalDecided approvals_tell(const Chaperone__V1__HeldOperation *held)
 {
     Chaperone__V1__ApprovalDecided decided = CHAPERONE__V1__APPROVAL_DECIDED__INIT;
@@ -79,6 +85,14 @@ Chaperone__V1__ApprovalDecided approvals_tell(const Chaperone__V1__HeldOperation
     decided.standing = held->standing;
     decided.expires_unix_ns = held->expires_unix_ns;
     return decided;
+}
+
+struct store_audit_opened approvals_about(const Chaperone__V1__HeldOperation *held)
+{
+    return (struct store_audit_opened){.identity = bytes_of_string(held->identity->subject),
+                                       .resource = bytes_of_string(held->resource),
+                                       .protocol = bytes_of_string(held->protocol),
+                                       .database = bytes_of_string(held->database)};
 }
 
 /* ---- changes --------------------------------------------------------------------------------- */

@@ -80,6 +80,9 @@ enum err approvals_end(struct approvals *approvals, const char *sidecar,
  * waits. */
 enum err approvals_forsake(struct approvals *approvals, const char *sidecar, char *const *waits_for,
                            size_t count) MUST_USE;
+/* Whether its sidecar is told unasked: what waits is no news, and what a standing approval let
+ * through is said in the answer to the request alone: later that one may have been revoked. */
+bool approvals_is_told(const Chaperone__V1__HeldOperation *held);
 /* What a sidecar is told of an operation. Borrows from it. */
 Chaperone__V1__ApprovalDecided approvals_tell(const Chaperone__V1__HeldOperation *held);
 
@@ -91,6 +94,7 @@ struct approvals_person {
     const char *const *groups;
     size_t group_count;
     bool is_linked; /* through a linked chat account */
+    bool is_admin;  /* may end what stands, whatever its terms say; decides as anybody */
     /* The token is one with which somebody acts for another party (RFC 8693), whose groups it has:
      * an agent would be an approver with it. */
     bool is_delegated;
@@ -106,6 +110,21 @@ enum err approvals_decide(struct approvals *approvals, const struct approvals_pe
 /* By id or its beginning. */
 enum err approvals_get(struct approvals *approvals, const char *id, struct arena *arena,
                        const Chaperone__V1__HeldOperation **out, struct err_text *why) MUST_USE;
+
+/* Ends a standing approval at once, for whoever may decide under its terms and for admins: what
+ * asks after it waits for people again, at whichever control plane. In one transaction with its
+ * record. One that stands no more is left as it is. `id` may be a beginning; `*out` is without the
+ * statement. */
+enum err approvals_revoke_standing(struct approvals *approvals,
+                                   const struct approvals_person *person,
+                                   const Chaperone__V1__RevokeStandingRequest *request,
+                                   struct arena *arena, Chaperone__V1__RevokeStandingResponse *out,
+                                   struct err_text *why) MUST_USE;
+
+/* The message of a stored standing approval, as it is at `now_ns`. ERR_IO as below. */
+enum err approvals_unpack_standing(const struct store_standing_item *stored, int64_t now_ns,
+                                   struct arena *arena,
+                                   Chaperone__V1__StandingApproval **out) MUST_USE;
 
 /* The message of a stored operation. ERR_IO: what is stored is no such message. */
 enum err approvals_unpack(const struct store_approval *stored, struct arena *arena,

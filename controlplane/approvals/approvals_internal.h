@@ -1,4 +1,5 @@
-/* What approvals.c (life, time), request.c (sidecars) and decide.c (people) share. */
+/* What approvals.c (life, time), request.c (sidecars), decide.c (people) and standing.c (what they
+ * approved for later) share. */
 #ifndef CHAPERONE_CONTROLPLANE_APPROVALS_APPROVALS_INTERNAL_H
 #define CHAPERONE_CONTROLPLANE_APPROVALS_APPROVALS_INTERNAL_H
 
@@ -61,9 +62,20 @@ void approvals_tell_change(struct approvals *a, const struct approvals_held *hel
 /* Sets what every end has. `reason` is borrowed. */
 void approvals_set_end(struct approvals_held *held, Chaperone__V1__ApprovalState state,
                        const char *reason, int64_t now_ns);
-/* Ends it where time has: ERR_CLOSED when it did. */
+/* Ends it where time has, or where the standing approval that let it through was revoked before the
+ * sidecar heard of it: ERR_CLOSED when it did. */
 enum err approvals_expire(struct approvals *a, struct approvals_held *held, int64_t now_ns,
                           struct arena *arena) MUST_USE;
+enum err approvals_end_revoked(struct approvals *a, struct approvals_held *held, int64_t now_ns,
+                               struct arena *arena) MUST_USE;
+
+/* Of the session that it is about, for the journal. Borrows from it. */
+struct store_audit_opened approvals_about(const Chaperone__V1__HeldOperation *held);
+/* Who said something under these terms: of the person's groups those that count there, the rest is
+ * nobody's business. Borrows from both. */
+enum err approvals_name_person(const Chaperone__V1__HoldTerms *terms,
+                               const struct approvals_person *person, struct arena *arena,
+                               Chaperone__V1__Identity *out) MUST_USE;
 
 static inline int64_t approvals_now(const struct approvals *a)
 {

@@ -81,23 +81,23 @@ static enum err check_request(const Chaperone__V1__DecideRequest *request, struc
 
 /* ---- the operation after it ------------------------------------------------------------------ */
 
-/* Of the person's groups those that count here: the rest is nobody's business. */
-static enum err fill_by(struct deciding *d)
+enum err approvals_name_person(const Chaperone__V1__HoldTerms *terms,
+                               const struct approvals_person *person, struct arena *arena,
+                               Chaperone__V1__Identity *out)
 {
-    const Chaperone__V1__HoldTerms *terms = d->held.message.terms;
-    chaperone__v1__identity__init(&d->by);
-    d->by.issuer = text_of(d->person->issuer);
-    d->by.subject = text_of(d->person->subject);
-    d->by.name = text_of(d->person->name);
-    d->by.assurance = CHAPERONE__V1__ASSURANCE__VERIFIED;
-    d->by.groups = arena_alloc(d->arena, terms->n_groups * sizeof(char *));
-    if (d->by.groups == NULL) {
+    chaperone__v1__identity__init(out);
+    out->issuer = text_of(person->issuer);
+    out->subject = text_of(person->subject);
+    out->name = text_of(person->name);
+    out->assurance = CHAPERONE__V1__ASSURANCE__VERIFIED;
+    out->groups = arena_alloc(arena, terms->n_groups * sizeof(char *));
+    if (out->groups == NULL) {
         return ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < terms->n_groups; i++) {
-        for (size_t k = 0; k < d->person->group_count; k++) {
-            if (strcmp(terms->groups[i], d->person->groups[k]) == 0) {
-                d->by.groups[d->by.n_groups++] = terms->groups[i];
+        for (size_t k = 0; k < person->group_count; k++) {
+            if (strcmp(terms->groups[i], person->groups[k]) == 0) {
+                out->groups[out->n_groups++] = terms->groups[i];
                 break;
             }
         }
@@ -108,7 +108,7 @@ static enum err fill_by(struct deciding *d)
 static enum err fill_decision(struct deciding *d)
 {
     Chaperone__V1__HeldOperation *held = &d->held.message;
-    enum err err = fill_by(d);
+    enum err err = approvals_name_person(held->terms, d->person, d->arena, &d->by);
     Chaperone__V1__Decision **all = arena_alloc(d->arena, (held->n_decisions + 1) * sizeof(*all));
     if (err != OK || all == NULL) {
         return ERR_NO_MEMORY;
@@ -212,10 +212,7 @@ static enum err store_decided(struct deciding *d)
 {
     const Chaperone__V1__HeldOperation *held = &d->held.message;
     Chaperone__V1__Approval decided, standing;
-    const struct store_audit_opened about = {.identity = bytes_of_string(held->identity->subject),
-                                             .resource = bytes_of_string(held->resource),
-                                             .protocol = bytes_of_string(held->protocol),
-                                             .database = bytes_of_string(held->database)};
+    const struct store_audit_opened about = approvals_about(held);
     const struct journal_entry entries[] = {
         {.session = held->session, .about = &about, .approval = &decided},
         {.session = held->session, .about = &about, .approval = &standing},

@@ -35,6 +35,9 @@ static enum err answer_same_id(const struct request *r, struct approvals_held *h
         return err_set(r->why, ERR_EXISTS, "another operation is known under this id");
     }
     enum err err = approvals_expire(r->a, held, r->now, r->arena);
+    if (err == OK) {
+        err = approvals_end_revoked(r->a, held, r->now, r->arena);
+    }
     if (err == OK || err == ERR_CLOSED) {
         answer(r, held);
     }
@@ -90,6 +93,9 @@ static enum err answer_from_before(const struct request *r)
     if (err == OK) {
         err = approvals_expire(r->a, &held, r->now, r->arena);
     }
+    if (err == OK) {
+        err = approvals_end_revoked(r->a, &held, r->now, r->arena);
+    }
     if (err != OK) {
         return err == ERR_CLOSED ? ERR_NOT_FOUND : err;
     }
@@ -108,14 +114,6 @@ static enum err answer_from_before(const struct request *r)
 }
 
 /* ---- a new one ------------------------------------------------------------------------------- */
-
-static struct store_audit_opened about(const Chaperone__V1__HeldOperation *held)
-{
-    return (struct store_audit_opened){.identity = bytes_of_string(held->identity->subject),
-                                       .resource = bytes_of_string(held->resource),
-                                       .protocol = bytes_of_string(held->protocol),
-                                       .database = bytes_of_string(held->database)};
-}
 
 static enum err make(const struct request *r, struct approvals_held *out)
 {
@@ -194,7 +192,7 @@ static enum err add_standing(const struct request *r, struct approvals_held *hel
     static char standing_used[] = "standing_used";
     struct adding adding = {.r = r, .held = held, .standing = standing->id};
     Chaperone__V1__Approval approval = CHAPERONE__V1__APPROVAL__INIT;
-    const struct store_audit_opened session = about(&held->message);
+    const struct store_audit_opened session = approvals_about(&held->message);
     const struct journal_entry entry = {
         .session = held->message.session, .about = &session, .approval = &approval};
     held->message.state = CHAPERONE__V1__APPROVAL_STATE__APPROVED;

@@ -135,9 +135,18 @@ static bool is_blank(const char *text)
     return text[strspn(text, " \t\r\n")] == '\0';
 }
 
-enum err terms_check_person(const Chaperone__V1__HeldOperation *held,
-                            const struct approvals_person *person,
-                            const Chaperone__V1__DecideRequest *request, struct err_text *why)
+static enum err check_own_login(const struct approvals_person *person, struct err_text *why)
+{
+    return person->is_delegated
+               ? err_set(why, ERR_DENIED,
+                         "\"%.100s\" acts for somebody else: a person's own login is needed",
+                         person->subject)
+               : OK;
+}
+
+/* Who it is, whatever they say. */
+static enum err check_who(const Chaperone__V1__HeldOperation *held,
+                          const struct approvals_person *person, struct err_text *why)
 {
     const Chaperone__V1__HoldTerms *terms = held->terms;
     if (!is_in_a_group(terms, person)) {
@@ -153,16 +162,30 @@ enum err terms_check_person(const Chaperone__V1__HeldOperation *held,
                        "one that it acts for",
                        held->intent->rule, person->subject);
     }
-    if (person->is_delegated) {
-        return err_set(why, ERR_DENIED,
-                       "\"%.100s\" acts for somebody else: a person's own login is needed",
-                       person->subject);
-    }
-    if (terms->forbids_linked && person->is_linked) {
+    enum err err = check_own_login(person, why);
+    if (err == OK && terms->forbids_linked && person->is_linked) {
         return err_set(why, ERR_DENIED,
                        "the rule \"%.64s\" forbids decisions through a linked chat account: "
                        "decide with a login of your own",
                        held->intent->rule);
+    }
+    return err;
+}
+
+enum err terms_check_revoker(const Chaperone__V1__HeldOperation *held,
+                             const struct approvals_person *person, struct err_text *why)
+{
+    return person->is_admin ? check_own_login(person, why) : check_who(held, person, why);
+}
+
+enum err terms_check_person(const Chaperone__V1__HeldOperation *held,
+                            const struct approvals_person *person,
+                            const Chaperone__V1__DecideRequest *request, struct err_text *why)
+{
+    const Chaperone__V1__HoldTerms *terms = held->terms;
+    enum err err = check_who(held, person, why);
+    if (err != OK) {
+        return err;
     }
     if (request->approve && has_approved(held, person)) {
         return err_set(why, ERR_DENIED,

@@ -20,6 +20,11 @@ enum err terms_check_person(const Chaperone__V1__HeldOperation *held,
                             const Chaperone__V1__DecideRequest *request,
                             struct err_text *why) MUST_USE;
 
+/* Whether this person may take back what was approved for later under these terms: as one who may
+ * decide, but without a reason, and after having approved; or as an admin. ERR_DENIED. */
+enum err terms_check_revoker(const Chaperone__V1__HeldOperation *held,
+                             const struct approvals_person *person, struct err_text *why) MUST_USE;
+
 /* Whether `standing` stays within what the terms allow. ERR_DENIED, or ERR_INVALID. */
 enum err terms_check_standing(const Chaperone__V1__HeldOperation *held,
                               const Chaperone__V1__Standing *standing, int64_t now_ns,

@@ -82,7 +82,8 @@ static enum err chain_check(struct chunk *c, const struct store_audit_record *r,
  * so makes it up. */
 static bool is_our_own(const Chaperone__V1__Record *record)
 {
-    static const char *const states[] = {"decided", "standing", "standing_used"};
+    static const char *const states[] = {"decided", "standing", "standing_used",
+                                         "standing_revoked"};
     bool is = record->event_case == CHAPERONE__V1__RECORD__EVENT_ACTION ||
               record->event_case == CHAPERONE__V1__RECORD__EVENT_FINDING;
     if (record->event_case == CHAPERONE__V1__RECORD__EVENT_APPROVAL) {

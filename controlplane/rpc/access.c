@@ -31,6 +31,8 @@ static const struct access_rule rules[] = {
     {"chaperone.v1.Approvals", "Watch", ACCESS_OPERATOR, ROLE_SEES_HELD},
     /* The groups of the rule that holds decide, not roles. */
     {"chaperone.v1.Approvals", "Decide", ACCESS_PERSON, 0},
+    {"chaperone.v1.Approvals", "ListStanding", ACCESS_OPERATOR, ROLE_SEES_HELD},
+    {"chaperone.v1.Approvals", "RevokeStanding", ACCESS_PERSON, 0},
     {"chaperone.v1.Approvals", "CreateLinkCode", ACCESS_OPERATOR, CONFIG_BOT},
     {"chaperone.v1.Approvals", "ConfirmLink", ACCESS_PERSON, 0},
     {"chaperone.v1.Approvals", "RemoveLink", ACCESS_PERSON, 0},

@@ -160,13 +160,14 @@ static void log_decision(const struct call *call, const Chaperone__V1__DecideReq
         log_text("outcome", rpc_code_name(status->code)), log_text("peer", call->peer->address));
 }
 
-static enum err find_person(const struct call *call, const Chaperone__V1__DecideRequest *request,
-                            struct arena *arena, struct approvals_person *out, struct err_text *why)
+enum err services_find_person(const struct call *call, const Chaperone__V1__ChatAccount *account,
+                              struct arena *arena, struct approvals_person *out,
+                              struct err_text *why)
 {
     const struct identity *who = call->caller->who;
     bool is_bot = (call->caller->roles & CONFIG_BOT) != 0;
-    if (request->account != NULL) {
-        return is_bot ? links_find_person(call, request->account, arena, out, why)
+    if (account != NULL) {
+        return is_bot ? links_find_person(call, account, arena, out, why)
                       : err_set(why, ERR_DENIED, "only a bot decides for a chat account");
     }
     if (is_bot) {
@@ -178,6 +179,7 @@ static enum err find_person(const struct call *call, const Chaperone__V1__Decide
                                      .name = who->name,
                                      .groups = who->groups,
                                      .group_count = who->group_count,
+                                     .is_admin = (call->caller->roles & CONFIG_ADMIN) != 0,
                                      .is_delegated = who->on_behalf_of_count > 0,
                                      .from = call->peer->address};
     return OK;
@@ -192,7 +194,8 @@ void approvals_decide_one(const struct call *call, const ProtobufCMessage *messa
     struct approvals_person person = {.subject = NULL};
     struct err_text why = {.text = ""};
     struct arena *arena = arena_create(ARENA_BLOCK, APPROVALS_ARENA_CAP);
-    enum err e = arena == NULL ? ERR_NO_MEMORY : find_person(call, request, arena, &person, &why);
+    enum err e = arena == NULL ? ERR_NO_MEMORY
+                               : services_find_person(call, request->account, arena, &person, &why);
     if (e == OK) {
         e = approvals_decide(call->services->approvals, &person, request, arena, &held, &why);
     }

@@ -5,7 +5,7 @@ static void on_changed(void *context, const Chaperone__V1__HeldOperation *held, 
                        bool by_sidecar)
 {
     struct services *services = context;
-    if (!by_sidecar && held->state != CHAPERONE__V1__APPROVAL_STATE__WAITING) {
+    if (!by_sidecar && approvals_is_told(held)) {
         const Chaperone__V1__ApprovalDecided decided = approvals_tell(held);
         watchers_send_decided(services->watchers, held->sidecar, &decided);
     }
@@ -33,7 +33,7 @@ static enum err tell_again(struct services *services, struct watcher *watcher, c
     const Chaperone__V1__HeldOperation *held = NULL;
     enum err e = approvals_get(services->approvals, id, arena, &held, NULL);
     if (e != OK || strcmp(held->id, id) != 0 || strcmp(held->sidecar, sidecar) != 0 ||
-        held->state == CHAPERONE__V1__APPROVAL_STATE__WAITING) {
+        !approvals_is_told(held)) {
         return e == ERR_NOT_FOUND || e == ERR_INVALID ? OK : e;
     }
     const Chaperone__V1__ApprovalDecided decided = approvals_tell(held);

@@ -121,6 +121,17 @@ void describe_approvals(const Chaperone__V1__ListApprovalsRequest *request, char
     put_number(&d, "newest", request->limit);
 }
 
+void describe_standing(const Chaperone__V1__ListStandingRequest *request, char out[DESCRIBE_SIZE])
+{
+    struct description d = {.out = out};
+    out[0] = '\0';
+    put_string(&d, request->include_ended ? "all standing" : "standing");
+    put_text(&d, "resource", request->resource);
+    put_text(&d, "identity", request->identity);
+    put_text(&d, "before", request->before);
+    put_number(&d, "newest", request->limit);
+}
+
 void describe_one(const char *what, const char *text, char out[DESCRIBE_SIZE])
 {
     struct description d = {.out = out};

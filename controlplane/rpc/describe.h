@@ -20,6 +20,7 @@ void describe_approvals(const Chaperone__V1__ListApprovalsRequest *request,
                         char out[DESCRIBE_SIZE]);
 /* The text itself, so that any reader of the record can show it. */
 void describe_plain(const char *text, char out[DESCRIBE_SIZE]);
+void describe_standing(const Chaperone__V1__ListStandingRequest *request, char out[DESCRIBE_SIZE]);
 /* `approval "0192..."`: one text with what it is. */
 void describe_one(const char *what, const char *text, char out[DESCRIBE_SIZE]);
 

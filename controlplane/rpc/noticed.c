@@ -13,6 +13,11 @@ static void describe_list(const ProtobufCMessage *request, char out[DESCRIBE_SIZ
     describe_approvals((const Chaperone__V1__ListApprovalsRequest *)request, out);
 }
 
+static void describe_list_standing(const ProtobufCMessage *request, char out[DESCRIBE_SIZE])
+{
+    describe_standing((const Chaperone__V1__ListStandingRequest *)request, out);
+}
+
 static void describe_get(const ProtobufCMessage *request, char out[DESCRIBE_SIZE])
 {
     describe_one("approval", ((const Chaperone__V1__GetApprovalRequest *)request)->id, out);
@@ -33,6 +38,7 @@ static const struct content {
 } contents[] = {
     {"chaperone.v1.Approvals", "List", "approvals_list", describe_list},
     {"chaperone.v1.Approvals", "Get", "approvals_get", describe_get},
+    {"chaperone.v1.Approvals", "ListStanding", "approvals_standing", describe_list_standing},
     {"chaperone.v1.Log", "ProveInclusion", "prove", describe_proof},
 };
 

@@ -63,8 +63,10 @@ static void tell_one(struct replicas *r, const struct store_approval *changed)
                   log_text("approval", changed->id), log_text("error", err_name(e)));
         return;
     }
-    const Chaperone__V1__ApprovalDecided decided = approvals_tell(held);
-    watchers_send_decided(r->services->watchers, changed->sidecar, &decided);
+    if (approvals_is_told(held)) {
+        const Chaperone__V1__ApprovalDecided decided = approvals_tell(held);
+        watchers_send_decided(r->services->watchers, changed->sidecar, &decided);
+    }
 }
 
 /* Also what was decided here, which its sidecar was told already: a second time changes nothing. */

@@ -149,6 +149,8 @@ UNARY("Approvals", "List", approvals_list)
 UNARY("Approvals", "Get", approvals_get_one)
 UNARY("Approvals", "Decide", approvals_decide_one)
 STREAM("Approvals", "Watch", approvals_watch)
+UNARY("Approvals", "ListStanding", standing_list)
+UNARY("Approvals", "RevokeStanding", standing_revoke)
 UNARY("Approvals", "CreateLinkCode", links_create_code)
 UNARY("Approvals", "ConfirmLink", links_confirm)
 UNARY("Approvals", "RemoveLink", links_remove)
@@ -215,6 +217,8 @@ enum err services_add_to(struct services *services, struct rpc_server *server)
         {.name = "Get", .unary = approvals_get_one_entry},
         {.name = "Decide", .unary = approvals_decide_one_entry},
         {.name = "Watch", .stream = approvals_watch_entry},
+        {.name = "ListStanding", .unary = standing_list_entry},
+        {.name = "RevokeStanding", .unary = standing_revoke_entry},
         {.name = "CreateLinkCode", .unary = links_create_code_entry},
         {.name = "ConfirmLink", .unary = links_confirm_entry},
         {.name = "RemoveLink", .unary = links_remove_entry},

@@ -73,6 +73,7 @@ unary_handler sessions_block, sessions_lift, sessions_list_blocks;           /* 
 unary_handler policies_push, policies_rollback, policies_list, policies_get; /* policies.c */
 unary_handler approval_request, approval_end;                          /* approval_request.c */
 unary_handler approvals_list, approvals_get_one, approvals_decide_one; /* approvals.c */
+unary_handler standing_list, standing_revoke;                          /* approvals_standing.c */
 stream_handler approvals_watch;                                        /* approval_watch.c */
 unary_handler links_create_code, links_confirm, links_remove;          /* links.c */
 unary_handler log_get_checkpoint, log_prove_inclusion, log_prove_consistency; /* log.c */
@@ -173,6 +174,11 @@ void blocks_describe(const char *identity, const char *resource, bool everything
  * connected here. */
 void sidecars_end_revoked(struct services *services, const struct store_sidecar *sidecar);
 
+/* Whose word it is: the caller's own or, of a bot, that of the person whose chat account this is;
+ * `account` may be NULL. In the arena, or borrowed from the call. ERR_DENIED. */
+enum err services_find_person(const struct call *call, const Chaperone__V1__ChatAccount *account,
+                              struct arena *arena, struct approvals_person *out,
+                              struct err_text *why) MUST_USE;
 /* What an error of approvals.h is to a caller; the store's errors are logged, as of `at`. */
 void services_set_approval_status(const struct call *call, const char *at, enum err e,
                                   const struct err_text *why, struct rpc_status *out_status);

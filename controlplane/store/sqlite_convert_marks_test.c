@@ -55,6 +55,11 @@ static int setup(void **state)
                       "ALTER TABLE standing_approval DROP COLUMN revoked_ns;"
                       "ALTER TABLE standing_approval DROP COLUMN revoked_by;"
                       "ALTER TABLE standing_approval DROP COLUMN revoked_because;"
+                      "DROP INDEX sidecar_revoked;"
+                      "ALTER TABLE sidecar DROP COLUMN revoked_ns;"
+                      "ALTER TABLE sidecar DROP COLUMN revoked_by;"
+                      "ALTER TABLE sidecar DROP COLUMN revoked_reason;"
+                      "ALTER TABLE audit_stream DROP COLUMN revoked_ns;"
                       "DROP TABLE audit_mark; DELETE FROM schema_version WHERE version >= 10");
     return 0;
 }

@@ -150,6 +150,46 @@ Chaperone__V1__ApprovalState held_state(struct fixture *f, unsigned number)
     return state;
 }
 
+struct answer held_standing(struct fixture *f, const char *group, bool include_ended)
+{
+    Chaperone__V1__ListStandingRequest request = CHAPERONE__V1__LIST_STANDING_REQUEST__INIT;
+    request.include_ended = include_ended;
+    char *token = fixture_token(f, "someone", group);
+    struct answer a = fixture_call(f->channel, &chaperone__v1__approvals__descriptor,
+                                   "ListStanding", &request.base, token, 0);
+    free(token);
+    return a;
+}
+
+const char *held_standing_id(struct fixture *f, char out[37])
+{
+    struct answer a = held_standing(f, "auditors", false);
+    assert_int_equal(a.status.code, RPC_OK);
+    const Chaperone__V1__ListStandingResponse *list =
+        (const Chaperone__V1__ListStandingResponse *)a.reply;
+    assert_int_equal(list->n_standing, 1);
+    (void)snprintf(out, 37, "%s", list->standing[0]->id);
+    answer_finish(&a);
+    return out;
+}
+
+struct answer held_revoke(struct fixture *f, const char *who, const char *group, const char *id,
+                          const char *account)
+{
+    Chaperone__V1__RevokeStandingRequest request = CHAPERONE__V1__REVOKE_STANDING_REQUEST__INIT;
+    Chaperone__V1__ChatAccount of = CHAPERONE__V1__CHAT_ACCOUNT__INIT;
+    request.id = text_of(id);
+    request.reason = text_of("a mistake");
+    of.provider = text_of("slack");
+    of.account = text_of(account);
+    request.account = account == NULL ? NULL : &of;
+    char *token = fixture_token(f, who, group);
+    struct answer a = fixture_call(f->channel, &chaperone__v1__approvals__descriptor,
+                                   "RevokeStanding", &request.base, token, 0);
+    free(token);
+    return a;
+}
+
 /* --- streams -----------------------------------------------------------------------------------
  */
 

@@ -60,6 +60,14 @@ void held_says(struct fixture *f, struct held_word word, Chaperone__V1__Approval
 struct answer held_get(struct fixture *f, const char *id, const char *group);
 Chaperone__V1__ApprovalState held_state(struct fixture *f, unsigned number);
 
+/* What somebody of this group sees of what stands, or of all. */
+struct answer held_standing(struct fixture *f, const char *group, bool include_ended);
+/* The id of the one that the auditor sees standing. */
+const char *held_standing_id(struct fixture *f, char out[37]);
+/* Somebody takes it back; `account` (of a bot, at "slack") may be NULL. */
+struct answer held_revoke(struct fixture *f, const char *who, const char *group, const char *id,
+                          const char *account);
+
 /* A sidecar's Watch that says which one it waits for; number 0: none. What it does not name, and
  * asked for some seconds ago, is withdrawn. */
 struct listening *held_connect(struct sidecar *s, unsigned number);
