@@ -99,6 +99,7 @@ void watch_destroy(struct watch *watch)
         watch->stops = true;
         (void)pthread_cond_broadcast(&watch->changed);
         (void)pthread_mutex_unlock(&watch->mutex);
+        watch_state_stop(watch->state);
         (void)pthread_join(watch->thread, NULL);
         (void)pthread_cond_destroy(&watch->changed);
         (void)pthread_mutex_destroy(&watch->mutex);

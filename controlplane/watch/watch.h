@@ -35,7 +35,7 @@ struct watch_options {
 
 /* Returns owned. Starts the thread. */
 enum err watch_create(const struct watch_options *options, struct watch **out) MUST_USE;
-/* Waits for the thread. Takes NULL. */
+/* Waits for the thread, which leaves what it has not read yet to the next watch. Takes NULL. */
 void watch_destroy(struct watch *watch);
 /* From the next round on. */
 void watch_set_times(struct watch *watch, int64_t silent_after_ns, int64_t lost_after_ns);
@@ -45,5 +45,8 @@ struct watch_state;
 enum err watch_state_create(const struct watch_options *options, struct watch_state **out) MUST_USE;
 void watch_state_destroy(struct watch_state *state); /* takes NULL */
 enum err watch_state_round(struct watch_state *state) MUST_USE;
+/* A round that runs on another thread ends with the record that it is at; later ones do nothing.
+ * Where the next watch goes on, all that was read counts as read. */
+void watch_state_stop(struct watch_state *state);
 
 #endif

@@ -1,6 +1,7 @@
 /* What is known of streams and sessions, and one round of looking at it. */
 #include <inttypes.h>
 #include <search.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,6 +38,7 @@ struct session {
 struct watch_state {
     struct watch_options with;
     struct arena *arena;
+    atomic_bool stops; /* any thread's; the rest is of the round's */
     bool has_duty;     /* and what is below is up to date with the cursor */
     uint64_t position; /* followed up to here */
     uint64_t saved;    /* the cursor in the store */
@@ -239,11 +241,26 @@ static uint64_t pass_known(struct watch_state *w)
     return until;
 }
 
+/* A page, or what there is time for; what was not taken is behind `*position`. */
+static enum err take_page(struct watch_state *w, const struct store_audit_entry *items,
+                          size_t count, uint64_t *position)
+{
+    enum err e = OK;
+    size_t taken = 0;
+    while (e == OK && taken < count && !w->stops) {
+        e = take(w, &items[taken++]);
+    }
+    if (taken < count) {
+        *position = taken == 0 ? w->position : items[taken - 1].position;
+    }
+    return e;
+}
+
 static enum err follow(struct watch_state *w)
 {
     struct store_audit_filter filter = {.kinds = arrivals_noted_kinds()};
     enum err e = OK;
-    for (bool more = true; e == OK && more;) {
+    for (bool more = true; e == OK && more && !w->stops;) {
         struct store_audit_entry *items = NULL;
         size_t count = 0;
         filter.position_max = pass_known(w);
@@ -251,9 +268,7 @@ static enum err follow(struct watch_state *w)
         arena_reset(w->arena);
         e = store_audit_follow(w->with.store, &filter, w->position, PAGE, PAGE_BYTES, w->arena,
                                &items, &count, &position, &more, NULL);
-        for (size_t i = 0; e == OK && i < count; i++) {
-            e = take(w, &items[i]);
-        }
+        e = e == OK ? take_page(w, items, count, &position) : e;
         if (filter.position_max != 0 && position >= filter.position_max) {
             position = filter.position_max; /* behind it is what can be passed */
             more = true;
@@ -363,6 +378,8 @@ static enum err begin_at(struct watch_state *w)
     enum err e = store_cursor_get(w->with.store, cursor_name, &w->position);
     if (e == ERR_NOT_FOUND) { /* what is older, who asks for it finds (`audit completeness`) */
         e = store_audit_count(w->with.store, &w->position);
+        /* At once: what comes from now on is watched, however early the next start is. */
+        e = e == OK ? store_cursor_set(w->with.store, cursor_name, w->position, w->began_ns) : e;
     }
     w->saved = w->position;
     return e;
@@ -392,7 +409,7 @@ static enum err check_lost(struct watch_state *w)
     arena_reset(w->arena);
     enum err e = store_session_list(w->with.store, true, LOST_LOOKED_AT, w->arena, &items, &count);
     int64_t since = w->began_ns - (int64_t)FINDINGS_DAYS * 86400 * second_ns;
-    for (size_t i = 0; e == OK && i < count; i++) {
+    for (size_t i = 0; e == OK && i < count && !w->stops; i++) {
         if (strcmp(items[i].close_reason, "lost") == 0 && items[i].closed_ns > since) {
             const struct session key = make_session(items[i].sidecar, items[i].session);
             e = check(w, &key);
@@ -416,6 +433,9 @@ static enum err begin(struct watch_state *w)
 enum err watch_state_round(struct watch_state *w)
 {
     bool has_duty = false;
+    if (w->stops) {
+        return OK;
+    }
     enum err e = store_duty_hold(w->with.store, STORE_DUTY_WATCH, &has_duty);
     if (e == OK && !has_duty) {
         forget_all(w);
@@ -426,11 +446,16 @@ enum err watch_state_round(struct watch_state *w)
         e = begin(w);
     }
     e = e == OK ? follow(w) : e;
-    e = e == OK ? listen_all(w) : e;
+    e = e == OK && !w->stops ? listen_all(w) : e;
     if (e != OK) {
         forget_all(w); /* what was not recorded is looked at again */
     }
     return e;
+}
+
+void watch_state_stop(struct watch_state *state)
+{
+    state->stops = true;
 }
 
 void watch_state_set_times(struct watch_state *state, int64_t silent_after_ns,

@@ -23,12 +23,17 @@ struct world {
     struct watch_state *watch;
     struct arrivals *arrivals; /* NULL: the watch reads all records */
     bool is_connected;
+    int stops_in; /* so many looks at the clock; 0: never */
     char found[4096];
 };
 
 static int64_t clock_of_world(void *context)
 {
-    return ((struct world *)context)->now_ns;
+    struct world *w = context;
+    if (w->stops_in > 0 && --w->stops_in == 0) {
+        watch_state_stop(w->watch);
+    }
+    return w->now_ns;
 }
 
 static bool is_connected(void *context, const char *sidecar)
@@ -317,6 +322,45 @@ static void test_what_stands_among_much_work(void **state)
     assert_string_equal(found(w), "loss s1 - 3-7\nno_outcome s1 B 206-206\n");
 }
 
+/* Wherever that is, the next one goes on, and finds each once. */
+static void test_a_round_that_is_told_to_stop(void **state)
+{
+    enum { SESSIONS = 3, LOOKS = 10 };
+    struct world *w = *state;
+    char expected[4096] = "";
+    size_t used = 0;
+    for (int looks = 1, record = 1; looks <= LOOKS; looks++) {
+        for (int i = 0; i < SESSIONS; i++, record += 3) {
+            char session[16];
+            (void)snprintf(session, sizeof(session), "%d-%d", looks, i);
+            begin_operation(w, session);
+            hang_up(w, session);
+            used += (size_t)snprintf(expected + used, sizeof(expected) - used,
+                                     "no_outcome s1 %s %d-%d\n", session, record + 1, record + 1);
+        }
+        w->stops_in = looks;
+        pass(w, 1);
+        w->stops_in = 0;
+        restart(w);
+        pass(w, 1);
+        assert_string_equal(found(w), expected);
+    }
+}
+
+/* Not even what is there already is read. */
+static void test_a_round_after_the_stop(void **state)
+{
+    struct world *w = *state;
+    begin_operation(w, "A");
+    hang_up(w, "A");
+    watch_state_stop(w->watch);
+    pass(w, 1);
+    assert_string_equal(found(w), "");
+    restart(w);
+    pass(w, 1);
+    assert_string_equal(found(w), "no_outcome s1 A 2-2\n");
+}
+
 static void test_a_loss_is_a_finding(void **state)
 {
     struct world *w = *state;
@@ -394,6 +438,8 @@ int main(void)
         TEST(test_each_silence_is_one),
         TEST(test_who_is_connected_has_to_be_heard),
         TEST(test_what_stands_among_much_work),
+        TEST(test_a_round_that_is_told_to_stop),
+        TEST(test_a_round_after_the_stop),
         TEST(test_a_loss_is_a_finding),
         TEST(test_findings_are_recorded_once),
         TEST(test_two_control_planes_record_once),
