@@ -62,6 +62,7 @@ static enum err print_status_json(FILE *out, const Chaperone__V1__StatusResponse
         json_add_string(&j, item, "sidecar", sidecar->sidecar);
         json_add_string(&j, item, "name", sidecar->name);
         json_add_bool(&j, item, "connected", sidecar->connected);
+        json_add_bool(&j, item, "revoked", sidecar->revoked_unix_ns != 0);
         json_add_unsigned(&j, item, "last_sequence", sidecar->last_sequence);
         json_add_time(&j, item, "last_seen", sidecar->last_seen_unix_ns);
         json_add_unsigned(&j, item, "policy_revision", sidecar->policy_revision);
@@ -78,7 +79,10 @@ static enum err add_sidecar(struct table *t, const Chaperone__V1__StatusResponse
     moment_format(s->last_seen_unix_ns, seen);
     enum err e = table_add_string(t, s->sidecar);
     e = e != OK ? e : table_add_string(t, s->name);
-    e = e != OK ? e : table_add_string(t, s->connected ? "connected" : "away");
+    e = e != OK ? e
+                : table_add_string(t, s->revoked_unix_ns != 0 ? "revoked"
+                                      : s->connected          ? "connected"
+                                                              : "away");
     e = e != OK ? e : table_add_string(t, seen);
     e = e != OK ? e : table_add_number(t, s->last_sequence);
     e = e != OK ? e : table_add_number(t, s->policy_revision);

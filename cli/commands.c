@@ -127,6 +127,17 @@ static const char session_kill_details[] =
     "have\n"
     "confirmed.";
 
+static const char sidecar_revoke_details[] =
+    "Its certificate counts for nothing from then on, nobody can enrol its key again, what it runs "
+    "ends, and\n"
+    "the audit log takes nothing more of it: what it had not shipped yet is lost. It cannot be "
+    "undone; the\n"
+    "host is set up anew, with a new key (docs/controlplane.md). SIDECAR may be shortened to a "
+    "beginning that\n"
+    "no other one has. Once more changes nothing. Exit code 1: there is no such sidecar, or it has "
+    "not\n"
+    "confirmed that its sessions have ended.";
+
 static const char witness_details[] =
     "Signs checkpoints of other people's logs (C2SP tlog-witness), each only when it extends the "
     "one that\n"
@@ -629,6 +640,31 @@ const struct command commands[] = {
         .options = command_json_options,
         .connects = true,
         .run = command_status,
+    },
+    {
+        .name = "sidecar list",
+        .arguments = "",
+        .summary = "List the sidecars: who enrolled them, until when, what they run",
+        .details = "SINCE is when it connected, when it was last seen (`away`), or when it was "
+                   "revoked. SESSIONS are\n"
+                   "the open ones, as far as the audit log knows.",
+        .examples = EXAMPLES("chaperone sidecar list",
+                             "chaperone sidecar list --json | jq 'select(.state == \"away\")'"),
+        .options = command_json_options,
+        .connects = true,
+        .run = command_sidecar_list,
+    },
+    {
+        .name = "sidecar revoke",
+        .arguments = "SIDECAR",
+        .summary = "Revoke a sidecar for good: one whose host is not trusted any more",
+        .details = sidecar_revoke_details,
+        .examples = EXAMPLES("chaperone sidecar revoke 0192f3a4 --reason 'the laptop was stolen'"),
+        .options = command_sidecar_revoke_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_sidecar_revoke,
     },
     {
         .name = "join-token create",

@@ -59,6 +59,8 @@ int command_session_blocks(struct invocation *i);
 int command_session_kill(struct invocation *i);
 int command_session_lift(struct invocation *i);
 int command_session_list(struct invocation *i);
+int command_sidecar_list(struct invocation *i);
+int command_sidecar_revoke(struct invocation *i);
 int command_status(struct invocation *i);
 int command_whoami(struct invocation *i);
 int command_witness(struct invocation *i);
@@ -90,6 +92,7 @@ extern const struct option_spec command_run_options[];
 extern const struct option_spec command_session_kill_options[];
 extern const struct option_spec command_session_lift_options[];
 extern const struct option_spec command_session_list_options[];
+extern const struct option_spec command_sidecar_revoke_options[];
 extern const struct option_spec command_witness_options[];
 
 #endif

@@ -47,8 +47,8 @@ enum err join_token_create(struct store *store, const char *name, const char *cr
     return e;
 }
 
-enum err join_token_use(struct store *store, struct bytes token, int64_t now_ns, char *out_name,
-                        struct err_text *why)
+enum err join_token_use(struct store *store, struct bytes token, int64_t now_ns,
+                        struct join_token_origin *out, struct err_text *why)
 {
     uint8_t hash[STORE_HASH_SIZE];
     struct store_join_token found;
@@ -61,7 +61,10 @@ enum err join_token_use(struct store *store, struct bytes token, int64_t now_ns,
                      ? store_join_token_use(store, hash, now_ns, arena, &found)
                      : ERR_NOT_FOUND;
     switch (e) {
-    case OK: (void)snprintf(out_name, JOIN_TOKEN_NAME_MAX + 1, "%s", found.name); break;
+    case OK:
+        (void)snprintf(out->name, sizeof(out->name), "%s", found.name);
+        (void)snprintf(out->created_by, sizeof(out->created_by), "%s", found.created_by);
+        break;
     case ERR_NOT_FOUND: e = err_set(why, ERR_DENIED, "the join token is unknown"); break;
     case ERR_EXISTS: e = err_set(why, ERR_DENIED, "the join token was used before"); break;
     case ERR_TIMEOUT: e = err_set(why, ERR_DENIED, "the join token has expired"); break;

@@ -11,6 +11,7 @@
 enum {
     JOIN_TOKEN_SIZE = 80, /* with its terminator */
     JOIN_TOKEN_NAME_MAX = 128,
+    JOIN_TOKEN_BY_SIZE = 128,
 };
 
 /* 15 minutes where nothing is said; at most 24 hours. */
@@ -23,9 +24,14 @@ enum err join_token_create(struct store *store, const char *name, const char *cr
                            int64_t lifetime_ns, int64_t now_ns, char out[JOIN_TOKEN_SIZE],
                            int64_t *out_expires_ns, struct err_text *why) MUST_USE;
 
-/* Uses it up. `out_name` has JOIN_TOKEN_NAME_MAX + 1 bytes. ERR_DENIED: unknown, used before or
- * expired; `why` is for the one who brought it. */
-enum err join_token_use(struct store *store, struct bytes token, int64_t now_ns, char *out_name,
-                        struct err_text *why) MUST_USE;
+/* Where one came from. */
+struct join_token_origin {
+    char name[JOIN_TOKEN_NAME_MAX + 1];  /* may be "" */
+    char created_by[JOIN_TOKEN_BY_SIZE]; /* cut */
+};
+
+/* Uses it up. ERR_DENIED: unknown, used before or expired; `why` is for the one who brought it. */
+enum err join_token_use(struct store *store, struct bytes token, int64_t now_ns,
+                        struct join_token_origin *out, struct err_text *why) MUST_USE;
 
 #endif

@@ -48,19 +48,22 @@ static void make(struct fixture *f, char token[JOIN_TOKEN_SIZE])
 
 static void assert_refused(struct fixture *f, struct bytes token, int64_t now, const char *words)
 {
-    char name[JOIN_TOKEN_NAME_MAX + 1];
+    struct join_token_origin origin;
     struct err_text why = {0};
-    assert_int_equal(join_token_use(f->store, token, now, name, &why), ERR_DENIED);
+    assert_int_equal(join_token_use(f->store, token, now, &origin, &why), ERR_DENIED);
     assert_non_null(strstr(why.text, words));
 }
 
 static void it_opens_once(void **state)
 {
-    char token[JOIN_TOKEN_SIZE], name[JOIN_TOKEN_NAME_MAX + 1];
+    char token[JOIN_TOKEN_SIZE];
+    struct join_token_origin origin;
     make(*state, token);
     struct fixture *f = *state;
-    assert_int_equal(join_token_use(f->store, bytes_of_string(token), 2 * minute, name, NULL), OK);
-    assert_string_equal(name, "node");
+    assert_int_equal(join_token_use(f->store, bytes_of_string(token), 2 * minute, &origin, NULL),
+                     OK);
+    assert_string_equal(origin.name, "node");
+    assert_string_equal(origin.created_by, "test");
     assert_refused(*state, bytes_of_string(token), 2 * minute, "used before");
 }
 

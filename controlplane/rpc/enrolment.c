@@ -16,20 +16,21 @@ enum { NAME_MAX_SIZE = 255, BY_SIZE = 300, ARENA_BLOCK = 4 << 10, ARENA_CAP = 1 
 static bool check_join_token(const struct call *call, struct bytes token, char by[BY_SIZE],
                              struct rpc_status *out_status)
 {
-    char name[JOIN_TOKEN_NAME_MAX + 1];
+    struct join_token_origin origin;
     struct err_text why = {0};
     if (!snapshot_config(call->snapshot)->enrolment.join_tokens) {
         rpc_status_set(out_status, RPC_PERMISSION_DENIED, "join tokens are switched off");
         return false;
     }
-    enum err e =
-        join_token_use(call->services->with.store, token, services_now(call->services), name, &why);
+    enum err e = join_token_use(call->services->with.store, token, services_now(call->services),
+                                &origin, &why);
     if (e != OK) {
         rpc_status_set(out_status, e == ERR_DENIED ? RPC_UNAUTHENTICATED : RPC_UNAVAILABLE, "%s",
                        e == ERR_DENIED ? why.text : "the join token cannot be checked now");
         return false;
     }
-    (void)snprintf(by, BY_SIZE, "join token %s", name);
+    (void)snprintf(by, BY_SIZE, "join token%s%s of %s", origin.name[0] == '\0' ? "" : " ",
+                   origin.name, origin.created_by);
     return true;
 }
 
