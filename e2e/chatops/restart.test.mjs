@@ -197,6 +197,14 @@ test('Socket Mode: Slack changes its server, and breaks the connection', async (
   await slack.ephemeral('U0BOB', 'recorded');
 });
 
+test('Socket Mode: a connection that ends before its hello was none', async (t) => {
+  const world = await World.make(t);
+  world.slack.hangUps = 2;
+  const bot = await world.slackBot();
+  assert.deepEqual(bot.events.map((e) => e.event).filter((e) => e.startsWith('slack_socket')),
+    ['slack_socket_failed', 'slack_socket_failed', 'slack_socket_open']);
+});
+
 test('what is no click of ours is acknowledged, logged at most, and harms nothing', async (t) => {
   const world = await World.make(t);
   const { slack, approvals } = world;
@@ -217,9 +225,9 @@ test('1,000 at once: each has its message, once, and follows it to its end', asy
   const { slack, approvals } = world;
   await world.slackBot();
   const ids = Array.from({ length: 1000 }, () => approvals.hold());
-  await slack.until(() => slack.messages.length === 1000, 'all are there', 120_000);
+  await slack.until(() => slack.messages.length === 1000, 'all are there', 300_000);
   ids.forEach((id) => approvals.change(id, { state: 'EXPIRED' }));
-  await slack.until(() => slack.messages.every((m) => Slack.buttons(m).length === 0), 'all have ended', 120_000);
+  await slack.until(() => slack.messages.every((m) => Slack.buttons(m).length === 0), 'all have ended', 300_000);
   const shown = slack.messages.map((m) => /\*Id\*  `([^`]+)`/.exec(JSON.stringify(m.blocks))[1]);
   assert.deepEqual(new Set(shown), new Set(ids));
   assert.equal(shown.length, 1000);

@@ -11,6 +11,7 @@ import { Changes } from './changes.mjs';
 export const APP_TOKEN = 'xapp-1-A0TEST-1234567890-abcdef';
 export const BOT_TOKEN = 'xoxb-1234567890-1234567890-abcdefghijkl';
 export const TEAM = 'T0TEAM';
+const TRIGGER_MS = 20_000; // Slack's are 3 seconds, on a machine that never stands still
 
 const refuse = (error) => { throw new Error(error); };
 const need = (condition, error = 'invalid_blocks') => condition || refuse(error);
@@ -76,6 +77,7 @@ export class Slack extends Changes {
   connections = new Set();
   channels = new Set(['C0OPS', 'C0PAY']);
   failures = [];    // {method, error | status, times}
+  hangUps = 0;      // so many connections end before a hello
   #acks = new Map();
   #triggers = new Map();
   #tickets = new Set();
@@ -188,7 +190,7 @@ export class Slack extends Changes {
 
   #trigger() {
     const trigger = `${Date.now()}.${randomBytes(4).toString('hex')}`;
-    this.#triggers.set(trigger, Date.now() + 3000);
+    this.#triggers.set(trigger, Date.now() + TRIGGER_MS);
     return trigger;
   }
 
@@ -202,6 +204,11 @@ export class Slack extends Changes {
       this.connections.add(connection);
       connection.on('close', () => { this.connections.delete(connection); this.changed(); });
       connection.on('message', (data) => this.#acknowledge(JSON.parse(data)));
+      if (this.hangUps > 0) {
+        this.hangUps -= 1;
+        connection.close();
+        return;
+      }
       connection.send(JSON.stringify({
         type: 'hello', num_connections: this.connections.size, connection_info: { app_id: 'A0TEST' },
         debug_info: { host: 'local', approximate_connection_time: 18060 },

@@ -68,8 +68,9 @@ export class Socket {
     });
     this.listen(client);
     try {
-      await this.open(client, ended);
+      const is_open = await this.open(client, ended);
       if (signal.aborted) return;
+      if (!is_open) throw new Error('the connection ended before Slack said hello');
       this.is_open = true;
       backoff.reset();
       this.log.info('slack_socket_open');
@@ -79,7 +80,8 @@ export class Socket {
     }
   }
 
-  private async open(client: SocketModeClient, ended: Promise<void>): Promise<void> {
+  // False where it ended first.
+  private async open(client: SocketModeClient, ended: Promise<void>): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, fail) => {
       timer = setTimeout(() => fail(new Error('Slack did not say hello')), OPEN_TIMEOUT_MS);
@@ -87,7 +89,7 @@ export class Socket {
     const started = client.start();
     started.catch(() => {}); // where another of them was first
     try {
-      await Promise.race([started, ended, late]);
+      return await Promise.race([started.then(() => true), ended.then(() => false), late]);
     } finally {
       clearTimeout(timer);
     }
