@@ -156,7 +156,7 @@ run_interop() {
 }
 
 run_chatops() {
-    (cd "$root/e2e/chatops" && timeout 600 npm test --silent) >"$work/$section.tap" 2>"$work/$section.log" || true
+    (cd "$root/e2e/chatops" && timeout 1200 npm test --silent) >"$work/$section.tap" 2>"$work/$section.log" || true
     grep -q '^# tests' "$work/$section.tap" || tail -n 30 "$work/$section.log"
     count tap "$work/$section.tap"
 }

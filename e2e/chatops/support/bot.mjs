@@ -17,7 +17,8 @@ export class Bot extends Changes {
     const bot = new Bot();
     bot.process = spawn(process.execPath, [PROGRAM, kind, '--config', config],
       { stdio: ['ignore', 'inherit', 'pipe'], env: { PATH: process.env.PATH, ...env } });
-    bot.exited = once(bot.process, 'exit').then(([code, signal]) => code ?? signal);
+    // When it has ended and all that it said is here.
+    bot.exited = once(bot.process, 'close').then(([code, signal]) => code ?? signal);
     bot.exited.then(() => { bot.isGone = true; bot.changed(); });
     createInterface({ input: bot.process.stderr }).on('line', (line) => {
       bot.text += `${line}\n`;

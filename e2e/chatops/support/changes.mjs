@@ -1,7 +1,7 @@
 // What a test waits for: something it can look at, looked at again at each change.
 import { EventEmitter } from 'node:events';
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 export class Changes extends EventEmitter {
   constructor() {

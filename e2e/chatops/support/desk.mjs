@@ -2,7 +2,7 @@
 // input, and answers each with one.
 //   {"do": "shown", "part": TEXT, "buttons": ID?}   the message that has this text (and this button, or "" for none)
 //   {"do": "click", "user": U, "part": TEXT, "action": ID}
-//   {"do": "submit", "user": U, "reason": TEXT?, "pick": TEXT?}   the newest dialog
+//   {"do": "submit", "user": U, "reason": TEXT?, "pick": TEXT?}   the dialog of the last click
 //   {"do": "command", "user": U, "text": TEXT}
 //   {"do": "told", "user": U, "part": TEXT}         what only this person was told
 import { createInterface } from 'node:readline';
@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline';
 import { APP_TOKEN, BOT_TOKEN, Slack } from './slack.mjs';
 
 const slack = await Slack.start();
+let dialogs = 0; // before the last click
 
 function find({ part, buttons }) {
   return slack.messages.find((message) => {
@@ -25,12 +26,12 @@ const orders = {
     return { ts, channel, text, words: blocks.map((b) => b.text?.text ?? '').join('\n') };
   },
   async click({ user, part, action }) {
-    const before = slack.views.length;
+    dialogs = slack.views.length;
     await slack.click(user, find({ part, buttons: action }), action);
-    return { views: before };
+    return {};
   },
   async submit({ user, reason, pick }) {
-    const view = await slack.until(() => slack.views.at(-1), 'a dialog');
+    const view = await slack.viewAfter(dialogs);
     return { answer: await slack.submit(user, view, { reason, pick }), title: view.title.text };
   },
   command: async ({ user, text }) => ({ answer: await slack.command(user, text) }),
