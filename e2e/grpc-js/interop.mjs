@@ -14,7 +14,8 @@ import { makeCertificates, Server } from './server.mjs';
 
 const ROOT = resolve(fileURLToPath(import.meta.url), '../../..');
 const MESSAGES = 10000;
-const PATIENCE_MS = 30000; // for one check
+const PATIENCE_MS = 60000; // for one check
+const SHORT_MS = 1000; // a deadline that a call reaches the server within
 const OPTIONS = {
   keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true, includeDirs: [ROOT],
 };
@@ -100,7 +101,7 @@ const checks = {
   async 'unary: deadline'({ echo }) {
     const before = (await unary(echo, 'Stats', {})).cancelled;
     await rejects(unary(echo, 'Unary', { delay_ms: PATIENCE_MS }, undefined,
-      { deadline: Date.now() + 100 }), grpc.status.DEADLINE_EXCEEDED);
+      { deadline: Date.now() + SHORT_MS }), grpc.status.DEADLINE_EXCEEDED);
     await until(async () => (await unary(echo, 'Stats', {})).cancelled === before + 1);
     const reply = await unary(echo, 'Unary', {}, undefined, { deadline: Date.now() + PATIENCE_MS });
     assert.equal(reply.has_deadline, true);
@@ -231,14 +232,14 @@ const checks = {
     const drained = drain(call);
     call.write({ text: 'one' });
     await once(call, 'data');
-    assert.equal((await unary(echo, 'Stats', {})).open, 1);
+    await until(async () => (await unary(echo, 'Stats', {})).open === 1); // those before have ended
     call.cancel();
     assert.equal((await drained).status.code, grpc.status.CANCELLED);
     await until(async () => (await unary(echo, 'Stats', {})).open === 0);
   },
 
   async 'bidirectional stream: deadline'({ echo }) {
-    const { status } = await drain(echo.Bidi({ deadline: Date.now() + 100 }));
+    const { status } = await drain(echo.Bidi({ deadline: Date.now() + SHORT_MS }));
     assert.equal(status.code, grpc.status.DEADLINE_EXCEEDED);
   },
 
