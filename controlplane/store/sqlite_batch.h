@@ -34,6 +34,7 @@ struct batch {
     size_t session_count, session_room;
     struct section_table *tables; /* owned */
     size_t table_count, table_room;
+    bool marks_all;                /* sections that come few at a time, too */
     struct batch_places *places;   /* owned: where a session is in `sessions` */
     struct batch_sections *making; /* owned: what sections are made with */
 };

@@ -22,7 +22,8 @@ struct cut {
 
 struct batch_sections {
     struct cut cuts[BATCH_RECORDS_MAX];
-    size_t cut_count, batch_count;    /* sections, and records of all of them */
+    size_t cut_count;                 /* sections */
+    bool marks_all;                   /* else those of enough records */
     uint32_t next[BATCH_RECORDS_MAX]; /* of a row: that of the same section, NONE behind its last */
     uint32_t *current;                /* owned; of each session the cut that it is in, or NONE */
     size_t current_room;
@@ -113,7 +114,7 @@ static enum err cuts_make(struct batch_sections *m, const struct batch *b,
 {
     enum err err = current_clear(m, b->session_count);
     m->cut_count = 0;
-    m->batch_count = count;
+    m->marks_all = b->marks_all || count >= MARKED_BATCH_MIN;
     for (uint32_t i = 0; err == OK && i < count; i++) {
         uint32_t *current = &m->current[rows[i].session];
         m->next[i] = NONE;
@@ -257,7 +258,7 @@ static enum err words_write(struct db *db, struct batch_sections *m,
         db_bind_text(add, 3, buffer_bytes(&m->document.tag));
         err = db_run(db, add);
     }
-    bool is_marked = count >= MARKED_RECORDS_MIN || m->batch_count >= MARKED_BATCH_MIN;
+    bool is_marked = m->marks_all || count >= MARKED_RECORDS_MIN;
     return err == OK && is_marked ? batch_marks_write(db, m->records[0].key, &m->document) : err;
 }
 

@@ -410,6 +410,23 @@ static enum err records_count(struct db *db, uint64_t *out)
     return err;
 }
 
+/* Sections are written with their marks. Only where a version between has begun to move records are
+ * there some without. */
+static enum err marks_settle(struct db *db, struct err_text *why)
+{
+    sqlite3_stmt *find = NULL;
+    bool row = false;
+    enum err err = db_statement(db, "SELECT 1 FROM audit_section LIMIT 1", &find);
+    if (err == OK) {
+        err = db_step(db, find, &row);
+        (void)sqlite3_reset(find);
+    }
+    if (err != OK) {
+        return db_explain(db, err, why);
+    }
+    return row ? OK : db_execute(db, "DROP TABLE IF EXISTS audit_mark_made", why);
+}
+
 enum err sqlite_convert(struct db *db, const struct store_progress *progress, struct err_text *why)
 {
     struct converter c = {.db = db, .last_position = INT64_MIN};
@@ -420,12 +437,16 @@ enum err sqlite_convert(struct db *db, const struct store_progress *progress, st
     }
     c.arena = arena_create(1 << 20, RUN_ARENA_CAP);
     err = c.arena == NULL ? ERR_NO_MEMORY : batch_init(&c.batch, BATCH_RECORDS_MAX);
+    c.batch.marks_all = true;
     /* A row may refer to what somebody deleted: it is kept as it was. */
     if (err == OK) {
         err = db_execute(db, "PRAGMA foreign_keys = OFF", why);
     }
     if (err == OK) {
         err = records_count(db, &c.all);
+    }
+    if (err == OK) {
+        err = marks_settle(db, why);
     }
     if (err == OK) {
         err = steps_do(&c, progress, why);

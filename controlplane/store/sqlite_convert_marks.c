@@ -30,11 +30,15 @@ static enum err number_read(struct db *db, sqlite3_stmt *get, int64_t *out)
     return err == OK && !row ? ERR_NOT_FOUND : err;
 }
 
+/* Beside them there may be sections that this version wrote (sqlite_convert), with their marks. */
+#define WITHOUT_MARKS                                                                              \
+    " FROM audit_section s WHERE key > ?1"                                                         \
+    " AND NOT EXISTS (SELECT 1 FROM audit_mark m WHERE m.key = s.key)"
+
 static enum err section_find(struct marker *m, int64_t *out)
 {
     sqlite3_stmt *get = NULL;
-    enum err err = db_statement(
-        m->db, "SELECT key FROM audit_section WHERE key > ?1 ORDER BY key LIMIT 1", &get);
+    enum err err = db_statement(m->db, "SELECT key" WITHOUT_MARKS " ORDER BY key LIMIT 1", &get);
     if (err == OK) {
         db_bind_number(get, 1, m->made);
         err = number_read(m->db, get, out);
@@ -142,7 +146,7 @@ static enum err sections_count(struct marker *m)
 {
     sqlite3_stmt *count = NULL;
     int64_t all = 0;
-    enum err err = db_statement(m->db, "SELECT count(*) FROM audit_section WHERE key > ?1", &count);
+    enum err err = db_statement(m->db, "SELECT count(*)" WITHOUT_MARKS, &count);
     if (err == OK) {
         db_bind_number(count, 1, m->made);
         err = number_read(m->db, count, &all);

@@ -127,6 +127,15 @@ int64_t store_file_number(const struct store_file *f, const char *text)
     return result;
 }
 
+void store_file_drop_marks(const struct store_file *f)
+{
+    store_file_sql(f, "DELETE FROM audit_mark;"
+                      "CREATE TABLE IF NOT EXISTS audit_mark_made (key INTEGER PRIMARY KEY NOT"
+                      " NULL) STRICT;"
+                      "DELETE FROM audit_mark_made;"
+                      "INSERT INTO audit_mark_made VALUES (-9223372036854775808)");
+}
+
 void store_file_script(const struct store_file *f, const char *name)
 {
     char path[128], *text = NULL;

@@ -41,6 +41,8 @@ void store_file_refuse(const char *path, enum err expected, const char *sentence
 void store_file_sql(const struct store_file *f, const char *text);
 /* The first column of the first row. */
 int64_t store_file_number(const struct store_file *f, const char *text);
+/* Takes the marks of all sections out, as where a version before marks wrote them. */
+void store_file_drop_marks(const struct store_file *f);
 /* Runs the statements of a file of testdata. */
 void store_file_script(const struct store_file *f, const char *name);
 
