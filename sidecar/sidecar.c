@@ -35,24 +35,34 @@ static void on_shipped(void *context, enum err result)
     loop_stop(s->loop);
 }
 
+static void leave_records(struct sidecar *s, const char *why)
+{
+    log_event(&s->log, LOG_WARN, "records_left_in_spool", log_text("why", why));
+    loop_stop(s->loop);
+}
+
 static void on_ship_timeout(struct ev_loop *ev, struct ev_timer *w, int events)
 {
     (void)ev;
     (void)events;
     struct sidecar *s = w->data;
-    log_event(&s->log, LOG_WARN, "records_left_in_spool",
-              log_text("why", "the control plane did not take them; the next start ships them"));
-    loop_stop(s->loop);
+    leave_records(s, "the control plane did not take them; the next start ships them");
 }
 
 /* The last session is over: the stream is closed by a heartbeat and shipped. */
 static void on_empty(void *context)
 {
     struct sidecar *s = context;
+    struct control_status control = {.revoked = false};
     uint64_t sequence = 0;
     ev_timer_stop(loop_ev(s->loop), &s->drain_timer);
     if (s->recorder == NULL || recorder_write_heartbeat(s->recorder, &sequence) != OK) {
         loop_stop(s->loop);
+        return;
+    }
+    control_status(s->control, &control);
+    if (control.revoked) {
+        leave_records(s, "this sidecar has been revoked: the control plane takes none");
         return;
     }
     s->last_shipped = (struct recorder_waiter){

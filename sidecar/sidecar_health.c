@@ -32,6 +32,9 @@ static const char *why_not_ready(struct sidecar *s)
     if (s->stopping) {
         return "shutting down";
     }
+    if (control.revoked) {
+        return "this sidecar has been revoked";
+    }
     if (!control.enrolled || s->recorder == NULL) {
         return "not enrolled at the control plane";
     }

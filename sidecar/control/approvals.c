@@ -223,6 +223,9 @@ void control_end_approval(struct control *c, const char *approval,
                           Chaperone__V1__ApprovalState state, const char *reason)
 {
     struct approval_end *e = NULL;
+    if (control_is_revoked(c)) {
+        return; /* nobody there listens */
+    }
     if (c->ends.count < CONTROL_ENDS_MAX) {
         e = end_create(c, approval, state, reason == NULL ? "" : reason);
     }

@@ -51,6 +51,34 @@ void control_use_identity(struct control *c)
     }
 }
 
+void control_set_revoked(struct control *c, const char *why)
+{
+    static const struct control_kill all = {.order = "",
+                                            .session = "",
+                                            .identity = "",
+                                            .resource = "",
+                                            .all = true,
+                                            .ordered_by = "the control plane",
+                                            .reason = "this sidecar has been revoked"};
+    struct control_sessions ended = {.ids.count = 0};
+    (void)snprintf(c->revoked, sizeof(c->revoked), "%s",
+                   why[0] == '\0' ? "this sidecar has been revoked" : why);
+    log_event(c->log, LOG_ERROR, "sidecar_revoked", log_text("why", c->revoked));
+    watch_stop(c);
+    enrolment_halt(c);
+    if (c->uplink != NULL) {
+        uplink_use(c->uplink, NULL);
+    }
+    tunnel_close(c->tunnel);
+    tunnel_release(c->tunnel);
+    c->tunnel = NULL;
+    if (c->events.on_kill != NULL) {
+        c->events.on_kill(c->context, &all, &ended);
+    }
+    control_ids_finish(&ended.ids);
+    approvals_stop(c); /* what was withdrawn by that, too */
+}
+
 /* ---- policy ---- */
 
 void control_use_policy(struct control *c, struct policy *policy, uint64_t revision)
@@ -303,6 +331,7 @@ enum err control_attach_recorder(struct control *c, struct recorder *recorder)
 void control_status(struct control *c, struct control_status *out)
 {
     struct control_status s = {.enrolled = identity_is_valid(c->identity),
+                               .revoked = control_is_revoked(c),
                                .connected = c->watch.stream != NULL && c->tunnel != NULL &&
                                             tunnel_is_connected(c->tunnel),
                                .not_after_unix_ns = identity_not_after(c->identity),

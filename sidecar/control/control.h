@@ -130,7 +130,8 @@ typedef void control_open_fn(void *context, const struct rpc_status *status,
                              const Chaperone__V1__OpenSessionResponse *response);
 
 /* Asks for a session. The reply comes once, never from inside this call; after the deadline with
- * DEADLINE_EXCEEDED, without a control plane (or before enrolment) with UNAVAILABLE. The request is
+ * DEADLINE_EXCEEDED, without a control plane (or before enrolment) with UNAVAILABLE; of a sidecar
+ * that was revoked it is PERMISSION_DENIED. The request is
  * serialised before it returns. `*out` is valid until the reply or control_call_cancel.
  *
  * A grant may have been given just before an order that would have ended its session, and arrive
@@ -161,6 +162,7 @@ void control_end_approval(struct control *control, const char *approval,
 
 struct control_status {
     bool enrolled;
+    bool revoked;   /* nothing is asked of the control plane any more */
     bool connected; /* the watch stream is open */
     bool shipping;  /* the audit stream is open */
     bool diverged;  /* the control plane holds other records than we do */

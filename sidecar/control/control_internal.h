@@ -58,6 +58,8 @@ struct control {
     struct identity *identity;
     struct tunnel *tunnel; /* with our certificate; NULL: not enrolled */
     bool announced;        /* on_enrolled was called */
+    /* Why this sidecar is refused for good; "": it is not. Then there is no tunnel any more. */
+    char revoked[RPC_MESSAGE_SIZE];
     struct enrolment enrolment;
     struct watch watch;
     struct approval_ends ends;
@@ -82,8 +84,18 @@ struct control_held {
     struct control_ids ids;
 };
 
+/* watch.c */
+void control_ids_finish(struct control_ids *ids);
+
 /* control.c: a new certificate is there. */
 void control_use_identity(struct control *control);
+/* The control plane says that it has revoked this sidecar: what runs ends, and nothing is asked of
+ * it any more. Once. */
+void control_set_revoked(struct control *control, const char *why);
+static inline bool control_is_revoked(const struct control *control)
+{
+    return control->revoked[0] != '\0';
+}
 enum err control_make_tunnel(struct control *control, bool with_certificate,
                              struct tunnel **out) MUST_USE;
 /* Takes the policy and makes it the one in use. */
@@ -92,6 +104,8 @@ void control_use_policy(struct control *control, struct policy *policy, uint64_t
 /* enrolment.c */
 void enrolment_init(struct control *control);
 void enrolment_start(struct control *control);
+/* Nothing more is asked for; enrolment_stop comes all the same. */
+void enrolment_halt(struct control *control);
 void enrolment_stop(struct control *control);
 
 /* watch.c */

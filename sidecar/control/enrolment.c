@@ -242,6 +242,9 @@ static void begin_token(struct control *c)
 static void begin(struct control *c)
 {
     bool has_join_token = c->join_token != NULL && !c->enrolment.join_token_refused;
+    if (control_is_revoked(c)) {
+        return; /* a call or a token was under way when that was heard */
+    }
     if (identity_is_valid(c->identity)) {
         if (identity_renew_in(c->identity) > 0) {
             wait_for_renewal(c);
@@ -274,6 +277,13 @@ void enrolment_init(struct control *c)
 void enrolment_start(struct control *c)
 {
     wait_ms(c, 0);
+}
+
+void enrolment_halt(struct control *c)
+{
+    ev_timer_stop(loop_ev(c->loop), &c->enrolment.timer);
+    call_cancel(c->enrolment.call);
+    c->enrolment.call = NULL;
 }
 
 void enrolment_stop(struct control *c)

@@ -498,3 +498,14 @@ bool fake_push_nothing(struct fake *f)
     Chaperone__V1__WatchResponse response = CHAPERONE__V1__WATCH_RESPONSE__INIT;
     return push(f, &response);
 }
+
+bool fake_revoke(struct fake *f, const char *message)
+{
+    lock(f);
+    bool is_open = f->watch != NULL;
+    if (is_open) {
+        rpc_stream_finish(f->watch, RPC_PERMISSION_DENIED, message);
+    }
+    unlock(f);
+    return is_open;
+}

@@ -73,5 +73,7 @@ bool fake_push_kill(struct fake *f, const char *order, const char *session);
 bool fake_push_order(struct fake *f, const Chaperone__V1__KillSession *order);
 bool fake_push_decided(struct fake *f, const char *approval, Chaperone__V1__ApprovalState state);
 bool fake_push_nothing(struct fake *f); /* a message without content */
+/* Ends the open watch with PERMISSION_DENIED. */
+bool fake_revoke(struct fake *f, const char *message);
 
 #endif

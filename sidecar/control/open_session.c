@@ -44,6 +44,10 @@ static void on_reply(void *context, const struct rpc_status *status, const Proto
     }
     const Chaperone__V1__OpenSessionResponse *grant =
         (const Chaperone__V1__OpenSessionResponse *)reply;
+    if (control_is_revoked(o->control)) {
+        rpc_status_set(&told, RPC_PERMISSION_DENIED, "%s", o->control->revoked);
+        grant = NULL;
+    }
     if (grant != NULL && is_ended(o, grant, &told)) {
         grant = NULL;
     }

@@ -131,7 +131,7 @@ void uplink_use(struct uplink *u, struct tunnel *tunnel)
 {
     (void)pthread_mutex_lock(&u->lock);
     struct tunnel *before = u->tunnel;
-    u->tunnel = tunnel_retain(tunnel);
+    u->tunnel = tunnel == NULL ? NULL : tunnel_retain(tunnel);
     u->generation++;
     (void)pthread_cond_broadcast(&u->wake);
     (void)pthread_mutex_unlock(&u->lock);

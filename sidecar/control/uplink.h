@@ -27,7 +27,7 @@ enum {
  * rest. */
 enum err uplink_create(struct loop *loop, struct recorder *recorder, const struct log *log,
                        struct uplink **out) MUST_USE;
-/* Ships through this tunnel from now on (retains it). */
+/* Ships through this tunnel from now on (retains it); NULL: not at all. */
 void uplink_use(struct uplink *uplink, struct tunnel *tunnel);
 /* Stops the thread. Takes NULL. */
 void uplink_stop(struct uplink *uplink);

@@ -106,7 +106,7 @@ static enum err ids_add(struct control_ids *list, const char *id)
     return OK;
 }
 
-static void ids_finish(struct control_ids *list)
+void control_ids_finish(struct control_ids *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         free(list->all[i]);
@@ -175,7 +175,7 @@ static void on_kill_letter(struct control *c, Chaperone__V1__KillSession *kill)
               log_text("resource", kill->resource), log_text("ordered_by", kill->ordered_by),
               log_number("ended", (int64_t)ended.ids.count), log_text("error", error));
     answer_order(c, kill, &ended.ids, error);
-    ids_finish(&ended.ids);
+    control_ids_finish(&ended.ids);
     if (is_understood(kill) && !is_one) {
         orders_add(&c->orders, kill);
     } else {
@@ -191,6 +191,10 @@ static void on_ended(struct control *c, const struct watch_letter *l)
     c->watch.stream = NULL; /* the letter owns it */
     log_event(c->log, LOG_WARN, "watch_ended", log_text("code", rpc_code_name(l->code)),
               log_text("error", l->message));
+    if (l->code == RPC_PERMISSION_DENIED) {
+        control_set_revoked(c, l->message);
+        return;
+    }
     ev_timer_stop(loop_ev(c->loop), &c->watch.timer);
     ev_timer_set(&c->watch.timer, backoff_next_ms(&c->watch.backoff) / 1000.0, 0.0);
     ev_timer_start(loop_ev(c->loop), &c->watch.timer);
@@ -293,8 +297,8 @@ static void say_hello(struct control *c)
     hello.n_held = held.ids.count;
     request.hello = &hello;
     send(c, &request);
-    ids_finish(&sessions.ids);
-    ids_finish(&held.ids);
+    control_ids_finish(&sessions.ids);
+    control_ids_finish(&held.ids);
 }
 
 static void open_stream(struct control *c)

@@ -148,6 +148,7 @@ static void deadline_ends_a_call_that_hangs(void **state)
 {
     struct control_fixture *f = *state;
     struct grant g;
+    f->options.open_timeout_ms = 1000;
     control_fixture_start(f);
     UNTIL(f, is_connected);
     f->fake.open_hangs = true;
@@ -394,6 +395,51 @@ static void push_without_content_does_no_harm(void **state)
     UNTIL(f, has_answered_order);
 }
 
+/* ---- revoked ---- */
+
+static bool is_revoked(struct control_fixture *f)
+{
+    struct control_status status;
+    control_status(f->control, &status);
+    return status.revoked;
+}
+
+static void revoked_sidecar_ends_all_and_asks_no_more(void **state)
+{
+    struct control_fixture *f = *state;
+    struct grant under_way, later;
+    struct control_status status;
+    control_fixture_start(f);
+    UNTIL(f, is_connected);
+    control_fixture_open_recorder(f);
+    control_fixture_write(f, 1);
+    UNTIL(f, has_shipped_all);
+    f->fake.open_hangs = true;
+    (void)ask(f, &under_way);
+    assert_true(fake_revoke(&f->fake, "this sidecar has been revoked (s1, today)"));
+    UNTIL(f, is_revoked);
+    assert_int_equal(f->kills, 1);
+    assert_true(f->killed_all);
+    assert_string_equal(f->killed_by, "the control plane");
+    wait_for_grant(f, &under_way);
+    assert_int_equal(under_way.code, RPC_PERMISSION_DENIED);
+    (void)ask(f, &later);
+    wait_for_grant(f, &later);
+    assert_int_equal(later.code, RPC_PERMISSION_DENIED);
+    assert_string_equal(later.message, "this sidecar has been revoked (s1, today)");
+    control_status(f->control, &status);
+    assert_false(status.connected);
+    /* Neither the watch nor the uplink come back, though there is something to ship. */
+    int watches = f->fake.watches, resumes = f->fake.resumes, connections = 0;
+    connections = fake_door_count(f->fake.door);
+    control_fixture_write(f, 1);
+    control_fixture_run_ms(f, 1500);
+    assert_int_equal(f->fake.watches, watches);
+    assert_int_equal(f->fake.resumes, resumes);
+    assert_int_equal(fake_door_count(f->fake.door), connections);
+    assert_int_equal(f->fake.records, 1);
+}
+
 /* ---- the connection ---- */
 
 static bool has_watched_again(struct control_fixture *f)
@@ -459,6 +505,7 @@ int main(void)
         WITH_FIXTURE(kill_is_carried_out_and_answered),
         WITH_FIXTURE(kill_of_an_unknown_session_says_so),
         WITH_FIXTURE(push_without_content_does_no_harm),
+        WITH_FIXTURE(revoked_sidecar_ends_all_and_asks_no_more),
         WITH_FIXTURE(watch_comes_back),
         WITH_FIXTURE(noise_inside_tls_does_no_harm),
     };
