@@ -273,6 +273,35 @@ const struct command commands[] = {
         .run = command_approvals_watch,
     },
     {
+        .name = "approvals standing",
+        .arguments = "",
+        .summary = "List what was approved for later, too, and still stands",
+        .details = "LEFT says how often it lets something through yet. Newest first, all of them; "
+                   "with --all also\n"
+                   "those that stand no more. `approvals revoke` ends one.",
+        .examples = EXAMPLES("chaperone approvals standing",
+                             "chaperone approvals standing --identity agent-7 --json | jq -r .id"),
+        .options = command_approvals_standing_options,
+        .connects = true,
+        .run = command_approvals_standing,
+    },
+    {
+        .name = "approvals revoke",
+        .arguments = "ID",
+        .summary = "End a standing approval at once",
+        .details = "ID is that of `approvals standing`, and may be shortened. What comes after it "
+                   "is held again, for\n"
+                   "people to decide. For those who may decide under its rule, and for admins. "
+                   "Revoking it once more\n"
+                   "changes nothing. Exit code 1: you may not, or there is none.",
+        .examples = EXAMPLES("chaperone approvals revoke 0192f3a4 --reason 'it was the wrong job'"),
+        .options = command_approvals_revoke_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .connects = true,
+        .run = command_approvals_revoke,
+    },
+    {
         .name = "approvals link",
         .arguments = "CODE",
         .summary = "Link a chat account, whose bot showed the code, to your login",

@@ -94,6 +94,7 @@ static void test_misuse(void **state)
     expect_misuse(ARGV("approvals", "approve", "x", "--standing-uses", "2"), "--standing-for");
     expect_misuse(ARGV("approvals", "unlink", "slack"), "PROVIDER ACCOUNT");
     expect_misuse(ARGV("approvals", "watch", "--after", "x"), "expected a cursor");
+    expect_misuse(ARGV("approvals", "revoke"), "expected: chaperone approvals revoke");
     expect_misuse(ARGV("login", "--device", "--no-browser"), "opens no browser");
     expect_misuse(ARGV("login", "--token", "refresh"), "expected one of id, access");
     expect_misuse(ARGV("dev"), "--dir DIR is needed");
