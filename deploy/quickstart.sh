@@ -89,8 +89,19 @@ step() {
     printf '%s%d/7%s  %s%s%s\n' "$bold" "$step_number" "$plain" "$bold" "$*" "$plain"
 }
 
+# Below those that outgoing connections get, one of which could have it before it is used.
 free_port() {
-    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    /usr/bin/python3 - <<'END'
+import random, socket
+while True:
+    try:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", random.randint(10000, 19999)))
+            print(s.getsockname()[1])
+            break
+    except OSError:
+        pass
+END
 }
 
 # 6432 where nobody has it: it is what the documentation says.

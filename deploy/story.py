@@ -59,6 +59,13 @@ class Audit:
     def ask(self, *args):
         return [json.loads(line) for line in self.text(*args, "--json").splitlines()]
 
+    def search(self, *args):
+        """The records; exit code 1 is that there are none."""
+        done = subprocess.run(self.command("audit", "search", *args, "--json"), capture_output=True, text=True, check=False)
+        if done.returncode > 1:
+            sys.exit("error: " + done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     def wait_for_end(self, seconds=30):
         """Records travel from the sidecar to the control plane: `audit tail` shows them arrive."""
         follow = self.command("audit", "tail", "--json", "--since", "1h", "--kind", "session_closed")
@@ -197,9 +204,13 @@ def kept_files(directory):
     for folder, _, names in os.walk(directory):
         for path in (os.path.join(folder, name) for name in names):
             if os.path.isfile(path):
-                with open(path, "rb") as f:
-                    # A spool has its full size from the beginning on.
-                    yield os.path.relpath(path, directory), f.read().rstrip(b"\0")
+                try:
+                    with open(path, "rb") as f:
+                        content = f.read()
+                except FileNotFoundError:
+                    continue  # the processes go on: one that was done with
+                # A spool has its full size from the beginning on.
+                yield os.path.relpath(path, directory), content.rstrip(b"\0")
 
 
 def lines_of(path):
@@ -231,12 +242,17 @@ class Claims:
                 " that comes after it in the sidecar's stream of records.")
 
     def nothing_missing(self):
-        stream = sorted(r["sequence"] for r in self.records if r["sidecar"] == self.opened["sidecar"])
-        elsewhere = [r for r in self.records if r["sidecar"] != self.opened["sidecar"]]
-        return (stream == list(range(stream[0], stream[-1] + 1))
+        sidecar = self.opened["sidecar"]
+        stream = sorted(r["sequence"] for r in self.records if r["sidecar"] == sidecar)
+        # A session of more than ten seconds has some within.
+        beats = [r["sequence"] for r in self.audit.search("--kind", "heartbeat")
+                 if r["sidecar"] == sidecar and stream[0] < r["sequence"] < stream[-1]]
+        elsewhere = [r for r in self.records if r["sidecar"] != sidecar]
+        among = f" (with {plural(len(beats), 'heartbeat')} of the sidecar's own)" if beats else ""
+        return (sorted(stream + beats) == list(range(stream[0], stream[-1] + 1))
                 and all(r["kind"] == "approval" and r["state"] == "decided" for r in elsewhere),
-                f"Nothing is missing: the session's records are {stream[0]} to {stream[-1]} of that stream, without"
-                f" a gap. What a person decided ({plural(len(elsewhere), 'record')}) stands in the control"
+                f"Nothing is missing: the session's records are {stream[0]} to {stream[-1]} of that stream{among},"
+                f" without a gap. What a person decided ({plural(len(elsewhere), 'record')}) stands in the control"
                 " plane's own.")
 
     def database_agrees(self):
