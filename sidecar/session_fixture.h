@@ -46,7 +46,7 @@ enum {
     FIXTURE_GOT_MAX = 1 << 16,
     FIXTURE_SEGMENT = 64 << 10,
     FIXTURE_RECORDS = 64,
-    FIXTURE_DEADLINE_MS = 20000,
+    FIXTURE_DEADLINE_MS = 60000,
 };
 
 /* A callback of the protocol, as a bit. */

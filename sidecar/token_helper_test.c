@@ -22,7 +22,7 @@ struct asked {
 
 static struct token_source_options options_of(const char *const *command)
 {
-    return (struct token_source_options){.command = command, .command_timeout_ms = 10000};
+    return (struct token_source_options){.command = command, .command_timeout_ms = 60000};
 }
 
 static struct token_helper *start(const char *script)

@@ -19,6 +19,8 @@
 #include "base/net/listen.h"
 #include "base/net/resolve.h"
 
+enum { PATIENCE_MS = 60000 };
+
 /* ---- the loop
  * ------------------------------------------------------------------------------------- */
 
@@ -245,7 +247,7 @@ static void test_the_end_is_seen_after_what_was_queued(void **state)
     memset(big.data, 'x', 2 << 20);
     buffer_commit(&big, 2 << 20);
     assert_int_equal(conn_write(p->a.conn, buffer_bytes(&big)), OK);
-    conn_close_after_flush(p->a.conn, 5000);
+    conn_close_after_flush(p->a.conn, PATIENCE_MS);
     p->a.conn = NULL;
     p->b.wanted = SIZE_MAX;
     conn_resume(p->b.conn);
@@ -320,8 +322,8 @@ static void shake(struct pair *p, const struct tls_client_options *client, const
     assert_int_equal(tls_server_create(pem_of(server_identity->certificate),
                                        pem_of(server_identity->key), server_alpn, &b, &why),
                      OK);
-    assert_int_equal(conn_start_tls(p->a.conn, a, name, 5000), OK);
-    assert_int_equal(conn_start_tls(p->b.conn, b, NULL, 5000), OK);
+    assert_int_equal(conn_start_tls(p->a.conn, a, name, PATIENCE_MS), OK);
+    assert_int_equal(conn_start_tls(p->b.conn, b, NULL, PATIENCE_MS), OK);
     tls_context_destroy(a); /* the connections keep them */
     tls_context_destroy(b);
     while (!(p->a.ready && p->b.ready) && p->a.failed == OK && p->b.failed == OK) {
@@ -425,7 +427,7 @@ static void test_tls_refuses_a_name_that_was_not_given(void **state)
     struct err_text why = {0};
     const struct tls_client_options options = {.ca_pem = pem_of(id.certificate)};
     assert_int_equal(tls_client_create(&options, &a, &why), OK);
-    assert_int_equal(conn_start_tls(p->a.conn, a, NULL, 5000), ERR_INVALID);
+    assert_int_equal(conn_start_tls(p->a.conn, a, NULL, PATIENCE_MS), ERR_INVALID);
     tls_context_destroy(a);
     free_identity(&id);
 }

@@ -191,7 +191,7 @@ static void test_refused(void **state)
 static void test_deadline(void **state)
 {
     struct fixture *f = *state;
-    struct rpc_call_options options = {.deadline_ms = 1000};
+    struct rpc_call_options options = {.deadline_ms = 3000};
     EchoRequest request = REQUEST_INIT;
     struct watch w;
     watch_init(&w);

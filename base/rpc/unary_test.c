@@ -107,7 +107,7 @@ static void test_deadline(void **state)
     struct fixture *f = *state;
     EchoRequest request = REQUEST_INIT;
     request.delay_ms = 1000 * FIXTURE_WAIT_S;
-    struct rpc_call_options options = {.deadline_ms = 1000};
+    struct rpc_call_options options = {.deadline_ms = 3000};
     EchoReply *reply = NULL;
     struct rpc_status status;
     assert_int_equal(fixture_unary(f->channel, &request, &options, &reply, &status),

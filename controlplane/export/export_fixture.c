@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { AWAIT_S = 20, POLL_US = 5000 };
+enum { AWAIT_S = 60, POLL_US = 5000 };
 
 static int64_t shifted_wall(void *context)
 {

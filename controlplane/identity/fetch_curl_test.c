@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { ANSWER_MS = 60000 };
+
 struct fixture {
     struct MHD_Daemon *server;
     uint16_t port;
@@ -134,11 +136,11 @@ static void test_fetch(void **state)
 {
     struct fixture *f = *state;
     start(f);
-    assert_int_equal(fetch(f, "http://127.0.0.1", "/small", 5000), OK);
+    assert_int_equal(fetch(f, "http://127.0.0.1", "/small", ANSWER_MS), OK);
     assert_int_equal(buffer_size(&f->response.body), 5);
     assert_memory_equal(buffer_bytes(&f->response.body).data, "xxxxx", 5);
     assert_string_equal(f->response.cache_control, "public, max-age=77");
-    assert_int_equal(fetch(f, "http://localhost", "/target", 5000), OK);
+    assert_int_equal(fetch(f, "http://localhost", "/target", ANSWER_MS), OK);
     assert_string_equal(f->response.cache_control, "");
 }
 
@@ -146,7 +148,7 @@ static void test_no_redirects(void **state)
 {
     struct fixture *f = *state;
     start(f);
-    assert_int_equal(fetch(f, "http://127.0.0.1", "/redirect", 5000), ERR_UNAVAILABLE);
+    assert_int_equal(fetch(f, "http://127.0.0.1", "/redirect", ANSWER_MS), ERR_UNAVAILABLE);
     assert_why(f, "HTTP status 302: redirects are not followed");
     assert_int_equal(f->followed, 0);
 }
@@ -155,7 +157,7 @@ static void test_status(void **state)
 {
     struct fixture *f = *state;
     start(f);
-    assert_int_equal(fetch(f, "http://127.0.0.1", "/nothing", 5000), ERR_UNAVAILABLE);
+    assert_int_equal(fetch(f, "http://127.0.0.1", "/nothing", ANSWER_MS), ERR_UNAVAILABLE);
     assert_why(f, "HTTP status 404");
 }
 
@@ -163,17 +165,15 @@ static void test_too_large(void **state)
 {
     struct fixture *f = *state;
     start(f);
-    assert_int_equal(fetch(f, "http://127.0.0.1", "/megabyte", 5000), ERR_LIMIT);
+    assert_int_equal(fetch(f, "http://127.0.0.1", "/megabyte", ANSWER_MS), ERR_LIMIT);
     assert_why(f, "the answer is larger than 1000 bytes");
 }
 
 static void test_nobody_there(void **state)
 {
     struct fixture *f = *state;
-    start(f);
-    MHD_stop_daemon(f->server);
-    f->server = NULL;
-    assert_int_equal(fetch(f, "http://127.0.0.1", "/small", 5000), ERR_UNAVAILABLE);
+    f->port = 1;
+    assert_int_equal(fetch(f, "http://127.0.0.1", "/small", ANSWER_MS), ERR_UNAVAILABLE);
     assert_why(f, "Failed to connect to 127.0.0.1");
 }
 
@@ -198,7 +198,7 @@ static void test_proxy_of_the_environment_is_not_for_loopback(void **state)
     struct fixture *f = *state;
     start(f);
     assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
-    enum err e = fetch(f, "http://127.0.0.1", "/small", 5000);
+    enum err e = fetch(f, "http://127.0.0.1", "/small", ANSWER_MS);
     assert_int_equal(unsetenv("http_proxy"), 0);
     assert_int_equal(e, OK);
 }
@@ -268,12 +268,12 @@ static void test_tls(void **state)
     make_certificate(f);
     start(f);
     /* Nobody vouches for it. */
-    assert_int_equal(fetch(f, "https://localhost", "/small", 5000), ERR_UNAVAILABLE);
+    assert_int_equal(fetch(f, "https://localhost", "/small", ANSWER_MS), ERR_UNAVAILABLE);
     assert_why(f, "certificate");
     trust_certificate(f);
-    assert_int_equal(fetch(f, "https://localhost", "/small", 5000), OK);
+    assert_int_equal(fetch(f, "https://localhost", "/small", ANSWER_MS), OK);
     /* It is another's. */
-    assert_int_equal(fetch(f, "https://127.0.0.1", "/small", 5000), ERR_UNAVAILABLE);
+    assert_int_equal(fetch(f, "https://127.0.0.1", "/small", ANSWER_MS), ERR_UNAVAILABLE);
     assert_why(f, "127.0.0.1");
 }
 

@@ -226,7 +226,7 @@ struct answer fixture_call(struct rpc_channel *channel, const ProtobufCServiceDe
     struct rpc_metadata metadata;
     struct rpc_call_options options = options_of(token, value, sizeof(value), &metadata);
     struct answer answer = {.reply = NULL};
-    options.deadline_ms = deadline_ms == 0 ? 20000 : deadline_ms;
+    options.deadline_ms = deadline_ms == 0 ? 60000 : deadline_ms;
     (void)rpc_call_wait(channel, service, method, request, &options, &answer.reply, &answer.status);
     return answer;
 }

@@ -21,7 +21,7 @@
 #define ORIGIN "log.example/audit"
 #define NAME "w.example/w1"
 
-enum { NOW_S = 1750000000, TIMEOUT_MS = 5000, SCRIPT_MAX = 8 };
+enum { NOW_S = 1750000000, TIMEOUT_MS = 60000, SCRIPT_MAX = 8 };
 
 /* ---- the log: of two branches, which have the first `fork_at` leaves in common ----------------
  */

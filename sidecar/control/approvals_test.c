@@ -44,7 +44,7 @@ static struct control_call *ask(struct control_fixture *f, struct reply *r)
 
 static void wait_for_reply(struct control_fixture *f, struct reply *r)
 {
-    for (int i = 0; i < 1000 && r->count == 0; i++) {
+    for (int i = 0; i < 6000 && r->count == 0; i++) {
         control_fixture_run_ms(f, 10);
     }
     assert_int_equal(r->count, 1);

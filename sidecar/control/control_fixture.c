@@ -11,7 +11,7 @@
 
 #include "base/net/loop.h"
 
-enum { WAIT_S = 30, TICK_MS = 5 };
+enum { WAIT_S = 60, TICK_MS = 5 };
 
 static void on_enrolled(void *context, const char *sidecar)
 {
@@ -109,7 +109,7 @@ int control_fixture_setup(void **state)
         .version = "1.2.3",
         .resources = resources,
         .resources_count = 2,
-        .open_timeout_ms = 1000,
+        .open_timeout_ms = 20000,
         .events = {.on_enrolled = on_enrolled,
                    .on_policy = on_policy,
                    .on_kill = on_kill,
@@ -182,6 +182,7 @@ void control_fixture_open_recorder(struct control_fixture *f)
                                              .clock = &f->clock,
                                              .loop = f->loop,
                                              .key = control_key(f->control),
+                                             .heartbeat_ms = 3600000, /* tests count records */
                                              .system = &f->system};
     enum err result = recorder_open(&options, &f->recorder, &why);
     if (result != OK) {

@@ -48,11 +48,13 @@ static void gathers_what_is_written_soon_after(void **state)
     control_fixture_write(f, 1);
     UNTIL(f, has_shipped_all);
     int before = f->fake.batches;
+    int64_t begin = clock_monotonic(&f->clock);
     for (int i = 0; i < 10; i++) {
         control_fixture_write(f, 1);
     }
+    int64_t took_ms = (clock_monotonic(&f->clock) - begin) / 1000000; /* where others are busy */
     UNTIL(f, has_shipped_all);
-    assert_in_range(f->fake.batches - before, 1, 2);
+    assert_in_range(f->fake.batches - before, 1, 2 + took_ms / UPLINK_GATHER_MS);
 }
 
 static bool has_shipped_some(struct control_fixture *f)
@@ -134,9 +136,10 @@ static void fleet_durability_is_reached_quickly(void **state)
     start(f);
     control_fixture_write(f, 1);
     UNTIL(f, has_shipped_all);
-    int64_t begin = clock_monotonic(&f->clock);
+    int64_t shortest = INT64_MAX;
     enum { ROUNDS = 20 };
     for (int i = 0; i < ROUNDS; i++) {
+        int64_t begin = clock_monotonic(&f->clock);
         control_fixture_write(f, 1);
         struct fleet_wait w = {.f = f};
         w.waiter = (struct recorder_waiter){.sequence = recorder_last_sequence(f->recorder),
@@ -147,9 +150,11 @@ static void fleet_durability_is_reached_quickly(void **state)
         loop_run(f->loop);
         assert_int_equal(w.calls, 1);
         assert_int_equal(w.result, OK);
+        int64_t took = clock_monotonic(&f->clock) - begin;
+        shortest = took < shortest ? took : shortest;
     }
-    /* Without haste each would wait for its batch to be gathered. */
-    assert_true(clock_monotonic(&f->clock) - begin < ROUNDS * UPLINK_GATHER_MS * 1000000LL);
+    /* Without haste not one could be before its batch is gathered. */
+    assert_true(shortest < UPLINK_GATHER_MS * 1000000LL);
 }
 
 static bool has_resumed_twice(struct control_fixture *f)
@@ -246,6 +251,7 @@ static void control_plane_that_forgot_is_shown(void **state)
     fake_door_reopen(f->fake.door);
     UNTIL(f, has_diverged);
     UNTIL(f, has_loss);
+    UNTIL(f, has_shipped_all);
     uint64_t before = f->fake.intents;
     control_fixture_write(f, 10);
     UNTIL(f, has_shipped_all);
@@ -334,16 +340,22 @@ static void what_cannot_be_mapped_now_is_shipped_later(void **state)
 static void ships_on_over_a_renewed_certificate(void **state)
 {
     struct control_fixture *f = *state;
-    f->fake.lifetime_s = 3;
+    uint64_t written = 0;
+    bool is_renewed = false;
+    f->fake.lifetime_s = 6;
     start(f);
-    for (int i = 0; i < 60; i++) {
+    while (!is_renewed) {
         control_fixture_write(f, 100);
+        written += 100;
         control_fixture_run_ms(f, 50);
+        (void)pthread_mutex_lock(&f->fake.lock);
+        is_renewed = f->fake.renewed > 0;
+        (void)pthread_mutex_unlock(&f->fake.lock);
     }
+    control_fixture_write(f, 100);
     UNTIL(f, has_shipped_all);
     expect_whole_chain(f);
-    assert_true(f->fake.renewed >= 1);
-    assert_true(f->fake.last >= 6000);
+    assert_true(f->fake.last >= written + 100);
 }
 
 static void can_be_stopped_while_shipping(void **state)
