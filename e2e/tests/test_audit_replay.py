@@ -1,5 +1,6 @@
 """A recorded session again: shown at its pace, steered by keys, exported as an asciicast, executed."""
 
+import datetime
 import json
 import os
 import pty
@@ -35,9 +36,9 @@ def test_it_takes_its_time(stack):
     began = time.monotonic()
     stack.chaperone("audit", "replay", records[0]["session"], "--speed", "4")
     assert time.monotonic() - began >= 1.25
-    began = time.monotonic()
-    stack.chaperone("audit", "replay", records[0]["session"], "--idle-limit", "0.01")
-    assert time.monotonic() - began < 5
+    began = time.monotonic()  # without the limit it took fifty seconds
+    stack.chaperone("audit", "replay", records[0]["session"], "--speed", "0.1", "--idle-limit", "0.01")
+    assert time.monotonic() - began < 45
 
 
 def test_an_asciicast_is_exported(stack, session, tmp_path):
@@ -67,8 +68,7 @@ def test_an_asciicast_is_exported(stack, session, tmp_path):
 
 
 def seconds(record):
-    time_of_day = record["time"].split("T")[1].rstrip("Z").split(":")
-    return sum(float(part) * unit for part, unit in zip(time_of_day, (3600, 60, 1)))
+    return datetime.datetime.fromisoformat(record["time"].replace("Z", "+00:00")).timestamp()
 
 
 def test_what_is_not_there_is_said(stack):
@@ -79,7 +79,7 @@ def test_what_is_not_there_is_said(stack):
 def until(screen, text, seen):
     """Reads on from the terminal until `text` stands there; gives all that was read."""
     while text not in seen:
-        ready, _, _ = select.select([screen], [], [], 20)
+        ready, _, _ = select.select([screen], [], [], 60)
         assert ready, f"{text!r} did not come: {seen!r}"
         try:
             more = os.read(screen, 4096)
@@ -112,7 +112,7 @@ def test_keys_steer_it(stack):
             seen = until(screen, b"\x1b[2J", seen)
             seen = until(screen, b"pg_sleep(3)", seen[seen.index(b"\x1b[2J"):])
             os.write(screen, b"q")
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
             os.close(screen)
@@ -250,7 +250,7 @@ def test_nothing_is_executed_unasked_or_where_it_ran(guarded, worked, sandbox, p
                 assert postgres.password.encode() not in f.read()
             os.write(screen, b"no\n")
             until(screen, b"nothing was done", seen)
-            assert process.wait(20) == 1
+            assert process.wait(60) == 1
         finally:
             process.kill()
             os.close(screen)

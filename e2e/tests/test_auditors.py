@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 import psycopg
 import pytest
@@ -76,9 +77,12 @@ def test_a_tail_is_one_record(controlplane, people):
     with subprocess.Popen([CHAPERONE, "audit", "tail", "--json", "--kind", "action", "--since", "1h",
                            *controlplane.operator(people["ann"])], stdout=subprocess.PIPE,
                           text=True) as tail:
-        assert json.loads(tail.stdout.readline())["kind"] == "action"
-        tail.send_signal(signal.SIGINT)
-        tail.communicate(timeout=30)
+        try:
+            assert json.loads(tail.stdout.readline())["kind"] == "action"
+            tail.send_signal(signal.SIGINT)
+            tail.communicate(timeout=60)
+        finally:
+            tail.kill()
     (one,) = actions(controlplane, by="ann", action="tail")
     assert 'kind "action"' in one["object"]
 
@@ -142,15 +146,18 @@ def test_refusals_are_recorded(controlplane, people):
 
 
 def test_a_flood_of_bad_tokens_makes_few_records(controlplane, people):
+    began = time.monotonic()
     done = subprocess.run(["node", FLOOD, f"localhost:{controlplane.server_port}", controlplane.ca,
-                           "10000"], capture_output=True, text=True, check=False, timeout=110)
+                           "10000"], capture_output=True, text=True, check=False, timeout=240)
     assert json.loads(done.stdout) == {"UNAUTHENTICATED": 10000}, done.stderr
     # A person without a role is not hidden in it.
     assert controlplane.chaperone_as(people["agent-7"], "status").returncode != 0
     assert controlplane.stop() == 0  # what was not due yet is counted at the end
+    minutes = int((time.monotonic() - began) / 60)
     controlplane.start()
     refused = actions(controlplane, action="refused")
-    assert len(refused) <= 4, refused
+    # The first one of each, a count each minute, and one at the end.
+    assert len(refused) <= 3 + minutes, refused
     counts = [int(m.group(1)) for a in refused
               if (m := re.match(r"(\d+) more calls?: Administration\.Status$", a["object"]))]
     assert sum(counts) == 9999
@@ -165,8 +172,9 @@ def findings(stack):
 
 
 def watch(stack, silent, lost):
-    stack.write("controlplane.yaml", stack.read("controlplane.yaml")
-                + f"watch: {{silent_after: {silent}s, lost_after: {lost}s}}\n")
+    before = re.sub(r"^watch: .*\n", "", stack.read("controlplane.yaml"), flags=re.M)
+    stack.write("controlplane.yaml",
+                before + f"watch: {{silent_after: {silent}s, lost_after: {lost}s}}\n")
     before = stack.controlplane.mark()
     stack.controlplane.signal(signal.SIGHUP)
     stack.controlplane.wait_for("configuration_reloaded", after=before)
@@ -180,8 +188,8 @@ def test_a_sidecar_that_never_comes_back(parts):
                               stdout=subprocess.DEVNULL)
     intent = stack.wait_for(lambda r: r["kind"] == "intent" and "left alone" in (r["text"] or ""))
     stack.sidecar.kill()
-    client.wait(30)
-    end = stack.wait_for(lambda r: r.get("finding") == "no_end", "--kind", "finding", seconds=60)
+    client.wait(60)
+    end = stack.wait_for(lambda r: r.get("finding") == "no_end", "--kind", "finding", seconds=120)
     assert end["session"] == intent["session"] and end["of_sidecar"] == intent["sidecar"]
     told = findings(stack)
     assert sorted(f["finding"] for f in told) == ["no_end", "no_outcome", "silent"]
@@ -195,6 +203,7 @@ def test_a_sidecar_that_never_comes_back(parts):
                                                                "--kind", "finding")}
     assert "3 findings in the last 24 hours" in stack.chaperone("status").stdout
     assert json.loads(stack.chaperone("status", "--json").stdout)["findings"] == 3
+    watch(stack, 60, 60)  # it may take long to come back
     stack.controlplane.stop()
     stack.start_controlplane()
     stack.start_sidecar()
@@ -224,11 +233,11 @@ def test_a_stream_that_is_written_twice(parts):
     twin = Part([SIDECAR, "--config", stack.path("twin.yaml")])
     try:
         twin.wait_for("listening")
+        stack.wait_until_ready(config="twin.yaml")
         for port in (stack.port, twin_port) * 3:
             with psycopg.connect(stack.dsn(port=port), autocommit=True) as connection:
                 connection.execute("SELECT 'twice'")
-        found = stack.wait_for(lambda r: r.get("finding") == "rewritten", "--kind", "finding",
-                               seconds=60)
+        found = stack.wait_for(lambda r: r.get("finding") == "rewritten", "--kind", "finding")
     finally:
         twin.stop()
     assert found["first_sequence"] > 0 and found["status"] == "rewritten"
