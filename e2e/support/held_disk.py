@@ -44,7 +44,7 @@ class HeldDisk:
             said += os.read(self.calls, 65536)
         return said.decode().splitlines()
 
-    def wait_for_call(self, seconds=20):
+    def wait_for_call(self, seconds=60):
         """Until something is flushed, or waits to be."""
         assert select.select([self.calls], [], [], seconds)[0], "nothing was flushed"
         return self.heard()
