@@ -47,7 +47,8 @@ class Postgres:
             for line in (f"port={self.port}", "listen_addresses='127.0.0.1'",
                          f"unix_socket_directories='{self.dir}'", "fsync=off",
                          "max_connections=200", "log_statement=all", "log_line_prefix='%m [%p] '",
-                         "logging_collector=off", *settings):
+                         # Nothing happens but what a test does: no sizes, plans or locks change meanwhile.
+                         "logging_collector=off", "autovacuum=off", *settings):
                 f.write(line + "\n")
         self.start()
 
