@@ -11,7 +11,7 @@ import psycopg
 from support.planted import Received
 from support.wire import Wire, bind, describe, execute, message, parse, query, sync
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 class _Recording:
@@ -197,7 +197,7 @@ def run_psql(port, steps, login):
            "PGOPTIONS": login.get("options", ""),
            "PGCLIENTENCODING": login.get("client_encoding", "UTF8"), "LANG": "C.UTF-8"}
     done = subprocess.run(["psql", "-X", "-At", "-v", "VERBOSITY=verbose"], env=env, input=script,
-                          capture_output=True, text=True, errors="replace", timeout=TIMEOUT * 3,
+                          capture_output=True, text=True, errors="replace", timeout=TIMEOUT * 2,
                           check=False)
     return done.stdout
 

@@ -25,7 +25,7 @@ class Vault:
     """The database under attack, and copies of it that are ready to take its place."""
 
     def __init__(self):
-        self.postgres = Postgres(settings=("autovacuum=off", "full_page_writes=off", "jit=off",
+        self.postgres = Postgres(settings=("full_page_writes=off", "jit=off",
                                            "max_prepared_transactions=5", "log_statement=none"))
         self.postgres.psql(f"CREATE ROLE {DIRECT} SUPERUSER LOGIN")
         self.postgres.psql(f"CREATE DATABASE {TEMPLATE}")
@@ -66,7 +66,7 @@ class Vault:
             self.changed.wait_for(lambda: self.ready)
             copy = self.ready.popleft()
             self.changed.notify_all()
-        self.admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        self.admin.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
                            f" WHERE datname = '{DATABASE}'")
         if self.has_database:
             self.admin.execute(f"ALTER DATABASE {DATABASE} RENAME TO used_{copy}")
