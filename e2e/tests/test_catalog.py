@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import threading
-import time
 
 import psycopg
 import pytest
@@ -55,6 +55,15 @@ def ask(connection, query):
     return [[v if v is None else v.decode() for v in
              (result.get_value(row, column) for column in range(result.nfields))]
             for row in range(result.ntuples)]
+
+
+def spent(connection):
+    """Seconds of the processor, which others have as well: of the server's process, and of the programs
+    that have read its answers."""
+    with open(f"/proc/{connection.info.backend_pid}/stat", encoding="ascii") as f:
+        user, system = map(int, f.read().rsplit(")", 1)[1].split()[11:13])
+    programs = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (user + system) / os.sysconf("SC_CLK_TCK") + programs.ru_utime + programs.ru_stime
 
 
 class Snapshot:
@@ -272,9 +281,9 @@ def test_extensions_that_only_compute(database, queries):
                     "postgres_fdw_handler", "pgstattuple", "latitude")] + [["type", None, "lo"], ["type", None, "earth"]]
         own = [["function", "public", "similarity"], ["operator", "public", "="], ["operator", "public", "->"],
                ["type", "public", "citext"]]
-        began = time.monotonic()
+        before = spent(c)
         s = Snapshot(c, queries, builtin=USUAL + own + foreign + [["function", "public", "dblink"]])
-        assert time.monotonic() - began < 5
+        assert spent(c) - before < 5
         good = len(USUAL) + len(own)
         assert [a for a, is_builtin in zip(USUAL + own, s.builtin, strict=False) if not is_builtin] == []
         assert not any(s.builtin[good:])
@@ -776,9 +785,9 @@ def test_a_thousand_tables(database, queries):
                   " IF i % 50 = 0 THEN COMMIT; END IF; END LOOP; END$$")
         s = Snapshot(c, queries, find=[[None, f"t{i}"] for i in range(1, 1001)])
         assert s.found == [("public", f"t{i}") for i in range(1, 1001)]
-        began = time.monotonic()
+        before = spent(c)
         fingerprint(c, queries)
-        assert time.monotonic() - began < 2
+        assert spent(c) - before < 2
         assert all(s.definition("public", f"v{i}") for i in range(1, 1001))
 
 
@@ -802,7 +811,9 @@ def test_ddl_at_the_same_time(database, queries):
     try:
         with database() as c:
             loaded = 0
-            for _ in range(30):
+            for tried in range(300):  # the other one's pauses are short on a busy machine
+                if loaded and tried >= 30:
+                    break
                 c.execute("BEGIN")
                 c.execute("SET LOCAL lock_timeout = '200ms'")
                 try:
