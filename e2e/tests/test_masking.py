@@ -1,18 +1,16 @@
 """Masking by policy: what an agent sees of marked columns, what is refused, and what is recorded of it."""
 
 import json
-import os
 import subprocess
-import time
 
 import psycopg
 import pytest
 from support.parts import Parts
+from test_policy import EVERYTHING, publish
 
 SECRETS = ["731-55-0192", "731-55-0193", "731-55-0194"]
 MASKED = ["***-**-0192", "***-**-0193", "***-**-0194"]
 
-EVERYTHING = "version: 1\nrules:\n  - {name: everything, effect: allow}\n"
 NO_SUCH = """\
 version: 1
 rules:
@@ -53,21 +51,6 @@ def fleet(postgres):
     yield running
     running.close()
     postgres.psql("DROP FUNCTION ssn_of; DROP TABLE people CASCADE")
-
-
-def publish(stack, text):
-    """Waits until the sidecar has said that it uses it."""
-    path = os.path.join(stack.dir, "masks.yaml")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text)
-    revision = json.loads(stack.chaperone("policy", "push", path, "--json").stdout)["revision"]
-    deadline = time.monotonic() + 20
-    while True:
-        lines = stack.chaperone("policy", "status", "--json").stdout.splitlines()
-        states = [(s["revision"], s["state"]) for s in map(json.loads, lines)]
-        if states == [(revision, "active")]:
-            return
-        assert time.monotonic() < deadline, states
 
 
 def connect(stack, **options):

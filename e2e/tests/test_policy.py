@@ -39,7 +39,7 @@ def status(stack):
     return [json.loads(line) for line in lines]
 
 
-def active(stack, revision, seconds=20):
+def active(stack, revision, seconds=60):
     """Waits until the sidecar has said that it uses this revision."""
     deadline = time.monotonic() + seconds
     while True:

@@ -3,7 +3,6 @@
 import os
 import pwd
 import re
-import socket
 import ssl
 import subprocess
 
@@ -11,6 +10,7 @@ import psycopg
 import pytest
 from support.certificates import Authority
 from support.manual import ControlPlane, write
+from support.ports import free_port
 from support.postgres import Postgres
 from support.relay import Relay
 from support.wire import Wire, fields, packet, startup
@@ -277,9 +277,7 @@ def test_a_client_certificate_that_the_target_does_not_trust(target, server, aut
 
 
 def test_a_target_that_is_down(target):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    sidecar = target(port, "scram_user")
+    sidecar = target(free_port(), "scram_user")
     assert "Chaperone cannot connect to the target: Connection refused" in refused(sidecar)
     assert sqlstate(sidecar) == "08001"
 
