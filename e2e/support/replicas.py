@@ -28,7 +28,7 @@ class Store(Postgres):
         with open(os.path.join(self.data, "postmaster.pid"), encoding="ascii") as f:
             os.kill(int(f.readline()), signal.SIGKILL)
 
-    def start_again(self, seconds=30):
+    def start_again(self, seconds=60):
         """Its children go by themselves, which takes a moment; until then it does not start."""
         deadline = time.monotonic() + seconds
         while True:
