@@ -484,7 +484,7 @@ int fixture_setup(void **state)
     f->shared->scratch = arena_create(4096, 1 << 20);
     f->shared->on_empty = on_empty;
     f->shared->context = f;
-    f->shared->times = (struct session_times){.answer = 100, .second = 200, .durable = 10000};
+    f->shared->times = (struct session_times){.answer = 100, .second = 200, .durable = 30000};
     assert_int_equal(setenv("SESSION_TEST_TOKEN", "a token", 1), 0);
     const struct token_source_options tokens = {.environment = "SESSION_TEST_TOKEN"};
     assert_int_equal(token_source_create(&tokens, &f->shared->tokens), OK);

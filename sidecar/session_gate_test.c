@@ -93,13 +93,13 @@ static void test_what_is_not_durable_in_time_never_leaves(void **state)
 static void test_a_gate_that_opens_in_time_has_no_late_effect(void **state)
 {
     struct fixture *f = *state;
-    f->shared->times.durable = 100;
+    f->shared->times.durable = 1500;
     fixture_open_session(f);
     fixture_say(&f->agent, "do fleet 1\n");
     UNTIL(f, f->metrics.operations_allowed == 1);
     recorder_acknowledge(f->recorder, recorder_last_sequence(f->recorder), NULL);
     UNTIL(f, fixture_heard(&f->target, "do fleet 1\n"));
-    int64_t end = fixture_now() + 200;
+    int64_t end = fixture_now() + 2000;
     UNTIL(f, fixture_now() > end);
     assert_int_equal(f->terminated, 0);
     assert_int_equal(fixture_sessions(f), 1);
@@ -108,6 +108,7 @@ static void test_a_gate_that_opens_in_time_has_no_late_effect(void **state)
 static void test_an_agent_that_goes_while_the_gate_is_closed(void **state)
 {
     struct fixture *f = *state;
+    f->shared->times.answer = 10000;
     fixture_open_session(f);
     fixture_block_disk(f, true);
     fixture_say(&f->agent, "do host 1\n");

@@ -96,7 +96,7 @@ static void test_denied_and_the_session_goes_on(void **state)
 static void test_nobody_decides(void **state)
 {
     struct fixture *f = *state;
-    f->hold.terms.lifetime_s = 1;
+    f->hold.terms.lifetime_s = 3;
     hold(f);
     expect_refused(f, "refused: nobody decided in time\n");
     fixture_expect_records(f, "opened allow; intent do hold 1 #1; approval requested #1; "
