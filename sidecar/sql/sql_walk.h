@@ -58,6 +58,20 @@ void walk_nodes(struct walk *w, size_t count, PgQuery__Node *const *nodes);
 /* All fields of `m`, none by a rule. */
 void walk_fields(struct walk *w, const ProtobufCMessage *m);
 
+/* A bare name that a WITH clause gives to a query. */
+bool walk_is_cte(const struct walk *w, const PgQuery__RangeVar *r);
+/* Something that no rule knows. */
+void walk_add_unknown(struct walk *w);
+/* What the parser gives for expressions and parts of statements; false for statements, for what is
+ * made later from them, and for what newer grammars have. */
+bool node_is_known(PgQuery__Node__NodeCase node_case);
+
+/* The value behind a Node; NULL when it is empty. */
+const ProtobufCMessage *node_message(const PgQuery__Node *n);
+const char *node_string(const PgQuery__Node *n); /* of a String; else NULL */
+
+/* --- what is found (sql_found.c) ------------------------------------------------------ */
+
 void walk_add_access(struct walk *w, enum sql_access access);
 /* `schema` and `name` may be NULL or "": not written. Copies them. What is done to a table is done
  * to all its columns, where that has a meaning; walk_find and walk_add_columns say it better. */
@@ -74,22 +88,10 @@ uint32_t walk_find_range(struct walk *w, enum sql_kind kind, enum sql_access acc
 /* `columns` are String nodes or ResTarget; none stand for all. */
 void walk_add_columns(struct walk *w, enum sql_kind kind, enum sql_access access,
                       const PgQuery__RangeVar *r, size_t count, PgQuery__Node *const *columns);
-/* A bare name that a WITH clause gives to a query. */
-bool walk_is_cte(const struct walk *w, const PgQuery__RangeVar *r);
 /* The last two of a list of String nodes; `drop_last` leaves out the name of a column or trigger.
  */
 void walk_add_names(struct walk *w, enum sql_kind kind, enum sql_access access, size_t count,
                     PgQuery__Node *const *names, bool drop_last);
-
-/* Something that no rule knows. */
-void walk_add_unknown(struct walk *w);
-/* What the parser gives for expressions and parts of statements; false for statements, for what is
- * made later from them, and for what newer grammars have. */
-bool node_is_known(PgQuery__Node__NodeCase node_case);
-
-/* The value behind a Node; NULL when it is empty. */
-const ProtobufCMessage *node_message(const PgQuery__Node *n);
-const char *node_string(const PgQuery__Node *n); /* of a String; else NULL */
 
 /* --- statements (sql_statement.c) ----------------------------------------------------- */
 
@@ -123,12 +125,20 @@ void query_walk_merge(struct walk *w, const PgQuery__MergeStmt *s);
 /* A call, and what is known that the function does beyond it. */
 void function_walk(struct walk *w, const PgQuery__FuncCall *f, enum sql_kind kind,
                    enum sql_access access);
-/* A function of PostgreSQL's own that a whole row can be given to as its only argument. */
-bool function_takes_row(const char *name);
 /* Operators and types that are not PostgreSQL's own are calls of their code. */
 void operator_use(struct walk *w, size_t count, PgQuery__Node *const *names);
 void type_use(struct walk *w, const PgQuery__TypeName *t);
 void cast_walk(struct walk *w, const PgQuery__TypeCast *c);
+
+/* --- what is known by name (sql_builtin.c) ---------------------------------------------- */
+
+/* What a call of it does beyond computing; SQL_CALL: nothing is known. `schema` may be NULL. */
+enum sql_access function_access(const char *schema, const char *name);
+/* A function of PostgreSQL's own that a whole row can be given to as its only argument. */
+bool function_takes_row(const char *name);
+/* Of pg_catalog. */
+bool type_is_builtin(const char *name);
+bool operator_is_builtin(const char *name);
 
 /* --- objects by PostgreSQL's ObjectType (sql_object.c) -------------------------------- */
 
