@@ -85,6 +85,15 @@ static void say(FILE *out, const struct completeness_finding *f)
     case COMPLETENESS_NO_END:
         (void)fprintf(out, "the session has no end; its last record is of %s", from);
         break;
+    case COMPLETENESS_AFTER_END:
+        say_numbers(out, f);
+        (void)fputs(f->first == f->last ? " comes" : " come", out);
+        (void)fputs(" behind the end that was recorded when the sidecar was revoked", out);
+        break;
+    case COMPLETENESS_REVOKED:
+        (void)fprintf(out, "the sidecar was revoked at %s; its records end with number %" PRIu64,
+                      from, f->last);
+        break;
     case COMPLETENESS_RECORDED: (void)fprintf(out, "the control plane noticed at %s", from); break;
     }
 }
@@ -166,6 +175,7 @@ static enum err print_summary_json(FILE *out, const struct completeness_counts *
     json_add_unsigned(&j, j.root, "operations", n->operations);
     json_add_unsigned(&j, j.root, "running_sessions", n->running_sessions);
     json_add_unsigned(&j, j.root, "running_operations", n->running_operations);
+    json_add_unsigned(&j, j.root, "revoked", n->revoked);
     enum err e = json_write_line(&j, out);
     json_finish(&j);
     return e;
@@ -180,6 +190,10 @@ static void print_summary(FILE *out, const struct completeness_counts *n)
                   n->heartbeats, n->sessions, n->operations);
     if (n->running_sessions > 0) {
         (void)fprintf(out, "; %" PRIu64 " sessions go on", n->running_sessions);
+    }
+    if (n->revoked > 0) {
+        (void)fprintf(out, "; %" PRIu64 " sidecar%s revoked", n->revoked,
+                      n->revoked == 1 ? "" : "s");
     }
     (void)fputc('\n', out);
 }

@@ -40,6 +40,8 @@ const char *completeness_kind_name(enum completeness_kind kind)
     case COMPLETENESS_NO_OUTCOME: return "no_outcome";
     case COMPLETENESS_NO_END: return "no_end";
     case COMPLETENESS_RECORDED: return "recorded";
+    case COMPLETENESS_AFTER_END: return "after_end";
+    case COMPLETENESS_REVOKED: return "revoked";
     }
     return "unknown";
 }
@@ -249,6 +251,9 @@ enum err completeness_add(struct completeness *c, struct bytes record)
     if (e == OK && r->event_case == CHAPERONE__V1__RECORD__EVENT_FINDING &&
         strcmp(r->sidecar, own_stream) == 0) {
         e = completeness_recorded_take(c, r);
+    } else if (e == OK && r->event_case == CHAPERONE__V1__RECORD__EVENT_ACTION &&
+               strcmp(r->sidecar, own_stream) == 0) {
+        e = completeness_revoked_take(c, r);
     }
     chaperone__v1__record__free_unpacked(r, NULL);
     e = e == OK ? insert(s, &f) : e;
@@ -304,10 +309,24 @@ struct ending {
     bool drains; /* first pass: what still waits for its turn */
 };
 
+/* What was recorded as its end is where it ends. It is silent because nobody listens to it. */
+static enum err end_revoked(struct completeness *c, struct stream *s, const struct revoked *r)
+{
+    s->is_closed = true;
+    s->expected_last = s->expected_last > r->last ? s->expected_last : r->last;
+    return s->has_begun && s->next > r->last + 1
+               ? report_one(c, s, COMPLETENESS_AFTER_END, r->last + 1, s->next - 1)
+               : OK;
+}
+
 /* Without any record in the time that was asked for, nothing is known of a stream's tail. */
 static enum err end_stream(struct completeness *c, struct stream *s, int64_t now_ns)
 {
-    enum err e = OK;
+    const struct revoked *revoked = completeness_revoked_find(c, s->sidecar);
+    enum err e = revoked == NULL ? OK : end_revoked(c, s, revoked);
+    if (e != OK) {
+        return e;
+    }
     bool lacks = s->has_begun ? s->expected_last >= s->next
                               : c->options.from_beginning && s->expected_last > 0;
     if (lacks) {
@@ -340,7 +359,8 @@ enum err completeness_end(struct completeness *c, int64_t began_ns, int64_t now_
         twalk_r(c->streams, end_one, &ending);
     }
     enum err e = c->failed == OK ? completeness_sessions_end(c) : c->failed;
-    return e == OK ? completeness_recorded_end(c) : e;
+    e = e == OK ? completeness_recorded_end(c) : e;
+    return e == OK ? completeness_revoked_end(c) : e;
 }
 
 struct completeness_counts completeness_counts(const struct completeness *c)
@@ -362,6 +382,7 @@ void completeness_destroy(struct completeness *c)
     if (c != NULL) {
         completeness_sessions_destroy(c);
         completeness_recorded_destroy(c);
+        completeness_revoked_destroy(c);
         tdestroy(c->streams, stream_destroy);
         free(c);
     }

@@ -36,6 +36,10 @@ enum completeness_kind {
     COMPLETENESS_NO_END,     /* of `session` */
     COMPLETENESS_RECORDED,   /* the control plane recorded at `from_ns` that it noticed `reason`,
                               * which   the records that were read do not show and do not settle */
+    COMPLETENESS_AFTER_END,  /* `first` to `last` come behind the end of a revoked sidecar's stream
+                              */
+    COMPLETENESS_REVOKED,    /* no finding: the stream ends with `last` because somebody revoked the
+                              * sidecar at `from_ns`; `reason` says who, why, and what has no end */
 };
 
 /* Strings are valid in the callback only. What a kind has no use for is 0 or "". */
@@ -65,6 +69,7 @@ struct completeness_options {
 struct completeness_counts {
     uint64_t records, streams, heartbeats, sessions, operations;
     uint64_t running_sessions, running_operations; /* that have no end because they go on */
+    uint64_t revoked; /* sidecars; what they have not ended is no finding */
     uint64_t findings;
 };
 

@@ -34,6 +34,15 @@ struct fact {
     uint64_t lost_first, lost_last;
 };
 
+/* A sidecar that was revoked. */
+struct revoked {
+    char sidecar[COMPLETENESS_ID_SIZE]; /* first: the tree's key */
+    uint64_t last;                      /* its stream ends with it */
+    int64_t time_ns;
+    char *reason;                  /* owned: "by root: the laptop was stolen" */
+    uint64_t sessions, operations; /* that have no end */
+};
+
 struct completeness {
     struct completeness_options options;
     struct completeness_counts counts;
@@ -41,6 +50,7 @@ struct completeness {
     void *sessions;            /* tsearch: struct open_session */
     void *operations;          /* tsearch: struct open_operation */
     void *known_open;          /* tsearch: struct open_session */
+    void *revoked;             /* tsearch: struct revoked */
     void *seen;                /* tsearch: struct seen: what was reported */
     struct recorded *recorded; /* what the control plane reported; owned */
     size_t recorded_count, recorded_capacity;
@@ -63,6 +73,14 @@ enum err completeness_recorded_see(struct completeness *c,
                                    const struct completeness_finding *finding) MUST_USE;
 enum err completeness_recorded_end(struct completeness *c) MUST_USE;
 void completeness_recorded_destroy(struct completeness *c);
+
+/* completeness_revoked.c: actions of the control plane. */
+enum err completeness_revoked_take(struct completeness *c, const Chaperone__V1__Record *r) MUST_USE;
+/* NULL: it was not, as far as records were read. */
+struct revoked *completeness_revoked_find(const struct completeness *c, const char *sidecar);
+/* When all is counted: says which were. */
+enum err completeness_revoked_end(struct completeness *c) MUST_USE;
+void completeness_revoked_destroy(struct completeness *c);
 
 /* The records of one stream come here in the order of their numbers. */
 enum err completeness_sessions_take(struct completeness *c, const char *sidecar,

@@ -129,13 +129,16 @@ enum err completeness_recorded_take(struct completeness *c, const Chaperone__V1_
     return OK;
 }
 
-/* What was missing then may have come later. A silence is judged by the heartbeats that were read,
- * and where all records were read, ends and outcomes are judged by them, too. */
+/* What was missing then may have come later, or somebody revoked the sidecar because of it. A
+ * silence is judged by the heartbeats that were read, and where all records were read, ends and
+ * outcomes are judged by them, too. */
 static bool is_settled(const struct completeness *c, const struct recorded *r)
 {
+    bool is_of_session =
+        strcmp(r->what.kind, "no_end") == 0 || strcmp(r->what.kind, "no_outcome") == 0;
     return strcmp(r->what.kind, "silent") == 0 ||
-           (c->options.from_beginning &&
-            (strcmp(r->what.kind, "no_end") == 0 || strcmp(r->what.kind, "no_outcome") == 0));
+           (is_of_session &&
+            (c->options.from_beginning || completeness_revoked_find(c, r->sidecar) != NULL));
 }
 
 enum err completeness_recorded_end(struct completeness *c)

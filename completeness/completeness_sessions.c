@@ -155,6 +155,11 @@ static void end_session(const void *node, VISIT visit, void *context)
         c->counts.running_sessions++;
         return;
     }
+    struct revoked *revoked = completeness_revoked_find(c, s->sidecar);
+    if (revoked != NULL) {
+        revoked->sessions++;
+        return;
+    }
     c->failed = completeness_report(c, &(struct completeness_finding){.kind = COMPLETENESS_NO_END,
                                                                       .sidecar = s->sidecar,
                                                                       .session = s->session,
@@ -172,6 +177,11 @@ static void end_operation(const void *node, VISIT visit, void *context)
     /* A session that goes on may be waiting for its answer; one that has ended is not. */
     if (tfind(&key, &c->sessions, compare_sessions) != NULL && is_running(c, &key, o->time_ns)) {
         c->counts.running_operations++;
+        return;
+    }
+    struct revoked *revoked = completeness_revoked_find(c, o->sidecar);
+    if (revoked != NULL) {
+        revoked->operations++;
         return;
     }
     c->failed =

@@ -408,6 +408,48 @@ static void check_with_finding(struct stream *s, const char *kind, const char *s
     finish(s, c, said);
 }
 
+static void check_revoked(struct stream *s, size_t count, uint64_t last, uint64_t findings,
+                          const char *said)
+{
+    static uint8_t zeros[CRYPTO_SHA256_SIZE];
+    Chaperone__V1__Record r = CHAPERONE__V1__RECORD__INIT;
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    uint8_t room[512];
+    struct completeness *c = begin(s);
+    for (size_t i = 0; i < count; i++) {
+        add(s, c, i);
+    }
+    action.action = (char *)"sidecar_revoke";
+    action.sidecar = (char *)"s1";
+    action.last_sequence = last;
+    r.sidecar = (char *)"controlplane";
+    r.sequence = 1;
+    r.previous = (ProtobufCBinaryData){.data = zeros, .len = sizeof(zeros)};
+    r.event_case = CHAPERONE__V1__RECORD__EVENT_ACTION;
+    r.action = &action;
+    assert_int_equal(completeness_add(c, bytes_of(room, chaperone__v1__record__pack(&r, room))),
+                     OK);
+    int64_t now = s->time_ns + SECOND;
+    assert_int_equal(completeness_end(c, now, now), OK);
+    assert_string_equal(s->said, said);
+    assert_int_equal(completeness_counts(c).findings, findings);
+    assert_int_equal(completeness_counts(c).revoked, 1);
+    completeness_destroy(c);
+}
+
+/* Without its end, silent ever since: as its record says. */
+static void test_a_revoked_sidecar_is_no_finding(void **state)
+{
+    struct stream *s = *state;
+    put_opened(s, "a", CHAPERONE__V1__VERDICT__ALLOW);
+    put_heartbeat(s, 1, false);
+    put_intent(s, "a", 1, CHAPERONE__V1__VERDICT__ALLOW);
+    s->time_ns += INT64_C(3600) * SECOND;
+    check_revoked(s, s->count, s->sequence, 0, "revoked s1  0-3 op 0\n");
+    check_revoked(s, s->count, 2, 1, "after_end s1  3-3 op 0\nrevoked s1  0-2 op 0\n");
+    check_revoked(s, 2, 3, 1, "tail s1  3-3 op 0\nrevoked s1  0-3 op 0\n");
+}
+
 static void test_what_the_control_plane_noticed(void **state)
 {
     struct stream *s = *state;
@@ -513,6 +555,7 @@ int main(void)
         TEST(test_operations_and_sessions),
         TEST(test_what_goes_on_needs_no_end),
         TEST(test_a_sidecar_that_is_not_heard_of),
+        TEST(test_a_revoked_sidecar_is_no_finding),
         TEST(test_what_the_control_plane_noticed),
         TEST(test_what_both_noticed_is_told_once),
         TEST(test_what_is_erased_keeps_its_place),

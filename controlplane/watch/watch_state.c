@@ -156,6 +156,19 @@ static void gather(const void *node, VISIT visit, void *context)
     g->items[g->count++] = *s;
 }
 
+/* Of one that was revoked nothing is missing: its record says where its stream ends, and what was
+ * open then. */
+static enum err forget_open(struct watch_state *w, const char *sidecar)
+{
+    struct gathering g = {.sidecar = sidecar};
+    twalk_r(w->sessions, gather, &g);
+    for (size_t i = 0; i < g.count && !g.failed; i++) {
+        forget_session(w, &g.items[i]);
+    }
+    free(g.items);
+    return g.failed ? ERR_NO_MEMORY : OK;
+}
+
 /* All sessions of the sidecar that have no end. */
 static enum err check_open(struct watch_state *w, const char *sidecar, bool forgets)
 {
@@ -304,6 +317,15 @@ static enum err tell_silence(struct watch_state *w, const struct stream *s, bool
                                                                .detail = detail});
 }
 
+static enum err find_revoked(struct watch_state *w, const char *sidecar, bool *out)
+{
+    struct store_sidecar found;
+    arena_reset(w->arena);
+    enum err e = store_sidecar_get(w->with.store, sidecar, w->arena, &found);
+    *out = e == OK && found.revoked_ns != 0;
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
 struct listening {
     struct watch_state *w;
     int64_t now_ns;
@@ -319,13 +341,20 @@ static enum err listen_to(struct watch_state *w, struct stream *s, int64_t now)
     int64_t limit = w->with.silent_after_ns;
     limit = s->rests && limit < idle_ns ? idle_ns : limit;
     bool is_silent = completeness_is_silent(s->rests && !is_connected, heard, now, limit);
-    enum err e = OK;
-    if (is_silent && s->told_ns != s->heard_ns) {
+    bool is_new = is_silent && s->told_ns != s->heard_ns;
+    bool is_lost = !s->rests && s->lost_ns != s->heard_ns &&
+                   completeness_is_silent(false, heard, now, w->with.lost_after_ns);
+    bool is_revoked = false;
+    enum err e = is_new || is_lost ? find_revoked(w, s->sidecar, &is_revoked) : OK;
+    if (e == OK && is_revoked) {
+        s->rests = true;
+        s->told_ns = s->lost_ns = s->heard_ns;
+        return forget_open(w, s->sidecar);
+    }
+    if (e == OK && is_new) {
         e = tell_silence(w, s, is_connected);
         s->told_ns = e == OK ? s->heard_ns : s->told_ns;
     }
-    bool is_lost = !s->rests && s->lost_ns != s->heard_ns &&
-                   completeness_is_silent(false, heard, now, w->with.lost_after_ns);
     if (e == OK && is_lost) {
         e = check_open(w, s->sidecar, false); /* it may come back, and end them */
         s->lost_ns = e == OK ? s->heard_ns : s->lost_ns;

@@ -215,6 +215,46 @@ static void test_a_sidecar_that_never_comes_back(void **state)
     assert_string_equal(found(w), "silent s1 - 3-3\nno_outcome s1 A 2-2\nno_end s1 A 2-2\n");
 }
 
+static enum err write_revocation(void *context, const struct store_audit_write *audit)
+{
+    struct world *w = context;
+    struct store_audit_last last;
+    assert_int_equal(store_audit_last(w->t->store, "s1", &last), OK);
+    const struct store_revocation revocation = {.sidecar = "s1",
+                                                .by = "root",
+                                                .reason = "stolen",
+                                                .now_ns = w->now_ns,
+                                                .last_sequence = last.sequence,
+                                                .audit = audit};
+    return store_sidecar_revoke(w->t->store, &revocation);
+}
+
+static void revoke(struct world *w)
+{
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    const struct journal_entry entry = {.action = &action};
+    action.action = "sidecar_revoke";
+    action.object = "sidecar s1";
+    assert_int_equal(journal_append_with(w->journal, &entry, 1, write_revocation, w, NULL), OK);
+}
+
+/* Nothing of it is missing: its record says where it ends. */
+static void test_a_sidecar_that_was_revoked(void **state)
+{
+    struct world *w = *state;
+    open_session(w, "A");
+    begin_operation(w, "A");
+    beat(w, 1);
+    pass(w, 0);
+    revoke(w);
+    pass(w, 121);
+    pass(w, 600);
+    assert_string_equal(found(w), "");
+    restart(w);
+    pass(w, 1200);
+    assert_string_equal(found(w), "");
+}
+
 static void test_a_sidecar_that_died_and_came_back(void **state)
 {
     struct world *w = *state;
@@ -431,6 +471,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_whole_session_is_no_finding),
         TEST(test_a_sidecar_that_never_comes_back),
+        TEST(test_a_sidecar_that_was_revoked),
         TEST(test_a_sidecar_that_died_and_came_back),
         TEST(test_what_happened_while_nobody_watched),
         TEST(test_an_end_does_not_hide_an_operation),
