@@ -1,5 +1,6 @@
 """Fixtures: one PostgreSQL for all tests, one stack for those that do not break it."""
 
+import contextlib
 import os
 import sys
 
@@ -38,30 +39,25 @@ def stack(postgres):
 @pytest.fixture
 def own_stack(postgres):
     """For a test that kills or reconfigures parts."""
-    made = []
+    with contextlib.ExitStack() as end:  # all are closed, also where one is not to be stopped
+        def make(**options):
+            running = Stack(options.pop("postgres", postgres), **options)
+            end.callback(running.close)
+            return running
 
-    def make(**options):
-        running = Stack(options.pop("postgres", postgres), **options)
-        made.append(running)
-        return running
-
-    yield make
-    for running in made:
-        running.close()
+        yield make
 
 
 @pytest.fixture
 def parts(postgres):
     """The same, with each part as a process of its own."""
-    made = []
+    with contextlib.ExitStack() as end:
+        def make(**options):
+            running = Parts(options.pop("postgres", postgres), **options)
+            end.callback(running.close)
+            return running
 
-    def make(**options):
-        made.append(Parts(options.pop("postgres", postgres), **options))
-        return made[-1]
-
-    yield make
-    for running in made:
-        running.close()
+        yield make
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 `chaperone dev` ends everything when one of its parts dies; here each lives and dies alone."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -104,14 +105,17 @@ class Parts(Stack):
         self.extra = sidecar
         self.limits = limits
         super().__init__(postgres, **options)
-        assert super().stop() == 0, self.logs()
-        self.process = None
-        self.start_issuer()
-        self.start_controlplane()
-        if state:
-            self.move_state(state)
-        self.configure(sidecar)
-        self.start_sidecar()
+        with contextlib.ExitStack() as failed:
+            failed.callback(self.close)  # nothing goes on that nobody has
+            assert super().stop() == 0, self.logs()
+            self.process = None
+            self.start_issuer()
+            self.start_controlplane()
+            if state:
+                self.move_state(state)
+            self.configure(sidecar)
+            self.start_sidecar()
+            failed.pop_all()
 
     # ---- configuration
 

@@ -1,6 +1,7 @@
 """The transparency log of a running control plane, checked by a second implementation, and what
 becomes of it when the control plane is killed, or its database is an old one."""
 
+import itertools
 import json
 import os
 import random
@@ -46,7 +47,7 @@ class Log:
     def verify(self):
         return self.directory.verify(self.keys()[-1])
 
-    def wait(self, size, seconds=20):
+    def wait(self, size, seconds=60):
         """Until a checkpoint of at least `size` records is published."""
         deadline = time.monotonic() + seconds
         while True:
@@ -64,7 +65,7 @@ def status(stack):
     return json.loads(stack.chaperone("status", "--json").stdout)
 
 
-def wait_for_state(stack, *states, seconds=20):
+def wait_for_state(stack, *states, seconds=60):
     deadline = time.monotonic() + seconds
     while status(stack)["log"]["state"] not in states:
         assert time.monotonic() < deadline, status(stack)["log"]
@@ -76,9 +77,15 @@ def records(stack):
     return status(stack)["records"]
 
 
+turns = itertools.count(1)
+
+
 def work(stack, table, rows=5):
+    """Returns when all that it made has arrived."""
+    name = f"{table} {next(turns)}"
     stack.psql("-c", f"CREATE TABLE IF NOT EXISTS {table} (id int)",
-               *(x for n in range(rows) for x in ("-c", f"INSERT INTO {table} VALUES ({n})")))
+               *(x for n in range(rows) for x in ("-c", f"INSERT INTO {table} VALUES ({n})")), PGAPPNAME=name)
+    stack.conversation(name)
 
 
 # ---- what is served
@@ -153,6 +160,8 @@ def test_killed_forty_times(parts, kept):
     dice = random.Random(20261121)
     for n in range(40):
         stack.psql("-c", f"INSERT INTO log_killed VALUES ({1000 + n})", check=False)
+        if n % 4 == 0:  # not always before it has come to signing
+            log.wait(records(stack))
         time.sleep(dice.random() * 0.25)
         stack.controlplane.kill()
         size, root, _ = log.verify()  # whole at any moment
@@ -198,9 +207,9 @@ def test_an_older_database_is_noticed_and_a_person_begins_another_log(parts, kep
     work(stack, "log_restored", 50)
     log.wait(records(stack))
     stack.chaperone("audit", "checkpoint")
-    signed = log.directory.checkpoint()
     stack.sidecar.stop()  # it would ship again what the control plane has lost
     stack.controlplane.stop()
+    signed = log.directory.checkpoint()
     restore_database(log, kept / "backup.db")
     stack.start_controlplane()
     state = wait_for_state(stack, "rolled_back")
@@ -275,7 +284,7 @@ def test_a_flipped_bit_is_mended(parts, kept):
     assert asked.returncode == 0 or "mended" in asked.stderr
     stack.controlplane.wait_for("log_tile_damaged")
     stack.controlplane.wait_for("log_directory_rebuilt")
-    deadline = time.monotonic() + 20
-    while stack.chaperone("audit", "prove", "5", check=False).returncode != 0:
-        assert time.monotonic() < deadline
+    deadline = time.monotonic() + 60
+    while (asked := stack.chaperone("audit", "prove", "5", check=False)).returncode != 0:
+        assert time.monotonic() < deadline, asked.stderr
     log.verify()
