@@ -161,7 +161,7 @@ static const Chaperone__V1__BlockResponse *end_block(struct blocking *b)
 static void let_orders_time_out(struct fixture *f)
 {
     struct err_text why = {0};
-    fixture_write_config(f, &(struct fixture_config){.extra = "session: {kill_timeout: 1s}\n"});
+    fixture_write_config(f, &(struct fixture_config){.extra = "session: {kill_timeout: 3s}\n"});
     assert_int_equal(server_reload(f->server, &why), OK);
 }
 
@@ -367,7 +367,7 @@ static void all_sidecars_are_ordered_at_once(void **state)
     assert_int_equal(r->n_not_confirmed, 2);
     assert_true(has_line(r, s[0].id, "did not confirm in time"));
     assert_true(has_line(r, s[3].id, "out of? memory?"));
-    assert_true(r->took_us >= 1000000 && r->took_us < 5000000);
+    assert_true(r->took_us >= 3000000 && r->took_us < 60000000);
     answer_finish(&b.answer);
     for (size_t i = 0; i < SIDECARS; i++) {
         listening_finish(l[i]);

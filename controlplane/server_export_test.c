@@ -5,7 +5,7 @@
 
 #include "controlplane/testing/fixture.h"
 
-enum { DEADLINE_MS = 10000, TRIES = 2000, TRY_US = 5000 };
+enum { DEADLINE_MS = 60000, TRIES = 12000, TRY_US = 5000 };
 
 static struct answer list(struct fixture *f, const char *token)
 {

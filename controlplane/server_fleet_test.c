@@ -317,19 +317,25 @@ static void a_kill_of_what_is_not_there_says_so(void **state)
     sidecar_finish(&s);
 }
 
+static void limit_kills(struct fixture *f, const char *extra)
+{
+    struct err_text why = {0};
+    fixture_write_config(f, &(struct fixture_config){.extra = extra});
+    assert_int_equal(server_reload(f->server, &why), OK);
+}
+
 static void a_sidecar_that_does_not_answer_is_not_waited_for(void **state)
 {
     struct fixture *f = *state;
-    struct err_text why = {0};
     struct sidecar s = fixture_sidecar(f);
     struct records r;
-    fixture_write_config(f, &(struct fixture_config){.extra = "session: {kill_timeout: 1s}\n"});
-    assert_int_equal(server_reload(f->server, &why), OK);
+    limit_kills(f, "session: {kill_timeout: 1s}\n");
     open_session(&s, &r);
     struct listening *l = watch(&s);
     (void)listening_await(l, 0);
     assert_answer(kill_session(f), RPC_DEADLINE_EXCEEDED, "did not confirm in time");
     /* One that goes away meanwhile ends the waiting at once. */
+    limit_kills(f, "session: {kill_timeout: 60s}\n");
     struct killing killing = {.fixture = f};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, run_kill, &killing), 0);

@@ -38,7 +38,7 @@ static struct answer get_checkpoint(struct fixture *f, const char *group, uint64
 /* The first checkpoint of at least so many records; asks until it is there. */
 static struct answer await_checkpoint(struct fixture *f, uint64_t size)
 {
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 3000; i++) {
         struct answer a = get_checkpoint(f, "auditors", size);
         if (a.status.code == RPC_OK) {
             return a;

@@ -73,7 +73,7 @@ static size_t check(struct fixture *f, const char *script, const char *end)
 {
     struct run run = {.f = f, .script = script, .end = end};
     f->shared->times =
-        (struct session_times){.login = 500, .answer = 30, .second = 30, .durable = 500};
+        (struct session_times){.login = 5000, .answer = 30, .second = 30, .durable = 5000};
     /* Their first use takes memory that stays: the next runs are alike. */
     run_session(&run);
     size_t count = alloc_fail_each(run_session, &run);
