@@ -69,7 +69,7 @@ def in_database(stack, word):
     return False
 
 
-def in_log(stack, position, seconds=30):
+def in_log(stack, position, seconds=60):
     """Waits until a checkpoint has the record."""
     deadline = time.monotonic() + seconds
     while stack.chaperone("audit", "prove", str(position), check=False).returncode != 0:

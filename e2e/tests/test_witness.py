@@ -55,17 +55,19 @@ def test_kill_of_the_sidecar_loses_nothing(postgres, parts):
 
 
 def test_an_operation_that_was_cut_off_is_shown_as_unknown(postgres, parts):
-    load = Load(parts, "sleeper", lambda c, _: c.execute("SELECT pg_sleep(3), 'cut off'"), 1)
-    while postgres.psql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
-                        " AND query LIKE '%cut off%' AND pid <> pg_backend_pid()") == "0":
-        pass
+    load = Load(parts, "sleeper", lambda c, _: c.execute("SELECT pg_sleep(300), 'cut off'"), 1)
+    its_backend = "FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%cut off%' AND pid <> pg_backend_pid()"
+    while postgres.psql(f"SELECT count(*) {its_backend}") == "0":
+        assert load.is_alive(), load.error
     parts.sidecar.kill()
-    load.join(30)
+    load.join(60)
+    assert load.error is not None
+    postgres.psql(f"SELECT pg_terminate_backend(pid) {its_backend}")  # it does not see that nobody waits
     parts.start_sidecar()
     mine = by_name(everything(parts))["sleeper"]
     assert [r["kind"] for r in mine] == ["session_opened", "intent"]
     shown = parts.chaperone("audit", "show", mine[0]["session"]).stdout
-    assert "SELECT pg_sleep(3), 'cut off'" in shown
+    assert "SELECT pg_sleep(300), 'cut off'" in shown
     assert "no outcome is recorded: whether it was executed is unknown" in shown
     assert "success" not in shown
 
