@@ -66,9 +66,9 @@ static void test_stop_is_gentle_first(void **state)
     struct process p = start(script, true, NULL);
     assert_int_equal(read(ready[0], &byte, 1), 1);
     assert_false(process_wait(&p, 0));
-    assert_true(process_stop(&p, 10000, -1));
+    assert_true(process_stop(&p, 60000, -1));
     assert_int_equal(process_exit_code(&p), 3);
-    assert_true(process_stop(&p, 10000, -1)); /* again does nothing */
+    assert_true(process_stop(&p, 60000, -1)); /* again does nothing */
     /* Told to hurry, it is asked again before it is killed. */
     (void)snprintf(
         script, sizeof(script),
@@ -76,7 +76,7 @@ static void test_stop_is_gentle_first(void **state)
         hurry[1], ready[1]);
     p = start(script, true, NULL);
     assert_int_equal(read(ready[0], &byte, 1), 1);
-    assert_true(process_stop(&p, 10000, hurry[0]));
+    assert_true(process_stop(&p, 60000, hurry[0]));
     assert_int_equal(process_exit_code(&p), 4);
     (void)snprintf(script, sizeof(script), "trap '' TERM; echo >&%d; while :; do sleep 0.01; done",
                    ready[1]);
