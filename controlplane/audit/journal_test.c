@@ -189,6 +189,32 @@ static void test_two_journals_write_one_stream(void **state)
     assert_int_equal(count_chained(t, &(struct store_audit_filter){.kinds = STORE_KINDS_ALL}), 15);
 }
 
+static enum err write_revocation(void *context, const struct store_audit_write *audit)
+{
+    const struct store_revocation revocation = {
+        .sidecar = "s1", .by = "root", .reason = "", .now_ns = 1, .audit = audit};
+    return store_sidecar_revoke(context, &revocation);
+}
+
+/* Also where the record is written in the transaction of something else. */
+static void test_two_journals_write_within_other_changes(void **state)
+{
+    struct test *t = *state;
+    struct journal *a = open_journal(t), *b = open_journal(t);
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    const struct journal_entry entry = {.action = &action};
+    action.action = "sidecar_revoke";
+    assert_int_equal(order(a), OK);
+    assert_int_equal(order(b), OK);
+    assert_int_equal(journal_append_with(a, &entry, 1, write_revocation, t->store, NULL), OK);
+    assert_int_equal(journal_append_with(b, &entry, 1, write_revocation, t->store, NULL),
+                     ERR_DENIED); /* it was revoked: not because the stream has moved */
+    assert_int_equal(order(b), OK);
+    journal_destroy(a);
+    journal_destroy(b);
+    assert_int_equal(count_chained(t, &(struct store_audit_filter){.kinds = STORE_KINDS_ALL}), 4);
+}
+
 static void test_two_journals_write_at_the_same_time(void **state)
 {
     struct test *t = *state;
@@ -249,6 +275,7 @@ int main(void)
         FIXTURE_TEST(test_what_was_not_written_leaves_no_gap),
         FIXTURE_TEST(test_findings_are_found_by_their_kind),
         FIXTURE_TEST(test_two_journals_write_one_stream),
+        FIXTURE_TEST(test_two_journals_write_within_other_changes),
         FIXTURE_TEST(test_two_journals_write_at_the_same_time),
         FIXTURE_TEST(test_a_sidecar_may_not_write_what_people_said),
         FIXTURE_TEST(test_a_sidecar_may_not_write_findings),
