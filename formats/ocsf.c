@@ -220,6 +220,7 @@ static const struct activity actions[] = {
     {"legal_hold", 8, "Enable"},
     {"legal_hold_lift", 9, "Disable"},
     {"erase", 4, "Delete"},
+    {"sidecar_revoke", 7, "Unenroll"},
     {NULL, OCSF_ACTIVITY_OTHER, "Other"},
 };
 

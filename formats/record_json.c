@@ -379,6 +379,13 @@ static void add_action(struct json *j, const Chaperone__V1__Action *e)
     add_moment(j, "ordered", e->ordered_unix_ns);
     add_moment(j, "done", e->done_unix_ns);
     json_add_strings(j, j->root, "sessions", e->sessions, e->n_sessions);
+    if (e->sidecar[0] != '\0') {
+        json_add_string(j, j->root, "of_sidecar", e->sidecar);
+        json_add_unsigned(j, j->root, "last_sequence", e->last_sequence);
+        if (e->last_hash.len > 0) {
+            json_add_hex(j, j->root, "last_hash", record_bytes(e->last_hash));
+        }
+    }
 }
 
 static void add_finding(struct json *j, const Chaperone__V1__Finding *e)

@@ -173,6 +173,10 @@ static enum err describe_action(const Chaperone__V1__Action *e, struct buffer *o
         r = buffer_append_format(out, ", %zu session%s", e->n_sessions,
                                  e->n_sessions == 1 ? "" : "s");
     }
+    if (r == OK && e->sidecar[0] != '\0') {
+        r = buffer_append_format(out, ", its records end with number %llu",
+                                 (unsigned long long)e->last_sequence);
+    }
     if (r == OK && e->done_unix_ns > e->ordered_unix_ns) {
         char took[MOMENT_SIZE];
         moment_format_duration((e->done_unix_ns - e->ordered_unix_ns) / 1000, took);
