@@ -53,7 +53,7 @@ def directory_files(stack):
 
 def s3_section(server):
     return (f"{{threshold: 1KiB, s3: {{endpoint: '{server.endpoint}', bucket: {server.bucket}, "
-            "region: us-east-1, prefix: records/, timeout: 3s, access_key_id: {env: BLOB_ID}, "
+            "region: us-east-1, prefix: records/, timeout: 20s, access_key_id: {env: BLOB_ID}, "
             "secret_access_key: {env: BLOB_SECRET}}}")
 
 

@@ -38,7 +38,7 @@ def change(fleet, sql, *values):
         assert db.execute(sql, values).rowcount == 1
 
 
-def rejected(fleet, words, revision=None, seconds=20):
+def rejected(fleet, words, revision=None, seconds=60):
     """Waits until the sidecar has refused what it was sent, for this reason."""
     deadline = time.monotonic() + seconds
     while True:
@@ -162,8 +162,11 @@ def test_the_masking_key_is_nowhere_else(fleet):
             path = os.path.join(folder, name)
             if name == "masking.key" or not os.path.isfile(path):
                 continue
-            with open(path, "rb") as f:
-                content = f.read()
+            try:
+                with open(path, "rb") as f:
+                    content = f.read()
+            except FileNotFoundError:  # what was shipped goes, what is replaced has had another name
+                continue
             seen += len(content)
             assert not any(form in content for form in forms), path
     assert seen > 100000  # the spool, the database and the logs were there

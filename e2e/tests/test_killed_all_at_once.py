@@ -26,12 +26,15 @@ class Searching(threading.Thread):
     def __init__(self, stack):
         super().__init__(daemon=True)
         self.stack, self.stopping, self.answered = stack, threading.Event(), 0
+        self.started = threading.Event()  # the first one was answered
         self.start()
 
     def run(self):
         while not self.stopping.is_set():
             done = self.stack.chaperone("audit", "search", "--json", "--kind", "session_opened", check=False)
-            self.answered += done.returncode == 0
+            if done.returncode == 0:
+                self.answered += 1
+                self.started.set()
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def exports(parts, tmp_path):
     return Exports(parts(), tmp_path)
 
 
-def wait_until_whole(stack, seconds=60):
+def wait_until_whole(stack, seconds=90):
     """The sidecar ships what is left, and a checkpoint has it."""
     deadline = time.monotonic() + seconds
     while True:
@@ -60,8 +63,9 @@ def test_killed_while_everything_runs(exports, postgres):
     exports.plain += "\nretention: [{resource: '*', keep: 1s}]\n"
     exports.write(FILE_JOB)
     loads = [Load(stack, f"all-{n}", writing, pace=0.01) for n in range(2)]
-    assert all(x.started.wait(30) for x in loads)
+    assert all(x.started.wait(60) for x in loads)
     searching = Searching(stack)
+    assert searching.started.wait(60)
     dice = random.Random(20261121)
     for _ in range(KILLS):
         time.sleep(dice.random() * 0.4)
@@ -70,7 +74,8 @@ def test_killed_while_everything_runs(exports, postgres):
     for load in loads:
         load.stopping.set()
     searching.stopping.set()
-    searching.join(60)
+    searching.join(150)
+    assert not searching.is_alive()
     stack.wait_until_ready()
     done = {x.name: len(x.answered) for x in loads}
     # Each one's intents while its session is open; the target has as many rows as were answered.
