@@ -19,7 +19,7 @@ def refused(connection, mark):
         connection.execute(f"SELECT '{mark}{'x' * 2000}'")
 
 
-def again(connection, mark, seconds=30):
+def again(connection, mark, seconds=60):
     deadline = time.monotonic() + seconds
     while True:
         try:

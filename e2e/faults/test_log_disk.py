@@ -44,6 +44,7 @@ def test_the_logs_disk(target, parts, disk, how):
         before = stack.controlplane.mark()
         small.spoil(how)
         wait_for_log(stack, "failing", before)
+        small.spoil(how)  # what it had not finished has gone
         signed = size_of(directory)
         answers.wait(answers.count + 100)  # nobody is held up
         taken_in = count_of(stack)

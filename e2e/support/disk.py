@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -18,7 +19,8 @@ class Disk:
             pytest.skip("mount -t tmpfs needs root: " + done.stderr.strip())
 
     def fill(self):
-        with open(os.path.join(self.path, "filler"), "wb", buffering=0) as f:
+        """Also again, when something has gone meanwhile."""
+        with open(os.path.join(self.path, "filler"), "ab", buffering=0) as f:
             for size in (1 << 16, 1):  # to the last byte
                 try:
                     while True:
@@ -30,9 +32,11 @@ class Disk:
         os.unlink(os.path.join(self.path, "filler"))
 
     def read_only(self, on):
-        """By force: also for files that are open, as after an error of the disk."""
-        flag = "ro" if on else "rw"
-        subprocess.run(["mount", "-o", f"remount,{flag}", self.path], check=True)
+        """As after an error of the disk; the kernel waits for a moment in which nobody is writing a file."""
+        command = ["mount", "-o", f"remount,{'ro' if on else 'rw'}", self.path]
+        deadline = time.monotonic() + 60
+        while (done := subprocess.run(command, capture_output=True, text=True, check=False)).returncode != 0:
+            assert "busy" in done.stderr and time.monotonic() < deadline, done.stderr
 
     def spoil(self, how):
         """`how`: "full" or "read-only"."""
