@@ -82,6 +82,14 @@ static void test_approvals(void **state)
     request.resource = text_of("orders");
     describe_approvals(&request, out);
     assert_string_equal(out, "all, resource \"orders\"");
+    Chaperone__V1__ListStandingRequest standing = CHAPERONE__V1__LIST_STANDING_REQUEST__INIT;
+    describe_standing(&standing, out);
+    assert_string_equal(out, "standing");
+    standing.include_ended = true;
+    standing.identity = text_of("agent-7");
+    standing.before = text_of("0192");
+    describe_standing(&standing, out);
+    assert_string_equal(out, "all standing, identity \"agent-7\", before \"0192\"");
     describe_one("approval", "0192", out);
     assert_string_equal(out, "approval \"0192\"");
 }
