@@ -1,5 +1,5 @@
 #include "controlplane/store/sqlite_batch.h"
-#include "controlplane/store/sqlite_convert.h"
+#include "controlplane/store/sqlite_convert_steps.h"
 #include "controlplane/store/sqlite_sections.h"
 
 enum {
@@ -15,20 +15,7 @@ struct marker {
     struct batch_document document;
     int64_t made;        /* sections up to this key have their marks */
     size_t count, bytes; /* in this transaction */
-    uint64_t done, all;  /* sections of all transactions */
 };
-
-/* ERR_NOT_FOUND: there is none. */
-static enum err number_read(struct db *db, sqlite3_stmt *get, int64_t *out)
-{
-    bool row = false;
-    enum err err = db_step(db, get, &row);
-    if (err == OK && row) {
-        *out = sqlite3_column_int64(get, 0);
-        (void)sqlite3_reset(get);
-    }
-    return err == OK && !row ? ERR_NOT_FOUND : err;
-}
 
 /* Beside them there may be sections that this version wrote (sqlite_convert), with their marks. */
 #define WITHOUT_MARKS                                                                              \
@@ -41,7 +28,7 @@ static enum err section_find(struct marker *m, int64_t *out)
     enum err err = db_statement(m->db, "SELECT key" WITHOUT_MARKS " ORDER BY key LIMIT 1", &get);
     if (err == OK) {
         db_bind_number(get, 1, m->made);
-        err = number_read(m->db, get, out);
+        err = convert_number(m->db, get, out);
     }
     return err;
 }
@@ -50,17 +37,7 @@ static enum err made_read(struct db *db, int64_t *out)
 {
     sqlite3_stmt *get = NULL;
     enum err err = db_statement(db, "SELECT key FROM audit_mark_made", &get);
-    return err == OK ? number_read(db, get, out) : err;
-}
-
-/* ERR_NOT_FOUND: all have their marks. */
-static enum err is_needed(struct db *db)
-{
-    sqlite3_stmt *get = NULL;
-    int64_t one = 0;
-    enum err err = db_statement(
-        db, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'audit_mark_made'", &get);
-    return err == OK ? number_read(db, get, &one) : err;
+    return err == OK ? convert_number(db, get, out) : err;
 }
 
 /* One that was changed cannot be read, and has no marks. */
@@ -96,8 +73,9 @@ static enum err made_write(struct marker *m)
     return err;
 }
 
-static enum err step_do(struct marker *m, bool *out_more, struct err_text *why)
+static enum err step_do(void *context, size_t *out_count, struct err_text *why)
 {
+    struct marker *m = context;
     int64_t key = 0;
     enum err err = OK;
     m->count = m->bytes = 0;
@@ -110,48 +88,24 @@ static enum err step_do(struct marker *m, bool *out_more, struct err_text *why)
             m->made = key;
         }
     }
-    *out_more = err == OK;
-    if (err == ERR_NOT_FOUND) {
+    *out_count = m->count;
+    if (err == ERR_NOT_FOUND && m->count == 0) {
         return db_execute(m->db, "DROP TABLE audit_mark_made", why);
     }
-    err = err == OK ? made_write(m) : err;
+    err = err == OK || err == ERR_NOT_FOUND ? made_write(m) : err;
     return err == OK ? OK : db_explain(m->db, err, why);
 }
 
-static enum err steps_do(struct marker *m, const struct store_progress *progress,
-                         struct err_text *why)
-{
-    enum err err = OK;
-    for (bool more = true; err == OK && more;) {
-        err = db_execute(m->db, "BEGIN IMMEDIATE", why);
-        if (err != OK) {
-            break;
-        }
-        err = step_do(m, &more, why);
-        if (err == OK) {
-            err = db_execute(m->db, "COMMIT", why);
-        }
-        if (err == OK && m->count > 0 && progress != NULL) {
-            m->done += m->count;
-            progress->on_step(progress->context, "sections", m->done, m->all);
-        }
-        if (err != OK && sqlite3_get_autocommit(m->db->handle) == 0) {
-            (void)sqlite3_exec(m->db->handle, "ROLLBACK", NULL, NULL, NULL);
-        }
-    }
-    return err;
-}
-
-static enum err sections_count(struct marker *m)
+static enum err sections_count(struct marker *m, uint64_t *out)
 {
     sqlite3_stmt *count = NULL;
     int64_t all = 0;
     enum err err = db_statement(m->db, "SELECT count(*)" WITHOUT_MARKS, &count);
     if (err == OK) {
         db_bind_number(count, 1, m->made);
-        err = number_read(m->db, count, &all);
+        err = convert_number(m->db, count, &all);
     }
-    m->all = (uint64_t)all;
+    *out = (uint64_t)all;
     return err;
 }
 
@@ -159,7 +113,8 @@ enum err sqlite_convert_marks(struct db *db, const struct store_progress *progre
                               struct err_text *why)
 {
     struct marker m = {.db = db};
-    enum err err = is_needed(db);
+    struct convert_work work = {.db = db, .step = step_do, .context = &m, .what = "sections"};
+    enum err err = convert_find_table(db, "audit_mark_made");
     if (err != OK) {
         return err == ERR_NOT_FOUND ? OK : db_explain(db, err, why);
     }
@@ -169,11 +124,11 @@ enum err sqlite_convert_marks(struct db *db, const struct store_progress *progre
     err = m.arena == NULL ? ERR_NO_MEMORY : err;
     if (err == OK) {
         err = made_read(db, &m.made);
-        err = err == OK ? sections_count(&m) : err;
+        err = err == OK ? sections_count(&m, &work.all) : err;
         err = err == OK ? OK : db_explain(db, err, why);
     }
     if (err == OK) {
-        err = steps_do(&m, progress, why);
+        err = convert_run(&work, progress, why);
     }
     section_reader_finish(&m.reader);
     batch_document_finish(&m.document);
