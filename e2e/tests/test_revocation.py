@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 
 import psycopg
 import pytest
 from support.manual import ControlPlane, postgres_resource, write
 from support.oidc import Provider
+from support.parts import Part
 from support.postgres import PASSWORD
+from support.stack import SIDECAR
 
 REASON = "the laptop was stolen"
 
@@ -90,3 +93,135 @@ def test_a_revoked_sidecar_counts_for_nothing(fleet, sidecars, postgres):
     assert stolen.ask("/readyz") is None
     assert goes_on.execute("SELECT 3").fetchone() == (3,)
     connect(other, "new").close()
+
+
+def refused_enrolment(sidecar):
+    """Starts it; why it gets no certificate."""
+    write(sidecar.config_file, sidecar.config)
+    part = Part([SIDECAR, "--config", sidecar.config_file])
+    try:
+        return part.wait_for("enrolment_failed")["error"]
+    finally:
+        part.stop()
+
+
+def test_it_stays_revoked(fleet, sidecars):
+    stolen, other = sidecars
+    revoke(fleet, stolen)
+    assert fleet.stop() == 0
+    fleet.start()
+    stolen.part.wait_for("sidecar_revoked")
+    assert stolen.stop() == 0
+    # Its certificate is still in time: it comes with it, and is told at once.
+    write(stolen.config_file, stolen.config)
+    stolen.part = Part([SIDECAR, "--config", stolen.config_file])
+    stolen.part.wait_for("sidecar_revoked")
+    assert "this sidecar has been revoked" in refusal(stolen)
+    said = [e["event"] for e in stolen.part.events()]
+    assert said.count("watch_ended") == 1  # it does not try again
+    assert stolen.stop() == 0
+    # Nor is its key enrolled again, with the same id or without one.
+    old = id_of(stolen)
+    os.unlink(os.path.join(stolen.state, "certificate.pem"))
+    write(stolen.config["control_plane"]["join_token_file"],
+          fleet.command("join-token", "create"))
+    assert "this sidecar has been revoked" in refused_enrolment(stolen)
+    os.unlink(os.path.join(stolen.state, "sidecar"))
+    assert "this sidecar has been revoked" in refused_enrolment(stolen)
+    # Set up anew it is another one; the token was not used up.
+    shutil.rmtree(stolen.state)
+    stolen.start()
+    assert id_of(stolen) != old
+    connect(stolen, "anew").close()
+    connect(other, "other").close()
+    assert {one["state"] for one in listed(fleet).values()} == {"revoked", "connected"}
+    assert listed(fleet)[old]["state"] == "revoked"
+
+
+def test_the_audit_log_says_where_it_ends(fleet, sidecars, provider):
+    stolen, _ = sidecars
+    session = connect(stolen, "stolen")
+    session.execute("SELECT 'before'")
+    outcome = fleet.outcome_of("SELECT 'before'")
+    answer = revoke(fleet, stolen)
+    (record,) = [r for r in fleet.search("--kind", "action") if r["action"] == "sidecar_revoke"]
+    assert record["by"] == "root" and record["reason"] == REASON
+    assert record["of_sidecar"] == id_of(stolen) and record["sessions"] == answer["sessions"]
+    assert record["last_sequence"] == answer["last_sequence"] >= outcome["sequence"]
+    (order,) = [r for r in fleet.search("--kind", "action") if r["action"] == "kill"]
+    assert order["order"] == record["order"] and order["sessions"] == answer["sessions"]
+    # What it wrote after that is not taken: all there is of it was there before.
+    stolen.part.wait_for("sidecar_revoked")
+    of_it = [r for r in fleet.search() if r["sidecar"] == id_of(stolen)]
+    assert max(r["sequence"] for r in of_it) == record["last_sequence"]
+    (summary,) = [s for s in map(json.loads, fleet.chaperone(
+        "session", "list", "--all", "--json").stdout.splitlines())
+        if s["session"] == answer["sessions"][0]]
+    assert (summary["state"], summary["close_reason"]) == ("closed", "revoked")
+    # The session has no end in the log, and that is no finding.
+    done = fleet.chaperone("audit", "completeness", "--json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["kind"] for line in lines] == ["revoked", "summary"], lines
+    assert lines[0]["sidecar"] == id_of(stolen) and lines[0]["last"] == record["last_sequence"]
+    assert lines[0]["reason"].startswith(f"by root: {REASON}; 1 session ")
+    assert lines[1]["complete"] is True and lines[1]["revoked"] == 1
+    text = fleet.chaperone("audit", "completeness").stdout
+    assert "the sidecar was revoked at " in text and "; 1 sidecar revoked" in text
+    auditor = write(os.path.join(fleet.dir, "carol.token"), provider.token("carol"))
+    assert fleet.chaperone_as(auditor, "audit", "verify").returncode == 0
+
+
+def test_only_admins_revoke(fleet, sidecars, provider):
+    sidecar = sidecars[0]
+    for name in ("carol", "agent-7"):
+        token = write(os.path.join(fleet.dir, f"{name}.token"), provider.token(name))
+        done = fleet.chaperone_as(token, "sidecar", "revoke", id_of(sidecar))
+        assert done.returncode == 1 and "has no role that may do this" in done.stderr
+    assert fleet.chaperone_as(token, "sidecar", "list").returncode == 1
+    connect(sidecar, "still").close()
+    done = fleet.chaperone("sidecar", "revoke", "ffffffff", check=False)
+    assert done.returncode == 1 and 'no sidecar "ffffffff" is known' in done.stderr
+
+
+def test_in_short_and_twice(fleet, sidecars):
+    sidecar = sidecars[0]
+    shown = fleet.chaperone("sidecar", "revoke", id_of(sidecar)[:-2]).stdout
+    assert shown.startswith(f"revoked {id_of(sidecar)}: 0 sessions ended, its records end with")
+    again = fleet.chaperone("sidecar", "revoke", id_of(sidecar))
+    assert "was revoked before, at " in again.stdout and again.returncode == 0
+
+
+def test_one_that_was_away(fleet, sidecars):
+    """It is told when it is back; what it did meanwhile is not taken."""
+    stolen = sidecars[0]
+    session = connect(stolen, "away")
+    session.execute("SELECT 'before'")
+    fleet.outcome_of("SELECT 'before'")
+    assert stolen.stop() == 0  # its session, too
+    answer = json.loads(fleet.chaperone("sidecar", "revoke", id_of(stolen), "--json",
+                                        check=False).stdout)
+    assert answer["by_this_call"]
+    write(stolen.config_file, stolen.config)
+    stolen.part = Part([SIDECAR, "--config", stolen.config_file])
+    stolen.part.wait_for("sidecar_revoked")
+    assert "this sidecar has been revoked" in refusal(stolen)
+
+
+def test_one_that_never_comes_back_is_no_finding_any_more(fleet, sidecars):
+    """Killed with work under way: found to be missing, until somebody says why."""
+    stolen = sidecars[0]
+    fleet.config["watch"] = {"silent_after": "12s", "lost_after": "14s"}
+    fleet.reload()
+    session = connect(stolen, "left alone")
+    session.execute("SELECT 'left alone'")
+    fleet.outcome_of("SELECT 'left alone'")
+    stolen.part.kill()
+    fleet.wait_for(lambda r: r.get("finding") == "no_end", "--kind", "finding")
+    before = fleet.chaperone("audit", "completeness", "--json", "--silence", "1s", check=False)
+    assert before.returncode == 1
+    done = fleet.chaperone("sidecar", "revoke", id_of(stolen), "--json", check=False)
+    assert done.returncode == 1 and "away" in json.loads(done.stdout)["not_confirmed"]
+    lines = [json.loads(line) for line in fleet.chaperone(
+        "audit", "completeness", "--json").stdout.splitlines()]
+    assert [line["kind"] for line in lines] == ["revoked", "summary"]
+    fleet.sidecars.remove(stolen)  # which was killed
