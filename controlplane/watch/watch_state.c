@@ -14,6 +14,7 @@ enum {
     PAGE_BYTES = 4 << 20,
     ARENA_BLOCK = 64 << 10,
     ARENA_CAP = 256 << 20,
+    SAVED_EACH = 2048,     /* positions: who dies has not read more than these for nothing */
     LOST_LOOKED_AT = 1000, /* newest sessions, for those that were lost while nobody watched */
     ID_SIZE = STORE_SESSION_SIZE_MAX + 1,
     DETAIL_SIZE = 256,
@@ -269,6 +270,15 @@ static enum err take_page(struct watch_state *w, const struct store_audit_entry 
     return e;
 }
 
+static enum err save(struct watch_state *w)
+{
+    enum err e = w->position == w->saved ? OK
+                                         : store_cursor_set(w->with.store, cursor_name, w->position,
+                                                            clock_wall(&w->with.clock));
+    w->saved = e == OK ? w->position : w->saved;
+    return e;
+}
+
 static enum err follow(struct watch_state *w)
 {
     struct store_audit_filter filter = {.kinds = arrivals_noted_kinds()};
@@ -288,13 +298,10 @@ static enum err follow(struct watch_state *w)
         }
         if (e == OK) {
             w->position = position;
+            e = w->position - w->saved < SAVED_EACH ? OK : save(w);
         }
     }
-    if (e == OK && w->position != w->saved) {
-        e = store_cursor_set(w->with.store, cursor_name, w->position, clock_wall(&w->with.clock));
-        w->saved = e == OK ? w->position : w->saved;
-    }
-    return e;
+    return e == OK ? save(w) : e;
 }
 
 /* ---- silence -------------------------------------------------------------------------------- */

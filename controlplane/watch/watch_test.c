@@ -24,14 +24,26 @@ struct world {
     struct arrivals *arrivals; /* NULL: the watch reads all records */
     bool is_connected;
     int stops_in; /* so many looks at the clock; 0: never */
+    bool notes_cursor;
+    uint64_t cursor; /* the first one that a look at the clock has seen in the store */
     char found[4096];
 };
+
+static void note_cursor(struct world *w)
+{
+    uint64_t cursor = 0;
+    assert_int_equal(store_cursor_get(w->t->store, "watch", &cursor), OK);
+    w->cursor = w->cursor == 0 ? cursor : w->cursor;
+}
 
 static int64_t clock_of_world(void *context)
 {
     struct world *w = context;
     if (w->stops_in > 0 && --w->stops_in == 0) {
         watch_state_stop(w->watch);
+    }
+    if (w->notes_cursor) {
+        note_cursor(w);
     }
     return w->now_ns;
 }
@@ -387,6 +399,31 @@ static void test_a_round_that_is_told_to_stop(void **state)
     }
 }
 
+/* One that dies again and again before it has read all gets on nevertheless. */
+static void test_a_long_round_is_saved_on_its_way(void **state)
+{
+    enum { BATCH = 100, BATCHES = 30 };
+    struct world *w = *state;
+    ProtobufCBinaryData records[BATCH];
+    arrivals_destroy(w->arrivals); /* as of records that came another way */
+    w->arrivals = w->t->ingest.arrivals = NULL;
+    restart(w);
+    for (int batch = 0; batch < BATCHES; batch++) {
+        for (size_t i = 0; i < BATCH; i += 2) {
+            char session[16];
+            (void)snprintf(session, sizeof(session), "%d-%zu", batch, i);
+            records[i] = stream_maker_opened(&w->t->maker, session, "alice", "db1",
+                                             CHAPERONE__V1__VERDICT__ALLOW);
+            records[i + 1] = stream_maker_closed(&w->t->maker, session, "agent_disconnected");
+        }
+        fixture_ship_ok(w->t, records, BATCH);
+    }
+    w->notes_cursor = true;
+    pass(w, 1);
+    w->notes_cursor = false;
+    assert_in_range(w->cursor, BATCH * BATCHES / 2, BATCH * BATCHES - 1);
+}
+
 /* Not even what is there already is read. */
 static void test_a_round_after_the_stop(void **state)
 {
@@ -481,6 +518,7 @@ int main(void)
         TEST(test_what_stands_among_much_work),
         TEST(test_a_round_that_is_told_to_stop),
         TEST(test_a_round_after_the_stop),
+        TEST(test_a_long_round_is_saved_on_its_way),
         TEST(test_a_loss_is_a_finding),
         TEST(test_findings_are_recorded_once),
         TEST(test_two_control_planes_record_once),
