@@ -65,12 +65,14 @@ def kill_all_of(server):
     os.kill(postmaster, signal.SIGSTOP)  # it starts nothing more
     children = subprocess.run(["pgrep", "-P", str(postmaster)], capture_output=True, text=True,
                               check=True).stdout.split()
-    for pid in [*map(int, children), postmaster]:
+    everybody = [*map(int, children), postmaster]
+    for pid in everybody:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-    while os.path.exists(f"/proc/{postmaster}"):
+    # As long as one of them has the shared memory, no other server starts.
+    while any(os.path.exists(f"/proc/{pid}") for pid in everybody):
         time.sleep(0.01)
 
 

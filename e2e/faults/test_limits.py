@@ -43,7 +43,7 @@ def test_descriptors(target, parts, whose):
         answers.wait(answers.count + 100)
         limit(pid, resource.RLIMIT_NOFILE, 4096)
         stack.wait_until_ready(60)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 psycopg.connect(stack.dsn(application_name="new", connect_timeout=5)).close()

@@ -135,7 +135,7 @@ def test_a_target_that_reads_slowly(parts):
     with Wire(stack.port) as other:
         began = time.monotonic()
         other.login(application_name="other")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20  # the others are at it for half an hour
     survived.add(kb_that_wait=max(0, status_kb(stack.sidecar.pid, "VmRSS") - before))
     # What the parser takes for a text of that size comes once, however many ask.
     assert survived.numbers["kb_that_wait"] < QUESTION_KB * (ROUNDS + 4)
