@@ -123,6 +123,53 @@ static void an_approver_sees_what_is_for_their_groups(void **state)
     sidecar_finish(&s);
 }
 
+/* One page of one: its number, 0: the last one, which has none. */
+static unsigned read_page(struct fixture *f, const char *token, char before[64])
+{
+    Chaperone__V1__ListStandingRequest request = CHAPERONE__V1__LIST_STANDING_REQUEST__INIT;
+    request.limit = 1;
+    request.before = before;
+    struct answer a = fixture_call(f->channel, &chaperone__v1__approvals__descriptor,
+                                   "ListStanding", &request.base, token, 0);
+    assert_int_equal(a.status.code, RPC_OK);
+    const Chaperone__V1__ListStandingResponse *list =
+        (const Chaperone__V1__ListStandingResponse *)a.reply;
+    unsigned number = 0;
+    if (list->n_standing > 0) {
+        const char *id = list->standing[0]->approval->id;
+        number = (unsigned)strtoul(id + strlen(id) - 4, NULL, 10);
+    }
+    (void)snprintf(before, 64, "%s", list->next);
+    answer_finish(&a);
+    return number;
+}
+
+static void a_long_list_is_read_by_pages(void **state)
+{
+    struct fixture *f = *state;
+    struct sidecar s = fixture_sidecar(f);
+    static const char *const shapes[] = {"a", "b", "c"};
+    static const char *const groups[] = {"approvers", "dba", "approvers"};
+    struct held_asking what = asking;
+    char before[64] = "";
+    for (unsigned i = 0; i < 3; i++) {
+        what.number = i + 1;
+        what.shape = shapes[i];
+        what.group = groups[i];
+        approve(f, &s, what, groups[i]);
+    }
+    char *token = fixture_token(f, "someone", "approvers");
+    assert_int_equal(read_page(f, token, before), 3);
+    assert_string_not_equal(before, "");
+    assert_int_equal(read_page(f, token, before), 0); /* not for this group; there is more */
+    assert_string_not_equal(before, "");
+    assert_int_equal(read_page(f, token, before), 1);
+    assert_int_equal(read_page(f, token, before), 0);
+    assert_string_equal(before, "");
+    free(token);
+    sidecar_finish(&s);
+}
+
 static void what_is_revoked_lets_nothing_through(void **state)
 {
     struct fixture *f = *state;
@@ -219,11 +266,9 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(what_stands_is_listed),
-        CASE(an_approver_sees_what_is_for_their_groups),
-        CASE(what_is_revoked_lets_nothing_through),
-        CASE(who_may_not_revoke),
-        CASE(what_was_not_told_yet_is_not_let_through),
+        CASE(what_stands_is_listed),        CASE(an_approver_sees_what_is_for_their_groups),
+        CASE(a_long_list_is_read_by_pages), CASE(what_is_revoked_lets_nothing_through),
+        CASE(who_may_not_revoke),           CASE(what_was_not_told_yet_is_not_let_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -477,6 +477,37 @@ static void test_a_standing_key_changes_with_each_part(void **state)
     }
 }
 
+static void test_who_may_take_back_what_stands(void **state)
+{
+    (void)state;
+    struct operation o;
+    const char *dba = "dba", *guests = "guests";
+    operation_init(&o, ID);
+    o.terms.forbids_linked = true;
+    o.terms.needs_reason = true; /* of who approves */
+    const struct {
+        struct approvals_person person;
+        enum err expected;
+    } table[] = {
+        {{.subject = "ann", .groups = &dba, .group_count = 1}, OK},
+        {{.subject = "ann", .groups = &guests, .group_count = 1}, ERR_DENIED},
+        {{.subject = "ann", .groups = &dba, .group_count = 1, .is_linked = true}, ERR_DENIED},
+        {{.subject = "ann", .groups = &dba, .group_count = 1, .is_delegated = true}, ERR_DENIED},
+        {{.subject = "bot", .groups = &dba, .group_count = 1}, ERR_DENIED}, /* asked for it */
+        {{.subject = "ann", .groups = &guests, .group_count = 1, .is_admin = true}, OK},
+        {{.subject = "bot", .groups = &guests, .group_count = 1, .is_admin = true}, OK},
+        {{.subject = "ann",
+          .groups = &dba,
+          .group_count = 1,
+          .is_admin = true,
+          .is_delegated = true},
+         ERR_DENIED},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        assert_int_equal(terms_check_revoker(&o.held, &table[i].person, NULL), table[i].expected);
+    }
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -491,6 +522,7 @@ int main(void)
         CASE(test_what_cannot_be_recorded_is_not_decided),
         cmocka_unit_test(test_who_asks_is_known_under_each_name),
         cmocka_unit_test(test_a_standing_key_changes_with_each_part),
+        cmocka_unit_test(test_who_may_take_back_what_stands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
