@@ -127,7 +127,7 @@ class Impostor:
             self.served[kind] += 1
             self.changed.notify_all()
 
-    def serve(self, kind, ask, seconds=60):
+    def serve(self, kind, ask, seconds=120):
         """Speaks this, until somebody has had it; `ask` makes the sidecar ask for something."""
         deadline = time.monotonic() + seconds
         before, self.kind = self.served[kind], kind
