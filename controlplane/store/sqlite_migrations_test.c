@@ -78,6 +78,32 @@ static void test_a_database_of_version_1_goes_on(void **state)
     }
 }
 
+/* What people approved for later before it could be revoked stands, and can be. */
+static void test_what_stood_before_stands_and_is_revoked(void **state)
+{
+    const struct store_file *f = *state;
+    static const uint8_t key[STORE_HASH_SIZE] = {7};
+    const struct store_standing revoked = {.id = "st", .revoked_ns = 50, .revoked_by = "ann"};
+    struct store_standing found;
+    struct store_standing_item got;
+    struct arena *arena = arena_create(4096, 1 << 20);
+    store_file_script(f, "schema_v8.sql");
+    store_file_sql(f, "INSERT INTO approval VALUES ('a', 2, 2, 's1', 'x', 'iss', 'bot', 'orders',"
+                      " zeroblob(32), 1, 0, 0, '', 1, 100, 5, x'00');"
+                      "INSERT INTO standing_approval VALUES ('st',"
+                      " CAST(x'07' || zeroblob(31) AS BLOB), 'a', 1, 100, 5, 2)");
+    struct store *store = store_file_open_sealed(f);
+    assert_int_equal(store_standing_find(store, key, 50, arena, &found), OK);
+    assert_int_equal(found.uses, 2);
+    assert_int_equal(found.revoked_ns, 0);
+    assert_int_equal(store_standing_revoke(store, &revoked, NULL), OK);
+    assert_int_equal(store_standing_find(store, key, 50, arena, &found), ERR_NOT_FOUND);
+    assert_int_equal(store_standing_get(store, "st", arena, &got), OK);
+    assert_string_equal(got.standing.revoked_by, "ann");
+    store_close(store);
+    arena_destroy(arena);
+}
+
 static enum err migrate(const char *path, const struct db_migration *migrations, size_t count,
                         struct err_text *why)
 {
@@ -120,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_FILE_TEST(test_migrations_go_forward_each_once),
         STORE_FILE_TEST(test_a_database_of_version_1_goes_on),
+        STORE_FILE_TEST(test_what_stood_before_stands_and_is_revoked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
