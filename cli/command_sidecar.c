@@ -61,12 +61,12 @@ static enum err print_json(FILE *out, const Chaperone__V1__StatusResponse__Sidec
     return e;
 }
 
-/* The moment that its state is about. */
+/* The moment that its state is about. One that is connected to another control plane was seen. */
 static int64_t since_of(const Chaperone__V1__StatusResponse__Sidecar *s)
 {
-    return s->revoked_unix_ns != 0 ? s->revoked_unix_ns
-           : s->connected          ? s->connected_since_unix_ns
-                                   : s->last_seen_unix_ns;
+    int64_t seen =
+        s->connected_since_unix_ns != 0 ? s->connected_since_unix_ns : s->last_seen_unix_ns;
+    return s->revoked_unix_ns != 0 ? s->revoked_unix_ns : seen;
 }
 
 static enum err add_row(struct table *t, const Chaperone__V1__StatusResponse__Sidecar *s)

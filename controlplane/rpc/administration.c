@@ -61,7 +61,8 @@ static enum err fill_sidecar(const struct call *call, const struct store_sidecar
     out->sidecar = (char *)(uintptr_t)from->id;
     out->name = (char *)(uintptr_t)from->name;
     out->connected_since_unix_ns = watchers_connected_since(call->services->watchers, from->id);
-    out->connected = out->connected_since_unix_ns != 0;
+    out->connected = out->connected_since_unix_ns != 0 ||
+                     (from->revoked_ns == 0 && replicas_has_seen(call->services, from));
     out->last_seen_unix_ns = from->last_seen_ns;
     out->policy_revision = from->policy_revision;
     out->policy_state = (char *)(uintptr_t)from->policy_state;

@@ -345,6 +345,12 @@ void replicas_destroy(struct replicas *r)
 /* --- who is connected --------------------------------------------------------------------------
  */
 
+bool replicas_has_seen(const struct services *services, const struct store_sidecar *sidecar)
+{
+    return services->with.is_shared && services_now(services) - sidecar->last_seen_ns <
+                                           REPLICAS_SEEN_FOR_S * INT64_C(1000000000);
+}
+
 bool replicas_is_connected(struct services *services, const char *sidecar)
 {
     struct store_sidecar found;
@@ -352,8 +358,7 @@ bool replicas_is_connected(struct services *services, const char *sidecar)
     struct arena *arena =
         connected || !services->with.is_shared ? NULL : arena_create(4096, 1 << 20);
     if (arena != NULL && store_sidecar_get(services->with.store, sidecar, arena, &found) == OK) {
-        connected =
-            services_now(services) - found.last_seen_ns < REPLICAS_SEEN_FOR_S * INT64_C(1000000000);
+        connected = replicas_has_seen(services, &found);
     }
     arena_destroy(arena);
     return connected;

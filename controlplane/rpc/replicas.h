@@ -14,6 +14,7 @@
 #include "base/err.h"
 
 struct services;
+struct store_sidecar;
 struct replicas;
 
 enum {
@@ -34,6 +35,8 @@ void replicas_destroy(struct replicas *replicas); /* takes NULL */
 /* An order or a block that was set here, and is carried out here by who set it. */
 void replicas_know(struct replicas *replicas, const char *block);
 
+/* Whether another control plane on the same store says that it is connected to it. */
+bool replicas_has_seen(const struct services *services, const struct store_sidecar *sidecar);
 /* Whether the sidecar is connected, here or to another one that said so. */
 bool replicas_is_connected(struct services *services, const char *sidecar);
 

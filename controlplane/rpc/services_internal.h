@@ -170,7 +170,7 @@ enum {
 void blocks_describe(const char *identity, const char *resource, bool everything,
                      char out[BLOCKS_OBJECT_SIZE]);
 
-/* sidecars.c: ends what a sidecar runs that another control plane has revoked, where it is
+/* sidecars_elsewhere.c: ends what a sidecar runs that another control plane has revoked, where it is
  * connected here. */
 void sidecars_end_revoked(struct services *services, const struct store_sidecar *sidecar);
 

@@ -7,21 +7,16 @@
 
 #include "api/operator.pb-c.h"
 #include "base/uuid.h"
-#include "controlplane/rpc/services_internal.h"
+#include "controlplane/rpc/sidecars_internal.h"
 
 enum {
     ARENA_BLOCK = 64 << 10,
     ARENA_CAP = 256 << 20,
     REASON_MAX = 1024,
-    OBJECT_SIZE = CA_ID_SIZE + 16,
     /* Each try loses only to a batch of the sidecar's that arrived meanwhile. */
     TRIES_MAX = 100,
     LINE_SIZE = 640,
 };
-
-/* What the sidecar and its agents are told: not who did it, and why, which is for the audit log. */
-static const char told[] = "this sidecar has been revoked";
-static const char told_by[] = "the control plane";
 
 /* One sidecar while it is being revoked. */
 struct revoking {
@@ -40,6 +35,20 @@ struct revoking {
 static char *text_of(const char *s)
 {
     return (char *)(uintptr_t)s;
+}
+
+void sidecars_describe(const char *sidecar, char out[SIDECARS_OBJECT_SIZE])
+{
+    (void)snprintf(out, SIDECARS_OBJECT_SIZE, "sidecar %s", sidecar);
+}
+
+struct watchers_order sidecars_order(const char *id, int64_t ordered_ns)
+{
+    return (struct watchers_order){.id = id,
+                                   .all = true,
+                                   .ordered_by = "the control plane",
+                                   .reason = "this sidecar has been revoked",
+                                   .ordered_ns = ordered_ns};
 }
 
 static void fail(const struct call *call, const char *at, enum err e, struct rpc_status *out_status)
@@ -83,15 +92,10 @@ static enum err write_revocation(void *context, const struct store_audit_write *
     return store_sidecar_revoke(r->call->services->with.store, &revocation);
 }
 
-static void describe(const char *sidecar, char out[OBJECT_SIZE])
-{
-    (void)snprintf(out, OBJECT_SIZE, "sidecar %s", sidecar);
-}
-
 /* The record says where the stream ends, and what was open then. */
 static enum err store_once(struct revoking *r)
 {
-    char object[OBJECT_SIZE];
+    char object[SIDECARS_OBJECT_SIZE];
     Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
     enum err e = store_audit_last(r->call->services->with.store, r->id, &r->last);
     if (e == OK) {
@@ -100,7 +104,7 @@ static enum err store_once(struct revoking *r)
     if (e != OK) {
         return e;
     }
-    describe(r->id, object);
+    sidecars_describe(r->id, object);
     action.action = "sidecar_revoke";
     action.object = object;
     action.reason = text_of(r->reason);
@@ -161,7 +165,7 @@ static enum err withdraw(struct services *services, const char *sidecar)
     return e;
 }
 
-static void close_streams(struct services *services, const struct store_sidecar *sidecar)
+void sidecars_close(struct services *services, const struct store_sidecar *sidecar)
 {
     struct rpc_status status;
     access_set_revoked(sidecar, &status);
@@ -173,31 +177,28 @@ static void close_streams(struct services *services, const struct store_sidecar 
     }
 }
 
-/* What was said when its sessions were ended by order: as of the kill switch. */
-static enum err record_end(const struct revoking *r, const struct watchers_answer *answer)
+enum err sidecars_fill_end(const struct watchers_order *order, const struct watchers_answer *answer,
+                           int64_t now_ns, const char *object, struct arena *arena,
+                           Chaperone__V1__Action *action)
 {
-    char object[OBJECT_SIZE];
     size_t count =
         answer->session_count < BLOCKS_RECORDED_MAX ? answer->session_count : BLOCKS_RECORDED_MAX;
-    char **sessions = arena_alloc(r->arena, (count + 1) * sizeof(*sessions));
-    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
-    if (sessions == NULL) {
+    action->sessions = arena_alloc(arena, (count + 1) * sizeof(*action->sessions));
+    if (action->sessions == NULL) {
         return ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
-        sessions[i] = answer->sessions[i];
+        action->sessions[i] = answer->sessions[i];
     }
-    describe(r->id, object);
-    action.action = "kill";
-    action.object = object;
-    action.reason = text_of(told);
-    action.order = text_of(r->order);
-    action.ordered_unix_ns = r->now_ns;
-    action.done_unix_ns = answer->result == OK ? services_now(r->call->services) : 0;
-    action.sessions = sessions;
-    action.n_sessions = count;
-    action.error = text_of(answer->why.text);
-    return services_record_action(r->call, &action, NULL, NULL);
+    action->n_sessions = count;
+    action->action = text_of("kill");
+    action->object = text_of(object);
+    action->reason = text_of(order->reason);
+    action->order = text_of(order->id);
+    action->ordered_unix_ns = order->ordered_ns;
+    action->done_unix_ns = answer->result == OK ? now_ns : 0;
+    action->error = text_of(answer->why.text);
+    return OK;
 }
 
 static enum err set_not_confirmed(struct revoking *r, const char *why)
@@ -208,42 +209,57 @@ static enum err set_not_confirmed(struct revoking *r, const char *why)
     return r->not_confirmed == NULL ? ERR_NO_MEMORY : OK;
 }
 
+/* Over the connection that it has here. */
 static enum err give_order(struct revoking *r)
 {
     struct services *services = r->call->services;
-    const struct watchers_order order = {.id = r->order,
-                                         .all = true,
-                                         .ordered_by = told_by,
-                                         .reason = told,
-                                         .ordered_ns = r->now_ns};
+    const struct watchers_order order = sidecars_order(r->order, r->now_ns);
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
     struct watchers_answers answers = {0};
-    if (!watchers_is_connected(services->watchers, r->id)) {
-        const char *why = replicas_is_connected(services, r->id)
-                              ? "another control plane has its connection, and closes it"
-                              : "away: what it runs goes on until it is back, or stopped there";
-        return r->open_count == 0 ? OK : set_not_confirmed(r, why);
-    }
+    char object[SIDECARS_OBJECT_SIZE];
     enum err e = watchers_order(services->watchers, r->id, &order, services_order_timeout(r->call),
                                 &answers);
-    if (e == OK) {
-        e = record_end(r, &answers.items[0]);
+    if (e != OK) {
+        return e;
     }
-    if (e == OK && answers.items[0].result != OK) {
-        e = set_not_confirmed(r, answers.items[0].why.text);
+    const struct watchers_answer *answer = &answers.items[0];
+    sidecars_describe(r->id, object);
+    e = sidecars_fill_end(&order, answer, services_now(services), object, r->arena, &action);
+    if (e == OK) {
+        e = services_record_action(r->call, &action, NULL, NULL);
+    }
+    if (e == OK && answer->result != OK) {
+        e = set_not_confirmed(r, answer->why.text);
     }
     watchers_answers_finish(&answers);
     return e;
 }
 
-void sidecars_end_revoked(struct services *services, const struct store_sidecar *sidecar)
+/* Another control plane has it, which gives the order when it hears of the revocation. */
+static enum err await_elsewhere(struct revoking *r)
 {
-    const struct watchers_order order = {.id = sidecar->id,
-                                         .all = true,
-                                         .ordered_by = told_by,
-                                         .reason = told,
-                                         .ordered_ns = sidecar->revoked_ns};
-    watchers_give_order(services->watchers, sidecar->id, &order);
-    close_streams(services, sidecar);
+    const char *why = NULL;
+    enum err e = sidecars_await_elsewhere(r->call, r->id, r->now_ns, r->arena, &why);
+    if (e == ERR_TIMEOUT) {
+        return set_not_confirmed(r, "another control plane, which has its connection, has not said "
+                                    "yet that it was closed");
+    }
+    return e == OK && why != NULL ? set_not_confirmed(r, why) : e;
+}
+
+static enum err end_what_runs(struct revoking *r)
+{
+    struct services *services = r->call->services;
+    if (watchers_is_connected(services->watchers, r->id)) {
+        return give_order(r);
+    }
+    if (replicas_is_connected(services, r->id)) {
+        return await_elsewhere(r);
+    }
+    return r->open_count == 0
+               ? OK
+               : set_not_confirmed(r,
+                                   "away: what it runs goes on until it is back, or stopped there");
 }
 
 /* --- Administration.RevokeSidecar --------------------------------------------------------------
@@ -282,7 +298,7 @@ static enum err revoke(struct revoking *r, const char *sidecar, struct store_sid
         log_event(services->with.log, LOG_WARN, "sidecar_revoked", log_text("sidecar", r->id),
                   log_text("by", r->call->caller->who->subject),
                   log_number("last_sequence", (int64_t)r->last.sequence));
-        e = give_order(r);
+        e = end_what_runs(r);
     } else if (e == ERR_DENIED) {
         e = OK;
     }
@@ -290,7 +306,7 @@ static enum err revoke(struct revoking *r, const char *sidecar, struct store_sid
         e = store_sidecar_get(services->with.store, sidecar, r->arena, out);
     }
     if (e == OK) {
-        close_streams(services, out);
+        sidecars_close(services, out);
     }
     return e;
 }

@@ -10,6 +10,7 @@ from support.manual import ControlPlane, postgres_resource, write
 from support.oidc import Provider
 from support.parts import Part
 from support.postgres import PASSWORD
+from support.replicas import Replicas, Store
 from support.stack import SIDECAR
 
 REASON = "the laptop was stolen"
@@ -225,3 +226,47 @@ def test_one_that_never_comes_back_is_no_finding_any_more(fleet, sidecars):
         "audit", "completeness", "--json").stdout.splitlines()]
     assert [line["kind"] for line in lines] == ["revoked", "summary"]
     fleet.sidecars.remove(stolen)  # which was killed
+
+
+# ---- several control planes on one store
+
+
+@pytest.fixture
+def replicas(postgres):
+    people = Provider([{"id": "agent", "groups": ["agents"]},
+                       {"id": "admin", "groups": ["admins", "dba"]}])
+    store = Store()
+    running = Replicas(people, postgres, store)
+    yield running
+    running.close()
+    store.close()
+    people.close()
+
+
+def test_it_is_revoked_at_the_other(replicas):
+    at_a, at_b = replicas.sidecar("a"), replicas.sidecar("ba")
+    session, goes_on = connect(at_b, "stolen"), connect(at_a, "other")
+    session.execute("SELECT 'before'")
+    replicas.a.outcome_of("SELECT 'before'")
+    shown = listed(replicas.a)[id_of(at_b)]
+    assert (shown["state"], shown["sessions"]) == ("connected", 1)
+    answer = revoke(replicas.a, at_b)
+    assert answer["not_confirmed"] is None, replicas.logs()
+    with pytest.raises(psycopg.OperationalError, match="this sidecar has been revoked"):
+        session.execute("SELECT 'after'")
+    at_b.part.wait_for("sidecar_revoked")
+    assert "this sidecar has been revoked" in refusal(at_b)
+    assert goes_on.execute("SELECT 1").fetchone() == (1,)
+    # The one that had it says what it ended, and by whose word.
+    (order,) = [r for r in replicas.b.search("--kind", "action") if r["action"] == "kill"]
+    assert order["object"] == f"sidecar {id_of(at_b)}" and order["by"] == "admin"
+    assert order["sessions"] == answer["sessions"]
+    # Neither takes it again.
+    at_b.part.stop()
+    for servers in (["a", "b"], ["b", "a"]):
+        at_b.config["control_plane"]["server"] = [
+            f"127.0.0.1:{replicas.members[name].server_port}" for name in servers]
+        write(at_b.config_file, at_b.config)
+        at_b.part = Part([SIDECAR, "--config", at_b.config_file])
+        at_b.part.wait_for("sidecar_revoked")
+        at_b.part.stop()
