@@ -20,7 +20,8 @@ const struct option_spec command_approvals_watch_options[] = {
 struct watching {
     const struct invocation *invocation;
     bool json;
-    uint64_t cursor; /* of the last event; 0: none has come */
+    uint64_t cursor; /* of the last event */
+    bool has_begun;  /* the cursor was told: what comes behind it is not to be missed */
     bool heard;      /* something came since the last connection */
     enum err failed;
 };
@@ -54,12 +55,21 @@ static void print_line(const struct watching *w, const Chaperone__V1__HeldOperat
     (void)fputc('\n', t->out);
 }
 
+static void take_cursor(struct watching *w, const Chaperone__V1__ApprovalEvent *event)
+{
+    /* 0 is also what a list of what waits has before its last. */
+    w->has_begun = w->has_begun || event->cursor != 0 || event->approval == NULL;
+    w->cursor = event->cursor > w->cursor ? event->cursor : w->cursor;
+    w->heard = true;
+}
+
 static bool on_event(void *context, const ProtobufCMessage *message)
 {
     struct watching *w = context;
     const Chaperone__V1__ApprovalEvent *event = (const Chaperone__V1__ApprovalEvent *)message;
     FILE *out = w->invocation->out.out;
     if (event->approval == NULL) {
+        take_cursor(w, event);
         return true;
     }
     if (w->json) {
@@ -70,8 +80,7 @@ static bool on_event(void *context, const ProtobufCMessage *message)
     /* Only what was written has been seen: after it the stream goes on. */
     bool written = w->failed == OK && fflush(out) == 0 && ferror(out) == 0;
     if (written) {
-        w->cursor = event->cursor > w->cursor ? event->cursor : w->cursor;
-        w->heard = true;
+        take_cursor(w, event);
     }
     return written;
 }
@@ -105,7 +114,7 @@ static void make_request(const struct invocation *i, const struct watching *w,
                          Chaperone__V1__WatchApprovalsRequest *out)
 {
     chaperone__v1__watch_approvals_request__init(out);
-    bool begins = w->cursor == 0;
+    bool begins = !w->has_begun;
     out->after = w->cursor;
     out->from_now = begins && options_flag(&i->options, "from-now");
     out->only_waiting = begins && !out->from_now && options_value(&i->options, "after") == NULL;

@@ -39,6 +39,24 @@ static void a_cursor_misses_nothing(void **state)
     sidecar_finish(&s);
 }
 
+/* Who has seen nothing yet can go on from there, too. */
+static void who_is_sent_nothing_has_a_cursor(void **state)
+{
+    struct fixture *f = *state;
+    struct sidecar s = fixture_sidecar(f);
+    struct listening *nothing = held_follow(f, "auditors", 0, true);
+    assert_null(held_event(nothing, 0)->approval);
+    assert_int_equal(held_event(nothing, 0)->cursor, 0);
+    held_asks(&s, (struct held_asking){.number = 1}, WAITS, 1);
+    assert_int_equal(held_event(nothing, 1)->cursor, 1);
+    struct listening *others = held_follow(f, "approvers", 0, true);
+    assert_null(held_event(others, 0)->approval);
+    assert_int_equal(held_event(others, 0)->cursor, 1);
+    listening_finish(others);
+    listening_finish(nothing);
+    sidecar_finish(&s);
+}
+
 static size_t count_listed(struct fixture *f, const char *group, bool include_ended)
 {
     Chaperone__V1__ListApprovalsRequest request = CHAPERONE__V1__LIST_APPROVALS_REQUEST__INIT;
@@ -308,6 +326,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         CASE(a_cursor_misses_nothing),
+        CASE(who_is_sent_nothing_has_a_cursor),
         CASE(each_sees_what_is_its_own),
         CASE(a_bot_decides_for_linked_people_only),
         CASE(a_bot_revokes_for_linked_people_only),

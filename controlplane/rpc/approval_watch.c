@@ -57,23 +57,35 @@ static bool await_change(struct watching *w, uint64_t cursor)
     return open;
 }
 
-/* ERR_CLOSED: nobody reads any more. */
-static enum err send(struct watching *w, const struct store_approval *stored, uint64_t cursor)
+/* ERR_CLOSED: nobody reads any more. What its reader may not see is not sent. */
+static enum err send(struct watching *w, const struct store_approval *stored, uint64_t cursor,
+                     bool *out_sent)
 {
     const Chaperone__V1__HeldOperation *held = NULL;
     Chaperone__V1__ApprovalEvent event = CHAPERONE__V1__APPROVAL_EVENT__INIT;
     enum err e = approvals_unpack(stored, w->arena, &held);
+    *out_sent = false;
     if (e != OK || !services_may_see(w->roles, w->groups, w->group_count, held)) {
         return e;
     }
     event.cursor = cursor;
     event.approval = (Chaperone__V1__HeldOperation *)(uintptr_t)held;
+    e = await_room(w) ? rpc_stream_send(w->stream, &event.base) : ERR_CLOSED;
+    *out_sent = e == OK;
+    return e;
+}
+
+/* Without it a reader that is sent nothing, and comes again, would not know what it has missed. */
+static enum err send_cursor(struct watching *w, uint64_t cursor)
+{
+    Chaperone__V1__ApprovalEvent event = CHAPERONE__V1__APPROVAL_EVENT__INIT;
+    event.cursor = cursor;
     return await_room(w) ? rpc_stream_send(w->stream, &event.base) : ERR_CLOSED;
 }
 
 /* All that waits, oldest first. The last one has the cursor to go on from: a reader that goes away
- * before it begins again. */
-static enum err send_waiting(struct watching *w, uint64_t cursor)
+ * before it begins again. `*out_told`: the reader has that cursor. */
+static enum err send_waiting(struct watching *w, uint64_t cursor, bool *out_told)
 {
     const struct store_approval_filter filter = {.limit = APPROVALS_WAITING_MAX,
                                                  .max_bytes = SIZE_MAX};
@@ -87,7 +99,7 @@ static enum err send_waiting(struct watching *w, uint64_t cursor)
         const struct store_approval *item = &items[i - 1];
         arena_reset(w->arena);
         if (item->state == STORE_APPROVAL_WAITING || i == 1) {
-            e = send(w, item, i == 1 ? cursor : w->request->after);
+            e = send(w, item, i == 1 ? cursor : w->request->after, out_told);
         }
     }
     arena_destroy(list);
@@ -98,13 +110,14 @@ static enum err send_changes(struct watching *w, uint64_t *cursor)
 {
     struct store_approval *items = NULL;
     size_t count = 0;
+    bool sent = false;
     enum err e = OK;
     do {
         arena_reset(w->arena);
         e = store_approval_events(w->services->with.store, *cursor, PAGE, PAGE_BYTES, w->arena,
                                   &items, &count);
         for (size_t i = 0; e == OK && i < count; i++) {
-            e = send(w, &items[i], items[i].cursor);
+            e = send(w, &items[i], items[i].cursor, &sent);
             *cursor = items[i].cursor;
         }
     } while (e == OK && count > 0);
@@ -118,11 +131,15 @@ static enum err follow(struct watching *w)
     if (e == OK && !w->request->from_now && cursor > newest) {
         return ERR_NOT_FOUND;
     }
-    if (e == OK && (w->request->from_now || w->request->only_waiting)) {
+    bool begins = w->request->from_now || w->request->only_waiting, told = !begins;
+    if (begins) {
         cursor = newest;
     }
     if (e == OK && w->request->only_waiting) {
-        e = send_waiting(w, newest);
+        e = send_waiting(w, newest, &told);
+    }
+    if (e == OK && !told) {
+        e = send_cursor(w, newest);
     }
     do {
         e = e == OK ? send_changes(w, &cursor) : e;

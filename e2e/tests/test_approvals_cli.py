@@ -433,6 +433,26 @@ def test_watch_goes_on_when_the_control_plane_comes_back(hold, people, controlpl
     assert code == 130 and said == "the connection was lost; trying again\n"
 
 
+def test_watch_that_was_told_nothing_yet_misses_nothing(hold, people, controlplane):
+    old = hold("DELETE FROM held WHERE id = 89")
+    before = controlplane.part.mark()
+    watch = Watch(people["ann"], "--from-now")
+    controlplane.part.wait_for("operator_action", after=before, action="approval_watch")
+    other = Watch(people["ann"])  # when this one has begun, the one before it has, too
+    other.until(old.id, "waiting")
+    other.close()
+    watch.process.send_signal(signal.SIGSTOP)
+    controlplane.stop()
+    controlplane.start()
+    controlplane.part.wait_for("sidecar_connected")
+    meanwhile = hold("DELETE FROM held WHERE id = 88")
+    watch.process.send_signal(signal.SIGCONT)
+    assert watch.until(meanwhile.id, "waiting")[1] == []
+    assert watch.close() == (130, "the connection was lost; trying again\n")
+    for held in (old, meanwhile):
+        assert people["bob"].run("approvals", "deny", held.id).returncode == 0
+
+
 def test_watch_goes_on_with_a_new_token(hold, people, controlplane, provider):
     """The one that it began with has run out when the connection is lost."""
     provider.order("lives", seconds=8)
