@@ -16,6 +16,8 @@ import subprocess
 import threading
 import time
 
+from support.ports import FIRST, free_port
+
 CLONE_NEWNET = 0x40000000
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
@@ -70,9 +72,9 @@ class Link:
     packets that pass others) from 0 to 1, `delay` and `jitter` in seconds, `cut` drops all."""
 
     def __init__(self, namespace):
-        net = random.randrange(64, 255)
         number = next(_numbers)
-        self.here, self.there = f"10.{net}.{number % 250}.1", f"10.{net}.{number % 250}.2"
+        own = free_port() - FIRST  # as long as this process has it, no other one has these addresses
+        self.here, self.there = (f"10.{64 + own // 250}.{own % 250}.{end}" for end in (1, 2))
         self.loss = self.reorder = self.delay = self.jitter = 0.0
         self.cut = False
         self.dropped = self.reordered = self.carried = 0
