@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "controlplane/testing/fixture.h"
+#include "controlplane/testing/held.h"
 
 static const char session[] = "0199e9a2-0000-7000-8000-00000000000a";
 static const char told[] = "this sidecar has been revoked";
@@ -306,6 +306,22 @@ static void which_one_is_said_in_short_and_by_admins_only(void **state)
     sidecar_finish(&other);
 }
 
+/* In retry mode the agent may come again through another sidecar. */
+static void nobody_decides_for_it_any_more(void **state)
+{
+    struct fixture *f = *state;
+    struct sidecar s = fixture_sidecar(f), other = fixture_sidecar(f);
+    held_asks(&s, (struct held_asking){.number = 1}, WAITS, 1);
+    held_asks(&s, (struct held_asking){.number = 2, .is_retry = true}, WAITS, 2);
+    held_asks(&other, (struct held_asking){.number = 3}, WAITS, 3);
+    revoke_now(f, s.id);
+    assert_int_equal(held_state(f, 1), WITHDRAWN);
+    assert_int_equal(held_state(f, 2), WAITS);
+    assert_int_equal(held_state(f, 3), WAITS);
+    sidecar_finish(&s);
+    sidecar_finish(&other);
+}
+
 static void the_status_and_the_sessions_show_it(void **state)
 {
     struct fixture *f = *state;
@@ -355,6 +371,7 @@ int main(void)
         CASE(its_key_is_enrolled_no_more),
         CASE(the_same_key_under_another_id_is_revoked_too),
         CASE(which_one_is_said_in_short_and_by_admins_only),
+        CASE(nobody_decides_for_it_any_more),
         CASE(the_status_and_the_sessions_show_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
