@@ -1,276 +1,18 @@
 /* One vector for every message, each fed again cut at every place, truncated, and with a byte
  * too many. */
-#include "sidecar/protocol/postgres/pg_wire.h"
-
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "sidecar/protocol/postgres/pg_wire_text.h"
 
 #define INIT(literal)                                                                              \
     {                                                                                              \
         (const uint8_t *)"" literal, sizeof(literal) - 1                                           \
     }
 #define BYTES(literal) ((struct bytes)INIT(literal))
-
-/* What was read, as text. */
-struct text {
-    char data[1024];
-    size_t size;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(t->data + t->size, sizeof(t->data) - t->size, format, args);
-    va_end(args);
-    assert_true(n >= 0 && (size_t)n < sizeof(t->data) - t->size);
-    t->size += (size_t)n;
-}
-
-#define S(b) (int)(b).size, (const char *)(b).data
-
-static void put_formats(struct text *t, const struct pg_formats *formats)
-{
-    put(t, " formats=");
-    for (size_t i = 0; i < pg_formats_count(formats); i++) {
-        put(t, "%c", pg_formats_is_binary(formats, i) ? 'b' : 't');
-    }
-}
-
-static void put_values(struct text *t, struct pg_values values)
-{
-    put(t, " %u(", values.count);
-    struct pg_value value;
-    unsigned count = 0;
-    for (; pg_values_next(&values, &value); count++) {
-        if (value.is_null) {
-            put(t, "NULL;");
-        } else {
-            put(t, "%.*s;", S(value.data));
-        }
-    }
-    put(t, ")");
-    assert_int_equal(count, values.count);
-}
-
-static void put_oids(struct text *t, const struct pg_oids *oids)
-{
-    put(t, " oids=");
-    for (size_t i = 0; i < pg_oids_count(oids); i++) {
-        put(t, "%" PRIu32 ";", pg_oids_get(oids, i));
-    }
-    assert_int_equal(pg_oids_get(oids, pg_oids_count(oids)), 0);
-}
-
-static enum wire_result read_parse(struct bytes body, struct text *t)
-{
-    struct pg_parse parse;
-    enum wire_result r = pg_wire_read_parse(body, &parse);
-    if (r == WIRE_OK) {
-        put(t, "name=%.*s text=%.*s", S(parse.name), S(parse.text));
-        put_oids(t, &parse.types);
-    }
-    return r;
-}
-
-static enum wire_result read_target(struct bytes body, struct text *t)
-{
-    struct pg_target target;
-    enum wire_result r = pg_wire_read_target(body, &target);
-    if (r == WIRE_OK) {
-        put(t, "%c %.*s", target.kind, S(target.name));
-    }
-    return r;
-}
-
-static enum wire_result read_execute(struct bytes body, struct text *t)
-{
-    struct pg_execute execute;
-    enum wire_result r = pg_wire_read_execute(body, &execute);
-    if (r == WIRE_OK) {
-        put(t, "portal=%.*s max=%" PRId32, S(execute.portal), execute.max_rows);
-    }
-    return r;
-}
-
-static enum wire_result read_function_call(struct bytes body, struct text *t)
-{
-    struct pg_function_call call;
-    enum wire_result r = pg_wire_read_function_call(body, &call);
-    if (r == WIRE_OK) {
-        put(t, "function=%" PRIu32, call.function);
-        put_formats(t, &call.formats);
-        put_values(t, call.arguments);
-        put(t, " result=%c", call.binary_result ? 'b' : 't');
-    }
-    return r;
-}
-
-static enum wire_result read_string(struct bytes body, struct text *t)
-{
-    struct bytes text;
-    enum wire_result r = pg_wire_read_string(body, &text);
-    if (r == WIRE_OK) {
-        put(t, "%.*s", S(text));
-    }
-    return r;
-}
-
-static enum wire_result read_empty(struct bytes body, struct text *t)
-{
-    (void)t;
-    return pg_wire_read_empty(body);
-}
-
-static enum wire_result read_authentication(struct bytes body, struct text *t)
-{
-    struct pg_authentication a;
-    enum wire_result r = pg_wire_read_authentication(body, &a);
-    if (r == WIRE_OK && a.kind == PG_AUTHENTICATION_SASL) {
-        put(t, "sasl");
-        struct bytes name;
-        while (pg_wire_next_string(&a.data, &name)) {
-            put(t, " %.*s", S(name));
-        }
-        assert_int_equal(a.data.size, 0);
-    } else if (r == WIRE_OK) {
-        put(t, "%d %.*s", (int)a.kind, S(a.data));
-    }
-    return r;
-}
-
-static enum wire_result read_key_data(struct bytes body, struct text *t)
-{
-    struct pg_key_data key;
-    enum wire_result r = pg_wire_read_key_data(body, &key);
-    if (r == WIRE_OK) {
-        put(t, "pid=%" PRIu32 " key=%.*s", key.process_id, S(key.key));
-    }
-    return r;
-}
-
-static enum wire_result read_parameter_status(struct bytes body, struct text *t)
-{
-    struct pg_setting setting;
-    enum wire_result r = pg_wire_read_parameter_status(body, &setting);
-    if (r == WIRE_OK) {
-        put(t, "%.*s=%.*s", S(setting.name), S(setting.value));
-    }
-    return r;
-}
-
-static enum wire_result read_ready(struct bytes body, struct text *t)
-{
-    uint8_t status;
-    enum wire_result r = pg_wire_read_ready(body, &status);
-    if (r == WIRE_OK) {
-        put(t, "%c", status);
-    }
-    return r;
-}
-
-static enum wire_result read_negotiate(struct bytes body, struct text *t)
-{
-    struct pg_negotiate negotiate;
-    enum wire_result r = pg_wire_read_negotiate(body, &negotiate);
-    if (r == WIRE_OK) {
-        put(t, "version=%" PRIx32 " %" PRIu32 ":", negotiate.version, negotiate.count);
-        struct bytes name;
-        while (pg_wire_next_string(&negotiate.options, &name)) {
-            put(t, " %.*s", S(name));
-        }
-    }
-    return r;
-}
-
-static enum wire_result read_notification(struct bytes body, struct text *t)
-{
-    struct pg_notification n;
-    enum wire_result r = pg_wire_read_notification(body, &n);
-    if (r == WIRE_OK) {
-        put(t, "pid=%" PRIu32 " %.*s: %.*s", n.process_id, S(n.channel), S(n.payload));
-    }
-    return r;
-}
-
-static enum wire_result read_parameter_description(struct bytes body, struct text *t)
-{
-    struct pg_oids oids;
-    enum wire_result r = pg_wire_read_parameter_description(body, &oids);
-    if (r == WIRE_OK) {
-        put_oids(t, &oids);
-    }
-    return r;
-}
-
-static enum wire_result read_row_description(struct bytes body, struct text *t)
-{
-    struct pg_columns columns;
-    enum wire_result r = pg_wire_read_row_description(body, &columns);
-    struct pg_column c;
-    unsigned count = 0;
-    for (; r == WIRE_OK && pg_columns_next(&columns, &c); count++) {
-        put(t, "%.*s table=%" PRIu32 ".%d type=%" PRIu32 " size=%d mod=%" PRId32 " %c;", S(c.name),
-            c.table, c.attribute, c.type, c.type_size, c.type_modifier, c.is_binary ? 'b' : 't');
-    }
-    assert_true(r != WIRE_OK || count == columns.count);
-    return r;
-}
-
-static enum wire_result read_row(struct bytes body, struct text *t)
-{
-    struct pg_values values;
-    enum wire_result r = pg_wire_read_row(body, &values);
-    if (r == WIRE_OK) {
-        put_values(t, values);
-    }
-    return r;
-}
-
-static enum wire_result read_function_result(struct bytes body, struct text *t)
-{
-    struct pg_value value;
-    enum wire_result r = pg_wire_read_function_result(body, &value);
-    if (r == WIRE_OK) {
-        put(t, value.is_null ? "NULL" : "%.*s", S(value.data));
-    }
-    return r;
-}
-
-static enum wire_result read_copy(struct bytes body, struct text *t)
-{
-    struct pg_copy copy;
-    enum wire_result r = pg_wire_read_copy(body, &copy);
-    if (r == WIRE_OK) {
-        put(t, "%c", copy.is_binary ? 'b' : 't');
-        put_formats(t, &copy.formats);
-    }
-    return r;
-}
-
-static enum wire_result read_fields(struct bytes body, struct text *t)
-{
-    struct pg_fields fields;
-    enum wire_result r = pg_wire_read_fields(body, &fields);
-    if (r == WIRE_OK) {
-        struct bytes state = pg_fields_find(&fields, 'C');
-        put(t, "[%.*s]", S(state));
-        assert_int_equal(pg_fields_find(&fields, 'z').size, 0);
-        uint8_t type;
-        struct bytes text;
-        while (pg_fields_next(&fields, &type, &text)) {
-            put(t, " %c=%.*s", type, S(text));
-        }
-    }
-    return r;
-}
-
-typedef enum wire_result read_fn(struct bytes body, struct text *out);
 
 enum { FRONTEND, BACKEND };
 /* The last field takes whatever there is: a shorter or longer body is another message. */
@@ -279,94 +21,97 @@ enum { OPEN_END = 1 };
 static const struct vector {
     int side, flags;
     struct bytes message;
-    read_fn *read;
+    pg_text_fn *read;
     const char *name, *expected;
 } vectors[] = {
-    {FRONTEND, 0, INIT("Q\0\0\0\x0dSELECT 1\0"), read_string, "Query", "SELECT 1"},
-    {FRONTEND, 0, INIT("Q\0\0\0\x05\0"), read_string, "Query", ""},
-    {FRONTEND, 0, INIT("P\0\0\0\x1bs1\0SELECT $1\0\0\x02\0\0\0\x17\0\0\0\0"), read_parse, "Parse",
-     "name=s1 text=SELECT $1 oids=23;0;"},
-    {FRONTEND, 0, INIT("P\0\0\0\x08\0\0\0\0"), read_parse, "Parse", "name= text= oids="},
+    {FRONTEND, 0, INIT("Q\0\0\0\x0dSELECT 1\0"), pg_text_string, "Query", "SELECT 1"},
+    {FRONTEND, 0, INIT("Q\0\0\0\x05\0"), pg_text_string, "Query", ""},
+    {FRONTEND, 0, INIT("P\0\0\0\x1bs1\0SELECT $1\0\0\x02\0\0\0\x17\0\0\0\0"), pg_text_parse,
+     "Parse", "name=s1 text=SELECT $1 oids=23;0;"},
+    {FRONTEND, 0, INIT("P\0\0\0\x08\0\0\0\0"), pg_text_parse, "Parse", "name= text= oids="},
     {FRONTEND, 0,
      INIT("D\0\0\0\x08S"
           "s1\0"),
-     read_target, "Describe", "S s1"},
-    {FRONTEND, 0, INIT("C\0\0\0\x06P\0"), read_target, "Close", "P "},
-    {FRONTEND, 0, INIT("E\0\0\0\x0bp1\0\0\0\0\x64"), read_execute, "Execute", "portal=p1 max=100"},
-    {FRONTEND, 0, INIT("E\0\0\0\x09\0\xff\xff\xff\xff"), read_execute, "Execute", "portal= max=-1"},
+     pg_text_target, "Describe", "S s1"},
+    {FRONTEND, 0, INIT("C\0\0\0\x06P\0"), pg_text_target, "Close", "P "},
+    {FRONTEND, 0, INIT("E\0\0\0\x0bp1\0\0\0\0\x64"), pg_text_execute, "Execute",
+     "portal=p1 max=100"},
+    {FRONTEND, 0, INIT("E\0\0\0\x09\0\xff\xff\xff\xff"), pg_text_execute, "Execute",
+     "portal= max=-1"},
     {FRONTEND, 0,
      INIT("F\0\0\0\x1f\0\0\x03\xb9\0\x02\0\0\0\x01\0\x02\0\0\0\x05hello\xff\xff\xff\xff"
           "\0\x01"),
-     read_function_call, "FunctionCall", "function=953 formats=tb 2(hello;NULL;) result=b"},
-    {FRONTEND, 0, INIT("f\0\0\0\x09oops\0"), read_string, "CopyFail", "oops"},
-    {FRONTEND, 0, INIT("p\0\0\0\x0bsecret\0"), read_string, "PasswordMessage", "secret"},
-    {FRONTEND, 0, INIT("S\0\0\0\x04"), read_empty, "Sync", ""},
-    {FRONTEND, 0, INIT("H\0\0\0\x04"), read_empty, "Flush", ""},
-    {FRONTEND, 0, INIT("X\0\0\0\x04"), read_empty, "Terminate", ""},
-    {FRONTEND, 0, INIT("c\0\0\0\x04"), read_empty, "CopyDone", ""},
-    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\0"), read_authentication, "Authentication", "0 "},
-    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\x02"), read_authentication, "Authentication", "2 "},
-    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\x03"), read_authentication, "Authentication", "3 "},
-    {BACKEND, 0, INIT("R\0\0\0\x0c\0\0\0\x05salt"), read_authentication, "Authentication",
+     pg_text_function_call, "FunctionCall", "function=953 formats=tb 2(hello;NULL;) result=b"},
+    {FRONTEND, 0, INIT("f\0\0\0\x09oops\0"), pg_text_string, "CopyFail", "oops"},
+    {FRONTEND, 0, INIT("p\0\0\0\x0bsecret\0"), pg_text_string, "PasswordMessage", "secret"},
+    {FRONTEND, 0, INIT("S\0\0\0\x04"), pg_text_empty, "Sync", ""},
+    {FRONTEND, 0, INIT("H\0\0\0\x04"), pg_text_empty, "Flush", ""},
+    {FRONTEND, 0, INIT("X\0\0\0\x04"), pg_text_empty, "Terminate", ""},
+    {FRONTEND, 0, INIT("c\0\0\0\x04"), pg_text_empty, "CopyDone", ""},
+    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\0"), pg_text_authentication, "Authentication", "0 "},
+    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\x02"), pg_text_authentication, "Authentication", "2 "},
+    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\x03"), pg_text_authentication, "Authentication", "3 "},
+    {BACKEND, 0, INIT("R\0\0\0\x0c\0\0\0\x05salt"), pg_text_authentication, "Authentication",
      "5 salt"},
-    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\x06"), read_authentication, "Authentication", "6 "},
-    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\x07"), read_authentication, "Authentication", "7 "},
-    {BACKEND, OPEN_END, INIT("R\0\0\0\x0b\0\0\0\x08gss"), read_authentication, "Authentication",
+    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\x06"), pg_text_authentication, "Authentication", "6 "},
+    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\x07"), pg_text_authentication, "Authentication", "7 "},
+    {BACKEND, OPEN_END, INIT("R\0\0\0\x0b\0\0\0\x08gss"), pg_text_authentication, "Authentication",
      "8 gss"},
-    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\x09"), read_authentication, "Authentication", "9 "},
+    {BACKEND, 0, INIT("R\0\0\0\x08\0\0\0\x09"), pg_text_authentication, "Authentication", "9 "},
     {BACKEND, 0, INIT("R\0\0\0\x2a\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"),
-     read_authentication, "Authentication", "sasl SCRAM-SHA-256-PLUS SCRAM-SHA-256"},
-    {BACKEND, 0, INIT("R\0\0\0\x09\0\0\0\x0a\0"), read_authentication, "Authentication", "sasl"},
-    {BACKEND, OPEN_END, INIT("R\0\0\0\x0c\0\0\0\x0br=ab"), read_authentication, "Authentication",
+     pg_text_authentication, "Authentication", "sasl SCRAM-SHA-256-PLUS SCRAM-SHA-256"},
+    {BACKEND, 0, INIT("R\0\0\0\x09\0\0\0\x0a\0"), pg_text_authentication, "Authentication", "sasl"},
+    {BACKEND, OPEN_END, INIT("R\0\0\0\x0c\0\0\0\x0br=ab"), pg_text_authentication, "Authentication",
      "11 r=ab"},
-    {BACKEND, OPEN_END, INIT("R\0\0\0\x0c\0\0\0\x0cv=ab"), read_authentication, "Authentication",
+    {BACKEND, OPEN_END, INIT("R\0\0\0\x0c\0\0\0\x0cv=ab"), pg_text_authentication, "Authentication",
      "12 v=ab"},
     {BACKEND, OPEN_END,
      INIT("K\0\0\0\x0c\0\0\x30\x39"
           "abcd"),
-     read_key_data, "BackendKeyData", "pid=12345 key=abcd"},
-    {BACKEND, 0, INIT("S\0\0\0\x15TimeZone\0Etc/UTC\0"), read_parameter_status, "ParameterStatus",
-     "TimeZone=Etc/UTC"},
-    {BACKEND, 0, INIT("Z\0\0\0\x05I"), read_ready, "ReadyForQuery", "I"},
-    {BACKEND, 0, INIT("Z\0\0\0\x05T"), read_ready, "ReadyForQuery", "T"},
+     pg_text_key_data, "BackendKeyData", "pid=12345 key=abcd"},
+    {BACKEND, 0, INIT("S\0\0\0\x15TimeZone\0Etc/UTC\0"), pg_text_parameter_status,
+     "ParameterStatus", "TimeZone=Etc/UTC"},
+    {BACKEND, 0, INIT("Z\0\0\0\x05I"), pg_text_ready, "ReadyForQuery", "I"},
+    {BACKEND, 0, INIT("Z\0\0\0\x05T"), pg_text_ready, "ReadyForQuery", "T"},
     {BACKEND, 0,
      INIT("Z\0\0\0\x05"
           "E"),
-     read_ready, "ReadyForQuery", "E"},
-    {BACKEND, 0, INIT("v\0\0\0\x16\0\x03\0\0\0\0\0\x02_pq_.x\0_y\0"), read_negotiate,
+     pg_text_ready, "ReadyForQuery", "E"},
+    {BACKEND, 0, INIT("v\0\0\0\x16\0\x03\0\0\0\0\0\x02_pq_.x\0_y\0"), pg_text_negotiate,
      "NegotiateProtocolVersion", "version=30000 2: _pq_.x _y"},
-    {BACKEND, 0, INIT("A\0\0\0\x11\0\0\0\x2atopic\0hi\0"), read_notification,
+    {BACKEND, 0, INIT("A\0\0\0\x11\0\0\0\x2atopic\0hi\0"), pg_text_notification,
      "NotificationResponse", "pid=42 topic: hi"},
-    {BACKEND, 0, INIT("t\0\0\0\x0e\0\x02\0\0\0\x17\0\0\0\x19"), read_parameter_description,
+    {BACKEND, 0, INIT("t\0\0\0\x0e\0\x02\0\0\0\x17\0\0\0\x19"), pg_text_parameter_description,
      "ParameterDescription", " oids=23;25;"},
     {BACKEND, 0,
      INIT("T\0\0\0\x32\0\x02id\0\0\0\x40\0\0\x01\0\0\0\x17\0\x04\xff\xff\xff\xff\0\x01"
           "name\0\0\0\0\0\0\0\0\0\x04\x13\xff\xff\0\0\0\x24\0\0"),
-     read_row_description, "RowDescription",
+     pg_text_row_description, "RowDescription",
      "id table=16384.1 type=23 size=4 mod=-1 b;name table=0.0 type=1043 size=-1 mod=36 t;"},
-    {BACKEND, 0, INIT("T\0\0\0\x06\0\0"), read_row_description, "RowDescription", ""},
-    {BACKEND, 0, INIT("D\0\0\0\x15\0\x03\0\0\0\x03one\xff\xff\xff\xff\0\0\0\0"), read_row,
+    {BACKEND, 0, INIT("T\0\0\0\x06\0\0"), pg_text_row_description, "RowDescription", ""},
+    {BACKEND, 0, INIT("D\0\0\0\x15\0\x03\0\0\0\x03one\xff\xff\xff\xff\0\0\0\0"), pg_text_row,
      "DataRow", " 3(one;NULL;;)"},
-    {BACKEND, 0, INIT("D\0\0\0\x06\0\0"), read_row, "DataRow", " 0()"},
-    {BACKEND, 0, INIT("V\0\0\0\x0b\0\0\0\x03one"), read_function_result, "FunctionCallResponse",
+    {BACKEND, 0, INIT("D\0\0\0\x06\0\0"), pg_text_row, "DataRow", " 0()"},
+    {BACKEND, 0, INIT("V\0\0\0\x0b\0\0\0\x03one"), pg_text_function_result, "FunctionCallResponse",
      "one"},
-    {BACKEND, 0, INIT("V\0\0\0\x08\xff\xff\xff\xff"), read_function_result, "FunctionCallResponse",
-     "NULL"},
-    {BACKEND, 0, INIT("C\0\0\0\x0dSELECT 5\0"), read_string, "CommandComplete", "SELECT 5"},
-    {BACKEND, 0, INIT("G\0\0\0\x0b\0\0\x02\0\0\0\0"), read_copy, "CopyInResponse", "t formats=tt"},
-    {BACKEND, 0, INIT("H\0\0\0\x0b\x01\0\x02\0\x01\0\x01"), read_copy, "CopyOutResponse",
+    {BACKEND, 0, INIT("V\0\0\0\x08\xff\xff\xff\xff"), pg_text_function_result,
+     "FunctionCallResponse", "NULL"},
+    {BACKEND, 0, INIT("C\0\0\0\x0dSELECT 5\0"), pg_text_string, "CommandComplete", "SELECT 5"},
+    {BACKEND, 0, INIT("G\0\0\0\x0b\0\0\x02\0\0\0\0"), pg_text_copy, "CopyInResponse",
+     "t formats=tt"},
+    {BACKEND, 0, INIT("H\0\0\0\x0b\x01\0\x02\0\x01\0\x01"), pg_text_copy, "CopyOutResponse",
      "b formats=bb"},
-    {BACKEND, 0, INIT("W\0\0\0\x07\0\0\0"), read_copy, "CopyBothResponse", "t formats="},
-    {BACKEND, 0, INIT("E\0\0\0\x24SERROR\0VERROR\0C42P01\0Mno table\0\0"), read_fields,
+    {BACKEND, 0, INIT("W\0\0\0\x07\0\0\0"), pg_text_copy, "CopyBothResponse", "t formats="},
+    {BACKEND, 0, INIT("E\0\0\0\x24SERROR\0VERROR\0C42P01\0Mno table\0\0"), pg_text_fields,
      "ErrorResponse", "[42P01] S=ERROR V=ERROR C=42P01 M=no table"},
-    {BACKEND, 0, INIT("N\0\0\0\x05\0"), read_fields, "NoticeResponse", "[]"},
-    {BACKEND, 0, INIT("1\0\0\0\x04"), read_empty, "ParseComplete", ""},
-    {BACKEND, 0, INIT("2\0\0\0\x04"), read_empty, "BindComplete", ""},
-    {BACKEND, 0, INIT("3\0\0\0\x04"), read_empty, "CloseComplete", ""},
-    {BACKEND, 0, INIT("n\0\0\0\x04"), read_empty, "NoData", ""},
-    {BACKEND, 0, INIT("s\0\0\0\x04"), read_empty, "PortalSuspended", ""},
-    {BACKEND, 0, INIT("I\0\0\0\x04"), read_empty, "EmptyQueryResponse", ""},
-    {BACKEND, 0, INIT("c\0\0\0\x04"), read_empty, "CopyDone", ""},
+    {BACKEND, 0, INIT("N\0\0\0\x05\0"), pg_text_fields, "NoticeResponse", "[]"},
+    {BACKEND, 0, INIT("1\0\0\0\x04"), pg_text_empty, "ParseComplete", ""},
+    {BACKEND, 0, INIT("2\0\0\0\x04"), pg_text_empty, "BindComplete", ""},
+    {BACKEND, 0, INIT("3\0\0\0\x04"), pg_text_empty, "CloseComplete", ""},
+    {BACKEND, 0, INIT("n\0\0\0\x04"), pg_text_empty, "NoData", ""},
+    {BACKEND, 0, INIT("s\0\0\0\x04"), pg_text_empty, "PortalSuspended", ""},
+    {BACKEND, 0, INIT("I\0\0\0\x04"), pg_text_empty, "EmptyQueryResponse", ""},
+    {BACKEND, 0, INIT("c\0\0\0\x04"), pg_text_empty, "CopyDone", ""},
 };
 
 enum { VECTORS = sizeof(vectors) / sizeof(vectors[0]) };
@@ -400,7 +145,7 @@ static void every_message(void **state)
         assert_non_null(kind);
         assert_string_equal(kind->name, v->name);
         assert_true(header.body_size <= kind->max_body);
-        struct text text = {.size = 0};
+        struct pg_text text = {.size = 0};
         void *memory;
         struct bytes body = exact_copy(body_of(v->message), header.body_size, &memory);
         assert_int_equal(v->read(body, &text), WIRE_OK);
@@ -442,7 +187,7 @@ static void every_truncation(void **state)
             if (size == body.size || (v->flags & OPEN_END) != 0) {
                 continue;
             }
-            struct text text = {.size = 0};
+            struct pg_text text = {.size = 0};
             void *memory;
             struct bytes part = exact_copy(body, size, &memory);
             assert_int_equal(v->read(part, &text), WIRE_MALFORMED);
@@ -484,47 +229,48 @@ static void malformed(void **state)
 {
     (void)state;
     static const struct {
-        read_fn *read;
+        pg_text_fn *read;
         struct bytes body;
     } wrong[] = {
-        {read_string, INIT("two\0strings\0")},
-        {read_parse, INIT("\0\0\xff\xff\0\0\0\x17")},
-        {read_target, INIT("Xname\0")},
-        {read_target, INIT("\0name\0")},
-        {read_function_call, INIT("\0\0\0\1\0\1\0\2\0\0\0\0")},             /* format code 2 */
-        {read_function_call, INIT("\0\0\0\1\0\2\0\0\0\0\0\1\0\0\0\0\0\0")}, /* 2 codes, 1 value */
-        {read_function_call, INIT("\0\0\0\1\0\0\0\0\0\2")},                 /* result format 2 */
-        {read_authentication, INIT("\0\0\0\1")},
-        {read_authentication, INIT("\0\0\0\4")},
-        {read_authentication, INIT("\0\0\0\x0d")},
-        {read_authentication, INIT("\xff\xff\xff\xff")},
-        {read_authentication, INIT("\0\0\0\x05sal")},
-        {read_authentication, INIT("\0\0\0\x05salty")},
-        {read_authentication, INIT("\0\0\0\x0aSCRAM\0")},
-        {read_authentication, INIT("\0\0\0\x0aSCRAM\0\0x")},
-        {read_key_data, INIT("\0\0\0\1\0\0\0")},
-        {read_ready, INIT("X")},
-        {read_ready, INIT("")},
-        {read_negotiate, INIT("\0\3\0\0\xff\xff\xff\xff"
-                              "a\0b\0")},
-        {read_row_description, INIT("\xff\xff"
-                                    "a\0")},
-        {read_row_description, INIT("\0\1a\0\0\0\0\0\0\0\0\0\0\x17\0\4\xff\xff\xff\xff\0\2")},
-        {read_row, INIT("\0\1\xff\xff\xff\xfe")},     /* a length of -2 */
-        {read_row, INIT("\0\1\x80\0\0\0")},           /* INT32_MIN */
-        {read_row, INIT("\0\1\x7f\xff\xff\xff")},     /* 2 GiB */
-        {read_row, INIT("\xff\xff\xff\xff\xff\xff")}, /* 65535 values, one there */
-        {read_row, INIT("\0\1\0\0\0\5four")},
-        {read_copy, INIT("\2\0\0")},
-        {read_copy, INIT("\0\0\1\0\2")},
-        {read_copy, INIT("\0\xff\xff\0\0")},
-        {read_fields, INIT("")},
-        {read_fields, INIT("Mtext\0")},
-        {read_fields, INIT("Mtext")},
-        {read_fields, INIT("M")},
+        {pg_text_string, INIT("two\0strings\0")},
+        {pg_text_parse, INIT("\0\0\xff\xff\0\0\0\x17")},
+        {pg_text_target, INIT("Xname\0")},
+        {pg_text_target, INIT("\0name\0")},
+        {pg_text_function_call, INIT("\0\0\0\1\0\1\0\2\0\0\0\0")}, /* format code 2 */
+        {pg_text_function_call,
+         INIT("\0\0\0\1\0\2\0\0\0\0\0\1\0\0\0\0\0\0")},        /* 2 codes, 1 value */
+        {pg_text_function_call, INIT("\0\0\0\1\0\0\0\0\0\2")}, /* result format 2 */
+        {pg_text_authentication, INIT("\0\0\0\1")},
+        {pg_text_authentication, INIT("\0\0\0\4")},
+        {pg_text_authentication, INIT("\0\0\0\x0d")},
+        {pg_text_authentication, INIT("\xff\xff\xff\xff")},
+        {pg_text_authentication, INIT("\0\0\0\x05sal")},
+        {pg_text_authentication, INIT("\0\0\0\x05salty")},
+        {pg_text_authentication, INIT("\0\0\0\x0aSCRAM\0")},
+        {pg_text_authentication, INIT("\0\0\0\x0aSCRAM\0\0x")},
+        {pg_text_key_data, INIT("\0\0\0\1\0\0\0")},
+        {pg_text_ready, INIT("X")},
+        {pg_text_ready, INIT("")},
+        {pg_text_negotiate, INIT("\0\3\0\0\xff\xff\xff\xff"
+                                 "a\0b\0")},
+        {pg_text_row_description, INIT("\xff\xff"
+                                       "a\0")},
+        {pg_text_row_description, INIT("\0\1a\0\0\0\0\0\0\0\0\0\0\x17\0\4\xff\xff\xff\xff\0\2")},
+        {pg_text_row, INIT("\0\1\xff\xff\xff\xfe")},     /* a length of -2 */
+        {pg_text_row, INIT("\0\1\x80\0\0\0")},           /* INT32_MIN */
+        {pg_text_row, INIT("\0\1\x7f\xff\xff\xff")},     /* 2 GiB */
+        {pg_text_row, INIT("\xff\xff\xff\xff\xff\xff")}, /* 65535 values, one there */
+        {pg_text_row, INIT("\0\1\0\0\0\5four")},
+        {pg_text_copy, INIT("\2\0\0")},
+        {pg_text_copy, INIT("\0\0\1\0\2")},
+        {pg_text_copy, INIT("\0\xff\xff\0\0")},
+        {pg_text_fields, INIT("")},
+        {pg_text_fields, INIT("Mtext\0")},
+        {pg_text_fields, INIT("Mtext")},
+        {pg_text_fields, INIT("M")},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct text text = {.size = 0};
+        struct pg_text text = {.size = 0};
         void *memory;
         struct bytes body = exact_copy(wrong[i].body, wrong[i].body.size, &memory);
         assert_int_equal(wrong[i].read(body, &text), WIRE_MALFORMED);
