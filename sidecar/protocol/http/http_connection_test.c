@@ -1,0 +1,249 @@
+/* Connections: whose they are, where they lead, and how they end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "sidecar/protocol/http/http_assert.h"
+
+static void a_target_that_goes_away(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_ends(f);
+    assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 502 ");
+}
+
+/* As targets do with connections that are idle. */
+static void a_target_that_closed_gets_another_connection(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_says(f, OK_ANSWER);
+    fixture_target_ends(f);
+    assert_false(f->is_closed);
+    assert_int_equal(f->connections, 1);
+    (void)fixture_to_target(f);
+    fixture_agent_says(f, GET);
+    assert_int_equal(f->connections, 2);
+    assert_string_equal(fixture_to_target(f), "");
+    fixture_target_comes(f);
+    http_assert_has(fixture_to_target(f), "GET /customers/42");
+    fixture_target_says(f, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+    http_assert_has_not(fixture_to_agent(f), "onnection: close");
+    fixture_target_ends(f);
+    fixture_agent_says(f, GET);
+    fixture_target_comes(f);
+    http_assert_has(fixture_to_target(f), "GET /customers/42");
+    assert_int_equal(f->outcome_count, 2);
+    assert_int_equal(f->outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
+}
+
+#define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+/* GET http://localhost/ and its end (RFC 7541 appendix A). */
+#define HTTP2_GET(stream) "\0\0\x0e\1\5\0\0\0" stream "\x82\x86\x84\x41\x09localhost"
+#define HTTP2_CANCEL(stream) "\0\0\4\3\0\0\0\0" stream "\0\0\0\x08"
+#define BYTES(text) bytes_of(text, sizeof(text) - 1)
+
+/* HTTP/1 has no other way to say so than the end of the connection: the target hears of it, and
+ * what the agent asks next does not wait for the answer to it. */
+static void a_request_that_the_agent_cancels(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent(f, BYTES(HTTP2_PREFACE HTTP2_GET("\1")));
+    fixture_grant(f);
+    http_assert_has(fixture_to_target(f), "GET / HTTP/1.1\r\n");
+    fixture_agent(f, BYTES(HTTP2_CANCEL("\1")));
+    assert_false(f->connected);
+    assert_false(f->is_closed);
+    assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
+    fixture_agent(f, BYTES(HTTP2_GET("\3")));
+    assert_int_equal(f->connections, 2);
+    fixture_target_comes(f);
+    http_assert_has(fixture_to_target(f), "GET / HTTP/1.1\r\n");
+    fixture_target_says(f, OK_ANSWER);
+    assert_int_equal(f->outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
+}
+
+/* People take longer to decide than a target waits for a request. */
+static void a_held_request_outlives_the_targets_patience(void **state)
+{
+    struct fixture *f = *state;
+    f->word = FIXTURE_HOLD;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_ends(f);
+    assert_int_equal(f->connections, 1);
+    assert_false(f->is_closed);
+    f->word = FIXTURE_ALLOW;
+    fixture_agent_says(f, "");
+    assert_int_equal(f->connections, 2);
+    fixture_target_comes(f);
+    http_assert_has(fixture_to_target(f), "GET /customers/42");
+    assert_int_equal(f->intent_count, 1);
+}
+
+/* The request crossed the end of an idle connection: it is not known whether it was done, and the
+ * agent sees what it would have seen without the sidecar. */
+static void a_request_that_crosses_the_end(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_says(f, OK_ANSWER);
+    (void)fixture_to_agent(f);
+    fixture_agent_says(f, GET);
+    fixture_target_ends(f);
+    assert_int_equal(f->outcomes[1].status, CHAPERONE__V1__STATUS__UNKNOWN);
+    assert_string_equal(fixture_to_agent(f), "");
+    assert_true(f->is_closed);
+}
+
+static void half_an_answer_is_not_whole(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_says(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    fixture_target_ends(f);
+    assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
+    http_assert_has_not(fixture_to_agent(f), "0\r\n\r\n");
+}
+
+static void another_token_is_another_connection(void **state)
+{
+    struct fixture *f = *state;
+    f->shared.token_in_band = true;
+    fixture_agent_says(f,
+                       "GET /a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer one\r\n\r\n");
+    assert_string_equal(f->token, "one");
+    fixture_grant(f);
+    http_assert_has_not(fixture_to_target(f), "Bearer one");
+    fixture_target_says(f, OK_ANSWER);
+    fixture_agent_says(f,
+                       "GET /a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer two\r\n\r\n");
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 401 ");
+    assert_string_equal(fixture_to_target(f), "");
+}
+
+static void a_credential_that_ends_is_another_connection(void **state)
+{
+    struct fixture *f = *state;
+    f->lifetime_ms = 100000;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    f->now_ns = INT64_C(70000000000);
+    fixture_target_says(f, OK_ANSWER);
+    fixture_agent_says(f, GET);
+    fixture_target_says(f, OK_ANSWER);
+    http_assert_has_not(fixture_to_agent(f), "onnection: close");
+    f->now_ns = INT64_C(76000000000);
+    fixture_agent_says(f, GET);
+    fixture_target_says(f, OK_ANSWER);
+    assert_int_equal(f->outcome_count, 3);
+    http_assert_has(fixture_to_agent(f), "onnection: close");
+    assert_int_equal(f->step, PROTOCOL_CLOSE);
+}
+
+static void without_a_token(void **state)
+{
+    struct fixture *f = *state;
+    f->shared.token_in_band = true;
+    fixture_agent_says(f, GET);
+    assert_false(f->identified);
+    const char *answer = fixture_to_agent(f);
+    http_assert_has(answer, "HTTP/1.1 401 ");
+    http_assert_has(answer, "www-authenticate: Bearer\r\n");
+}
+
+static void a_foreign_host(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, "GET /a HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+    fixture_grant(f);
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 421 ");
+    assert_string_equal(fixture_to_target(f), "");
+}
+
+static void a_proxy_leads_where_it_is_told(void **state)
+{
+    struct fixture *f = *state;
+    f->is_proxy = true;
+    fixture_agent_says(f, "GET http://api.internal:81/a HTTP/1.1\r\nHost: api.internal:81\r\n\r\n");
+    assert_string_equal(f->chosen, "api.internal:81");
+    fixture_grant(f);
+    http_assert_has(fixture_to_target(f), "GET /a HTTP/1.1\r\n");
+}
+
+static void a_tunnel_is_for_its_host(void **state)
+{
+    struct fixture *f = *state;
+    f->is_proxy = true;
+    fixture_agent_says(f, "CONNECT api.internal:80 HTTP/1.1\r\nHost: api.internal:80\r\n\r\n");
+    assert_string_equal(f->chosen, "api.internal:80");
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 200 ");
+    fixture_grant(f);
+    fixture_agent_says(f, "GET /a HTTP/1.1\r\nHost: other.example\r\n\r\n");
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 421 ");
+    fixture_agent_says(f, "GET /a HTTP/1.1\r\nHost: api.internal\r\n\r\n");
+    http_assert_has(fixture_to_target(f), "GET /a HTTP/1.1\r\n");
+}
+
+static void a_proxy_refuses_other_hosts(void **state)
+{
+    static const char *const requests[] = {
+        "GET http://other.example/ HTTP/1.1\r\nHost: other.example\r\n\r\n",
+        "CONNECT other.example:443 HTTP/1.1\r\nHost: other.example:443\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: api.internal\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        struct fixture f;
+        fixture_start(&f);
+        f.is_proxy = true;
+        fixture_agent_says(&f, requests[i]);
+        http_assert_has(fixture_to_agent(&f), "HTTP/1.1 403 ");
+        assert_false(f.identified);
+        assert_true(f.is_closed);
+        fixture_stop(&f);
+    }
+    (void)state;
+}
+
+static void an_ended_session_says_why(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    protocol_http.on_terminate(f->protocol, ERR_DENIED, "it was ended by ann", true);
+    http_assert_has(fixture_to_agent(f), "it was ended by ann");
+    protocol_http.on_close(f->protocol);
+    assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        HTTP_TEST(a_target_that_goes_away),
+        HTTP_TEST(a_target_that_closed_gets_another_connection),
+        HTTP_TEST(a_request_that_the_agent_cancels),
+        HTTP_TEST(a_held_request_outlives_the_targets_patience),
+        HTTP_TEST(a_request_that_crosses_the_end),
+        HTTP_TEST(half_an_answer_is_not_whole),
+        HTTP_TEST(another_token_is_another_connection),
+        HTTP_TEST(a_credential_that_ends_is_another_connection),
+        HTTP_TEST(without_a_token),
+        HTTP_TEST(a_foreign_host),
+        HTTP_TEST(a_proxy_leads_where_it_is_told),
+        HTTP_TEST(a_tunnel_is_for_its_host),
+        HTTP_TEST(a_proxy_refuses_other_hosts),
+        HTTP_TEST(an_ended_session_says_why),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
