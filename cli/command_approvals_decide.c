@@ -115,6 +115,22 @@ static int decide(const struct invocation *i, struct remote *r,
     return remote_exit(i, r, &end);
 }
 
+/* Whether it does is known when the last one who is needed has agreed. */
+static void report_standing(const struct invocation *i, const struct word *w,
+                            const Chaperone__V1__HeldOperation *h)
+{
+    char until[MOMENT_SIZE];
+    FILE *out = i->out.out;
+    moment_format(w->standing.until_unix_ns, until);
+    if (h->stands_as[0] == '\0') {
+        (void)fputs("; it does not stand, others who approved did not say so", out);
+        return;
+    }
+    (void)fprintf(out, "; it stands until %s%s as ", until,
+                  h->terms != NULL && h->terms->people > 1 ? " at the latest" : "");
+    text_write(out, bytes_of_string(h->stands_as), TEXT_ESCAPED);
+}
+
 static int report(const struct invocation *i, const struct word *w,
                   const Chaperone__V1__HeldOperation *h)
 {
@@ -132,9 +148,7 @@ static int report(const struct invocation *i, const struct word *w,
         (void)fputs("; the agent may send it again now", out);
     }
     if (w->stands && missing == 0) {
-        char until[MOMENT_SIZE];
-        moment_format(w->standing.until_unix_ns, until);
-        (void)fprintf(out, "; it stands until %s", until);
+        report_standing(i, w, h);
     }
     (void)fputc('\n', out);
     return remote_flush(i);

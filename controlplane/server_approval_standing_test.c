@@ -75,6 +75,7 @@ static void what_stands_is_listed(void **state)
     struct fixture *f = *state;
     struct sidecar s = fixture_sidecar(f);
     struct held_asking what = asking;
+    char id[37];
     what.group = "approvers";
     expect_count(f, "auditors", true, 0);
     approve(f, &s, what, "approvers");
@@ -96,11 +97,16 @@ static void what_stands_is_listed(void **state)
     assert_string_equal(one->approval->intent->rule, "deletes");
     assert_memory_equal(one->approval->intent->text.data, "DELETE FROM orders", 18);
     assert_string_equal(one->approval->decisions[0]->by->subject, "ann");
+    assert_string_equal(one->approval->stands_as, one->id);
+    (void)snprintf(id, sizeof(id), "%s", one->id);
+    answer_finish(&a);
+    char held[37];
+    a = held_get(f, held_id(1, held), "auditors");
+    assert_string_equal(((const Chaperone__V1__HeldOperation *)a.reply)->stands_as, id);
     answer_finish(&a);
     expect_count(f, "bots", false, 1);
     expect_count(f, "admins", false, 1);
     assert_answer(held_standing(f, "agents", false), RPC_PERMISSION_DENIED, "no role");
-    what.number = 3;
     for (what.number = 3; what.number < 7; what.number++) {
         held_asks(&s, what, APPROVED, what.number);
     }

@@ -385,6 +385,7 @@ static void print_decisions(const struct terminal *t, const Chaperone__V1__HeldO
         (void)fputc('\n', t->out);
     }
     line(t, "standing", h->standing);
+    line(t, "stands as", h->stands_as);
 }
 
 static void print_digest(const struct terminal *t, ProtobufCBinaryData digest)

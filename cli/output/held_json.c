@@ -165,6 +165,7 @@ void held_json_add(struct json *j, const Chaperone__V1__HeldOperation *h)
     }
     add_decisions(j, h);
     add_text(j, j->root, "standing", h->standing);
+    add_text(j, j->root, "stands_as", h->stands_as);
 }
 
 enum err held_json_write(FILE *out, const Chaperone__V1__HeldOperation *h)

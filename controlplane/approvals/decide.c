@@ -161,6 +161,7 @@ static enum err make_standing(struct deciding *d)
                                               .until_ns = s->standing_until_ns,
                                               .uses_max = s->standing_uses};
         terms_make_key(&d->held.message, d->standing.key);
+        d->held.message.stands_as = d->standing_id;
     }
     return err;
 }

@@ -130,6 +130,7 @@ static enum err make(const struct request *r, struct approvals_held *out)
     m->n_decisions = 0;
     m->decisions = NULL;
     m->standing = nothing;
+    m->stands_as = nothing;
     held.stored = (struct store_approval){.id = m->id,
                                           .state = STORE_APPROVAL_WAITING,
                                           .version = 1,

@@ -130,7 +130,9 @@ def approve(fleet, text, uses):
                            "--standing-uses", str(uses))
     assert done.returncode == 0, done.stderr
     assert psql.end()[0] == "DELETE 1"
-    return next(s for s in fleet.standing("ann") if s["approval"] == held)
+    (stands,) = [s for s in fleet.standing("ann") if s["approval"] == held]
+    assert done.stdout.endswith(f" as {stands['id']}\n"), done.stdout
+    return stands
 
 
 def expect_held(fleet, text):
