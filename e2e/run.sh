@@ -149,7 +149,7 @@ run_unit() {
 run_interop() {
     build "$1" || return 0
     if [ -n "$1" ]; then sanitize; fi
-    timeout 300 node "$root/e2e/grpc-js/interop.mjs" "$bin/base/rpc/interop_server" \
+    timeout 900 node "$root/e2e/grpc-js/interop.mjs" "$bin/base/rpc/interop_server" \
         >"$work/$section.tap" 2>&1 || true
     if [ -n "$1" ]; then count_reports; fi
     count tap "$work/$section.tap"
@@ -172,8 +172,8 @@ run_e2e() {
         sanitize
         for name in "${not_under_asan[@]}"; do left_out+=("--ignore=e2e/tests/test_$name.py"); done
     fi
-    (cd "$root" && CHAPERONE_BIN=$bin timeout 3000 /usr/bin/python3 -B -m pytest -q --no-header -p no:cacheprovider \
-        --continue-on-collection-errors --timeout=300 --tb=short --durations=5 --junitxml="$work/$section.xml" \
+    (cd "$root" && CHAPERONE_BIN=$bin timeout 7200 /usr/bin/python3 -B -m pytest -q --no-header -p no:cacheprovider \
+        --continue-on-collection-errors --timeout=600 --tb=short --durations=5 --junitxml="$work/$section.xml" \
         "${left_out[@]}" e2e/tests) || true
     if [ -n "$1" ]; then count_reports; fi
     if [ -s "$work/$section.xml" ]; then
@@ -185,7 +185,7 @@ run_e2e() {
 
 run_faults() {
     build "$1" || return 0
-    (cd "$root" && CHAPERONE_BIN=$bin CHAPERONE_FAULT_ROUNDS=2 CHAPERONE_FAULT_SECONDS=10 timeout 2400 \
+    (cd "$root" && CHAPERONE_BIN=$bin CHAPERONE_FAULT_ROUNDS=2 CHAPERONE_FAULT_SECONDS=10 timeout 4800 \
         /usr/bin/python3 -B -m pytest -q --no-header -p no:cacheprovider --timeout=600 --tb=short \
         --durations=5 --junitxml="$work/$section.xml" e2e/faults) || true
     if [ -s "$work/$section.xml" ]; then
@@ -198,7 +198,7 @@ run_faults() {
 run_quickstart() {
     build "$1" || return 0
     local status=0
-    CHAPERONE_BIN=$bin timeout 300 bash "$root/deploy/quickstart.sh" >"$work/quickstart.log" 2>&1 || status=$?
+    CHAPERONE_BIN=$bin timeout 900 bash "$root/deploy/quickstart.sh" >"$work/quickstart.log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then tail -n 60 "$work/quickstart.log"; fi
     count_one "deploy/quickstart.sh" "$status"
 }
