@@ -144,11 +144,12 @@ export class ApprovalsServer extends Changes {
     this.changed();
   }
 
-  // Only the last has a cursor to go on from.
+  // Only the last has a cursor to go on from; where there is none, it comes alone.
   #listWaiting(call) {
     const all = [...this.held.values()].filter((approval) => approval.state === 'WAITING');
     all.forEach((approval, i) =>
       call.write({ cursor: i === all.length - 1 ? String(this.log.length) : '0', approval }));
+    if (all.length === 0) call.write({ cursor: String(this.log.length) });
   }
 
   #decide(request, token) {
