@@ -178,6 +178,8 @@ struct store_backend {
     enum err (*session_list)(struct store *store, bool include_closed, size_t limit,
                              struct arena *arena, struct store_session **out_items,
                              size_t *out_count);
+    enum err (*session_count_open)(struct store *store, struct arena *arena,
+                                   struct store_open_sessions **out_items, size_t *out_count);
     enum err (*session_get)(struct store *store, const char *session, struct arena *arena,
                             struct store_session *out);
 };

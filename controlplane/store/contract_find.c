@@ -369,6 +369,33 @@ static void test_many_sessions_at_a_time_are_counted_right(void **state)
     }
 }
 
+static void test_open_sessions_are_counted(void **state)
+{
+    struct test *t = *state;
+    struct store_open_sessions *items = NULL;
+    size_t count = 0;
+    const struct store_audit_opened opened = {.identity = bytes_of_string("agent")};
+    const char *const sessions[] = {"P", "Q", "R"};
+    assert_int_equal(store_session_count_open(t->store, t->arena, &items, &count), OK);
+    assert_int_equal(count, 0);
+    for (uint64_t i = 0; i < 3; i++) {
+        struct store_audit_record r =
+            records_make(i < 2 ? 2 : 1, i < 2 ? i + 1 : 1, STORE_SESSION_OPENED, sessions[i]);
+        r.index.opened = &opened;
+        contract_append(t, i < 2 ? "s2" : "s1", &r, 1);
+    }
+    struct store_audit_record closed = records_make(1, 2, STORE_SESSION_CLOSED, "R");
+    assert_int_equal(store_session_count_open(t->store, t->arena, &items, &count), OK);
+    assert_int_equal(count, 2);
+    assert_string_equal(items[0].sidecar, "s1");
+    assert_int_equal(items[0].count, 1);
+    assert_string_equal(items[1].sidecar, "s2");
+    assert_int_equal(items[1].count, 2);
+    contract_append(t, "s1", &closed, 1);
+    assert_int_equal(store_session_count_open(t->store, t->arena, &items, &count), OK);
+    assert_int_equal(count, 1);
+}
+
 /* Another sidecar that names a session of the first one does not change it. */
 static void test_a_session_belongs_to_its_sidecar(void **state)
 {
@@ -399,6 +426,7 @@ int contract_find_run(const struct store_contract *contract)
         CONTRACT_TEST(test_sessions_are_told_from_their_records),
         CONTRACT_TEST(test_a_heartbeat_without_sessions_ends_what_was_lost),
         CONTRACT_TEST(test_many_sessions_at_a_time_are_counted_right),
+        CONTRACT_TEST(test_open_sessions_are_counted),
         CONTRACT_TEST(test_a_session_belongs_to_its_sidecar),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

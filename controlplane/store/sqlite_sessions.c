@@ -280,6 +280,39 @@ enum err sqlite_session_list(struct store *store, bool include_closed, size_t li
     return err;
 }
 
+static bool open_read(sqlite3_stmt *row, struct arena *arena, void *out_item)
+{
+    struct store_open_sessions *open = out_item;
+    bool failed = false;
+    open->sidecar = db_column_string(row, 0, arena, &failed);
+    open->count = (uint64_t)sqlite3_column_int64(row, 1);
+    return !failed;
+}
+
+enum err sqlite_session_count_open(struct store *store, struct arena *arena,
+                                   struct store_open_sessions **out_items, size_t *out_count)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    struct db *db = sqlite_read_begin(s);
+    sqlite3_stmt *list = NULL;
+    void *items = NULL;
+    enum err err = db_statement(db,
+                                "SELECT t.sidecar, n.sessions FROM (SELECT stream,"
+                                " count(*) AS sessions FROM audit_session WHERE closed_ns = 0"
+                                " GROUP BY stream) n JOIN audit_stream t ON t.id = n.stream"
+                                " ORDER BY t.sidecar",
+                                &list);
+    if (err == OK) {
+        err = db_read_all(db, list, sizeof(struct store_open_sessions), open_read, arena, &items,
+                          out_count);
+    }
+    if (err == OK) {
+        *out_items = items;
+    }
+    sqlite_read_end(s, db);
+    return err;
+}
+
 enum err sqlite_session_get(struct store *store, const char *session, struct arena *arena,
                             struct store_session *out)
 {

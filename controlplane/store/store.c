@@ -275,6 +275,12 @@ enum err store_session_list(struct store *store, bool include_closed, size_t lim
     return store->backend->session_list(store, include_closed, limit, arena, out_items, out_count);
 }
 
+enum err store_session_count_open(struct store *store, struct arena *arena,
+                                  struct store_open_sessions **out_items, size_t *out_count)
+{
+    return store->backend->session_count_open(store, arena, out_items, out_count);
+}
+
 enum err store_session_get(struct store *store, const char *session, struct arena *arena,
                            struct store_session *out)
 {

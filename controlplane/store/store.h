@@ -747,6 +747,14 @@ struct store_session {
 enum err store_session_list(struct store *store, bool include_closed, size_t limit,
                             struct arena *arena, struct store_session **out_items,
                             size_t *out_count) MUST_USE;
+/* How many sessions of a sidecar are open: of those that have any, by their ids. */
+struct store_open_sessions {
+    const char *sidecar;
+    uint64_t count;
+};
+enum err store_session_count_open(struct store *store, struct arena *arena,
+                                  struct store_open_sessions **out_items,
+                                  size_t *out_count) MUST_USE;
 enum err store_session_get(struct store *store, const char *session, struct arena *arena,
                            struct store_session *out) MUST_USE;
 

@@ -59,6 +59,31 @@ static enum err session_list(struct store *store, bool include_closed, size_t li
     return err;
 }
 
+static bool open_read(const PGresult *result, int row, struct arena *arena, void *out_item)
+{
+    struct store_open_sessions *open = out_item;
+    bool failed = false;
+    open->sidecar = pg_copy_string(result, row, 0, arena, &failed);
+    open->count = (uint64_t)pg_number(result, row, 1);
+    return !failed;
+}
+
+static enum err session_count_open(struct store *store, struct arena *arena,
+                                   struct store_open_sessions **out_items, size_t *out_count)
+{
+    void *items = NULL;
+    enum err err = postgres_read_all(
+        postgres_of(store),
+        "SELECT t.sidecar, n.sessions FROM (SELECT stream, count(*) AS sessions"
+        " FROM audit_session WHERE closed_ns = 0 GROUP BY stream) n"
+        " JOIN audit_stream t ON t.id = n.stream ORDER BY t.sidecar",
+        NULL, sizeof(struct store_open_sessions), open_read, arena, &items, out_count);
+    if (err == OK) {
+        *out_items = items;
+    }
+    return err;
+}
+
 static enum err session_get(struct store *store, const char *session, struct arena *arena,
                             struct store_session *out)
 {
@@ -73,5 +98,6 @@ static enum err session_get(struct store *store, const char *session, struct are
 void postgres_sessions_fill(struct store_backend *b)
 {
     b->session_list = session_list;
+    b->session_count_open = session_count_open;
     b->session_get = session_get;
 }
