@@ -383,7 +383,7 @@ static void test_a_round_that_is_told_to_stop(void **state)
     size_t used = 0;
     for (int looks = 1, record = 1; looks <= LOOKS; looks++) {
         for (int i = 0; i < SESSIONS; i++, record += 3) {
-            char session[16];
+            char session[32];
             (void)snprintf(session, sizeof(session), "%d-%d", looks, i);
             begin_operation(w, session);
             hang_up(w, session);
@@ -410,7 +410,7 @@ static void test_a_long_round_is_saved_on_its_way(void **state)
     restart(w);
     for (int batch = 0; batch < BATCHES; batch++) {
         for (size_t i = 0; i < BATCH; i += 2) {
-            char session[16];
+            char session[32];
             (void)snprintf(session, sizeof(session), "%d-%zu", batch, i);
             records[i] = stream_maker_opened(&w->t->maker, session, "alice", "db1",
                                              CHAPERONE__V1__VERDICT__ALLOW);
