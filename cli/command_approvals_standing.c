@@ -111,10 +111,22 @@ int command_approvals_standing(struct invocation *i)
 
 /* ---- revoke ----------------------------------------------------------------------------- */
 
+/* On standard error: what is asked for has happened, but may not be all that is wanted. */
+static void warn_of_another(const struct invocation *i, const char *another)
+{
+    if (another[0] != '\0') {
+        (void)fputs("another one lets through the same: chaperone approvals revoke ",
+                    i->errors.out);
+        text_write(i->errors.out, bytes_of_string(another), TEXT_ESCAPED);
+        (void)fputc('\n', i->errors.out);
+    }
+}
+
 static int report(const struct invocation *i, const Chaperone__V1__RevokeStandingResponse *r)
 {
     const Chaperone__V1__StandingApproval *s = r->standing;
     FILE *out = i->out.out;
+    warn_of_another(i, r->another);
     if (options_flag(&i->options, "json")) {
         enum err e = standing_json_write(out, s);
         return e == OK ? remote_flush(i) : command_fail(i, EXIT_NO, "%s", err_name(e));

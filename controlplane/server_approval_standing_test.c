@@ -238,6 +238,33 @@ static void who_may_not_revoke(void **state)
     sidecar_finish(&s);
 }
 
+static void another_one_like_it_is_named(void **state)
+{
+    struct fixture *f = *state;
+    struct sidecar s = fixture_sidecar(f);
+    struct held_word word = {.who = "ann", .group = "dba", .standing_s = 600, .uses = 5};
+    char first[37], second[37];
+    asks(&s, 1, WAITS);
+    asks(&s, 2, WAITS);
+    word.number = 1;
+    held_says(f, word, APPROVED);
+    (void)held_standing_id(f, first);
+    word.number = 2;
+    held_says(f, word, APPROVED);
+    struct answer a = held_revoke(f, "ann", "dba", first, NULL);
+    assert_int_equal(a.status.code, RPC_OK);
+    (void)snprintf(second, sizeof(second), "%s",
+                   ((const Chaperone__V1__RevokeStandingResponse *)a.reply)->another);
+    answer_finish(&a);
+    asks(&s, 3, APPROVED);
+    a = held_revoke(f, "ann", "dba", second, NULL);
+    assert_int_equal(a.status.code, RPC_OK);
+    assert_string_equal(((const Chaperone__V1__RevokeStandingResponse *)a.reply)->another, "");
+    answer_finish(&a);
+    asks(&s, 4, WAITS);
+    sidecar_finish(&s);
+}
+
 /* It was let through, but its sidecar has not heard so: it asks again. */
 static void what_was_not_told_yet_is_not_let_through(void **state)
 {
@@ -261,6 +288,18 @@ static void what_was_not_told_yet_is_not_let_through(void **state)
     retry.number = 13; /* the same again */
     held_asks(&s, retry, WAITS, 13);
     assert_int_equal(held_state(f, 12), WITHDRAWN);
+    /* The same, where an operation that nobody released is taken up by another one. */
+    retry.shape = "retried again";
+    retry.number = retry.digest = 21;
+    approve(f, &s, retry, "dba");
+    retry.number = 22;
+    retry.digest = 60;
+    held_asks(&s, retry, APPROVED, 22);
+    retry.number = 23;
+    held_asks(&s, retry, APPROVED, 22); /* uses it up; and again, as the answer may have got lost */
+    held_asks(&s, retry, APPROVED, 22);
+    expect_revoked(f, "ann", "dba", held_standing_id(f, id), true, "ann");
+    held_asks(&s, retry, WITHDRAWN, 22);
     /* Nor is it told on a connection that is made anew. */
     struct listening *l = held_connect(&s, 2);
     assert_int_equal(held_told(l, 1)->state, WITHDRAWN);
@@ -272,9 +311,13 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(what_stands_is_listed),        CASE(an_approver_sees_what_is_for_their_groups),
-        CASE(a_long_list_is_read_by_pages), CASE(what_is_revoked_lets_nothing_through),
-        CASE(who_may_not_revoke),           CASE(what_was_not_told_yet_is_not_let_through),
+        CASE(what_stands_is_listed),
+        CASE(an_approver_sees_what_is_for_their_groups),
+        CASE(a_long_list_is_read_by_pages),
+        CASE(what_is_revoked_lets_nothing_through),
+        CASE(who_may_not_revoke),
+        CASE(another_one_like_it_is_named),
+        CASE(what_was_not_told_yet_is_not_let_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

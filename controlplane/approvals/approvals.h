@@ -114,7 +114,7 @@ enum err approvals_get(struct approvals *approvals, const char *id, struct arena
 /* Ends a standing approval at once, for whoever may decide under its terms and for admins: what
  * asks after it waits for people again, at whichever control plane. In one transaction with its
  * record. One that stands no more is left as it is. `id` may be a beginning; `*out` is without the
- * statement. */
+ * statement, and names another one that lets through the same, if there is one. */
 enum err approvals_revoke_standing(struct approvals *approvals,
                                    const struct approvals_person *person,
                                    const Chaperone__V1__RevokeStandingRequest *request,

@@ -66,6 +66,9 @@ void approvals_set_end(struct approvals_held *held, Chaperone__V1__ApprovalState
  * sidecar heard of it: ERR_CLOSED when it did. */
 enum err approvals_expire(struct approvals *a, struct approvals_held *held, int64_t now_ns,
                           struct arena *arena) MUST_USE;
+/* Whether the standing approval that let it through was revoked; false where none did. */
+enum err approvals_is_revoked(struct approvals *a, const struct approvals_held *held,
+                              struct arena *arena, bool *out) MUST_USE;
 enum err approvals_end_revoked(struct approvals *a, struct approvals_held *held, int64_t now_ns,
                                struct arena *arena) MUST_USE;
 

@@ -49,12 +49,17 @@ static enum err answer_used_by(const struct request *r, const struct store_appro
 {
     struct approvals_held held;
     enum err err = approvals_of_stored(stored, r->arena, &held);
+    bool is_revoked = false;
     if (err == OK && strcmp(stored->sidecar, r->sidecar) != 0) {
         err = err_set(r->why, ERR_EXISTS, "another operation is known under this id");
     }
     if (err == OK) {
+        err = approvals_is_revoked(r->a, &held, r->arena, &is_revoked);
+    }
+    if (err == OK) {
         answer(r, &held);
-        r->out->state = CHAPERONE__V1__APPROVAL_STATE__APPROVED;
+        r->out->state = is_revoked ? CHAPERONE__V1__APPROVAL_STATE__WITHDRAWN
+                                   : CHAPERONE__V1__APPROVAL_STATE__APPROVED;
     }
     return err;
 }

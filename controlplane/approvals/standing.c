@@ -75,10 +75,10 @@ struct revoking {
     int64_t now;
     struct err_text *why;
     struct store_standing change; /* what is stored */
+    uint8_t key[STORE_HASH_SIZE]; /* of what was loaded last */
 };
 
-static enum err load(const struct revoking *r, const char *id,
-                     Chaperone__V1__StandingApproval **out)
+static enum err load(struct revoking *r, const char *id, Chaperone__V1__StandingApproval **out)
 {
     struct store_standing_item stored;
     enum err err = store_standing_get(r->a->with.store, id, r->arena, &stored);
@@ -88,7 +88,22 @@ static enum err load(const struct revoking *r, const char *id,
     if (err == ERR_EXISTS) {
         return err_set(r->why, ERR_INVALID, "several standing approvals begin with \"%.64s\"", id);
     }
-    return err == OK ? approvals_unpack_standing(&stored, r->now, r->arena, out) : err;
+    if (err == OK) {
+        memcpy(r->key, stored.standing.key, sizeof(r->key));
+        err = approvals_unpack_standing(&stored, r->now, r->arena, out);
+    }
+    return err;
+}
+
+/* Two operations that waited at the same time may both have been approved for later. */
+static enum err find_another(const struct revoking *r, Chaperone__V1__RevokeStandingResponse *out)
+{
+    struct store_standing another;
+    enum err err = store_standing_find(r->a->with.store, r->key, r->now, r->arena, &another);
+    if (err == OK) {
+        out->another = text_of(another.id);
+    }
+    return err == ERR_NOT_FOUND ? OK : err;
 }
 
 static enum err write_revoked(void *context, const struct store_audit_write *audit)
@@ -143,6 +158,9 @@ static enum err revoke(struct revoking *r, Chaperone__V1__RevokeStandingResponse
         }
     }
     if (err == OK) {
+        err = find_another(r, out);
+    }
+    if (err == OK) {
         err = leave_out_statement(standing, r->arena);
     }
     if (err == OK) {
@@ -174,17 +192,31 @@ enum err approvals_revoke_standing(struct approvals *approvals,
 
 /* ---- what it let through --------------------------------------------------------------------- */
 
+enum err approvals_is_revoked(struct approvals *a, const struct approvals_held *held,
+                              struct arena *arena, bool *out)
+{
+    struct store_standing_item stored;
+    if (held->message.standing[0] == '\0') {
+        *out = false;
+        return OK;
+    }
+    enum err err = store_standing_get(a->with.store, held->message.standing, arena, &stored);
+    if (err == OK) {
+        *out = stored.standing.revoked_ns != 0;
+    }
+    return err;
+}
+
 enum err approvals_end_revoked(struct approvals *a, struct approvals_held *held, int64_t now_ns,
                                struct arena *arena)
 {
     static const struct approvals_write nothing = {.entry_count = 0};
-    struct store_standing_item stored;
-    if (held->message.state != CHAPERONE__V1__APPROVAL_STATE__APPROVED ||
-        held->message.standing[0] == '\0') {
+    bool is_revoked = false;
+    if (held->message.state != CHAPERONE__V1__APPROVAL_STATE__APPROVED) {
         return OK;
     }
-    enum err err = store_standing_get(a->with.store, held->message.standing, arena, &stored);
-    if (err != OK || stored.standing.revoked_ns == 0) {
+    enum err err = approvals_is_revoked(a, held, arena, &is_revoked);
+    if (err != OK || !is_revoked) {
         return err;
     }
     approvals_set_end(held, CHAPERONE__V1__APPROVAL_STATE__WITHDRAWN,
