@@ -8,6 +8,7 @@
 #include "api/operator.pb-c.h"
 #include "api/policy.pb-c.h"
 #include "base/conf/conf.h"
+#include "cli/command_sidecar.h"
 #include "cli/commands.h"
 #include "cli/output/moment.h"
 #include "cli/output/table.h"
@@ -258,6 +259,7 @@ static enum err print_sidecar_json(FILE *out, const Chaperone__V1__StatusRespons
     json_add_string(&j, j.root, "sidecar", s->sidecar);
     json_add_string(&j, j.root, "name", s->name);
     json_add_bool(&j, j.root, "connected", s->connected);
+    json_add_bool(&j, j.root, "revoked", s->revoked_unix_ns != 0);
     json_add_unsigned(&j, j.root, "newest", status->policy_revision);
     json_add_unsigned(&j, j.root, "revision", s->policy_revision);
     json_add_string(&j, j.root, "state", state);
@@ -274,7 +276,7 @@ static enum err add_sidecar(struct table *t, const Chaperone__V1__StatusResponse
     const char *state = state_of(status, s, &reason);
     enum err e = table_add_string(t, s->sidecar);
     e = e != OK ? e : table_add_string(t, s->name);
-    e = e != OK ? e : table_add_string(t, s->connected ? "connected" : "away");
+    e = e != OK ? e : table_add_string(t, sidecar_state(s));
     e = e != OK ? e : table_add_number(t, s->policy_revision);
     e = e != OK ? e : table_add_string(t, state);
     e = e != OK ? e : table_add_string(t, reason);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/operator.pb-c.h"
+#include "cli/command_sidecar.h"
 #include "cli/commands.h"
 #include "cli/output/moment.h"
 #include "cli/output/table.h"
@@ -19,7 +20,7 @@ const struct option_spec command_sidecar_revoke_options[] = {
 /* --- list --------------------------------------------------------------------------------------
  */
 
-static const char *state_of(const Chaperone__V1__StatusResponse__Sidecar *s)
+const char *sidecar_state(const Chaperone__V1__StatusResponse__Sidecar *s)
 {
     return s->revoked_unix_ns != 0 ? "revoked" : s->connected ? "connected" : "away";
 }
@@ -44,7 +45,7 @@ static enum err print_json(FILE *out, const Chaperone__V1__StatusResponse__Sidec
     json_init(&j);
     json_add_string(&j, j.root, "sidecar", s->sidecar);
     json_add_string(&j, j.root, "name", s->name);
-    json_add_string(&j, j.root, "state", state_of(s));
+    json_add_string(&j, j.root, "state", sidecar_state(s));
     json_add_string(&j, j.root, "version", s->version);
     json_add_unsigned(&j, j.root, "sessions", s->open_sessions);
     json_add_string(&j, j.root, "enrolled_by", s->enrolled_by);
@@ -76,7 +77,7 @@ static enum err add_row(struct table *t, const Chaperone__V1__StatusResponse__Si
     moment_format(s->certificate_not_after_unix_ns, until);
     enum err e = table_add_string(t, s->sidecar);
     e = e != OK ? e : table_add_string(t, s->name);
-    e = e != OK ? e : table_add_string(t, state_of(s));
+    e = e != OK ? e : table_add_string(t, sidecar_state(s));
     e = e != OK ? e : table_add_string(t, since);
     e = e != OK ? e : table_add_number(t, s->open_sessions);
     e = e != OK ? e : table_add_string(t, s->version);

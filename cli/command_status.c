@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "api/operator.pb-c.h"
+#include "cli/command_sidecar.h"
 #include "cli/commands.h"
 #include "cli/output/moment.h"
 #include "cli/output/table.h"
@@ -79,10 +80,7 @@ static enum err add_sidecar(struct table *t, const Chaperone__V1__StatusResponse
     moment_format(s->last_seen_unix_ns, seen);
     enum err e = table_add_string(t, s->sidecar);
     e = e != OK ? e : table_add_string(t, s->name);
-    e = e != OK ? e
-                : table_add_string(t, s->revoked_unix_ns != 0 ? "revoked"
-                                      : s->connected          ? "connected"
-                                                              : "away");
+    e = e != OK ? e : table_add_string(t, sidecar_state(s));
     e = e != OK ? e : table_add_string(t, seen);
     e = e != OK ? e : table_add_number(t, s->last_sequence);
     e = e != OK ? e : table_add_number(t, s->policy_revision);

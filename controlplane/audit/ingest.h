@@ -36,7 +36,8 @@ struct audit_refusal {
  *   ERR_LIMIT      a record is larger than AUDIT_RECORD_SIZE_MAX
  *   ERR_INVALID    malformed, a gap, or not chained to the record before it
  *   ERR_EXISTS     another record is known under this sequence: the stream was rewritten
- *   ERR_DENIED     of another sidecar, or a heartbeat not signed with the enrolled key
+ *   ERR_DENIED     of another sidecar, a heartbeat not signed with the enrolled key, or the sidecar
+ *                  was revoked
  *   ERR_NOT_FOUND  a heartbeat of a sidecar that is not enrolled
  * All others are the store's: nothing is wrong with the records, they may be sent again.
  * `*out_refusal` (may be NULL) is written where it fails. */
