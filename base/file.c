@@ -26,6 +26,30 @@ bool file_write_all(int fd, struct bytes content)
     return true;
 }
 
+enum err file_read_all(int fd, struct buffer *out)
+{
+    enum { PIECE = 16 << 10 };
+    for (;;) {
+        uint8_t beyond = 0;
+        const size_t left = out->cap - buffer_size(out), piece = left < PIECE ? left : PIECE;
+        uint8_t *room = left == 0 ? &beyond : buffer_reserve(out, piece);
+        if (room == NULL) {
+            return ERR_NO_MEMORY;
+        }
+        ssize_t n = read(fd, room, left == 0 ? 1 : piece);
+        if (n == 0) {
+            return OK;
+        }
+        if (n < 0 && errno != EINTR) {
+            return ERR_IO;
+        }
+        if (n > 0 && left == 0) {
+            return ERR_LIMIT;
+        }
+        buffer_commit(out, n < 0 ? 0 : (size_t)n);
+    }
+}
+
 bool file_sync_directory_of(const char *path)
 {
     char copy[PATH_MAX];

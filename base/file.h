@@ -1,4 +1,4 @@
-/* Files that are replaced whole: keys, certificates, small state. */
+/* Files that are read and replaced whole: keys, certificates, small state. */
 #ifndef CHAPERONE_BASE_FILE_H
 #define CHAPERONE_BASE_FILE_H
 
@@ -9,6 +9,10 @@
 
 /* All of it, through interruptions and short writes. False with errno: part of it may be there. */
 bool file_write_all(int fd, struct bytes content) MUST_USE;
+
+/* What is left of it, behind what is in `out`, through interruptions. ERR_LIMIT: it is more than
+ * the buffer's cap; ERR_IO with errno; ERR_NO_MEMORY. On failure a part of it may be there. */
+enum err file_read_all(int fd, struct buffer *out) MUST_USE;
 
 /* A new name is on the disk only when its directory is. False with errno. */
 bool file_sync_directory_of(const char *path) MUST_USE;

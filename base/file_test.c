@@ -1,5 +1,7 @@
 #include "base/file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,11 +58,54 @@ static void what_cannot_be_replaced_stays_and_is_named(void **state)
     assert_int_equal(rmdir(directory), 0);
 }
 
+static enum err read_from(const char *path, struct buffer *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    enum err e = file_read_all(fd, out);
+    assert_int_equal(close(fd), 0);
+    return e;
+}
+
+static void all_of_a_file_is_read_up_to_the_cap(void **state)
+{
+    enum { SIZE = 100000 };
+    static uint8_t content[SIZE];
+    char directory[SCRATCH_SIZE], path[128];
+    struct err_text why = {.text = ""};
+    (void)state;
+    for (size_t i = 0; i < SIZE; i++) {
+        content[i] = (uint8_t)(i * 7 >> 3);
+    }
+    scratch_create(directory);
+    (void)snprintf(path, sizeof(path), "%s/large", directory);
+    assert_int_equal(file_replace(path, 0600, bytes_of(content, SIZE), &why), OK);
+    for (size_t more = 0; more < 3; more++) {
+        struct buffer out;
+        buffer_init(&out, 2 + SIZE + 1 - more);
+        assert_int_equal(buffer_append_string(&out, "ab"), OK);
+        assert_int_equal(read_from(path, &out), more < 2 ? OK : ERR_LIMIT);
+        if (more < 2) {
+            assert_int_equal(buffer_size(&out), 2 + SIZE);
+            assert_memory_equal(buffer_bytes(&out).data + 2, content, SIZE);
+        }
+        buffer_finish(&out);
+    }
+    struct buffer none;
+    buffer_init(&none, 10);
+    assert_int_equal(read_from(directory, &none), ERR_IO);
+    assert_int_equal(errno, EISDIR);
+    buffer_finish(&none);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(directory), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it),
         cmocka_unit_test(what_cannot_be_replaced_stays_and_is_named),
+        cmocka_unit_test(all_of_a_file_is_read_up_to_the_cap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

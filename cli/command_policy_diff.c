@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include "api/policy.pb-c.h"
+#include "base/file.h"
 #include "cli/command_policy.h"
 #include "cli/commands.h"
 #include "cli/remote.h"
 #include "formats/json.h"
 #include "formats/text.h"
 
-enum { DIFF_SIZE_MAX = 32 << 20, DIFF_CHUNK = 64 << 10, DIFF_DIFFERENT = 1 };
+enum { DIFF_SIZE_MAX = 32 << 20, DIFF_DIFFERENT = 1 };
 
 extern char **environ;
 
@@ -54,24 +55,6 @@ static int spawn_diff(const int files[2], const uint64_t revisions[2], int out, 
     return rc;
 }
 
-static enum err read_all(int fd, struct buffer *out)
-{
-    for (;;) {
-        uint8_t *room = buffer_reserve(out, DIFF_CHUNK);
-        ssize_t n = room == NULL ? -1 : read(fd, room, DIFF_CHUNK);
-        if (room == NULL) {
-            return ERR_LIMIT;
-        }
-        if (n == 0) {
-            return OK;
-        }
-        if (n < 0 && errno != EINTR) {
-            return ERR_IO;
-        }
-        buffer_commit(out, n < 0 ? 0 : (size_t)n);
-    }
-}
-
 static enum err run_diff(const int files[2], const uint64_t revisions[2], struct buffer *out,
                          struct err_text *error)
 {
@@ -82,7 +65,7 @@ static enum err run_diff(const int files[2], const uint64_t revisions[2], struct
     }
     int rc = spawn_diff(files, revisions, ends[1], &pid);
     (void)close(ends[1]);
-    enum err e = rc == 0 ? read_all(ends[0], out)
+    enum err e = rc == 0 ? file_read_all(ends[0], out)
                          : err_set(error, ERR_IO, "diff cannot be run: %s", strerror(rc));
     (void)close(ends[0]);
     int status = 0;

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/conf/conf_node.h"
+#include "base/file.h"
 
 /* The state of one load: the parser's events become nodes under `open`. */
 struct load {
@@ -305,27 +306,6 @@ out:
     return e;
 }
 
-static enum err file_read(int fd, struct buffer *into)
-{
-    for (;;) {
-        uint8_t *room = buffer_reserve(into, 64 << 10);
-        if (room == NULL) {
-            return into->end - into->start + (64 << 10) > into->cap ? ERR_LIMIT : ERR_NO_MEMORY;
-        }
-        ssize_t got = read(fd, room, 64 << 10);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return ERR_IO;
-        }
-        if (got == 0) {
-            return OK;
-        }
-        buffer_commit(into, (size_t)got);
-    }
-}
-
 enum err conf_load_file(const char *path, struct conf **out, struct err_text *error)
 {
     struct buffer content;
@@ -337,7 +317,7 @@ enum err conf_load_file(const char *path, struct conf **out, struct err_text *er
                     strerror(errno));
         goto out;
     }
-    e = file_read(fd, &content);
+    e = file_read_all(fd, &content);
     if (e == ERR_IO) {
         (void)err_set(error, e, "%s: cannot be read: %s", path, strerror(errno));
     } else if (e == ERR_LIMIT) {

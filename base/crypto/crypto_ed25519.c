@@ -96,27 +96,6 @@ enum err crypto_ed25519_to_pem(const struct crypto_ed25519 *key, struct buffer *
     return e;
 }
 
-static enum err file_read(int fd, const char *path, struct buffer *out, struct err_text *why)
-{
-    for (;;) {
-        uint8_t *room = buffer_reserve(out, 1024);
-        if (room == NULL) {
-            return err_set(why, ERR_INVALID, "%s: too large for a private key", path);
-        }
-        ssize_t got = read(fd, room, 1024);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
-        }
-        if (got == 0) {
-            return OK;
-        }
-        buffer_commit(out, (size_t)got);
-    }
-}
-
 enum err crypto_ed25519_load(const char *path, struct crypto_ed25519 **out, struct err_text *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -142,8 +121,12 @@ enum err crypto_ed25519_load(const char *path, struct crypto_ed25519 **out, stru
                     (unsigned)(st.st_mode & 07777));
         goto out;
     }
-    e = file_read(fd, path, &pem, why);
-    if (e == OK) {
+    e = file_read_all(fd, &pem);
+    if (e == ERR_LIMIT) {
+        e = err_set(why, ERR_INVALID, "%s: too large for a private key", path);
+    } else if (e != OK) {
+        (void)err_set(why, e, "%s: %s", path, e == ERR_IO ? strerror(errno) : "memory is short");
+    } else {
         struct err_text reason = {.text = ""};
         e = crypto_ed25519_from_pem(buffer_bytes(&pem), out, &reason);
         if (e != OK) {

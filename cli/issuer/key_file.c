@@ -7,26 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum err read_all(int fd, const char *path, struct buffer *out, struct err_text *why)
-{
-    for (;;) {
-        uint8_t *room = buffer_reserve(out, 4096);
-        if (room == NULL) {
-            return err_set(why, ERR_LIMIT, "%s is larger than %zu bytes", path, out->cap);
-        }
-        ssize_t got = read(fd, room, 4096);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
-        }
-        if (got == 0) {
-            return OK;
-        }
-        buffer_commit(out, (size_t)got);
-    }
-}
+#include "base/file.h"
 
 enum err key_file_read(const char *path, struct buffer *out, struct err_text *why)
 {
@@ -44,7 +25,13 @@ enum err key_file_read(const char *path, struct buffer *out, struct err_text *wh
                     "%s has mode %04o; a key must be for its owner alone: chmod 600 %s", path,
                     st.st_mode & 07777, path);
     } else {
-        e = read_all(fd, path, out, why);
+        e = file_read_all(fd, out);
+        if (e == ERR_LIMIT) {
+            (void)err_set(why, e, "%s is larger than %zu bytes", path, out->cap);
+        } else if (e != OK) {
+            (void)err_set(why, e, "%s: %s", path,
+                          e == ERR_IO ? strerror(errno) : "memory is short");
+        }
     }
     (void)close(fd);
     return e;

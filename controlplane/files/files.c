@@ -9,8 +9,6 @@
 
 #include "base/file.h"
 
-enum { READ_SIZE = 16 << 10 };
-
 char *files_join(const char *directory, const char *name)
 {
     size_t size = strlen(directory) + strlen(name) + 2;
@@ -21,28 +19,6 @@ char *files_join(const char *directory, const char *name)
     return path;
 }
 
-static enum err read_all(int fd, const char *path, struct buffer *out, struct err_text *why)
-{
-    for (;;) {
-        uint8_t chunk[READ_SIZE];
-        ssize_t n = read(fd, chunk, sizeof(chunk));
-        if (n == 0) {
-            return OK;
-        }
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return err_set(why, ERR_IO, "%s cannot be read: %s", path, strerror(errno));
-        }
-        enum err e = buffer_append(out, bytes_of(chunk, (size_t)n));
-        bytes_wipe(chunk, (size_t)n); /* it may be a key */
-        if (e != OK) {
-            return err_set(why, e, "%s is larger than %zu bytes", path, out->cap);
-        }
-    }
-}
-
 enum err files_read(const char *path, struct buffer *out, struct err_text *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -50,7 +26,13 @@ enum err files_read(const char *path, struct buffer *out, struct err_text *why)
         enum err e = errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO;
         return err_set(why, e, "%s cannot be opened: %s", path, strerror(errno));
     }
-    enum err e = read_all(fd, path, out, why);
+    enum err e = file_read_all(fd, out);
+    if (e == ERR_LIMIT) {
+        (void)err_set(why, e, "%s is larger than %zu bytes", path, out->cap);
+    } else if (e != OK) {
+        (void)err_set(why, e, "%s cannot be read: %s", path,
+                      e == ERR_IO ? strerror(errno) : "memory is short");
+    }
     (void)close(fd);
     return e;
 }

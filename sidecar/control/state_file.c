@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 
-enum { NAME_SIZE = 64, READ_STEP = 16 << 10 };
+enum { NAME_SIZE = 64 };
 
 enum err state_directory_open(const char *path, int *out_dir, int *out_lock, struct err_text *why)
 {
@@ -50,13 +50,7 @@ enum err state_file_read(int dir, const char *name, struct buffer *out)
     if (fd < 0) {
         return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
     }
-    enum err result = OK;
-    uint8_t chunk[READ_STEP];
-    ssize_t n;
-    while (result == OK && (n = read(fd, chunk, sizeof(chunk))) != 0) {
-        result = n < 0 ? ERR_IO : buffer_append(out, bytes_of(chunk, (size_t)n));
-    }
-    bytes_wipe(chunk, sizeof(chunk));
+    enum err result = file_read_all(fd, out);
     (void)close(fd);
     return result;
 }
