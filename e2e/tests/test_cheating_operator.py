@@ -25,10 +25,8 @@ class Fleet:
     def __init__(self, postgres, directory):
         self.stack = stack = Parts(postgres)
         self.log, self.kept = Log(stack), str(directory / "kept")
-        # What is there before the rest begins is in batches of its own, however slow the machine is.
+        # What has arrived before the rest begins is in batches of its own, however slow the machine is.
         work(stack, "cheat_first", EARLY)
-        stack.psql("-c", "SELECT 'early'", PGAPPNAME="early")
-        stack.conversation("early")
         work(stack, "cheat_first", STATEMENTS)
         stack.psql("-c", "SELECT 'before'", PGAPPNAME="cheated")
         self.session = stack.conversation("cheated")[0]["session"]
