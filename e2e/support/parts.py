@@ -200,7 +200,7 @@ class Parts(Stack):
         issuer = self.parts.get("issuer")
         if issuer:
             issuer.terminate()
-            issuer.wait(10)
+            issuer.wait(60)
         self.parts = {}
         return code
 

@@ -51,7 +51,7 @@ class Stack:
         self._stderr.start()
         line = self.process.stdout.readline()
         if not line.startswith("ready: "):
-            self.process.wait(10)
+            self.process.wait(60)
             self._stderr.join(5)
             raise RuntimeError(f"chaperone dev did not start: {line!r}\n" + "".join(self.said)
                                + self.logs())
