@@ -335,7 +335,7 @@ void sidecar_finish(struct sidecar *s)
 
 /* --- streams --------------------------------------------------------------------------------- */
 
-enum { MESSAGES_MAX = 4096, AWAIT_S = 20 };
+enum { MESSAGES_MAX = 4096, AWAIT_S = 60 };
 
 struct listening {
     pthread_mutex_t mutex;
