@@ -40,7 +40,7 @@ class Provider:
         return self.order("forge", **details)["token"]
 
     def get(self, path):
-        with urllib.request.urlopen(self.issuer + path, timeout=20) as answer:
+        with urllib.request.urlopen(self.issuer + path, timeout=60) as answer:
             return json.load(answer)
 
     def token(self, client, resource=None):
@@ -49,10 +49,10 @@ class Provider:
         form = {"grant_type": "client_credentials", "client_id": client,
                 "client_secret": "the-client-secret", "resource": resource or self.resource}
         with urllib.request.urlopen(endpoint, urllib.parse.urlencode(form).encode(),
-                                    timeout=20) as answer:
+                                    timeout=60) as answer:
             return json.load(answer)["access_token"]
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(20)
+        self.process.wait(60)
         self.process.stdout.close()

@@ -30,7 +30,7 @@ class Relay:
     def __exit__(self, *_):
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self._thread.join(30)
+        self._thread.join(60)
 
     def _serve(self):
         while True:

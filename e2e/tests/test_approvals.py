@@ -158,7 +158,7 @@ def test_psql_waits_and_is_released(fleet, postgres):
                      "Delete on parcels", "old parcels"):
             assert part in shown, shown
         fleet.decide("dba-1", "approve", held["id"])
-        assert psql.communicate(timeout=30)[0] == "DELETE 3\n"
+        assert psql.communicate(timeout=60)[0] == "DELETE 3\n"
     assert count(postgres, "parcels") == 97
     fleet.became(held["id"], "approved")
     outcome = fleet.wait_for(lambda r: r["kind"] == "outcome" and r.get("approval") == held["id"])

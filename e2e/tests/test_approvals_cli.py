@@ -104,7 +104,7 @@ class Held:
 
     def close(self):
         self.connection.close()
-        self.thread.join(30)
+        self.thread.join(60)
 
 
 @pytest.fixture
@@ -364,7 +364,7 @@ def test_a_decision_whose_answer_was_lost_counts_once(hold, people, postgres, co
         again = controlplane.part.mark()
         relay.cut()
         answer = json.loads(approving.stdout.read())
-        assert approving.wait(30) == 0
+        assert approving.wait(60) == 0
     relay.close()
     assert [d["by"] for d in answer["decisions"]] == ["ann"]
     controlplane.part.wait_for(**decision, after=again)
@@ -394,7 +394,7 @@ class Watch:
 
     def close(self):
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         self.timer.cancel()
         self.process.stdout.close()
         said = self.process.stderr.read()

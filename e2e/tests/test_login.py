@@ -67,7 +67,7 @@ def no_proxy_get(url):
     """The status of a GET that follows nothing."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect)
     try:
-        with opener.open(url, timeout=20) as answer:
+        with opener.open(url, timeout=60) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
@@ -271,7 +271,7 @@ def test_logout_forgets_and_revokes(home, provider):
     form = {"grant_type": "refresh_token", "refresh_token": refresh, "client_id": "chaperone-cli"}
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(provider.issuer + "/token",
-                               urllib.parse.urlencode(form).encode(), timeout=20)
+                               urllib.parse.urlencode(form).encode(), timeout=60)
     assert json.load(refused.value)["error"] == "invalid_grant"
     assert home.run("session", "list").returncode == 2
 
@@ -327,7 +327,7 @@ def test_another_nonce_is_refused(home):
 def test_the_page_is_for_its_own_name_only(home):
     login = home.login("--no-browser")
     back = urllib.parse.urlsplit(query(login.address())["redirect_uri"])
-    with socket.create_connection((back.hostname, back.port), timeout=20) as s:
+    with socket.create_connection((back.hostname, back.port), timeout=60) as s:
         s.sendall(b"GET /callback?code=a&state=b HTTP/1.1\r\nHost: rebound.test\r\n\r\n")
         assert s.recv(100).startswith(b"HTTP/1.1 404")
     login.process.send_signal(signal.SIGINT)
