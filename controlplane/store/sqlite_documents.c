@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "controlplane/store/sqlite.h"
+#include "controlplane/store/store_documents.h"
 
 /* `updated_ns` moves only when the text changes: it answers "since when is this so". */
 static const char document_upsert[] =
@@ -34,27 +35,6 @@ enum err sqlite_document_put(struct store *store, const struct store_document *d
     return sqlite_write_end(s, document_write(db, document, now_ns), NULL);
 }
 
-static int document_compare(const void *a, const void *b)
-{
-    const struct store_document *x = *(const struct store_document *const *)a;
-    const struct store_document *y = *(const struct store_document *const *)b;
-    return x->kind != y->kind ? (x->kind < y->kind ? -1 : 1) : strcmp(x->name, y->name);
-}
-
-/* Returns owned: the documents in the order of the table; NULL when memory is short. */
-static const struct store_document **documents_sorted(const struct store_document *documents,
-                                                      size_t count)
-{
-    const struct store_document **sorted = malloc((count + 1) * sizeof(struct store_document *));
-    if (sorted != NULL) {
-        for (size_t i = 0; i < count; i++) {
-            sorted[i] = &documents[i];
-        }
-        qsort(sorted, count, sizeof(struct store_document *), document_compare);
-    }
-    return sorted;
-}
-
 /* Deletes what is in the table and not among the sorted ones. */
 static enum err documents_delete_others(struct db *db, const struct store_document **sorted,
                                         size_t count)
@@ -70,9 +50,7 @@ static enum err documents_delete_others(struct db *db, const struct store_docume
             .kind = (enum store_document_kind)sqlite3_column_int(each, 0),
             .name = (const char *)sqlite3_column_text(each, 1),
         };
-        const struct store_document *wanted = &key;
-        if (key.name != NULL && bsearch(&wanted, sorted, count, sizeof(struct store_document *),
-                                        document_compare) != NULL) {
+        if (key.name != NULL && store_documents_has(sorted, count, &key)) {
             continue;
         }
         db_bind_number(remove, 1, (int64_t)key.kind);
@@ -89,14 +67,9 @@ enum err sqlite_documents_replace(struct store *store, const struct store_docume
                                   size_t count, int64_t now_ns, struct err_text *why)
 {
     struct sqlite_store *s = sqlite_of(store);
-    const struct store_document **sorted = documents_sorted(documents, count);
+    const struct store_document **sorted = NULL;
     struct db *db = NULL;
-    enum err err = sorted == NULL ? ERR_NO_MEMORY : OK;
-    for (size_t i = 1; err == OK && i < count; i++) {
-        if (document_compare(&sorted[i - 1], &sorted[i]) == 0) {
-            err = err_set(why, ERR_EXISTS, "the name \"%.200s\" is used twice", sorted[i]->name);
-        }
-    }
+    enum err err = store_documents_sort(documents, count, &sorted, why);
     if (err == OK) {
         err = sqlite_write_begin(s, &db);
     }

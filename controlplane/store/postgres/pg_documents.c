@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "controlplane/store/postgres/pg_store.h"
+#include "controlplane/store/store_documents.h"
 
 /* `updated_ns` moves only when the text changes: it answers "since when is this so". */
 static const char document_upsert[] =
@@ -26,27 +27,6 @@ static enum err document_put(struct store *store, const struct store_document *d
     return postgres_write_one(postgres_of(store), document_upsert, &p, false, STORE_NEWS_POLICY);
 }
 
-static int document_compare(const void *a, const void *b)
-{
-    const struct store_document *x = *(const struct store_document *const *)a;
-    const struct store_document *y = *(const struct store_document *const *)b;
-    return x->kind != y->kind ? (x->kind < y->kind ? -1 : 1) : strcmp(x->name, y->name);
-}
-
-/* Returns owned: the documents by kind and name; NULL when memory is short. */
-static const struct store_document **documents_sorted(const struct store_document *documents,
-                                                      size_t count)
-{
-    const struct store_document **sorted = malloc((count + 1) * sizeof(struct store_document *));
-    if (sorted != NULL) {
-        for (size_t i = 0; i < count; i++) {
-            sorted[i] = &documents[i];
-        }
-        qsort(sorted, count, sizeof(struct store_document *), document_compare);
-    }
-    return sorted;
-}
-
 /* Deletes what is in the table and not among the sorted ones. */
 static enum err documents_delete_others(struct pg *db, const struct store_document **sorted,
                                         size_t count)
@@ -61,12 +41,10 @@ static enum err documents_delete_others(struct pg *db, const struct store_docume
             .kind = (enum store_document_kind)pg_number(result, i, 0),
             .name = pg_copy_string(result, i, 1, arena, &failed),
         };
-        const struct store_document *wanted = &key;
         struct pg_parameters p = {.count = 0};
         if (failed) {
             err = ERR_NO_MEMORY;
-        } else if (bsearch(&wanted, sorted, count, sizeof(struct store_document *),
-                           document_compare) == NULL) {
+        } else if (!store_documents_has(sorted, count, &key)) {
             pg_put_number(&p, (int64_t)key.kind);
             pg_put_string(&p, key.name);
             err = pg_run(db, "DELETE FROM document WHERE kind = $1 AND name = $2", &p);
@@ -81,14 +59,9 @@ static enum err documents_replace(struct store *store, const struct store_docume
                                   size_t count, int64_t now_ns, struct err_text *why)
 {
     struct postgres_store *s = postgres_of(store);
-    const struct store_document **sorted = documents_sorted(documents, count);
+    const struct store_document **sorted = NULL;
     struct pg *db = NULL;
-    enum err err = sorted == NULL ? ERR_NO_MEMORY : OK;
-    for (size_t i = 1; err == OK && i < count; i++) {
-        if (document_compare(&sorted[i - 1], &sorted[i]) == 0) {
-            err = err_set(why, ERR_EXISTS, "the name \"%.200s\" is used twice", sorted[i]->name);
-        }
-    }
+    enum err err = store_documents_sort(documents, count, &sorted, why);
     if (err == OK) {
         err = postgres_begin(s, &db);
     }
