@@ -4,39 +4,12 @@
 #include <stdlib.h>
 
 #include "sidecar/protocol/http/http_internal.h"
-
-struct reason {
-    unsigned status;
-    const char *title;
-};
-
-/* RFC 9110 section 15, RFC 6585. */
-static const struct reason reasons[] = {
-    {400, "Bad Request"},
-    {401, "Unauthorized"},
-    {403, "Forbidden"},
-    {407, "Proxy Authentication Required"},
-    {408, "Request Timeout"},
-    {413, "Content Too Large"},
-    {414, "URI Too Long"},
-    {421, "Misdirected Request"},
-    {429, "Too Many Requests"},
-    {431, "Request Header Fields Too Large"},
-    {500, "Internal Server Error"},
-    {501, "Not Implemented"},
-    {502, "Bad Gateway"},
-    {503, "Service Unavailable"},
-    {505, "HTTP Version Not Supported"},
-};
+#include "sidecar/protocol/http/http_status.h"
 
 static const char *title_of(unsigned status)
 {
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-        if (reasons[i].status == status) {
-            return reasons[i].title;
-        }
-    }
-    return "Refused";
+    const char *reason = http_status_reason(status);
+    return reason[0] == '\0' ? "Refused" : reason;
 }
 
 unsigned http_problem_status(enum http_problem problem)

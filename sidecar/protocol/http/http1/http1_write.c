@@ -3,6 +3,7 @@
 #include "sidecar/protocol/http/http1/http1_fields.h"
 #include "sidecar/protocol/http/http1/http1_filter.h"
 #include "sidecar/protocol/http/http_rules.h"
+#include "sidecar/protocol/http/http_status.h"
 
 enum {
     FIELD_LINE = 4,   /* ": " and CR LF */
@@ -153,62 +154,6 @@ enum err http1_write_request(struct buffer *out, const struct http_request *requ
     return OK;
 }
 
-static const struct {
-    unsigned status;
-    const char *reason;
-} reasons[] = {
-    {100, "Continue"},
-    {101, "Switching Protocols"},
-    {103, "Early Hints"},
-    {200, "OK"},
-    {201, "Created"},
-    {202, "Accepted"},
-    {204, "No Content"},
-    {206, "Partial Content"},
-    {301, "Moved Permanently"},
-    {302, "Found"},
-    {303, "See Other"},
-    {304, "Not Modified"},
-    {307, "Temporary Redirect"},
-    {308, "Permanent Redirect"},
-    {400, "Bad Request"},
-    {401, "Unauthorized"},
-    {403, "Forbidden"},
-    {404, "Not Found"},
-    {405, "Method Not Allowed"},
-    {408, "Request Timeout"},
-    {409, "Conflict"},
-    {411, "Length Required"},
-    {412, "Precondition Failed"},
-    {413, "Content Too Large"},
-    {414, "URI Too Long"},
-    {415, "Unsupported Media Type"},
-    {416, "Range Not Satisfiable"},
-    {417, "Expectation Failed"},
-    {421, "Misdirected Request"},
-    {422, "Unprocessable Content"},
-    {426, "Upgrade Required"},
-    {429, "Too Many Requests"},
-    {431, "Request Header Fields Too Large"},
-    {500, "Internal Server Error"},
-    {501, "Not Implemented"},
-    {502, "Bad Gateway"},
-    {503, "Service Unavailable"},
-    {504, "Gateway Timeout"},
-    {505, "HTTP Version Not Supported"},
-};
-
-/* RFC 9112 section 4: nobody is to look at the reason; people do. */
-static const char *reason_of(unsigned status)
-{
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-        if (reasons[i].status == status) {
-            return reasons[i].reason;
-        }
-    }
-    return "";
-}
-
 enum err http1_write_response(struct buffer *out, const struct http_response *response,
                               const struct http1_head_lines *lines)
 {
@@ -224,7 +169,8 @@ enum err http1_write_response(struct buffer *out, const struct http_response *re
     put_text(&p, "HTTP/1.1 ");
     put_number(&p, response->status);
     put_text(&p, " ");
-    put_text(&p, reason_of(response->status));
+    /* RFC 9112 section 4: nobody is to look at the reason; people do. */
+    put_text(&p, http_status_reason(response->status));
     put_text(&p, "\r\n");
     put_fields(&p, &response->fields);
     put_lines(&p, lines);
