@@ -3,8 +3,7 @@
 
 #include "base/cursor.h"
 #include "base/writer.h"
-
-#include <strings.h>
+#include "sidecar/protocol/postgres/pg_types.h"
 
 static const uint32_t null_size = UINT32_MAX; /* -1 */
 
@@ -72,23 +71,9 @@ static enum err binary_array(struct redactor *r, const struct value_type *type, 
 
 /* ---- text --------------------------------------------------------------------------------- */
 
-static bool needs_quotes(struct bytes text)
-{
-    if (text.size == 0 ||
-        (text.size == 4 && strncasecmp((const char *)text.data, "NULL", 4) == 0)) {
-        return true;
-    }
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] != 0 && strchr("\"\\{}, \t\n\v\f\r", text.data[i]) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
 enum err redactor_put_element(struct bytes text, struct buffer *out)
 {
-    if (!needs_quotes(text)) {
+    if (!pg_array_needs_quotes(text)) {
         return buffer_append(out, text);
     }
     uint8_t *to = buffer_reserve(out, 2 * text.size + 2);

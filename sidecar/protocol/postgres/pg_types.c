@@ -191,7 +191,7 @@ static print_fn *find_printer(uint32_t oid)
 
 /* ---- arrays --------------------------------------------------------------------------------- */
 
-static bool needs_quotes(struct bytes text)
+bool pg_array_needs_quotes(struct bytes text)
 {
     if (text.size == 0 ||
         (text.size == 4 && strncasecmp((const char *)text.data, "NULL", 4) == 0)) {
@@ -257,7 +257,7 @@ static bool print_element(struct cursor *c, print_fn *print, struct pg_sink *sin
     if (c->failed || !print(value, sink)) {
         return false;
     }
-    if (!sink->is_full && !sink->no_memory && needs_quotes(appended_since(sink, start))) {
+    if (!sink->is_full && !sink->no_memory && pg_array_needs_quotes(appended_since(sink, start))) {
         quote_in_place(sink, start);
     }
     return true;

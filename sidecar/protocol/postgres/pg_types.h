@@ -29,4 +29,7 @@ enum pg_text_result {
 enum pg_text_result pg_types_to_text(uint32_t type, struct bytes value, size_t cap,
                                      struct buffer *out) MUST_USE;
 
+/* Whether an element of an array stands in quotes, as array_out prints it. */
+bool pg_array_needs_quotes(struct bytes text);
+
 #endif
