@@ -3,10 +3,11 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "sidecar/protocol/postgres/pg_wire_text.h"
 
 #define INIT(literal)                                                                              \
     {                                                                                              \
@@ -14,53 +15,38 @@
     }
 #define BYTES(literal) ((struct bytes)INIT(literal))
 
-/* The events as text, pieces of data joined. */
-struct text {
-    char data[4096];
-    size_t size;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(t->data + t->size, sizeof(t->data) - t->size, format, args);
-    va_end(args);
-    assert_true(n >= 0 && (size_t)n < sizeof(t->data) - t->size);
-    t->size += (size_t)n;
-}
-
 #define S(b) (int)(b).size, (const char *)(b).data
 
-static void put_event(struct text *t, const struct pg_bind_reader *r, enum pg_bind_event event,
+/* The events as text, pieces of data joined. */
+static void put_event(struct pg_text *t, const struct pg_bind_reader *r, enum pg_bind_event event,
                       struct bytes data)
 {
     switch (event) {
     case PG_BIND_NAMES:
-        put(t, "[%.*s][%.*s] %u", S(r->portal), S(r->statement), (unsigned)r->value_count);
+        pg_text_put(t, "[%.*s][%.*s] %u", S(r->portal), S(r->statement), (unsigned)r->value_count);
         break;
     case PG_BIND_VALUE:
-        put(t, " %u:%u%s%s(", (unsigned)r->value_index, (unsigned)r->value_size,
-            r->value_is_null ? "N" : "", r->value_is_binary ? "b" : "t");
+        pg_text_put(t, " %u:%u%s%s(", (unsigned)r->value_index, (unsigned)r->value_size,
+                    r->value_is_null ? "N" : "", r->value_is_binary ? "b" : "t");
         break;
     case PG_BIND_DATA:
         assert_true(data.size > 0);
-        put(t, "%.*s", S(data));
+        pg_text_put(t, "%.*s", S(data));
         break;
-    case PG_BIND_VALUE_END: put(t, ")"); break;
+    case PG_BIND_VALUE_END: pg_text_put(t, ")"); break;
     case PG_BIND_END:
-        put(t, " results=");
+        pg_text_put(t, " results=");
         for (size_t i = 0; i < r->results.count; i++) {
-            put(t, "%c", pg_result_formats_is_binary(&r->results, i) ? 'b' : 't');
+            pg_text_put(t, "%c", pg_result_formats_is_binary(&r->results, i) ? 'b' : 't');
         }
         break;
-    case PG_BIND_MALFORMED: put(t, " malformed"); break;
+    case PG_BIND_MALFORMED: pg_text_put(t, " malformed"); break;
     case PG_BIND_NEED_MORE: break;
     }
 }
 
 /* Feeds one piece, from memory that is exactly as large. True at the end. */
-static bool feed(struct pg_bind_reader *r, struct bytes piece, struct text *t)
+static bool feed(struct pg_bind_reader *r, struct bytes piece, struct pg_text *t)
 {
     void *memory = malloc(piece.size > 0 ? piece.size : 1);
     assert_non_null(memory);
@@ -77,7 +63,7 @@ static bool feed(struct pg_bind_reader *r, struct bytes piece, struct text *t)
     return event != PG_BIND_NEED_MORE;
 }
 
-static void read_in_pieces(struct bytes body, size_t first, size_t each, struct text *t)
+static void read_in_pieces(struct bytes body, size_t first, size_t each, struct pg_text *t)
 {
     struct pg_bind_reader reader;
     memset(&reader, 0xa5, sizeof(reader)); /* init must not rely on zeroes */
@@ -96,7 +82,7 @@ static void read_in_pieces(struct bytes body, size_t first, size_t each, struct 
 
 static void assert_events(struct bytes body, const char *expected)
 {
-    struct text text;
+    struct pg_text text;
     read_in_pieces(body, body.size, body.size, &text);
     assert_string_equal(text.data, expected);
     for (size_t split = 0; split < body.size; split++) {
@@ -153,7 +139,7 @@ static void lying_lengths(void **state)
         if (size == full.size) {
             continue;
         }
-        struct text whole, bytewise;
+        struct pg_text whole, bytewise;
         read_in_pieces(bytes_of(copy, size), size, size, &whole);
         assert_string_equal(whole.data + whole.size - 10, " malformed");
         read_in_pieces(bytes_of(copy, size), 1, 1, &bytewise);

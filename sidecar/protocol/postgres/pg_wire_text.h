@@ -5,9 +5,11 @@
 #include "sidecar/protocol/postgres/pg_wire.h"
 
 struct pg_text {
-    char data[1024];
+    char data[4096];
     size_t size;
 };
+/* Behind what is there. */
+void pg_text_put(struct pg_text *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Reads the body of a message, and puts it behind what is in `t`. */
 typedef enum wire_result pg_text_fn(struct bytes body, struct pg_text *t);
