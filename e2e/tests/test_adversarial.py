@@ -63,7 +63,7 @@ class Vault:
         if self.is_clean:
             return
         with self.changed:
-            self.changed.wait_for(lambda: self.ready)
+            assert self.changed.wait_for(lambda: self.ready, 120), "no copy is made any more"
             copy = self.ready.popleft()
             self.changed.notify_all()
         self.admin.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
