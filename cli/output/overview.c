@@ -115,11 +115,18 @@ static enum err add_outcome(struct overview *o, const struct record_view *v)
     return OK;
 }
 
+/* What is said of one that is held, and of later ones that are like it, says not how far it is. */
+static bool is_progress(const char *state)
+{
+    static const char standing[] = "standing";
+    return strcmp(state, "decided") != 0 && strncmp(state, standing, sizeof(standing) - 1) != 0;
+}
+
 /* How far it is with one that is held: "requested", "approved", "expired". */
 static void add_approval(struct overview *o, const Chaperone__V1__Approval *e)
 {
     struct item *item = item_find(o, e->operation);
-    if (item != NULL && !item->has_outcome && strcmp(e->state, "decided") != 0) {
+    if (item != NULL && !item->has_outcome && is_progress(e->state)) {
         (void)snprintf(item->status, sizeof(item->status), "%s", e->state);
     }
 }

@@ -181,6 +181,8 @@ static void test_an_operation_is_one_line(void **state)
     assert_int_equal(add(o, &s), OK);
     s.approval.state = TEXT("decided");
     assert_int_equal(add(o, &s), OK);
+    s.approval.state = TEXT("standing_revoked");
+    assert_int_equal(add(o, &s), OK);
     fill(&s, CHAPERONE__V1__RECORD__EVENT_OUTCOME, 1);
     assert_int_equal(add(o, &s), OK);
     fill(&s, CHAPERONE__V1__RECORD__EVENT_OUTCOME, 2);
