@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import subprocess
 
 import psycopg
 import pytest
+from support.certificates import openssl
 from support.manual import ControlPlane, postgres_resource, write
 from support.oidc import Provider
 from support.parts import Part
@@ -14,6 +16,8 @@ from support.replicas import Replicas, Store
 from support.stack import SIDECAR
 
 REASON = "the laptop was stolen"
+STOLEN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "grpc-js",
+                      "stolen.mjs")
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +141,35 @@ def test_it_stays_revoked(fleet, sidecars):
     connect(other, "other").close()
     assert {one["state"] for one in listed(fleet).values()} == {"revoked", "connected"}
     assert listed(fleet)[old]["state"] == "revoked"
+
+
+def calls_with(directory, sidecar, fleet):
+    """What whoever has this key and certificate is answered."""
+    key = os.path.join(directory, "key.pem")
+    request = os.path.join(directory, "request.der")
+    openssl("req", "-new", "-key", key, "-subj", "/CN=x", "-outform", "DER", "-out", request)
+    done = subprocess.run(["node", STOLEN, f"localhost:{fleet.server_port}", fleet.ca,
+                           os.path.join(directory, "certificate.pem"), key, request],
+                          capture_output=True, text=True, check=False, timeout=90)
+    assert done.returncode == 0, done.stderr
+    assert sidecar.part.process.poll() is None
+    return {a["method"]: (a["code"], a["message"]) for a in json.loads(done.stdout)}
+
+
+def test_who_has_its_key_gets_nothing(fleet, sidecars, tmp_path):
+    """Also somebody who does not behave as a sidecar does."""
+    stolen = sidecars[0]
+    copy = shutil.copytree(stolen.state, tmp_path / "copy",
+                           ignore=lambda _, names: [n for n in names if n == "spool"])
+    before = calls_with(copy, stolen, fleet)
+    assert before["Enrolment/Renew"] == before["AuditIngest/Resume"] == ("OK", "")
+    revoke(fleet, stolen)
+    for code, message in calls_with(copy, stolen, fleet).values():
+        assert code == "PERMISSION_DENIED" and "this sidecar has been revoked" in message
+    # The log has that somebody knocks.
+    refused = fleet.wait_for(lambda r: r.get("action") == "refused", "--kind", "action", "--since",
+                             "1h")
+    assert f"this sidecar has been revoked ({id_of(stolen)}" in refused["error"]
 
 
 def test_the_audit_log_says_where_it_ends(fleet, sidecars, provider):
