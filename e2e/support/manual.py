@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -90,6 +91,23 @@ class ControlPlane(Stack):
     def chaperone_as(self, token_file, *args):
         return subprocess.run([CHAPERONE, *args, *self.operator(token_file)], capture_output=True,
                               text=True, check=False, timeout=120)
+
+    def approval_awaited(self, text, token_file):
+        """The approval that waits for the operation with this in its text, as somebody sees it who watches."""
+        args = [CHAPERONE, "approvals", "watch", "--json", *self.operator(token_file)]
+        with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+            timer = threading.Timer(60, watch.kill)
+            timer.start()
+            try:
+                for line in watch.stdout:
+                    held = json.loads(line)
+                    held = held.get("approval", held)
+                    if isinstance(held, dict) and held["state"] == "waiting" and text in held["text"]:
+                        return held
+            finally:
+                timer.cancel()
+                watch.kill()
+        raise AssertionError(f"{text} is not waited for\n" + self.logs())
 
     def logs(self):
         return self.part.log() + "".join(s.part.log() for s in self.sidecars if s.part)

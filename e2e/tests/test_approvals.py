@@ -11,7 +11,6 @@ import pytest
 from support.manual import ControlPlane, postgres_resource, write
 from support.oidc import Provider
 from support.postgres import PASSWORD
-from support.stack import CHAPERONE
 
 CLIENTS = [{"id": "agent", "groups": ["agents", "dba"], "acts_for": "alice"},
            {"id": "alice", "groups": ["dba"]},
@@ -74,21 +73,7 @@ class Fleet(ControlPlane):
 
     def awaited(self, text):
         """The approval that waits for the statement with this in it."""
-        args = [CHAPERONE, "approvals", "watch", "--json", *self.operator(self.tokens["dba-1"])]
-        with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              text=True) as watch:
-            timer = threading.Timer(60, watch.kill)
-            timer.start()
-            try:
-                for line in watch.stdout:
-                    held = json.loads(line)
-                    held = held.get("approval", held)
-                    if isinstance(held, dict) and held["state"] == "waiting" and text in held["text"]:
-                        return held
-            finally:
-                timer.cancel()
-                watch.kill()
-        raise AssertionError(f"{text} is not waited for\n" + self.logs())
+        return self.approval_awaited(text, self.tokens["dba-1"])
 
     def asked(self, text):
         """The id of the approval that this statement needs, however short people may decide about it."""

@@ -4,14 +4,12 @@ revoked does not, also after a restart and at another control plane."""
 import json
 import os
 import subprocess
-import threading
 
 import pytest
 from support.manual import ControlPlane, postgres_resource, write
 from support.oidc import Provider
 from support.postgres import PASSWORD
 from support.replicas import Replicas, Store
-from support.stack import CHAPERONE
 
 CLIENTS = [{"id": "agent", "groups": ["agents"]}, {"id": "admin", "groups": ["admins"]},
            {"id": "ann", "groups": ["dba"]}, {"id": "bob", "groups": ["dba"]},
@@ -91,33 +89,16 @@ class Psql:
         return said.strip(), error
 
 
-def awaited(operator, text):
-    """The approval that waits for this statement."""
-    with subprocess.Popen([CHAPERONE, "approvals", "watch", "--json", *operator],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
-        timer = threading.Timer(30, watch.kill)
-        timer.start()
-        try:
-            for line in watch.stdout:
-                held = json.loads(line)
-                if held["state"] == "waiting" and text in held["text"]:
-                    return held["id"]
-        finally:
-            timer.cancel()
-            watch.kill()
-    raise AssertionError(f"{text} is not waited for")
-
-
 def passes(sidecar, text):
     """Nobody is asked."""
     said, error = Psql(sidecar, text).end()
     assert said == "DELETE 1", error
 
 
-def is_held(sidecar, operator, decide, text):
+def is_held(sidecar, controlplane, token, decide, text):
     """It waits, until somebody refuses it."""
     psql = Psql(sidecar, text)
-    decide("deny", awaited(operator, text), "--reason", "not this one")
+    decide("deny", controlplane.approval_awaited(text, token)["id"], "--reason", "not this one")
     said, error = psql.end()
     assert said == "" and "waits for approval" in error and "not this one" in error
 
@@ -125,7 +106,7 @@ def is_held(sidecar, operator, decide, text):
 def approve(fleet, text, uses):
     """Ann agrees to it for half an hour: the standing approval, as she sees it."""
     psql = Psql(fleet.agent, text)
-    held = awaited(fleet.operator(fleet.tokens["ann"]), text)
+    held = fleet.approval_awaited(text, fleet.tokens["ann"])["id"]
     done = fleet.as_person("ann", "approve", held, "--reason", "a job of tonight", "--standing-for", "30m",
                            "--standing-uses", str(uses))
     assert done.returncode == 0, done.stderr
@@ -136,7 +117,7 @@ def approve(fleet, text, uses):
 
 
 def expect_held(fleet, text):
-    is_held(fleet.agent, fleet.operator(fleet.tokens["bob"]),
+    is_held(fleet.agent, fleet, fleet.tokens["bob"],
             lambda *args: fleet.as_person("bob", *args), text)
 
 
@@ -235,7 +216,7 @@ def test_at_another_control_plane(provider, postgres):
             return replicas.a.chaperone_as(token, "approvals", *args)
 
         psql = Psql(at_b, "DELETE FROM standing_at_both WHERE id = 1")
-        held = awaited(replicas.a.operator(token), psql.text)
+        held = replicas.a.approval_awaited(psql.text, token)["id"]
         assert at_a("approve", held, "--reason", "r", "--standing-for", "30m", "--standing-uses",
                     "5").returncode == 0
         assert psql.end()[0] == "DELETE 1"
@@ -243,7 +224,7 @@ def test_at_another_control_plane(provider, postgres):
         (stands,) = lines_of(at_a("standing", "--json"))
         assert stands["uses"] == 1
         assert at_a("revoke", stands["id"]).returncode == 0
-        is_held(at_b, replicas.a.operator(token), at_a, "DELETE FROM standing_at_both WHERE id = 3")
+        is_held(at_b, replicas.a, token, at_a, "DELETE FROM standing_at_both WHERE id = 3")
         assert lines_of(replicas.b.chaperone_as(token, "approvals", "standing", "--json")) == []
     finally:
         replicas.close()

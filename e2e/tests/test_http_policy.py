@@ -1,14 +1,12 @@
 """What is decided about requests: rules, refusals as problem documents, holds, rates, limits, changes while open."""
 
 import json
-import subprocess
 import threading
 import time
 
 import pytest
 from support.http_stack import APPROVER, OTHER, Raw, request
 from support.manual import write
-from support.stack import CHAPERONE
 
 
 class Asking(threading.Thread):
@@ -30,21 +28,7 @@ class Asking(threading.Thread):
 
 def awaited(sidecar, text):
     """The approval that waits for the operation with this in its text."""
-    fleet = sidecar.controlplane
-    args = [CHAPERONE, "approvals", "watch", "--json", *fleet.operator(fleet.tokens[APPROVER])]
-    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
-        timer = threading.Timer(60, watch.kill)
-        timer.start()
-        try:
-            for line in watch.stdout:
-                held = json.loads(line)
-                held = held.get("approval", held)
-                if isinstance(held, dict) and held["state"] == "waiting" and text in held["text"]:
-                    return held
-        finally:
-            timer.cancel()
-            watch.kill()
-    raise AssertionError(f"{text} is not waited for\n" + fleet.logs())
+    return sidecar.controlplane.approval_awaited(text, sidecar.controlplane.tokens[APPROVER])
 
 
 def decide(sidecar, what, approval):
