@@ -170,8 +170,8 @@ enum {
 void blocks_describe(const char *identity, const char *resource, bool everything,
                      char out[BLOCKS_OBJECT_SIZE]);
 
-/* sidecars_elsewhere.c: ends what a sidecar runs that another control plane has revoked, where it is
- * connected here. */
+/* sidecars_elsewhere.c: ends what a sidecar runs that another control plane has revoked, where it
+ * is connected here. */
 void sidecars_end_revoked(struct services *services, const struct store_sidecar *sidecar);
 
 /* Whose word it is: the caller's own or, of a bot, that of the person whose chat account this is;

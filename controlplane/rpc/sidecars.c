@@ -286,29 +286,28 @@ static enum err find(const struct store_sidecar *items, size_t count, const char
     return found == NULL ? ERR_NOT_FOUND : OK;
 }
 
-/* Takes `r` through all of it. `*out_is_new`: it was not revoked before. */
+/* Takes `r` through all of it. `*out_is_new`: it was not revoked before. What fails once it is
+ * stored keeps nothing from being closed. */
 static enum err revoke(struct revoking *r, const char *sidecar, struct store_sidecar *out,
                        bool *out_is_new)
 {
     struct services *services = r->call->services;
     (void)snprintf(r->id, sizeof(r->id), "%s", sidecar);
-    enum err e = store_it(r);
+    enum err e = store_it(r), ended = OK;
     *out_is_new = e == OK;
     if (e == OK) {
         log_event(services->with.log, LOG_WARN, "sidecar_revoked", log_text("sidecar", r->id),
                   log_text("by", r->call->caller->who->subject),
                   log_number("last_sequence", (int64_t)r->last.sequence));
-        e = end_what_runs(r);
-    } else if (e == ERR_DENIED) {
-        e = OK;
+        ended = end_what_runs(r);
     }
-    if (e == OK) {
+    if (e == OK || e == ERR_DENIED) {
         e = store_sidecar_get(services->with.store, sidecar, r->arena, out);
     }
     if (e == OK) {
         sidecars_close(services, out);
     }
-    return e;
+    return e == OK ? ended : e;
 }
 
 /* The same key under another id, which it was enrolled with, too: nobody enrols it any more. */
