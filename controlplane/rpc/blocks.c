@@ -20,6 +20,8 @@ struct blocking {
     struct watchers_answers answers;
     char **sessions, **not_confirmed; /* in the arena */
     size_t session_count, not_confirmed_count;
+    struct store_session *before; /* that were open when it was ordered; in the arena */
+    size_t before_count;
     char **elsewhere; /* that other control planes' sidecars have ended; in the arena */
     size_t elsewhere_count;
 };
@@ -231,6 +233,27 @@ static bool is_among(const struct store_session *items, size_t count, const char
     return found;
 }
 
+/* Of these, which were open, those that are not left. */
+static void add_ended(struct blocking *b, const struct store_session *items, size_t count,
+                      const struct store_session *left, size_t left_count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!is_among(left, left_count, items[i].session) &&
+            !has_confirmed(&b->answers, items[i].sidecar)) {
+            b->elsewhere[b->elsewhere_count++] = text_of(items[i].session);
+        }
+    }
+}
+
+/* Before anybody carries it out: another control plane may have done so before the sidecars here
+ * have answered. */
+static enum err list_before(struct blocking *b)
+{
+    return b->call->services->replicas == NULL
+               ? OK
+               : list_elsewhere(b, b->arena, &b->before, &b->before_count);
+}
+
 /* Their control planes give the order; here it is seen in the log that the sessions have ended. */
 static enum err await_elsewhere(struct blocking *b)
 {
@@ -242,17 +265,22 @@ static enum err await_elsewhere(struct blocking *b)
     int64_t until = clock_monotonic(clock) + (most_ns < wait_ns ? most_ns : wait_ns);
     struct arena *arena = arena_create(BLOCKS_ARENA_BLOCK, BLOCKS_ARENA_CAP);
     enum err e = arena == NULL ? ERR_NO_MEMORY : list_elsewhere(b, b->arena, &first, &count);
+    now = first;
     for (left = count; e == OK && left > 0 && clock_monotonic(clock) < until;) {
         const struct timespec pause = {.tv_nsec = REPLICAS_POLL_MS * 1000000L};
         (void)nanosleep(&pause, NULL);
         arena_reset(arena);
         e = list_elsewhere(b, arena, &now, &left);
     }
-    b->elsewhere = e == OK ? arena_alloc(b->arena, (count + 1) * sizeof(*b->elsewhere)) : NULL;
+    size_t most = b->before_count + count + 1;
+    b->elsewhere = e == OK ? arena_alloc(b->arena, most * sizeof(*b->elsewhere)) : NULL;
     e = e == OK && b->elsewhere == NULL ? ERR_NO_MEMORY : e;
-    for (size_t i = 0; e == OK && i < count; i++) {
-        if (!is_among(now, left, first[i].session)) {
-            b->elsewhere[b->elsewhere_count++] = text_of(first[i].session);
+    if (e == OK) {
+        add_ended(b, b->before, b->before_count, now, left);
+        for (size_t i = 0; i < count; i++) { /* that have been heard of since */
+            if (!is_among(b->before, b->before_count, first[i].session)) {
+                add_ended(b, &first[i], 1, now, left);
+            }
         }
     }
     arena_destroy(arena);
@@ -344,8 +372,10 @@ static void carry_out(struct blocking *b, ProtobufCMessage **out_reply,
     const struct clock *clock = &b->call->services->with.clock;
     int64_t begin = clock_monotonic(clock);
     b->ordered_ns = clock_wall(clock);
+    enum err listed = list_before(b);
     enum err stored = store_it(b);
     enum err e = give_order(b);
+    e = e == OK ? listed : e;
     if (e == OK && stored == OK) {
         e = order_elsewhere(b);
     }

@@ -7,6 +7,7 @@ import collections
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import threading
@@ -153,6 +154,11 @@ def runs(postgres, mark):
                              f" AND query LIKE '%{mark}%' AND pid <> pg_backend_pid()"))
 
 
+def opened_record(replicas, name):
+    """Waits until it is in the log."""
+    return replicas.a.wait_for(lambda r: r["kind"] == "session_opened" and r.get("application_name") == name)
+
+
 def ended(member, *args):
     return json.loads(member.chaperone("session", "kill", "--json", *args).stdout)
 
@@ -161,6 +167,8 @@ def test_a_block_ends_sessions_at_the_other(replicas, postgres):
     at_a, at_b = replicas.sidecar("a"), replicas.sidecar("b")
     both = [Sleeping(at_a, "block-a"), Sleeping(at_b, "block-b")]
     wait_until(lambda: all(runs(postgres, s.mark) == 1 for s in both), replicas.logs)
+    for s in both:  # the answer names those of the other control plane that are in the log
+        opened_record(replicas, s.mark)
     said = ended(replicas.a, "--identity", "agent", "--reason", "runs wild")
     assert all(s.was_ended() for s in both), replicas.logs()
     assert len(said["sessions"]) == 2 and not said.get("not_confirmed"), said
@@ -170,13 +178,29 @@ def test_a_block_ends_sessions_at_the_other(replicas, postgres):
     psycopg.connect(at_a.dsn()).close()
 
 
+def test_a_block_names_what_ended_before_the_own_sidecar_answered(replicas, postgres):
+    at_a, at_b = replicas.sidecar("a"), replicas.sidecar("b")
+    other = Sleeping(at_b, "ended-first")
+    wait_until(lambda: runs(postgres, other.mark) == 1, replicas.logs)
+    session = opened_record(replicas, other.mark)["session"]
+    at_a.part.signal(signal.SIGSTOP)
+    goes_on = threading.Timer(2, at_a.part.signal, (signal.SIGCONT,))
+    goes_on.start()
+    try:
+        said = ended(replicas.a, "--identity", "agent", "--reason", "runs wild")
+    finally:
+        goes_on.join()
+    assert other.was_ended(), replicas.logs()
+    assert said["sessions"] == [session] and not said.get("not_confirmed"), said
+    replicas.b.chaperone("session", "lift", "--identity", "agent")
+
+
 def test_one_session_is_ended_from_the_other(replicas, postgres):
     at_b = replicas.sidecar("b")
     one, other = Sleeping(at_b, "kill-one"), Sleeping(at_b, "kill-other")
     wait_until(lambda: runs(postgres, "kill-one") + runs(postgres, "kill-other") == 2,
                replicas.logs)
-    opened = replicas.a.wait_for(lambda r: r["kind"] == "session_opened"
-                                 and r.get("application_name") == "kill-one")
+    opened = opened_record(replicas, "kill-one")
     replicas.a.chaperone("session", "kill", opened["session"], "--reason", "enough")
     assert one.was_ended(), replicas.logs()
     assert not other.was_ended(0.5)
@@ -189,8 +213,7 @@ def test_one_session_is_ended_from_the_other(replicas, postgres):
 def test_sessions_of_the_other_are_not_lost(replicas):
     at_b = replicas.sidecar("b")
     with psycopg.connect(at_b.dsn(application_name="listed"), autocommit=True):
-        replicas.a.wait_for(lambda r: r["kind"] == "session_opened"
-                            and r.get("application_name") == "listed")
+        opened_record(replicas, "listed")
         lines = replicas.a.chaperone("session", "list", "--json").stdout.splitlines()
         assert [json.loads(line)["state"] for line in lines] == ["open"]
 
