@@ -283,7 +283,7 @@ def parse_options():
 def prepared():
     """All ways to one PostgreSQL that has what the workloads read, and a directory."""
     # As a database is run that keeps what it commits; the tests' own do without.
-    ways, postgres = [], Postgres(settings=("log_statement=none", "shared_buffers=256MB", "fsync=on"))
+    ways, postgres = [], Postgres(settings=("log_statement=none", "shared_buffers=256MB", "fsync=on", "autovacuum=on"))
     try:
         with tempfile.TemporaryDirectory(prefix="chaperone-bench-") as directory:
             os.chmod(directory, 0o755)
