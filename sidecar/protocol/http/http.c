@@ -113,6 +113,8 @@ static enum protocol_step agent_step(struct http *p, bool has_rest)
  * are idle, and people take longer to decide than targets wait. */
 static void leave_target(struct http *p)
 {
+    /* A codec tells of its connection's failure only where it is fed. */
+    http_lose_target(p, HTTP_PROBLEM_ENDED, "the connection to the target failed");
     p->target->ops->destroy(p->target);
     p->target = NULL;
     p->target_state = HTTP_TARGET_AWAY;

@@ -20,6 +20,21 @@ static void a_target_that_goes_away(void **state)
     http_assert_has(fixture_to_agent(f), "HTTP/1.1 502 ");
 }
 
+#define GRPC "GET /a HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/grpc\r\n\r\n"
+
+/* It said nothing of HTTP/2: what was asked of it has no answer, and the agent hears so. */
+static void a_target_that_does_not_speak_http2(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, GRPC);
+    fixture_grant(f);
+    http_assert_has(fixture_to_target(f), "PRI * HTTP/2.0");
+    fixture_target_says(f, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 502 ");
+    assert_int_equal(f->outcome_count, 1);
+    assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
+}
+
 /* As targets do with connections that are idle. */
 static void a_target_that_closed_gets_another_connection(void **state)
 {
@@ -69,6 +84,46 @@ static void a_request_that_the_agent_cancels(void **state)
     fixture_target_comes(f);
     http_assert_has(fixture_to_target(f), "GET / HTTP/1.1\r\n");
     fixture_target_says(f, OK_ANSWER);
+    assert_int_equal(f->outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
+}
+
+#define HTTP2_HEADERS(size, flags, stream) "\0\0" size "\1" flags "\0\0\0" stream
+#define HTTP2_GRPC                                                                                 \
+    HTTP2_HEADERS("\x21", "\5", "\1")                                                              \
+    "\x82\x86\x84\x41\x09localhost\x0f\x10\x10"                                                    \
+    "application/grpc"
+
+static void an_answer_that_never_comes_is_not_awaited(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent(f, BYTES(HTTP2_PREFACE HTTP2_GRPC));
+    fixture_grant(f);
+    http_assert_has(fixture_to_target(f), "PRI * HTTP/2.0");
+    fixture_target_says(f, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    struct bytes answer = buffer_bytes(&f->to_agent);
+    assert_non_null(memmem(answer.data, answer.size, "\"status\":502", 12));
+    fixture_agent(f, BYTES(HTTP2_CANCEL("\1")));
+    assert_int_equal(f->outcome_count, 1);
+}
+
+/* The agent still sends what nobody reads any more: on the next connection to the target there is
+ * another request. */
+static void a_withheld_answer_is_not_taken_for_the_next_ones(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent(f, BYTES(HTTP2_PREFACE HTTP2_HEADERS(
+                         "\x0e", "\4", "\1") "\x83\x86\x84\x41\x09localhost" HTTP2_GET("\3")));
+    fixture_grant(f);
+    http_assert_has(fixture_to_target(f), "POST / HTTP/1.1\r\n");
+    fixture_target_says(f, "HTTP/1.1 200 OK\r\nContent-Encoding: unknown\r\n"
+                           "Transfer-Encoding: chunked\r\n\r\n");
+    assert_string_equal(f->outcomes[0].error_code, "withheld");
+    assert_int_equal(f->connections, 2);
+    fixture_target_comes(f);
+    http_assert_has(fixture_to_target(f), "GET / HTTP/1.1\r\n");
+    fixture_target_says(f, OK_ANSWER);
+    assert_int_equal(f->outcome_count, 2);
+    assert_int_equal(f->outcomes[1].operation, 2);
     assert_int_equal(f->outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
 }
 
@@ -231,8 +286,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         HTTP_TEST(a_target_that_goes_away),
+        HTTP_TEST(a_target_that_does_not_speak_http2),
         HTTP_TEST(a_target_that_closed_gets_another_connection),
         HTTP_TEST(a_request_that_the_agent_cancels),
+        HTTP_TEST(an_answer_that_never_comes_is_not_awaited),
+        HTTP_TEST(a_withheld_answer_is_not_taken_for_the_next_ones),
         HTTP_TEST(a_held_request_outlives_the_targets_patience),
         HTTP_TEST(a_request_that_crosses_the_end),
         HTTP_TEST(half_an_answer_is_not_whole),

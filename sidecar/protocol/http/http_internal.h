@@ -279,6 +279,8 @@ void http_on_response_trailers(void *context, uint32_t stream, const struct http
 void http_on_response_end(void *context, uint32_t stream);
 void http_on_response_failed(void *context, uint32_t stream, enum http_problem problem,
                              const char *why);
+/* Its connection is over: what has no answer of it yet gets none. */
+void http_lose_target(struct http *p, enum http_problem problem, const char *why);
 /* Appends what may be shown of one field. */
 enum err http_field_show(struct http_exchange *x, const struct http_field *f, struct buffer *out,
                          bool *changed) MUST_USE;

@@ -428,15 +428,10 @@ void http_break_response(struct http_exchange *x, const char *code, const char *
     http_exchange_settle(x);
 }
 
-void http_on_response_failed(void *context, uint32_t stream, enum http_problem problem,
-                             const char *why)
+static void fail_response(struct http_exchange *x, enum http_problem problem, const char *why)
 {
-    struct http *p = context;
-    if (stream == 0) {
-        return; /* each of its streams was told */
-    }
-    struct http_exchange *x = http_find_target(p, stream);
-    if (x != NULL && !x->response_complete) {
+    struct http *p = x->http;
+    if (!x->response_complete) {
         (void)snprintf(x->error_code, sizeof(x->error_code), "%s",
                        problem == HTTP_PROBLEM_ENDED ? "target_disconnected" : "target_failed");
         (void)snprintf(x->error, sizeof(x->error), "%s", why);
@@ -457,9 +452,30 @@ void http_on_response_failed(void *context, uint32_t stream, enum http_problem p
                                .status = 502, .detail = x->error, .operation = operation});
         }
     }
+    x->target_is_done = true;
+    http_exchange_settle(x);
+}
+
+void http_lose_target(struct http *p, enum http_problem problem, const char *why)
+{
+    for (struct http_exchange *x = p->first; x != NULL; x = x->next) {
+        if (x->target_stream != 0 && !x->target_is_done) {
+            fail_response(x, problem, why);
+        }
+    }
+}
+
+void http_on_response_failed(void *context, uint32_t stream, enum http_problem problem,
+                             const char *why)
+{
+    struct http *p = context;
+    if (stream == 0) {
+        http_lose_target(p, problem, why);
+        return;
+    }
+    struct http_exchange *x = http_find_target(p, stream);
     if (x != NULL) {
-        x->target_is_done = true;
-        http_exchange_settle(x);
+        fail_response(x, problem, why);
     }
     http_advance(p);
 }
