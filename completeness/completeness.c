@@ -309,14 +309,16 @@ struct ending {
     bool drains; /* first pass: what still waits for its turn */
 };
 
-/* What was recorded as its end is where it ends. It is silent because nobody listens to it. */
+/* What was recorded as its end is where it ends. From its revocation on it is silent because nobody
+ * listens to it; how long it was before that is told as of any other. */
 static enum err end_revoked(struct completeness *c, struct stream *s, const struct revoked *r)
 {
+    enum err e = s->has_begun ? check_silence(c, s, r->time_ns) : OK;
     s->is_closed = true;
     s->expected_last = s->expected_last > r->last ? s->expected_last : r->last;
-    return s->has_begun && s->next > r->last + 1
+    return e == OK && s->has_begun && s->next > r->last + 1
                ? report_one(c, s, COMPLETENESS_AFTER_END, r->last + 1, s->next - 1)
-               : OK;
+               : e;
 }
 
 /* Without any record in the time that was asked for, nothing is known of a stream's tail. */

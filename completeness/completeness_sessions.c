@@ -174,12 +174,14 @@ static void end_operation(const void *node, VISIT visit, void *context)
         return;
     }
     const struct open_session key = key_of(o->sidecar, o->session);
+    bool has_ended = tfind(&key, &c->sessions, compare_sessions) == NULL;
     /* A session that goes on may be waiting for its answer; one that has ended is not. */
-    if (tfind(&key, &c->sessions, compare_sessions) != NULL && is_running(c, &key, o->time_ns)) {
+    if (!has_ended && is_running(c, &key, o->time_ns)) {
         c->counts.running_operations++;
         return;
     }
-    struct revoked *revoked = completeness_revoked_find(c, o->sidecar);
+    /* What a session had not recorded at its own end lacks it not because of the revocation. */
+    struct revoked *revoked = has_ended ? NULL : completeness_revoked_find(c, o->sidecar);
     if (revoked != NULL) {
         revoked->operations++;
         return;

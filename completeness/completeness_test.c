@@ -408,8 +408,8 @@ static void check_with_finding(struct stream *s, const char *kind, const char *s
     finish(s, c, said);
 }
 
-static void check_revoked(struct stream *s, size_t count, uint64_t last, uint64_t findings,
-                          const char *said)
+static void check_revoked_at(struct stream *s, int64_t time_ns, size_t count, uint64_t last,
+                             uint64_t findings, const char *said)
 {
     static uint8_t zeros[CRYPTO_SHA256_SIZE];
     Chaperone__V1__Record r = CHAPERONE__V1__RECORD__INIT;
@@ -424,6 +424,7 @@ static void check_revoked(struct stream *s, size_t count, uint64_t last, uint64_
     action.last_sequence = last;
     r.sidecar = (char *)"controlplane";
     r.sequence = 1;
+    r.time_unix_ns = time_ns;
     r.previous = (ProtobufCBinaryData){.data = zeros, .len = sizeof(zeros)};
     r.event_case = CHAPERONE__V1__RECORD__EVENT_ACTION;
     r.action = &action;
@@ -437,6 +438,12 @@ static void check_revoked(struct stream *s, size_t count, uint64_t last, uint64_
     completeness_destroy(c);
 }
 
+static void check_revoked(struct stream *s, size_t count, uint64_t last, uint64_t findings,
+                          const char *said)
+{
+    check_revoked_at(s, s->time_ns - INT64_C(3600) * SECOND, count, last, findings, said);
+}
+
 /* Without its end, silent ever since: as its record says. */
 static void test_a_revoked_sidecar_is_no_finding(void **state)
 {
@@ -448,6 +455,31 @@ static void test_a_revoked_sidecar_is_no_finding(void **state)
     check_revoked(s, s->count, s->sequence, 0, "revoked s1  0-3 op 0\n");
     check_revoked(s, s->count, 2, 1, "after_end s1  3-3 op 0\nrevoked s1  0-2 op 0\n");
     check_revoked(s, 2, 3, 1, "tail s1  3-3 op 0\nrevoked s1  0-3 op 0\n");
+}
+
+/* A dead recorder is told until its revocation, as if it had come back then. */
+static void test_a_revocation_hides_no_silence_before_it(void **state)
+{
+    struct stream *s = *state;
+    put_opened(s, "a", CHAPERONE__V1__VERDICT__ALLOW);
+    put_heartbeat(s, 1, false);
+    s->time_ns += INT64_C(3600) * SECOND;
+    check_revoked_at(s, s->time_ns, s->count, s->sequence, 1,
+                     "silence s1  0-0 op 0\nrevoked s1  0-2 op 0\n");
+}
+
+/* A session that has ended has recorded all that it was to. */
+static void test_a_revocation_hides_no_outcome_of_a_session_that_ended(void **state)
+{
+    struct stream *s = *state;
+    put_opened(s, "a", CHAPERONE__V1__VERDICT__ALLOW);
+    put_opened(s, "b", CHAPERONE__V1__VERDICT__ALLOW);
+    put_intent(s, "a", 1, CHAPERONE__V1__VERDICT__ALLOW);
+    put_intent(s, "b", 1, CHAPERONE__V1__VERDICT__ALLOW);
+    put_closed(s, "a");
+    put_heartbeat(s, 1, false);
+    s->time_ns += INT64_C(3600) * SECOND;
+    check_revoked(s, s->count, s->sequence, 1, "no_outcome s1 a 3-0 op 1\nrevoked s1  0-6 op 0\n");
 }
 
 static void test_what_the_control_plane_noticed(void **state)
@@ -556,6 +588,8 @@ int main(void)
         TEST(test_what_goes_on_needs_no_end),
         TEST(test_a_sidecar_that_is_not_heard_of),
         TEST(test_a_revoked_sidecar_is_no_finding),
+        TEST(test_a_revocation_hides_no_silence_before_it),
+        TEST(test_a_revocation_hides_no_outcome_of_a_session_that_ended),
         TEST(test_what_the_control_plane_noticed),
         TEST(test_what_both_noticed_is_told_once),
         TEST(test_what_is_erased_keeps_its_place),
