@@ -166,8 +166,13 @@ static enum err tell_sidecars(struct replicas *r)
     arena_reset(r->list);
     enum err e = store_sidecar_list(r->services->with.store, r->list, &items, &count);
     for (size_t i = 0; e == OK && i < count; i++) {
-        if (items[i].revoked_ns != 0 && watchers_is_connected(r->services->watchers, items[i].id)) {
+        if (items[i].revoked_ns == 0) {
+            continue;
+        }
+        if (watchers_is_connected(r->services->watchers, items[i].id)) {
             sidecars_end_revoked(r->services, &items[i]);
+        } else { /* one that was let in a moment ago, and is to be a watcher yet */
+            sidecars_end_streams(r->services, &items[i]);
         }
     }
     return e;

@@ -173,6 +173,8 @@ void blocks_describe(const char *identity, const char *resource, bool everything
 /* sidecars_elsewhere.c: ends what a sidecar runs that another control plane has revoked, where it
  * is connected here. */
 void sidecars_end_revoked(struct services *services, const struct store_sidecar *sidecar);
+/* sidecars.c: ends the streams here of one that was revoked. */
+void sidecars_end_streams(struct services *services, const struct store_sidecar *sidecar);
 
 /* Whose word it is: the caller's own or, of a bot, that of the person whose chat account this is;
  * `account` may be NULL. In the arena, or borrowed from the call. ERR_DENIED. */

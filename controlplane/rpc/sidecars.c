@@ -165,11 +165,16 @@ static enum err withdraw(struct services *services, const char *sidecar)
     return e;
 }
 
-void sidecars_close(struct services *services, const struct store_sidecar *sidecar)
+void sidecars_end_streams(struct services *services, const struct store_sidecar *sidecar)
 {
     struct rpc_status status;
     access_set_revoked(sidecar, &status);
     streams_end_of(&services->streams, sidecar->id, &status);
+}
+
+void sidecars_close(struct services *services, const struct store_sidecar *sidecar)
+{
+    sidecars_end_streams(services, sidecar);
     enum err e = withdraw(services, sidecar->id);
     if (e != OK) { /* they end by themselves */
         log_event(services->with.log, LOG_WARN, "approvals_not_withdrawn",
@@ -310,15 +315,30 @@ static enum err revoke(struct revoking *r, const char *sidecar, struct store_sid
     return e == OK ? ended : e;
 }
 
-/* The same key under another id, which it was enrolled with, too: nobody enrols it any more. */
-static enum err revoke_twins(const struct call *call, const char *reason, struct arena *arena,
-                             const struct store_sidecar *first, const struct store_sidecar *items,
-                             size_t count, Chaperone__V1__RevokeSidecarResponse *out)
+static enum err add_not_confirmed(struct arena *arena, const char *more, char **all)
 {
-    enum err e = OK;
-    out->also = arena_alloc(arena, (count + 1) * sizeof(*out->also));
-    if (out->also == NULL) {
+    size_t size = strlen(*all) + strlen(more) + 3;
+    char *both = arena_alloc(arena, size);
+    if (both == NULL) {
         return ERR_NO_MEMORY;
+    }
+    (void)snprintf(both, size, "%s%s%s", *all, (*all)[0] == '\0' ? "" : "; ", more);
+    *all = both;
+    return OK;
+}
+
+/* The same key under another id, which it was enrolled with, too: nobody enrols it any more, so
+ * that those which are listed now are all. */
+static enum err revoke_twins(const struct call *call, const char *reason, struct arena *arena,
+                             const struct store_sidecar *first,
+                             Chaperone__V1__RevokeSidecarResponse *out)
+{
+    struct store_sidecar *items = NULL;
+    size_t count = 0;
+    enum err e = store_sidecar_list(call->services->with.store, arena, &items, &count);
+    out->also = e == OK ? arena_alloc(arena, (count + 1) * sizeof(*out->also)) : NULL;
+    if (out->also == NULL) {
+        return e == OK ? ERR_NO_MEMORY : e;
     }
     for (size_t i = 0; e == OK && i < count; i++) {
         struct revoking r = {.call = call, .reason = reason, .arena = arena};
@@ -329,8 +349,29 @@ static enum err revoke_twins(const struct call *call, const char *reason, struct
             e = revoke(&r, items[i].id, &twin, &is_new);
             out->also[out->n_also++] = text_of(items[i].id);
         }
+        if (e == OK && r.not_confirmed != NULL) {
+            e = add_not_confirmed(arena, r.not_confirmed, &out->not_confirmed);
+        }
     }
     return e;
+}
+
+/* What failed once it is stored is no reason to leave its key another id. */
+static enum err revoke_all(struct revoking *r, const struct store_sidecar *found,
+                           struct store_sidecar *out,
+                           Chaperone__V1__RevokeSidecarResponse *response)
+{
+    bool is_new = false;
+    enum err e = revoke(r, found->id, out, &is_new);
+    response->revoked = is_new;
+    if (e != OK && !is_new) {
+        return e;
+    }
+    if (r->not_confirmed != NULL) {
+        response->not_confirmed = text_of(r->not_confirmed);
+    }
+    enum err twins = revoke_twins(r->call, r->reason, r->arena, found, response);
+    return e == OK ? twins : e;
 }
 
 static void carry_out(const struct call *call, const Chaperone__V1__RevokeSidecarRequest *request,
@@ -343,7 +384,6 @@ static void carry_out(const struct call *call, const Chaperone__V1__RevokeSideca
     const struct store_sidecar *found = NULL;
     struct store_sidecar *items = NULL, revoked;
     size_t count = 0;
-    bool is_new = false;
     int64_t begin = clock_monotonic(clock);
     enum err e = store_sidecar_list(call->services->with.store, arena, &items, &count);
     enum err which = e == OK ? find(items, count, request->sidecar, &found) : OK;
@@ -355,24 +395,19 @@ static void carry_out(const struct call *call, const Chaperone__V1__RevokeSideca
         return;
     }
     if (e == OK) {
-        e = revoke(&r, found->id, &revoked, &is_new);
-    }
-    if (e == OK) {
-        e = revoke_twins(call, request->reason, arena, &revoked, items, count, &response);
+        e = revoke_all(&r, found, &revoked, &response);
     }
     if (e != OK) {
         fail(call, "sidecar_revoke", e, out_status);
         return;
     }
     response.sidecar = text_of(revoked.id);
-    response.revoked = is_new;
     response.revoked_unix_ns = revoked.revoked_ns;
     response.revoked_by = text_of(revoked.revoked_by);
     response.reason = text_of(revoked.revoked_reason);
     response.last_sequence = r.last.sequence;
-    response.sessions = is_new ? r.open : NULL;
-    response.n_sessions = is_new ? r.open_count : 0;
-    response.not_confirmed = text_of(r.not_confirmed == NULL ? "" : r.not_confirmed);
+    response.sessions = response.revoked ? r.open : NULL;
+    response.n_sessions = response.revoked ? r.open_count : 0;
     response.took_us = (clock_monotonic(clock) - begin) / 1000;
     services_reply(&response.base, out_reply, out_status);
 }
