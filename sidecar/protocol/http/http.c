@@ -124,10 +124,10 @@ static void leave_target(struct http *p)
 }
 
 /* Of a request that was broken off HTTP/1 is told by the end of its connection. Not within a call
- * of the target's codec. */
+ * of the target's codec; and not where all ends, which closes it behind what was said last. */
 static bool leave_if_over(struct http *p)
 {
-    bool is_over = p->target != NULL && p->target->ops->is_over(p->target);
+    bool is_over = p->target != NULL && p->target->ops->is_over(p->target) && !http_is_over(p);
     if (is_over) {
         leave_target(p);
     }
@@ -212,6 +212,7 @@ static enum protocol_step agent_ended(struct http *p)
         }
     }
     http_sweep(p);
+    (void)leave_if_over(p);
     return p->first == NULL ? PROTOCOL_CLOSE : PROTOCOL_MORE;
 }
 

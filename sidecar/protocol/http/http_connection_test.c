@@ -282,6 +282,90 @@ static void an_ended_session_says_why(void **state)
     assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
 }
 
+/* What came whole before the agent's last byte is answered, whatever became of the rest. */
+static void an_agent_that_ends_within_a_request(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent(f, BYTES(HTTP2_PREFACE HTTP2_HEADERS(
+                         "\x0e", "\4", "\1") "\x83\x86\x84\x41\x09localhost" HTTP2_GET("\3")));
+    fixture_grant(f);
+    http_assert_has(fixture_to_target(f), "POST / HTTP/1.1\r\n");
+    assert_int_equal(protocol_http.on_end(f->protocol, SIDE_AGENT), PROTOCOL_MORE);
+    assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__UNKNOWN);
+    assert_int_equal(f->connections, 2);
+    fixture_target_comes(f);
+    http_assert_has(fixture_to_target(f), "GET / HTTP/1.1\r\n");
+    fixture_target_says(f, OK_ANSWER);
+    assert_int_equal(f->outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
+    assert_true(f->is_closed);
+}
+
+/* ---- WebSockets ----------------------------------------------------------------------------- */
+
+#define UPGRADE "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+#define SOCKET_CLOSE "\x88\x02\x03\xe8" /* 1000 */
+#define SOCKET_CLOSE_OF_AGENT                                                                      \
+    "\x88\x82"                                                                                     \
+    "\0\0\0\0"                                                                                     \
+    "\x03\xe8" /* masked, as a client's */
+
+static void open_socket(struct fixture *f)
+{
+    fixture_agent_says(f, "GET /ws HTTP/1.1\r\nHost: localhost\r\n" UPGRADE
+                          "Sec-WebSocket-Version: 13\r\n"
+                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    fixture_grant(f);
+    fixture_target_says(f, "HTTP/1.1 101 Switching Protocols\r\n" UPGRADE
+                           "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 101 ");
+    (void)fixture_to_target(f);
+}
+
+static void assert_closed_in_peace(struct fixture *f)
+{
+    assert_true(f->is_closed);
+    assert_int_equal(f->outcome_count, 1);
+    assert_string_equal(f->outcomes[0].error_code, "");
+    assert_int_equal(f->outcomes[0].status, CHAPERONE__V1__STATUS__SUCCESS);
+}
+
+static void a_websocket_that_the_target_closes(void **state)
+{
+    struct fixture *f = *state;
+    open_socket(f);
+    fixture_target(f, BYTES(SOCKET_CLOSE));
+    struct bytes told = buffer_bytes(&f->to_agent);
+    assert_true(bytes_equal(told, BYTES(SOCKET_CLOSE)));
+    fixture_agent(f, BYTES(SOCKET_CLOSE_OF_AGENT));
+    assert_closed_in_peace(f);
+}
+
+static void a_websocket_that_the_agent_closes(void **state)
+{
+    struct fixture *f = *state;
+    open_socket(f);
+    fixture_agent(f, BYTES(SOCKET_CLOSE_OF_AGENT));
+    assert_int_equal(buffer_size(&f->to_target), sizeof(SOCKET_CLOSE_OF_AGENT) - 1);
+    fixture_target(f, BYTES(SOCKET_CLOSE));
+    assert_closed_in_peace(f);
+}
+
+/* Both sides are told why, before their connections end. */
+static void a_websocket_that_the_policy_ends(void **state)
+{
+    struct fixture *f = *state;
+    f->max_request = 4;
+    open_socket(f);
+    fixture_agent(f, BYTES("\x81\x85"
+                           "\0\0\0\0"
+                           "hello"));
+    assert_true(bytes_equal(buffer_bytes(&f->to_agent), BYTES("\x88\x02\x03\xf0"))); /* 1008 */
+    assert_int_equal(buffer_size(&f->to_target), sizeof(SOCKET_CLOSE_OF_AGENT) - 1);
+    assert_true(f->connected); /* else what was said to it would be dropped */
+    assert_true(f->is_closed);
+    assert_string_equal(f->outcomes[0].error_code, "websocket");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +386,10 @@ int main(void)
         HTTP_TEST(a_tunnel_is_for_its_host),
         HTTP_TEST(a_proxy_refuses_other_hosts),
         HTTP_TEST(an_ended_session_says_why),
+        HTTP_TEST(an_agent_that_ends_within_a_request),
+        HTTP_TEST(a_websocket_that_the_target_closes),
+        HTTP_TEST(a_websocket_that_the_agent_closes),
+        HTTP_TEST(a_websocket_that_the_policy_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,7 +76,8 @@ static const char *kind_of(uint8_t opcode)
 static bool queue(wslay_event_context_ptr to, uint8_t opcode, uint16_t code, struct bytes data)
 {
     if (opcode == WSLAY_CONNECTION_CLOSE) {
-        return wslay_event_queue_close(to, code, data.data, data.size) == 0;
+        int e = wslay_event_queue_close(to, code, data.data, data.size);
+        return e == 0 || e == WSLAY_ERR_NO_MORE_MSG; /* its own was answered already */
     }
     const struct wslay_event_msg m = {.opcode = opcode, .msg = data.data, .msg_length = data.size};
     return wslay_event_queue_msg(to, &m) == 0;
