@@ -76,7 +76,7 @@ void control_set_revoked(struct control *c, const char *why)
         c->events.on_kill(c->context, &all, &ended);
     }
     control_ids_finish(&ended.ids);
-    approvals_stop(c); /* what was withdrawn by that, too */
+    approvals_stop(c); /* nobody there hears how they ended */
 }
 
 /* ---- policy ---- */

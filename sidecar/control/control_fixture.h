@@ -54,7 +54,7 @@ void control_fixture_start(struct control_fixture *f);
 void control_fixture_stop(struct control_fixture *f);
 void control_fixture_open_recorder(struct control_fixture *f);
 
-/* Runs the loop until it is so; fails after 30 s. Under the fake's lock. */
+/* Runs the loop until it is so; fails after a minute. Under the fake's lock. */
 typedef bool control_fixture_is(struct control_fixture *f);
 void control_fixture_until(struct control_fixture *f, control_fixture_is *is, const char *what);
 #define UNTIL(f, condition_function)                                                               \

@@ -196,6 +196,9 @@ static void on_token(void *owner, void *letter)
     struct token_errand *errand = letter;
     (void)pthread_join(c->enrolment.thread, NULL);
     c->enrolment.state = ENROL_IDLE;
+    if (control_is_revoked(c)) {
+        return; /* that was heard while it was asked for */
+    }
     if (errand->result != OK) {
         failed(c, "no_token_for_enrolment", err_name(errand->result), errand->why.text);
     } else {
@@ -242,9 +245,6 @@ static void begin_token(struct control *c)
 static void begin(struct control *c)
 {
     bool has_join_token = c->join_token != NULL && !c->enrolment.join_token_refused;
-    if (control_is_revoked(c)) {
-        return; /* a call or a token was under way when that was heard */
-    }
     if (identity_is_valid(c->identity)) {
         if (identity_renew_in(c->identity) > 0) {
             wait_for_renewal(c);

@@ -1,6 +1,7 @@
 /* Identity: how a sidecar gets it, keeps it and renews it, and whom it believes. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -213,6 +214,53 @@ static void renews_before_the_end(void **state)
     assert_int_equal(f->fake.enrolled, 1);
 }
 
+static int64_t tomorrow(void *context)
+{
+    struct clock system = clock_system();
+    (void)context;
+    return clock_wall(&system) + INT64_C(86400) * 1000000000;
+}
+
+static sem_t token_is_there;
+
+static enum err give_token_late(void *context, struct buffer *out, struct err_text *why)
+{
+    struct control_fixture *f = context;
+    (void)why;
+    f->tokens_asked++;
+    while (sem_wait(&token_is_there) != 0) { /* a signal */
+    }
+    return buffer_append_string(out, "eyJ.agent.token");
+}
+
+static bool is_revoked(struct control_fixture *f)
+{
+    struct control_status status;
+    control_status(f->control, &status);
+    return status.revoked;
+}
+
+/* Its certificate has ended, and the token for another one is being fetched. */
+static void revoked_sidecar_shows_no_token_any_more(void **state)
+{
+    struct control_fixture *f = *state;
+    assert_int_equal(sem_init(&token_is_there, 0, 0), 0);
+    f->options.token = give_token_late;
+    f->options.token_context = f;
+    f->fake.lifetime_s = 3;
+    (void)snprintf(f->fake.oidc_token, FAKE_TEXT, "eyJ.agent.token");
+    control_fixture_start(f);
+    UNTIL(f, is_connected);
+    f->clock.wall_ns = tomorrow;
+    UNTIL(f, has_asked_for_a_token);
+    assert_true(fake_revoke(&f->fake, "this sidecar has been revoked (s1, today)"));
+    UNTIL(f, is_revoked);
+    assert_int_equal(sem_post(&token_is_there), 0);
+    control_fixture_run_ms(f, 500);
+    assert_int_equal(f->fake.enrolled, 1);
+    assert_int_equal(f->enrolled, 1);
+}
+
 /* ---- whom it believes ---- */
 
 static bool has_tried(struct control_fixture *f)
@@ -407,6 +455,7 @@ int main(void)
         WITH_FIXTURE(certificate_for_another_key_is_not_taken),
         WITH_FIXTURE(id_that_is_none_is_not_taken),
         WITH_FIXTURE(renews_before_the_end),
+        WITH_FIXTURE(revoked_sidecar_shows_no_token_any_more),
         WITH_FIXTURE(server_of_another_ca_gets_no_token),
         WITH_FIXTURE(server_of_another_name_gets_no_token),
         WITH_FIXTURE(name_in_the_certificate_is_enough),
