@@ -336,6 +336,46 @@ static void test_what_no_sidecar_waits_for_is_withdrawn(void **state)
     assert_int_equal(say(t, o.held.id, "ann", true, 0, 0), OK);
 }
 
+static enum err write_revocation(void *context, const struct store_audit_write *audit)
+{
+    const struct store_revocation revocation = {
+        .sidecar = "s1", .by = "ann", .reason = "", .now_ns = second, .audit = audit};
+    return store_sidecar_revoke(context, &revocation);
+}
+
+static void revoke_sidecar(struct test *t)
+{
+    const struct store_sidecar sidecar = {.id = "s1",
+                                          .name = "",
+                                          .version = "",
+                                          .certificate_serial = "",
+                                          .policy_state = "",
+                                          .enrolled_by = ""};
+    Chaperone__V1__Action action = CHAPERONE__V1__ACTION__INIT;
+    const struct journal_entry entry = {.action = &action};
+    assert_int_equal(store_sidecar_add(t->store, &sidecar), OK);
+    assert_int_equal(journal_append_with(t->journal, &entry, 1, write_revocation, t->store, NULL),
+                     OK);
+}
+
+/* Its request came in before, and is looked at after that. */
+static void test_a_revoked_sidecar_asks_nobody_and_uses_nothing(void **state)
+{
+    struct test *t = *state;
+    struct operation o;
+    Chaperone__V1__ApprovalState answer = WAITS;
+    operation_init(&o, ID);
+    o.terms.standing = &o.standing;
+    asks(t, &o, WAITS);
+    assert_int_equal(say(t, ID, "ann", true, 600, 2), OK);
+    revoke_sidecar(t);
+    o.held.id = text_of("0199e9a2-0000-7000-8000-000000000002");
+    assert_int_equal(ask(t, &o, &answer), ERR_DENIED); /* what stands would let it through */
+    o.held.shape = text_of("another");
+    assert_int_equal(ask(t, &o, &answer), ERR_DENIED);
+    assert_int_equal(say(t, o.held.id, "ann", true, 0, 0), ERR_NOT_FOUND);
+}
+
 /* ---- standing approvals -----------------------------------------------------------------------
  */
 
@@ -518,6 +558,7 @@ int main(void)
         CASE(test_a_retry_has_its_window),
         CASE(test_an_end_may_overtake_its_request),
         CASE(test_what_no_sidecar_waits_for_is_withdrawn),
+        CASE(test_a_revoked_sidecar_asks_nobody_and_uses_nothing),
         CASE(test_all_who_approve_must_want_it_standing),
         CASE(test_what_cannot_be_recorded_is_not_decided),
         cmocka_unit_test(test_who_asks_is_known_under_each_name),

@@ -249,6 +249,14 @@ static enum err add_new(const struct request *r)
     return err == ERR_NOT_FOUND || err == ERR_DENIED ? add_waiting(r, &held) : err;
 }
 
+/* One that was let in before it was revoked asks nobody after that, and uses nothing that stands.
+ */
+static enum err add_unless_revoked(const struct request *r)
+{
+    enum err err = add_new(r);
+    return err == ERR_CLOSED ? err_set(r->why, ERR_DENIED, "this sidecar has been revoked") : err;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------- */
 
 static enum err request_once(const struct request *r)
@@ -269,7 +277,7 @@ static enum err request_once(const struct request *r)
     if (err == ERR_NOT_FOUND && r->held->terms->is_retry) {
         err = answer_from_before(r);
     }
-    return err == ERR_NOT_FOUND ? add_new(r) : err;
+    return err == ERR_NOT_FOUND ? add_unless_revoked(r) : err;
 }
 
 enum err approvals_request(struct approvals *approvals, const char *sidecar,

@@ -218,6 +218,41 @@ static void test_a_sidecar_that_sent_nothing_is_revoked(void **state)
     assert_int_equal(last.sequence, 0);
 }
 
+static enum err ask(struct test *t, const char *id, const char *sidecar)
+{
+    const struct store_approval_limits limits = {.waiting_max = 4, .session_max = 4};
+    struct store_approval a = {.id = id,
+                               .state = STORE_APPROVAL_WAITING,
+                               .version = 1,
+                               .sidecar = sidecar,
+                               .session = "A",
+                               .issuer = "iss",
+                               .identity = "bot",
+                               .resource = "orders",
+                               .requested_ns = 10,
+                               .due_ns = 100,
+                               .held = bytes_of("held", 4)};
+    uint64_t cursor = 0;
+    records_hash(1, 1, a.digest);
+    return store_approval_add(t->store, &a, &limits, NULL, NULL, &cursor);
+}
+
+/* However its request came in before. */
+static void test_a_revoked_sidecar_asks_people_nothing(void **state)
+{
+    struct test *t = *state;
+    struct store_audit_record said = records_make(2, 1, STORE_ACTION, "");
+    struct store_audit_appended done = {.added = 0};
+    struct store_approval got;
+    add_sidecar(t, "s1", 7, OK);
+    add_sidecar(t, "s2", 8, OK);
+    assert_int_equal(ask(t, "a1", "s1"), OK);
+    assert_int_equal(revoke(t, "s1", 0, &said, &done), OK);
+    assert_int_equal(ask(t, "b2", "s1"), ERR_CLOSED);
+    assert_int_equal(store_approval_get(t->store, "b2", t->arena, &got), ERR_NOT_FOUND);
+    assert_int_equal(ask(t, "c3", "s2"), OK);
+}
+
 /* Whose record cannot be written is not revoked. */
 static void test_a_revocation_happens_with_its_record_or_not(void **state)
 {
@@ -336,6 +371,7 @@ int contract_configuration_run(const struct store_contract *contract)
         CONTRACT_TEST(test_a_sidecar_is_enrolled_and_renewed),
         CONTRACT_TEST(test_a_revoked_sidecar_counts_for_nothing),
         CONTRACT_TEST(test_a_sidecar_that_sent_nothing_is_revoked),
+        CONTRACT_TEST(test_a_revoked_sidecar_asks_people_nothing),
         CONTRACT_TEST(test_a_revocation_happens_with_its_record_or_not),
         CONTRACT_TEST(test_a_join_token_lets_one_in),
         CONTRACT_TEST(test_a_join_token_ends),

@@ -24,6 +24,7 @@ static void approval_bind(sqlite3_stmt *statement, const struct store_approval *
     db_bind_blob(statement, 17, a->held);
 }
 
+/* ERR_CLOSED: its sidecar was revoked. */
 static enum err approval_insert(struct db *db, const struct store_approval *a)
 {
     sqlite3_stmt *add = NULL;
@@ -31,14 +32,15 @@ static enum err approval_insert(struct db *db, const struct store_approval *a)
                                 "INSERT INTO approval (id, state, version, sidecar, session,"
                                 " issuer, identity, resource, digest, requested_ns, due_ns,"
                                 " ended_ns, used_by, standing_votes, standing_until_ns,"
-                                " standing_uses, held) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-                                " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                                " standing_uses, held) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+                                " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17 WHERE NOT EXISTS"
+                                " (SELECT 1 FROM sidecar WHERE id = ?4 AND revoked_ns <> 0)",
                                 &add);
     if (err == OK) {
         approval_bind(add, a);
-        err = db_run(db, add);
+        err = db_run_one(db, add);
     }
-    return err;
+    return err == ERR_NOT_FOUND ? ERR_CLOSED : err;
 }
 
 static enum err approval_update(struct db *db, const struct store_approval *a)

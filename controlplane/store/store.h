@@ -586,9 +586,9 @@ struct store_approval_limits {
 };
 
 /* A new one, of version 1. ERR_EXISTS: the id is taken. ERR_LIMIT: too many are waiting.
- * `standing` (may be NULL) is counted as used in the same transaction, and `audit` (may be NULL)
- * recorded; ERR_DENIED: the standing approval has ended, was used up or revoked, nothing is changed
- * then. */
+ * ERR_CLOSED: its sidecar was revoked, nothing is changed then. `standing` (may be NULL) is counted
+ * as used in the same transaction, and `audit` (may be NULL) recorded; ERR_DENIED: the standing
+ * approval has ended, was used up or revoked, nothing is changed then. */
 enum err store_approval_add(struct store *store, const struct store_approval *approval,
                             const struct store_approval_limits *limits, const char *standing,
                             const struct store_audit_write *audit, uint64_t *out_cursor) MUST_USE;

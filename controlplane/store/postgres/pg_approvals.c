@@ -25,17 +25,20 @@ static void approval_put(struct pg_parameters *p, const struct store_approval *a
     pg_put_bytes(p, a->held);
 }
 
+/* ERR_CLOSED: its sidecar was revoked, which locks the counter of events, too. */
 static enum err approval_insert(struct pg *db, const struct store_approval *a)
 {
     struct pg_parameters p = {.count = 0};
     approval_put(&p, a);
-    return pg_run(db,
-                  "INSERT INTO approval (id, state, version, sidecar, session,"
-                  " issuer, identity, resource, digest, requested_ns, due_ns,"
-                  " ended_ns, used_by, standing_votes, standing_until_ns,"
-                  " standing_uses, held) VALUES ($1, $2, $3, $4, $5, $6, $7, $8,"
-                  " $9, $10, $11, $12, $13, $14, $15, $16, $17)",
-                  &p);
+    enum err err = pg_run_one(db,
+                              "INSERT INTO approval (id, state, version, sidecar, session,"
+                              " issuer, identity, resource, digest, requested_ns, due_ns,"
+                              " ended_ns, used_by, standing_votes, standing_until_ns,"
+                              " standing_uses, held) SELECT $1, $2, $3, $4, $5, $6, $7, $8,"
+                              " $9, $10, $11, $12, $13, $14, $15, $16, $17 WHERE NOT EXISTS"
+                              " (SELECT FROM sidecar WHERE id = $4 AND revoked_ns <> 0)",
+                              &p);
+    return err == ERR_NOT_FOUND ? ERR_CLOSED : err;
 }
 
 static enum err approval_update(struct pg *db, const struct store_approval *a)

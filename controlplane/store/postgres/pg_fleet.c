@@ -201,7 +201,8 @@ static enum err stream_set_revoked(struct pg *db, const struct store_revocation 
     return err == OK ? write_sessions_end(db, stream, r->now_ns, "revoked") : err;
 }
 
-/* Appends lock the counter first, and so does this: none is under way. */
+/* What adds a held operation locks the counter of events, and then as appends do that of positions:
+ * so does this, and none of either is under way. */
 static enum err sidecar_revoke(struct store *store, const struct store_revocation *revocation)
 {
     struct postgres_store *s = postgres_of(store);
@@ -213,7 +214,10 @@ static enum err sidecar_revoke(struct store *store, const struct store_revocatio
     if (err != OK) {
         return err;
     }
-    err = pg_run_one(db, "SELECT FROM counter WHERE id = 1 FOR UPDATE", NULL);
+    err = pg_run_one(db, "SELECT FROM counter WHERE id = 2 FOR UPDATE", NULL);
+    if (err == OK) {
+        err = pg_run_one(db, "SELECT FROM counter WHERE id = 1 FOR UPDATE", NULL);
+    }
     if (err == OK) {
         err = sidecars_lock(db);
     }
