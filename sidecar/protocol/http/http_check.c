@@ -9,10 +9,12 @@ enum { ARENA_BLOCK = 512 }; /* a short target and a few fields */
 void http_refuse_malformed(struct http_exchange *x, unsigned status, const char *why)
 {
     struct http *p = x->http;
-    char text[HTTP_WHY_SIZE];
-    (void)snprintf(text, sizeof(text), "%.*s (refused before it was decided)",
-                   (int)(x->request.method.size < 32 ? x->request.method.size : 32),
-                   (const char *)x->request.method.data);
+    char text[HTTP_WHY_SIZE] = "(malformed request)"; /* where not even the head is known */
+    if (x->request.method.size > 0) {
+        (void)snprintf(text, sizeof(text), "%.*s (refused before it was decided)",
+                       (int)(x->request.method.size < 32 ? x->request.method.size : 32),
+                       (const char *)x->request.method.data);
+    }
     http_record_malformed(p, text, why);
     http_refuse(x, &(struct http_refusal){.status = status, .detail = why, .rule = "protocol"});
 }

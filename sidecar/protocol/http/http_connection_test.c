@@ -66,6 +66,10 @@ static void a_target_that_closed_gets_another_connection(void **state)
 #define HTTP2_GET(stream) "\0\0\x0e\1\5\0\0\0" stream "\x82\x86\x84\x41\x09localhost"
 #define HTTP2_CANCEL(stream) "\0\0\4\3\0\0\0\0" stream "\0\0\0\x08"
 #define BYTES(text) bytes_of(text, sizeof(text) - 1)
+#define BYTES_OF(text)                                                                             \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
 
 /* HTTP/1 has no other way to say so than the end of the connection: the target hears of it, and
  * what the agent asks next does not wait for the answer to it. */
@@ -143,6 +147,43 @@ static void a_held_request_outlives_the_targets_patience(void **state)
     fixture_target_comes(f);
     http_assert_has(fixture_to_target(f), "GET /customers/42");
     assert_int_equal(f->intent_count, 1);
+}
+
+#define HTTP2_POST_5(flags, stream)                                                                \
+    HTTP2_HEADERS("\x12", flags, stream)                                                           \
+    "\x83\x86\x84\x41\x09localhost\x0f\x0d\x01"                                                    \
+    "5"
+#define HTTP2_LAST_3(stream) "\0\0\3\0\1\0\0\0" stream "abc"
+
+/* One that cannot be understood does not take the word of people from the one before it. */
+static void a_held_request_outlives_a_broken_one(void **state)
+{
+    static const struct bytes broken[] = {
+        BYTES_OF(HTTP2_GET("\3") HTTP2_POST_5("\5", "\5")),
+        BYTES_OF(HTTP2_GET("\3") HTTP2_POST_5("\4", "\5") HTTP2_LAST_3("\5")),
+    };
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        struct fixture f;
+        fixture_start(&f);
+        fixture_agent(&f, BYTES(HTTP2_PREFACE HTTP2_GET("\1")));
+        fixture_grant(&f);
+        fixture_target_says(&f, OK_ANSWER);
+        (void)fixture_to_target(&f);
+        f.word = FIXTURE_HOLD;
+        fixture_agent(&f, broken[i]);
+        assert_true(f.is_held);
+        assert_int_equal(f.intent_count, 2);
+        f.word = FIXTURE_ALLOW;
+        fixture_agent_says(&f, "");
+        http_assert_has(fixture_to_target(&f), "GET / HTTP/1.1\r\n");
+        fixture_target_says(&f, OK_ANSWER);
+        assert_int_equal(f.outcome_count, 3);
+        assert_string_equal(f.intents[2].rule, "protocol");
+        assert_string_equal(f.intents[2].text, i == 0 ? "(malformed request)"
+                                                      : "POST (refused before it was decided)");
+        fixture_stop(&f);
+    }
+    (void)state;
 }
 
 /* The request crossed the end of an idle connection: it is not known whether it was done, and the
@@ -376,6 +417,7 @@ int main(void)
         HTTP_TEST(an_answer_that_never_comes_is_not_awaited),
         HTTP_TEST(a_withheld_answer_is_not_taken_for_the_next_ones),
         HTTP_TEST(a_held_request_outlives_the_targets_patience),
+        HTTP_TEST(a_held_request_outlives_a_broken_one),
         HTTP_TEST(a_request_that_crosses_the_end),
         HTTP_TEST(half_an_answer_is_not_whole),
         HTTP_TEST(another_token_is_another_connection),

@@ -323,7 +323,7 @@ static void break_request(struct http_exchange *x)
 }
 
 /* What follows its head cannot be understood. The agent is there, and hears so: where the session
- * has not begun yet, when it has. */
+ * has not begun yet, when it has; where people decide about one before it, when they have. */
 static void spoil(struct http_exchange *x, enum http_problem problem, const char *why)
 {
     struct http *p = x->http;
@@ -334,8 +334,21 @@ static void spoil(struct http_exchange *x, enum http_problem problem, const char
         break_request(x);
     } else if (x->state == EXCHANGE_RELAYING || x->state == EXCHANGE_REFUSED) {
         http_exchange_settle(x);
-    } else if (p->authority != NULL) {
+    } else if (p->authority != NULL && p->held == NULL) {
         http_refuse_malformed(x, x->broken_status, x->error);
+    }
+}
+
+/* A head that cannot be understood, while people decide: requests are decided in their order. */
+static void refuse_later(struct http *p, uint32_t stream, enum http_problem problem,
+                         const char *why)
+{
+    const struct http_request unknown = {.version = HTTP_2};
+    struct http_exchange *x = create(p, stream, &unknown);
+    if (x == NULL) {
+        http_no_memory(p);
+    } else {
+        spoil(x, problem, why);
     }
 }
 
@@ -355,7 +368,10 @@ void http_on_request_failed(void *context, uint32_t stream, enum http_problem pr
         p->link->ops->set_end(p->link, "protocol_violation", why);
         return;
     }
-    if (x == NULL && problem != HTTP_PROBLEM_CANCELLED && problem != HTTP_PROBLEM_ENDED) {
+    bool is_away = problem == HTTP_PROBLEM_CANCELLED || problem == HTTP_PROBLEM_ENDED;
+    if (x == NULL && !is_away && p->held != NULL) {
+        refuse_later(p, stream, problem, why);
+    } else if (x == NULL && !is_away) {
         if (p->authority != NULL) { /* the session has begun */
             http_record_malformed(p, "(malformed request)", why);
         } else {
