@@ -246,6 +246,7 @@ def test_websocket_of_python(web, web_node):
     assert asyncio.run(talk(f"ws://127.0.0.1:{web.ports['open']}/ws?python")) == expected
     intent, outcome = web.exchange("GET /ws?python")
     assert intent["http"]["upgrade"] == "websocket" and outcome["http"]["status"] == 101
+    assert outcome["status"] == "success"
     messages = [r for r in web.show(intent["session"]) if r["kind"] == "message"]
     agents = [m for m in messages if m["from_agent"] and m["message"] in ("text", "binary")]
     targets = [m for m in messages if not m["from_agent"] and m["message"] in ("text", "binary")]
