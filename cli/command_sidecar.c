@@ -176,8 +176,10 @@ static void print_revoked(FILE *out, const Chaperone__V1__RevokeSidecarResponse 
     if (!r->revoked) {
         print_before(out, r);
     } else {
-        (void)fprintf(out, "revoked %s: %zu session%s ended, its records end with number %llu\n",
+        const char *open = r->n_sessions == 1 ? "was open" : "were open";
+        (void)fprintf(out, "revoked %s: %zu session%s %s, its records end with number %llu\n",
                       r->sidecar, r->n_sessions, r->n_sessions == 1 ? "" : "s",
+                      r->not_confirmed[0] == '\0' ? "ended" : open,
                       (unsigned long long)r->last_sequence);
     }
     for (size_t n = 0; n < r->n_also; n++) {
