@@ -19,6 +19,12 @@ void http_refuse_malformed(struct http_exchange *x, unsigned status, const char 
     http_refuse(x, &(struct http_refusal){.status = status, .detail = why, .rule = "protocol"});
 }
 
+/* An address: a name may begin like one, and anybody's lead here. */
+static bool is_loopback(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 && host[strspn(host, "0123456789.")] == '\0';
+}
+
 /* A web page may make a browser on this host send requests here: under the page's own name. */
 static bool host_is_ours(const struct http *p, struct bytes authority)
 {
@@ -33,8 +39,7 @@ static bool host_is_ours(const struct http *p, struct bytes authority)
     if (p->host[0] != '\0') {
         return strcmp(host, p->host) == 0; /* of a proxy: the one that was chosen */
     }
-    if (strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-        strncmp(host, "127.", 4) == 0) {
+    if (strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || is_loopback(host)) {
         return true;
     }
     return http_authority_read(bytes_of_string(p->authority), own, &port) == OK &&

@@ -195,6 +195,17 @@ static void decide(struct http_exchange *x)
     http_forward(x);
 }
 
+/* What is gathered may be all of the window: more has to come before it is decided. */
+static void take_more(struct http_exchange *x)
+{
+    struct http *p = x->http;
+    size_t past = buffer_size(&x->gathered) - x->gathered_consumed;
+    if (x->needs_body && past > 0 && buffer_size(&x->gathered) <= p->shared->statement_max) {
+        x->gathered_consumed += past;
+        p->agent->ops->consumed(p->agent, x->agent_stream, past);
+    }
+}
+
 void http_exchange_start(struct http_exchange *x)
 {
     struct http *p = x->http;
@@ -210,6 +221,7 @@ void http_exchange_start(struct http_exchange *x)
     }
     if (!has_enough(x)) {
         x->state = EXCHANGE_GATHERING;
+        take_more(x); /* it may have come before anybody wanted it */
         return;
     }
     decide(x);
@@ -262,12 +274,7 @@ void http_on_request_data(void *context, uint32_t stream, struct bytes data)
     } else if (buffer_append(&x->gathered, data) != OK) {
         http_no_memory(p);
     } else if (x->state == EXCHANGE_GATHERING) {
-        /* What is gathered is beyond the window: more has to come before it is decided. */
-        if (x->needs_body && buffer_size(&x->gathered) <= p->shared->statement_max) {
-            size_t past = buffer_size(&x->gathered) - x->gathered_consumed;
-            x->gathered_consumed += past;
-            p->agent->ops->consumed(p->agent, stream, past);
-        }
+        take_more(x);
         http_advance(p);
     }
 }

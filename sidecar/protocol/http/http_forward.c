@@ -121,6 +121,7 @@ void http_forward(struct http_exchange *x)
         http_record_data(x, buffer_bytes(&x->gathered));
         buffer_finish(&x->gathered);
         p->agent->ops->consumed(p->agent, x->agent_stream, gathered - x->gathered_consumed);
+        x->gathered_consumed = 0;
     }
     if (is_whole && has_body) {
         http_forward_end(x);

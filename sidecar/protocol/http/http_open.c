@@ -280,6 +280,15 @@ enum protocol_step http_on_failed(void *context, enum protocol_side side, enum e
 
 /* ---- CONNECT -------------------------------------------------------------------------------- */
 
+static void refuse_connect(struct http *p, uint32_t stream, unsigned status, const char *why)
+{
+    p->link->ops->set_end(p->link, "refused", why);
+    http_go_away(p);
+    http_refuse_stream(p, stream, &(struct http_refusal){.status = status, .detail = why});
+    p->refused_status = status;
+    (void)snprintf(p->refused_why, sizeof(p->refused_why), "%s", why);
+}
+
 /* The first request of a proxy's connection: the tunnel ends here, and what comes in it is read. */
 void http_on_proxy_request(void *context, uint32_t stream, const struct http_request *r)
 {
@@ -290,13 +299,14 @@ void http_on_proxy_request(void *context, uint32_t stream, const struct http_req
         http_on_request(context, stream, r);
         return;
     }
+    if (r->version == HTTP_2) {
+        /* It would be one stream of several (RFC 9113 section 8.5), and not all that follows. */
+        refuse_connect(p, stream, 501, "CONNECT is for HTTP/1.1");
+        return;
+    }
     bool is_read = http_authority_read(r->authority, host, &port) == OK && port != 0;
     if (p->is_tunnel || !is_read || !p->link->ops->choose(p->link, host, port, port != 80)) {
-        const char *why = "no resource of this sidecar has that host";
-        p->link->ops->set_end(p->link, "refused", why);
-        http_go_away(p);
-        http_refuse_stream(p, stream, &(struct http_refusal){.status = 403, .detail = why});
-        p->refused_status = 403;
+        refuse_connect(p, stream, 403, "no resource of this sidecar has that host");
         return;
     }
     identify(p, r, true);

@@ -82,8 +82,9 @@ void http_refuse(struct http_exchange *x, const struct http_refusal *r)
 {
     struct http *p = x->http;
     x->state = EXCHANGE_REFUSED;
-    size_t left = buffer_size(&x->gathered) - x->gathered_consumed;
+    size_t left = buffer_size(&x->gathered) - x->gathered_consumed + x->request_unconsumed;
     buffer_wipe(&x->gathered);
+    x->gathered_consumed = x->request_unconsumed = 0;
     bool is_long = x->request.body_size > HTTP_DISCARD_MAX || x->request.expects_continue;
     if (!x->request_complete && is_long && x->request.version != HTTP_2) {
         http_go_away(p); /* it is not worth reading */

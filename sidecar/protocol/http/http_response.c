@@ -162,7 +162,8 @@ static void withhold(struct http_exchange *x, int64_t body_size, const char *why
                    x->status, why);
     uint64_t operation = x->operation;
     (void)http_record_outcome(x, CHAPERONE__V1__STATUS__FAILED);
-    if (body_size < 0 || body_size > HTTP_DISCARD_MAX) {
+    bool is_asking = x->is_streamed && !x->request_complete; /* it never gets the rest */
+    if (is_asking || body_size < 0 || body_size > HTTP_DISCARD_MAX) {
         p->target->ops->reset(p->target, x->target_stream, HTTP_PROBLEM_CANCELLED);
     }
     http_refuse(x, &(struct http_refusal){
@@ -399,6 +400,8 @@ void http_on_response_end(void *context, uint32_t stream)
         /* It answered before it had heard all. */
         p->target->ops->reset(p->target, stream, HTTP_PROBLEM_NONE);
         x->state = EXCHANGE_REFUSED;
+        p->agent->ops->consumed(p->agent, x->agent_stream, x->request_unconsumed);
+        x->request_unconsumed = 0;
     }
     http_exchange_settle(x);
     http_advance(p);

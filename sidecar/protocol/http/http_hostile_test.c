@@ -1,0 +1,138 @@
+/* What an agent or a target may try: nothing of it ends the process, waits for ever, or gets past
+ * what is decided and recorded. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "sidecar/protocol/http/http_assert.h"
+
+#define BYTES(text) bytes_of(text, sizeof(text) - 1)
+#define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+#define HTTP2_HEADERS(size, flags, stream) "\0\0" size "\1" flags "\0\0\0" stream
+/* RFC 7541 appendix A. */
+#define HTTP2_GET(stream) HTTP2_HEADERS("\x0e", "\5", stream) "\x82\x86\x84\x41\x09localhost"
+#define HTTP2_CONNECT(stream)                                                                      \
+    HTTP2_HEADERS("\x1a", "\4", stream)                                                            \
+    "\x02\x07"                                                                                     \
+    "CONNECT\x41\x0f"                                                                              \
+    "api.internal:80"
+
+static bool agent_got(const struct fixture *f, const char *part)
+{
+    struct bytes all = buffer_bytes(&f->to_agent);
+    return all.size > 0 && memmem(all.data, all.size, part, strlen(part)) != NULL;
+}
+
+/* A body that nobody has all of, sent as fast as it is taken. */
+static void agent_sends(struct fixture *f, size_t size)
+{
+    static uint8_t piece[16 << 10];
+    memset(piece, 'x', sizeof(piece));
+    while (size > 0) {
+        size_t n = size < sizeof(piece) ? size : sizeof(piece);
+        fixture_agent(f, bytes_of(piece, n));
+        size -= n;
+    }
+}
+
+/* ---- a proxy -------------------------------------------------------------------------------- */
+
+/* What follows CONNECT there is a stream of the same connection, not the tunnel. */
+static void a_tunnel_within_http2_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    f->is_proxy = true;
+    fixture_agent(f, BYTES(HTTP2_PREFACE HTTP2_CONNECT("\1") HTTP2_GET("\3")));
+    assert_false(f->identified);
+    assert_true(agent_got(f, "\"status\":501"));
+    assert_int_equal(f->intent_count, 0);
+}
+
+/* ---- hosts ---------------------------------------------------------------------------------- */
+
+/* Whoever has a domain may lead a name of it to this machine. */
+static void a_name_that_looks_like_this_machine(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, "GET /a HTTP/1.1\r\nHost: 127.0.0.1.evil.example\r\n\r\n");
+    fixture_grant(f);
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 421 ");
+    fixture_agent_says(f, "GET /a HTTP/1.1\r\nHost: 127.0.0.2:8080\r\n\r\n");
+    http_assert_has(fixture_to_target(f), "GET /a HTTP/1.1\r\n");
+}
+
+/* ---- bodies --------------------------------------------------------------------------------- */
+
+enum { LARGE = 400 << 10 }; /* more than a window */
+
+/* It came before the target was there, and filled the window. */
+static void a_body_that_is_awaited_and_was_early(void **state)
+{
+    struct fixture *f = *state;
+    f->shared.statement_max = 512 << 10;
+    f->needs_body = true;
+    fixture_agent_says(f,
+                       "POST /pay HTTP/1.1\r\nHost: localhost\r\nContent-Length: 409600\r\n\r\n");
+    agent_sends(f, LARGE);
+    fixture_grant(f);
+    assert_int_equal(f->intent_count, 1);
+    assert_false(f->intents[0].body_follows);
+    assert_true(buffer_size(&f->to_target) > LARGE);
+}
+
+#define HTTP2_SETTINGS "\0\0\0\4\0\0\0\0\0"
+#define HTTP2_413                                                                                  \
+    HTTP2_HEADERS("\5", "\5", "\1")                                                                \
+    "\x08\x03"                                                                                     \
+    "413"
+
+/* What waits for the target's window is waited for no more. */
+static void an_answer_before_the_body_left(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, "POST /pay HTTP/1.1\r\nHost: localhost\r\nContent-Length: 409600\r\n"
+                          "Content-Type: application/grpc\r\n\r\n");
+    fixture_grant(f);
+    fixture_target(f, BYTES(HTTP2_SETTINGS));
+    agent_sends(f, LARGE);
+    assert_true(buffer_size(&f->agent_rest) > 0);
+    fixture_target(f, BYTES(HTTP2_413));
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 413 ");
+    fixture_agent_says(f, GET);
+    assert_int_equal(buffer_size(&f->agent_rest), 0);
+    assert_int_equal(f->intent_count, 2);
+}
+
+/* The target never gets the rest of the request, and is not asked again where it waits for it. */
+static void an_answer_withheld_before_the_request_is_whole(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, HEAD("Transfer-Encoding: chunked\r\n") "3\r\nabc\r\n");
+    fixture_grant(f);
+    fixture_target_says(f, "HTTP/1.1 200 OK\r\nContent-Encoding: unknown\r\n"
+                           "Content-Length: 3\r\n\r\n");
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 502 ");
+    fixture_agent_says(f, "0\r\n\r\n");
+    assert_false(f->connected);
+    fixture_agent_says(f, GET);
+    assert_int_equal(f->connections, 2);
+    fixture_target_comes(f);
+    http_assert_has(fixture_to_target(f), "GET /customers/42");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        HTTP_TEST(a_tunnel_within_http2_is_refused),
+        HTTP_TEST(a_name_that_looks_like_this_machine),
+        HTTP_TEST(a_body_that_is_awaited_and_was_early),
+        HTTP_TEST(an_answer_before_the_body_left),
+        HTTP_TEST(an_answer_withheld_before_the_request_is_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
