@@ -219,6 +219,7 @@ static enum protocol_step send_operation(struct postgres *p, uint8_t type,
     sent->plan = p->meaning.plan;
     pg_queue_set_effects(&p->queue, sent, p->meaning.effects);
     p->meaning = (struct pg_meaning){0};
+    postgres_reading_changed(p);
     return forward(p, message);
 }
 
@@ -392,6 +393,7 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
     sent->started_ns = is_first ? portal->started_ns : p->link->ops->monotonic_ns(p->link);
     portal->operation = 0; /* it is the Execute's now */
     portal->state = PG_PORTAL_RUNNING;
+    postgres_reading_executed(p, portal);
     return forward_in_batch(p, message);
 }
 
@@ -399,7 +401,6 @@ static enum protocol_step on_sync(struct postgres *p, struct bytes message)
 {
     p->skipping = false;
     p->batch_open = false;
-    p->reads_otherwise = false;
     if (pg_queue_push(&p->queue, PG_FRONTEND_SYNC) == NULL) {
         return PROTOCOL_CLOSE;
     }

@@ -100,8 +100,8 @@ struct postgres {
     bool agent_ended, fatal_sent, terminated;
     struct pg_stream from_agent, from_target;
     bool is_ascii_safe, standard_strings; /* the target's settings, for statement texts */
-    bool reads_otherwise; /* what was sent since the last Sync may have changed them */
-    uint64_t bound;       /* Binds of what may do so */
+    uint64_t reads_otherwise; /* the last message in the queue's count that may change them */
+    uint64_t bound;           /* messages that may do so */
 
     /* A Parse whose Bind comes next: both leave, or neither does. */
     struct {
@@ -262,9 +262,12 @@ const char *postgres_reading_ambiguous(const struct postgres *p, struct bytes te
 /* Whether a text depends on settings that the batch it comes in may have changed. `*out_waits`:
  * the answers that will tell are on their way. */
 bool postgres_reading_is_open(struct postgres *p, struct bytes text, bool *out_waits);
-/* A Parse, or a Bind, of what may change settings is sent. */
+/* What may change settings was just put into the queue: a Parse, a Bind, an Execute; or a message
+ * that is always taken to do so (Query, FunctionCall). */
 void postgres_reading_parsed(struct postgres *p, struct bytes text);
 void postgres_reading_bound(struct postgres *p, struct pg_portal *portal);
+void postgres_reading_executed(struct postgres *p, const struct pg_portal *portal);
+void postgres_reading_changed(struct postgres *p);
 /* Why the bytes of a COPY in the plan could not be told apart; NULL: they can. */
 const char *postgres_reading_copy(const struct postgres *p, const struct sql_analysis *a,
                                   const struct pg_plan *plan);

@@ -71,10 +71,11 @@ struct pg_portal {
     int64_t started_ns;
     uint64_t bytes_in; /* streamed values; the digest is of the whole Bind body */
     uint8_t digest_in[32];
-    uint64_t bound;    /* how many Binds there had been then, with this one */
-    bool is_held;      /* a cursor WITH HOLD: it outlives its transaction */
-    bool is_described; /* a Describe was sent: the answer comes before the first row */
-    uint64_t max_rows; /* that the agent may see of one run; 0: all */
+    uint64_t bound;       /* as postgres.bound was then, with this one */
+    bool reads_otherwise; /* its text may change how the target reads bytes */
+    bool is_held;         /* a cursor WITH HOLD: it outlives its transaction */
+    bool is_described;    /* a Describe was sent: the answer comes before the first row */
+    uint64_t max_rows;    /* that the agent may see of one run; 0: all */
     bool without_results;
     bool is_transactional;      /* its text: sql_is_transactional */
     struct pg_plan *plan;       /* what is masked of its rows; owned reference; NULL: nothing */

@@ -7,6 +7,8 @@ enum { FIRST_CAPACITY = 8 };
 
 /* Types of messages that end no transaction block, and begin none. */
 static const uint8_t quiet[] = {'P', 'B', 'D', 'C', 'S'};
+/* Those that ReadyForQuery answers. */
+static const uint8_t ending[] = {'Q', 'F', 'S'};
 
 void pg_sent_finish(struct pg_sent *sent)
 {
@@ -58,6 +60,9 @@ struct pg_sent *pg_queue_push(struct pg_queue *q, uint8_t type)
     q->pushed++;
     if (memchr(quiet, type, sizeof(quiet)) == NULL) {
         q->mover = q->pushed;
+    }
+    if (memchr(ending, type, sizeof(ending)) != NULL) {
+        q->ready = q->pushed;
     }
     return sent;
 }

@@ -45,6 +45,7 @@ struct pg_queue {
     /* All that were ever pushed are numbered from 1: the last one that may end a transaction or
      * begin one, and the last whose ReadyForQuery has come. */
     uint64_t pushed, mover, settled;
+    uint64_t ready; /* the last one that ReadyForQuery answers: 'Q', 'F', 'S' */
 };
 
 void pg_queue_finish(struct pg_queue *q); /* frees everything, without looking at it */

@@ -60,14 +60,22 @@ static bool copies(struct postgres *p, struct bytes text)
     return false;
 }
 
+/* The target reports what changed with ReadyForQuery: until it comes, nobody knows. */
+static bool is_unsettled(const struct postgres *p)
+{
+    return p->reads_otherwise > p->queue.settled;
+}
+
 bool postgres_reading_is_open(struct postgres *p, struct bytes text, bool *out_waits)
 {
-    bool may_wait = !p->batch_open && p->queue.count > 0;
-    bool is_open = p->batch_open && p->reads_otherwise;
+    bool is_open = is_unsettled(p);
+    /* In a batch: where the answer to what is before it tells. */
+    bool may_wait =
+        p->batch_open ? is_open && p->reads_otherwise <= p->queue.ready : p->queue.count > 0;
     bool depends =
         (may_wait || is_open) && (has_high_bytes(text) || has_backslash(text) || copies(p, text));
     *out_waits = depends && may_wait;
-    return depends && is_open;
+    return depends && !may_wait;
 }
 
 /* Drivers send BEGIN together with what follows it. */
@@ -83,7 +91,9 @@ void postgres_reading_parsed(struct postgres *p, struct bytes text)
     const struct sql_analysis *a = analysis_of(p, text);
     bool is_inert = a != NULL && a->statement_count == 1 &&
                     (is_begin(&a->statements[0]) || is_copy(&a->statements[0]));
-    p->reads_otherwise = p->reads_otherwise || !is_inert;
+    if (!is_inert) {
+        p->reads_otherwise = p->queue.pushed;
+    }
 }
 
 void postgres_reading_bound(struct postgres *p, struct pg_portal *portal)
@@ -91,10 +101,24 @@ void postgres_reading_bound(struct postgres *p, struct pg_portal *portal)
     const struct pg_statement *s = portal->statement;
     const struct sql_analysis *a = analysis_of(p, bytes_of(s->text, s->text_size));
     if (a == NULL || a->statement_count != 1 || !is_begin(&a->statements[0])) {
-        p->reads_otherwise = true;
-        p->bound++;
+        portal->reads_otherwise = true;
+        postgres_reading_changed(p);
     }
     portal->bound = p->bound;
+}
+
+/* Its Bind may have been answered long before. */
+void postgres_reading_executed(struct postgres *p, const struct pg_portal *portal)
+{
+    if (portal->reads_otherwise) {
+        postgres_reading_changed(p);
+    }
+}
+
+void postgres_reading_changed(struct postgres *p)
+{
+    p->reads_otherwise = p->queue.pushed;
+    p->bound++;
 }
 
 static bool copies_text(const struct pg_plan *plan, size_t at)
@@ -108,7 +132,7 @@ static const char unknown_encoding[] =
 const char *postgres_reading_copy(const struct postgres *p, const struct sql_analysis *a,
                                   const struct pg_plan *plan)
 {
-    bool is_known = p->is_ascii_safe && !(p->batch_open && p->reads_otherwise);
+    bool is_known = p->is_ascii_safe && !is_unsettled(p);
     for (size_t i = 0; i < plan->count && i < a->statement_count; i++) {
         if (copies_text(plan, i) && !is_known) {
             return unknown_encoding;
