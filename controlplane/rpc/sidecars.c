@@ -61,23 +61,18 @@ static void fail(const struct call *call, const char *at, enum err e, struct rpc
 /* --- what is stored ----------------------------------------------------------------------------
  */
 
+/* As many as a record may name: it is not to fail because the sidecar has said too much. */
 static enum err list_open(struct revoking *r)
 {
-    struct store_session *items = NULL;
+    const char **ids = NULL;
     size_t count = 0;
-    enum err e =
-        store_session_list(r->call->services->with.store, false, 0, r->arena, &items, &count);
-    r->open = e == OK ? arena_alloc(r->arena, (count + 1) * sizeof(*r->open)) : NULL;
-    if (r->open == NULL) {
-        return e == OK ? ERR_NO_MEMORY : e;
+    enum err e = store_session_list_open(r->call->services->with.store, r->id, BLOCKS_RECORDED_MAX,
+                                         r->arena, &ids, &count);
+    if (e == OK) {
+        r->open = (char **)(uintptr_t)ids;
+        r->open_count = count;
     }
-    r->open_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(items[i].sidecar, r->id) == 0) {
-            r->open[r->open_count++] = text_of(items[i].session);
-        }
-    }
-    return OK;
+    return e;
 }
 
 static enum err write_revocation(void *context, const struct store_audit_write *audit)
@@ -111,7 +106,7 @@ static enum err store_once(struct revoking *r)
     action.order = r->order;
     action.ordered_unix_ns = r->now_ns;
     action.sessions = r->open;
-    action.n_sessions = r->open_count < BLOCKS_RECORDED_MAX ? r->open_count : BLOCKS_RECORDED_MAX;
+    action.n_sessions = r->open_count;
     action.sidecar = r->id;
     action.last_sequence = r->last.sequence;
     if (r->last.sequence > 0) {

@@ -180,6 +180,8 @@ struct store_backend {
                              size_t *out_count);
     enum err (*session_count_open)(struct store *store, struct arena *arena,
                                    struct store_open_sessions **out_items, size_t *out_count);
+    enum err (*session_list_open)(struct store *store, const char *sidecar, size_t limit,
+                                  struct arena *arena, const char ***out_ids, size_t *out_count);
     enum err (*session_get)(struct store *store, const char *session, struct arena *arena,
                             struct store_session *out);
 };

@@ -396,6 +396,38 @@ static void test_open_sessions_are_counted(void **state)
     assert_int_equal(count, 1);
 }
 
+/* However much was said of them. */
+static void test_open_sessions_of_a_sidecar_are_named(void **state)
+{
+    enum { LARGE = 100000, ROOM = 16 << 10 };
+    struct test *t = *state;
+    struct arena *arena = arena_create(4096, ROOM);
+    const char **ids = NULL;
+    size_t count = 0;
+    char *large = test_malloc(LARGE);
+    memset(large, 'x', LARGE);
+    const struct store_audit_opened opened = {.database = bytes_of(large, LARGE)};
+    const char *const sessions[] = {"P", "Q", "R"};
+    for (uint64_t i = 0; i < 3; i++) {
+        struct store_audit_record r = records_make(2, i + 1, STORE_SESSION_OPENED, sessions[i]);
+        r.index.opened = &opened;
+        contract_append(t, "s2", &r, 1);
+    }
+    struct store_audit_record closed = records_make(2, 4, STORE_SESSION_CLOSED, "R");
+    contract_append(t, "s2", &closed, 1);
+    assert_int_equal(store_session_list_open(t->store, "s1", 10, arena, &ids, &count), OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(store_session_list_open(t->store, "s2", 10, arena, &ids, &count), OK);
+    assert_int_equal(count, 2);
+    assert_string_equal(ids[0], "Q");
+    assert_string_equal(ids[1], "P");
+    assert_int_equal(store_session_list_open(t->store, "s2", 1, arena, &ids, &count), OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(ids[0], "Q");
+    test_free(large);
+    arena_destroy(arena);
+}
+
 /* Another sidecar that names a session of the first one does not change it. */
 static void test_a_session_belongs_to_its_sidecar(void **state)
 {
@@ -427,6 +459,7 @@ int contract_find_run(const struct store_contract *contract)
         CONTRACT_TEST(test_a_heartbeat_without_sessions_ends_what_was_lost),
         CONTRACT_TEST(test_many_sessions_at_a_time_are_counted_right),
         CONTRACT_TEST(test_open_sessions_are_counted),
+        CONTRACT_TEST(test_open_sessions_of_a_sidecar_are_named),
         CONTRACT_TEST(test_a_session_belongs_to_its_sidecar),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

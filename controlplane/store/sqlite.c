@@ -367,5 +367,6 @@ const struct store_backend sqlite_backend = {
     .block_list = sqlite_block_list,
     .session_list = sqlite_session_list,
     .session_count_open = sqlite_session_count_open,
+    .session_list_open = sqlite_session_list_open,
     .session_get = sqlite_session_get,
 };

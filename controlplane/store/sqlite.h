@@ -320,6 +320,8 @@ enum err sqlite_session_list(struct store *store, bool include_closed, size_t li
                              size_t *out_count);
 enum err sqlite_session_count_open(struct store *store, struct arena *arena,
                                    struct store_open_sessions **out_items, size_t *out_count);
+enum err sqlite_session_list_open(struct store *store, const char *sidecar, size_t limit,
+                                  struct arena *arena, const char ***out_ids, size_t *out_count);
 enum err sqlite_session_get(struct store *store, const char *session, struct arena *arena,
                             struct store_session *out);
 

@@ -313,6 +313,38 @@ enum err sqlite_session_count_open(struct store *store, struct arena *arena,
     return err;
 }
 
+static bool id_read(sqlite3_stmt *row, struct arena *arena, void *out_item)
+{
+    const char **id = out_item;
+    bool failed = false;
+    *id = db_column_string(row, 0, arena, &failed);
+    return !failed;
+}
+
+enum err sqlite_session_list_open(struct store *store, const char *sidecar, size_t limit,
+                                  struct arena *arena, const char ***out_ids, size_t *out_count)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    struct db *db = sqlite_read_begin(s);
+    sqlite3_stmt *list = NULL;
+    void *ids = NULL;
+    enum err err = db_statement(db,
+                                "SELECT session FROM audit_session WHERE closed_ns = 0 AND stream ="
+                                " (SELECT id FROM audit_stream WHERE sidecar = ?1)"
+                                " ORDER BY opened_ns DESC, id DESC LIMIT ?2",
+                                &list);
+    if (err == OK) {
+        db_bind_string(list, 1, sidecar);
+        db_bind_number(list, 2, (int64_t)limit);
+        err = db_read_all(db, list, sizeof(const char *), id_read, arena, &ids, out_count);
+    }
+    if (err == OK) {
+        *out_ids = ids;
+    }
+    sqlite_read_end(s, db);
+    return err;
+}
+
 enum err sqlite_session_get(struct store *store, const char *session, struct arena *arena,
                             struct store_session *out)
 {

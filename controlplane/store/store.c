@@ -281,6 +281,12 @@ enum err store_session_count_open(struct store *store, struct arena *arena,
     return store->backend->session_count_open(store, arena, out_items, out_count);
 }
 
+enum err store_session_list_open(struct store *store, const char *sidecar, size_t limit,
+                                 struct arena *arena, const char ***out_ids, size_t *out_count)
+{
+    return store->backend->session_list_open(store, sidecar, limit, arena, out_ids, out_count);
+}
+
 enum err store_session_get(struct store *store, const char *session, struct arena *arena,
                            struct store_session *out)
 {

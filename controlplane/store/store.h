@@ -755,6 +755,11 @@ struct store_open_sessions {
 enum err store_session_count_open(struct store *store, struct arena *arena,
                                   struct store_open_sessions **out_items,
                                   size_t *out_count) MUST_USE;
+/* The ids of the newest `limit` of a sidecar's open sessions, newest first, and nothing else: what
+ * a sidecar says of its sessions may be of any size. */
+enum err store_session_list_open(struct store *store, const char *sidecar, size_t limit,
+                                 struct arena *arena, const char ***out_ids,
+                                 size_t *out_count) MUST_USE;
 enum err store_session_get(struct store *store, const char *session, struct arena *arena,
                            struct store_session *out) MUST_USE;
 

@@ -84,6 +84,33 @@ static enum err session_count_open(struct store *store, struct arena *arena,
     return err;
 }
 
+static bool id_read(const PGresult *result, int row, struct arena *arena, void *out_item)
+{
+    const char **id = out_item;
+    bool failed = false;
+    *id = pg_copy_string(result, row, 0, arena, &failed);
+    return !failed;
+}
+
+static enum err session_list_open(struct store *store, const char *sidecar, size_t limit,
+                                  struct arena *arena, const char ***out_ids, size_t *out_count)
+{
+    struct pg_parameters p = {.count = 0};
+    void *ids = NULL;
+    pg_put_string(&p, sidecar);
+    pg_put_number(&p, (int64_t)limit);
+    enum err err =
+        postgres_read_all(postgres_of(store),
+                          "SELECT session FROM audit_session WHERE closed_ns = 0 AND stream ="
+                          " (SELECT id FROM audit_stream WHERE sidecar = $1)"
+                          " ORDER BY opened_ns DESC, id DESC LIMIT $2",
+                          &p, sizeof(const char *), id_read, arena, &ids, out_count);
+    if (err == OK) {
+        *out_ids = ids;
+    }
+    return err;
+}
+
 static enum err session_get(struct store *store, const char *session, struct arena *arena,
                             struct store_session *out)
 {
@@ -99,5 +126,6 @@ void postgres_sessions_fill(struct store_backend *b)
 {
     b->session_list = session_list;
     b->session_count_open = session_count_open;
+    b->session_list_open = session_list_open;
     b->session_get = session_get;
 }
