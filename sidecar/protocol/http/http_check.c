@@ -46,15 +46,6 @@ static bool host_is_ours(const struct http *p, struct bytes authority)
            strcmp(host, own) == 0;
 }
 
-static bool is_alike(struct bytes a, struct bytes b)
-{
-    bool is = a.size == b.size;
-    for (size_t i = 0; is && i < a.size; i++) {
-        is = a.data[i] == b.data[i] || (a.data[i] == '_' && b.data[i] == '-');
-    }
-    return is;
-}
-
 /* Many servers turn both "x-team" and "x_team" into HTTP_X_TEAM: which one counts is anybody's
  * guess. */
 static bool has_double_name(const struct http *p, const struct http_fields *fields)
@@ -66,12 +57,12 @@ static bool has_double_name(const struct http *p, const struct http_fields *fiel
         }
         for (size_t k = 0; k < fields->count; k++) {
             if (k != i && !bytes_equal(name, fields->items[k].name) &&
-                is_alike(name, fields->items[k].name)) {
+                http_is_alike(name, fields->items[k].name)) {
                 return true;
             }
         }
         for (size_t k = 0; k < p->credential.count; k++) {
-            if (is_alike(name, p->credential.items[k].name)) {
+            if (http_is_alike(name, p->credential.items[k].name)) {
                 return true;
             }
         }
@@ -129,6 +120,7 @@ bool http_check(struct http_exchange *x)
                               "with; open another connection");
         return false;
     }
+    http_kept_take_back(x, &x->request_trailers);
     x->is_checked = true;
     return true;
 }

@@ -279,6 +279,17 @@ static bool is_of_the_moment(struct bytes name)
            http_is_private(name);
 }
 
+static void hash_fields(struct crypto_sha256 *h, const struct http_fields *fields)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct http_field *f = &fields->items[i];
+        if (!is_of_the_moment(f->name)) {
+            hash_text(h, f->name);
+            hash_text(h, f->value);
+        }
+    }
+}
+
 static bool make_binding(struct protocol_binding *out)
 {
     struct http_question *q = (struct http_question *)out;
@@ -289,15 +300,11 @@ static bool make_binding(struct protocol_binding *out)
     hash_text(&h, x->request.method);
     hash_text(&h, bytes_of_string(x->http->authority));
     hash_text(&h, x->target.forwarded);
-    for (size_t i = 0; i < x->request.fields.count; i++) {
-        const struct http_field *f = &x->request.fields.items[i];
-        if (!is_of_the_moment(f->name)) {
-            hash_text(&h, f->name);
-            hash_text(&h, f->value);
-        }
-    }
+    hash_fields(&h, &x->request.fields);
     hash_text(&h, bytes_of_string(x->request.is_websocket ? "websocket" : ""));
     hash_text(&h, buffer_bytes(&x->gathered));
+    struct http_fields trailers = http_kept_fields(&x->request_trailers);
+    hash_fields(&h, &trailers);
     crypto_sha256_finish(&h, out->digest);
 
     uint8_t shape[CRYPTO_SHA256_SIZE];

@@ -101,6 +101,16 @@ static enum err show_line(struct http_exchange *x, const char *field, struct byt
     return result == OK ? add_line(&e->out, field, buffer_bytes(&e->shown)) : result;
 }
 
+/* As it is shown, for the record. */
+static void keep_name(struct http_events *e, struct bytes shown)
+{
+    size_t n = shown.size < sizeof(e->name) - 1 ? shown.size : sizeof(e->name) - 1;
+    if (n > 0) {
+        memcpy(e->name, shown.data, n);
+    }
+    e->name[n] = '\0';
+}
+
 /* Comments keep the connection alive; what they say is not passed on. */
 static enum err take_line(struct http_exchange *x, struct bytes line, bool *has_data)
 {
@@ -113,10 +123,9 @@ static enum err take_line(struct http_exchange *x, struct bytes line, bool *has_
         return result == OK ? buffer_append(&e->data, data) : result;
     }
     if (name.data != NULL) {
-        size_t n = name.size < sizeof(e->name) - 1 ? name.size : sizeof(e->name) - 1;
-        memcpy(e->name, name.data, n);
-        e->name[n] = '\0';
-        return show_line(x, "event: ", name);
+        enum err result = show_line(x, "event: ", name);
+        keep_name(e, buffer_bytes(&e->shown));
+        return result;
     }
     if (value_of(line, "id").data != NULL) {
         return show_line(x, "id: ", value_of(line, "id"));

@@ -283,9 +283,14 @@ void http_on_request_trailers(void *context, uint32_t stream, const struct http_
 {
     struct http *p = context;
     struct http_exchange *x = http_find_agent(p, stream);
-    if (x != NULL && x->state != EXCHANGE_REFUSED &&
-        !http_fields_keep(trailers, &x->request_trailers)) {
+    if (x == NULL || x->state == EXCHANGE_REFUSED) {
+        return;
+    }
+    if (!http_fields_keep(trailers, &x->request_trailers)) {
         http_no_memory(p);
+    }
+    if (x->is_checked) { /* else the credential may not be known yet */
+        http_kept_take_back(x, &x->request_trailers);
     }
 }
 

@@ -122,7 +122,9 @@ static bool decide(struct protocol_link *link, Chaperone__V1__Intent *m,
         }
         f->is_held = true;
         verdict->hold = &f->hold;
-        return binding->make(binding) && false;
+        bool is_made = binding->make(binding);
+        memcpy(f->digest, binding->digest, sizeof(f->digest));
+        return is_made && false;
     }
     if (!f->is_held) {
         note_intent(f, m, word == FIXTURE_ALLOW);
@@ -166,9 +168,7 @@ static bool is_held(struct protocol_link *link)
 
 static const struct protocol_masks *masks(struct protocol_link *link)
 {
-    static const struct protocol_masks none = {.version = 1, .is_complete = true};
-    (void)link;
-    return &none;
+    return &fixture_of(link)->masks;
 }
 
 static bool outcome(struct protocol_link *link, Chaperone__V1__Outcome *m)
@@ -261,6 +261,7 @@ void fixture_start(struct fixture *f)
 {
     *f = (struct fixture){.link = {.ops = &ops},
                           .now_ns = 1,
+                          .masks = {.version = 1, .is_complete = true},
                           .shared = {.statement_max = 64 << 10,
                                      .response_max = 64 << 10,
                                      .scratch = arena_create(4096, 4 << 20),
@@ -280,12 +281,30 @@ void fixture_stop(struct fixture *f)
 {
     protocol_http.on_close(f->protocol);
     protocol_http.destroy(f->protocol);
+    policy_destroy(f->policy);
     arena_destroy(f->shared.scratch);
     masker_cache_destroy(f->shared.detectors);
     buffer_finish(&f->to_agent);
     buffer_finish(&f->to_target);
     buffer_finish(&f->agent_rest);
     buffer_finish(&f->target_rest);
+}
+
+void fixture_mask(struct fixture *f, const char *masks)
+{
+    char document[1024];
+    struct err_text why;
+    const struct policy_request who = {.subject = "agent", .resource = "crm", .protocol = "http"};
+    (void)snprintf(document, sizeof(document),
+                   "{\"version\":1,\"rules\":[{\"name\":\"masks\",\"effect\":\"allow\","
+                   "\"match\":{\"http\":{}},\"obligations\":{\"mask\":%s}}]}",
+                   masks);
+    if (policy_compile(bytes_of_string(document), 1, &f->policy, &why) != OK) {
+        abort();
+    }
+    f->masks.count = policy_masks(f->policy, &who, f->mask_items, &f->masks.is_complete);
+    f->masks.items = f->mask_items;
+    f->masks.version++;
 }
 
 static void take_step(struct fixture *f, enum protocol_step step)
@@ -330,6 +349,7 @@ void fixture_target_ends(struct fixture *f)
 
 void fixture_target_comes(struct fixture *f)
 {
+    buffer_clear(&f->target_rest); /* of the connection before */
     take_step(f, protocol_http.on_connected(f->protocol, SIDE_TARGET));
 }
 
@@ -355,7 +375,7 @@ void fixture_grant(struct fixture *f)
     target.host = (char *)"api.internal";
     target.authority = (char *)"api.internal";
     target.tls = CHAPERONE__V1__TLS_MODE__TLS_DISABLE;
-    field.name = (char *)"authorization";
+    field.name = (char *)(uintptr_t)(f->credential == NULL ? "authorization" : f->credential);
     field.value = (ProtobufCBinaryData){sizeof(value) - 1, value};
     credential.n_fields = 1;
     credential.fields = fields;

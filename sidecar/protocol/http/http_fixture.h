@@ -3,6 +3,8 @@
 #ifndef CHAPERONE_SIDECAR_PROTOCOL_HTTP_HTTP_FIXTURE_H
 #define CHAPERONE_SIDECAR_PROTOCOL_HTTP_HTTP_FIXTURE_H
 
+#include "base/crypto/crypto.h"
+#include "policies/policy.h"
 #include "sidecar/protocol/http/http.h"
 
 enum { FIXTURE_MAX = 64, FIXTURE_TEXT = 256 };
@@ -49,6 +51,11 @@ struct fixture {
     size_t connections;      /* to the target, that were asked for */
     int64_t now_ns;          /* what the clock says */
     int64_t lifetime_ms;     /* of the credential that is granted */
+    const char *credential;  /* the field's name; NULL: authorization */
+    struct policy *policy;   /* whose masks hold; NULL: none */
+    const struct policy_mask *mask_items[POLICY_MASKS_MAX];
+    struct protocol_masks masks;
+    uint8_t digest[CRYPTO_SHA256_SIZE]; /* what the last approval is bound to */
 };
 
 void fixture_start(struct fixture *f);
@@ -56,6 +63,8 @@ void fixture_stop(struct fixture *f);
 /* The control plane's word: a target "api.internal" that is reached in the clear, whose credential
  * is "authorization: Bearer SECRET-OF-THE-TARGET". */
 void fixture_grant(struct fixture *f);
+/* These masks hold from here on: a list, as obligations have it. */
+void fixture_mask(struct fixture *f, const char *masks);
 /* Bytes of a side; what the protocol leaves is offered again with the next ones. */
 void fixture_agent(struct fixture *f, struct bytes b);
 void fixture_target(struct fixture *f, struct bytes b);

@@ -76,9 +76,25 @@ void http_record_data(struct http_exchange *x, struct bytes data)
     http_receipt_take(x);
 }
 
+/* What was held back, because more might have followed. */
+static void record_end(struct http_exchange *x)
+{
+    if (x->request_plain == NULL) {
+        return;
+    }
+    buffer_clear(&x->http->out);
+    if (http_body_finish(x->request_plain, &x->http->out) != OK) {
+        x->request_record.is_left_out = true;
+    }
+    http_receipt_take(x);
+    http_body_destroy(x->request_plain);
+    x->request_plain = NULL;
+}
+
 void http_forward_end(struct http_exchange *x)
 {
     struct http *p = x->http;
+    record_end(x);
     struct http_fields trailers = http_kept_fields(&x->request_trailers);
     p->target->ops->send_end(p->target, x->target_stream, &trailers);
 }

@@ -67,11 +67,20 @@ bool http_looks_through(const struct http_exchange *x)
     return x->http->secrets != NULL || (x->masks != NULL && x->masks->masker != NULL);
 }
 
+bool http_is_alike(struct bytes a, struct bytes b)
+{
+    bool is = a.size == b.size;
+    for (size_t i = 0; is && i < a.size; i++) {
+        is = a.data[i] == b.data[i] || (a.data[i] == '_' && b.data[i] == '-');
+    }
+    return is;
+}
+
 bool http_is_kept_back(const struct http_exchange *x, struct bytes name)
 {
     const struct http *p = x->http;
     for (size_t i = 0; i < p->credential.count; i++) {
-        if (bytes_equal(p->credential.items[i].name, name)) {
+        if (http_is_alike(name, p->credential.items[i].name)) {
             return true;
         }
     }
@@ -201,6 +210,18 @@ void http_kept_free(struct http_kept *k)
     free(k->items);
     free(k->masked);
     *k = (struct http_kept){0};
+}
+
+void http_kept_take_back(struct http_exchange *x, struct http_kept *k)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < k->count; i++) {
+        if (!http_is_kept_back(x, k->items[i].name)) {
+            k->items[kept] = k->items[i];
+            k->masked[kept++] = k->masked[i];
+        }
+    }
+    k->count = kept;
 }
 
 struct http_fields http_kept_fields(const struct http_kept *k)

@@ -125,6 +125,87 @@ static void an_answer_withheld_before_the_request_is_whole(void **state)
     http_assert_has(fixture_to_target(f), "GET /customers/42");
 }
 
+/* ---- masks and the record ------------------------------------------------------------------- */
+
+#define HIDES_MAIL "[{\"detect\":[\"email\"],\"with\":{\"fixed\":\"[hidden]\"}}]"
+
+/* What a mask hides could be guessed, and compared with the digest. */
+static void a_digest_behind_what_is_masked(void **state)
+{
+    struct fixture *f = *state;
+    fixture_mask(f, HIDES_MAIL);
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_says(f, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                           "Transfer-Encoding: chunked\r\n\r\n"
+                           "8\r\na@b.org\n\r\n"
+                           "0\r\nRepr-Digest: sha-256=:abc=:\r\nX-Count: 1\r\n\r\n");
+    const char *answer = fixture_to_agent(f);
+    http_assert_has(answer, "[hidden]");
+    http_assert_has_not(answer, "sha-256");
+    http_assert_has(answer, "x-count: 1\r\n");
+}
+
+/* Whatever way it took to the target. */
+static void all_of_a_streamed_body_is_recorded(void **state)
+{
+    struct fixture *f = *state;
+    fixture_mask(f, HIDES_MAIL);
+    fixture_agent_says(f, HEAD("Transfer-Encoding: chunked\r\nContent-Type: text/plain\r\n"));
+    fixture_grant(f);
+    fixture_agent_says(f, "b\r\nto a@b.org!\r\n0\r\n\r\n");
+    http_assert_has(fixture_to_target(f), "to a@b.org!");
+    fixture_target_says(f, OK_ANSWER);
+    assert_string_equal(f->outcomes[0].request_body, "to [hidden]!");
+}
+
+static void an_events_name_is_recorded_as_it_is_shown(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_says(f, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+                           "event: " FIXTURE_SECRET "\ndata: x\n\n");
+    http_assert_has(fixture_to_agent(f), "event: [masked]\n");
+    assert_string_equal(f->messages[0], "< event:[masked] x");
+}
+
+/* ---- trailers ------------------------------------------------------------------------------- */
+
+#define TRAILED(trailer) HEAD("Transfer-Encoding: chunked\r\n") "1\r\nx\r\n0\r\n" trailer "\r\n\r\n"
+
+/* Servers that read trailers as headers would take the agent's for the sidecar's. */
+static void a_credential_of_the_agents_own_in_trailers(void **state)
+{
+    struct fixture *f = *state;
+    f->credential = "x-api-key";
+    fixture_agent_says(f, TRAILED("X-Api-Key: mine\r\nX_Api_Key: mine\r\nX-Count: 1"));
+    fixture_grant(f);
+    const char *sent = fixture_to_target(f);
+    http_assert_has(sent, FIXTURE_SECRET);
+    http_assert_has_not(sent, "mine");
+    http_assert_has(sent, "x-count: 1\r\n");
+}
+
+static void an_approval_is_of_the_trailers_too(void **state)
+{
+    static const char *const requests[] = {TRAILED("X-Count: 1"), TRAILED("X-Count: 2")};
+    uint8_t digests[2][CRYPTO_SHA256_SIZE];
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+        fixture_start(&f);
+        f.needs_body = true;
+        f.word = FIXTURE_HOLD;
+        fixture_agent_says(&f, requests[i]);
+        fixture_grant(&f);
+        assert_true(f.is_held);
+        memcpy(digests[i], f.digest, sizeof(digests[i]));
+        fixture_stop(&f);
+    }
+    assert_memory_not_equal(digests[0], digests[1], CRYPTO_SHA256_SIZE);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +214,11 @@ int main(void)
         HTTP_TEST(a_body_that_is_awaited_and_was_early),
         HTTP_TEST(an_answer_before_the_body_left),
         HTTP_TEST(an_answer_withheld_before_the_request_is_whole),
+        HTTP_TEST(a_digest_behind_what_is_masked),
+        HTTP_TEST(all_of_a_streamed_body_is_recorded),
+        HTTP_TEST(an_events_name_is_recorded_as_it_is_shown),
+        HTTP_TEST(a_credential_of_the_agents_own_in_trailers),
+        HTTP_TEST(an_approval_is_of_the_trailers_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,10 @@ bool http_looks_through(const struct http_exchange *x);
  * was meant for the sidecar, or it would make the answer unreadable: extensions of WebSockets, and
  * parts, over which the agent could spread what is to be found in the whole. */
 bool http_is_kept_back(const struct http_exchange *x, struct bytes name);
+/* Whether they are the same, or differ where `a` has '_' and `b` has '-'. */
+bool http_is_alike(struct bytes a, struct bytes b);
+/* Leaves out what is kept back. */
+void http_kept_take_back(struct http_exchange *x, struct http_kept *k);
 
 /* ---- http_exchange.c */
 void http_on_request(void *context, uint32_t stream, const struct http_request *request);

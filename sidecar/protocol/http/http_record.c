@@ -201,8 +201,9 @@ static void add_request(struct arena *a, struct http_exchange *x, Chaperone__V1_
     if (x->request_plain != NULL || x->is_streamed) {
         m->http->request_body = (ProtobufCBinaryData){
             body.size, body.size == 0 ? &none : (uint8_t *)(uintptr_t)body.data};
+        bool is_whole = x->request_plain == NULL; /* else the agent did not say its end */
         m->http->request_body_truncated =
-            x->request_record.is_truncated || x->request_record.is_left_out;
+            x->request_record.is_truncated || x->request_record.is_left_out || !is_whole;
     }
     add_fields(a, &x->request_trailers_shown, &m->http->n_request_trailers,
                &m->http->request_trailers);

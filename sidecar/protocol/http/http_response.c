@@ -241,7 +241,8 @@ void http_on_informational(void *context, uint32_t stream, const struct http_res
     }
     struct http_response r = {.status = response->status};
     struct http_kept fields = {0};
-    enum err e = is_continue ? OK : show_fields(x, &response->fields, false, &fields);
+    bool masks = x->masks->masker != NULL;
+    enum err e = is_continue ? OK : show_fields(x, &response->fields, masks, &fields);
     x->request.expects_continue = x->request.expects_continue && !is_continue;
     r.fields = http_kept_fields(&fields);
     if (e == OK) {
@@ -343,7 +344,7 @@ void http_on_response_trailers(void *context, uint32_t stream, const struct http
     struct http *p = context;
     struct http_exchange *x = http_find_target(p, stream);
     if (x != NULL && !x->response_complete &&
-        show_fields(x, trailers, false, &x->response_trailers) != OK) {
+        show_fields(x, trailers, x->masks->masker != NULL, &x->response_trailers) != OK) {
         http_break_response(x, "withheld", "the trailers cannot be masked");
     }
 }
