@@ -240,20 +240,33 @@ static enum protocol_step on_query(struct postgres *p, struct bytes message, str
     return send_operation(p, PG_FRONTEND_QUERY, &op, message);
 }
 
+/* What the name stands for is known when the batch before has been answered. */
+static enum protocol_step wait_for_name(struct postgres *p)
+{
+    p->offers_again = true;
+    return PROTOCOL_WAIT;
+}
+
 static enum protocol_step on_describe(struct postgres *p, struct bytes message, struct bytes body)
 {
     struct pg_target m;
     if (pg_wire_read_target(body, &m) != WIRE_OK) {
         return postgres_violation(p, "malformed Describe");
     }
+    struct pg_statement *statement = m.kind == 'S' ? pg_names_find(p->statements, m.name) : NULL;
+    struct pg_portal *portal = m.kind == 'P' ? pg_names_find(p->portals, m.name) : NULL;
+    if ((statement != NULL && pg_queue_is_open(&p->queue, statement->sent)) ||
+        (portal != NULL && pg_queue_is_open(&p->queue, portal->sent))) {
+        return wait_for_name(p);
+    }
     struct pg_sent *sent = pg_queue_push(&p->queue, PG_FRONTEND_DESCRIBE);
     if (sent == NULL) {
         return PROTOCOL_CLOSE;
     }
     if (m.kind == 'S') {
-        sent->statement = pg_statement_ref(pg_names_find(p->statements, m.name));
+        sent->statement = pg_statement_ref(statement);
     } else {
-        sent->portal = pg_portal_ref(pg_names_find(p->portals, m.name));
+        sent->portal = pg_portal_ref(portal);
         if (sent->portal != NULL) {
             sent->portal->is_described = true;
         }
@@ -356,6 +369,18 @@ static struct pg_sent *push_execute(struct postgres *p, const struct pg_portal *
     return pg_queue_push(&p->queue, PG_FRONTEND_EXECUTE);
 }
 
+static const struct pg_refusal moved_names = {
+    .sqlstate = PG_SQLSTATE_FEATURE_NOT_SUPPORTED,
+    .message = "what was bound runs a name that may stand for something else now",
+    .hint = "Bind it again."};
+
+/* EXECUTE and FETCH look their name up when they are executed, and were decided when they were
+ * bound. */
+static bool runs_what_was_decided(const struct postgres *p, const struct pg_portal *portal)
+{
+    return !portal->follows_names || portal->names == postgres_name_changes(p);
+}
+
 static enum protocol_step on_execute(struct postgres *p, struct bytes message, struct bytes body)
 {
     struct pg_execute m;
@@ -363,16 +388,21 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
         return postgres_violation(p, "malformed Execute");
     }
     struct pg_portal *portal = pg_names_find(p->portals, m.portal);
-    if (portal == NULL || (m.portal.size > 0 && p->queue.namings > 0)) {
+    if (portal != NULL && pg_queue_is_open(&p->queue, portal->sent)) {
+        return wait_for_name(p);
+    }
+    bool may_be_named = m.portal.size > 0 || (portal != NULL && portal->follows_names);
+    if (portal == NULL || (may_be_named && p->queue.namings > 0)) {
         return refuse_portal(p, m.portal);
     }
     struct protocol_verdict verdict = {.operation = portal->operation,
                                        .intent_sequence = portal->intent_sequence};
     struct pg_refusal refusal;
     bool is_first = portal->operation != 0;
-    refusal = postgres_reading_refusal;
-    enum pg_decision decision = !postgres_reading_is_same(p, portal) ? PG_REFUSED
-                                : is_first                           ? PG_ALLOWED
+    bool is_same = !is_first || runs_what_was_decided(p, portal);
+    refusal = is_same ? postgres_reading_refusal : moved_names;
+    enum pg_decision decision = !is_same || !postgres_reading_is_same(p, portal) ? PG_REFUSED
+                                : is_first                                       ? PG_ALLOWED
                                            : decide_again(p, portal, m.portal, &verdict, &refusal);
     if (decision != PG_ALLOWED) {
         return decision == PG_WAITS ? PROTOCOL_WAIT

@@ -180,6 +180,9 @@ static enum protocol_step send_bind(struct postgres *p, const struct bound *b,
         pg_portal_unref(portal);
         return PROTOCOL_CLOSE;
     }
+    portal->sent = p->queue.pushed;
+    portal->follows_names = p->has_followed;
+    portal->names = postgres_name_changes(p);
     portal->operation = verdict->operation;
     portal->intent_sequence = verdict->intent_sequence;
     portal->started_ns = p->link->ops->monotonic_ns(p->link);
@@ -216,6 +219,9 @@ enum protocol_step postgres_bind(struct postgres *p, struct bytes message, struc
     enum protocol_step step;
     if (!read_bind(p, &r, body, &b) || b.values.list == NULL) {
         step = postgres_violation(p, "malformed Bind");
+    } else if (b.statement != NULL && pg_queue_is_open(&p->queue, b.statement->sent)) {
+        p->offers_again = true;
+        step = PROTOCOL_WAIT;
     } else if (b.statement == NULL || p->queue.namings > 0) {
         /* What is under way in this batch may give the name another meaning. */
         step = refuse_unknown(p, b.statement_name, rest);

@@ -310,12 +310,16 @@ enum pg_decision postgres_decide(struct postgres *p, const struct pg_operation *
     struct pg_binding binding;
     start_intent(p, op, &m);
     postgres_meaning_finish(&p->meaning);
+    p->names_are_open = false;
     if (refused.message == NULL) {
         postgres_understand(p, op, &m, &refused, &p->meaning);
         add_declared(p, op->text, &m);
     }
     if (refused.message == NULL && !postgres_masking_knows_types(p, op->types, op->type_count)) {
         refused = unknown_type;
+    }
+    if (op->refused.message == NULL && p->names_are_open) {
+        return wait(p);
     }
     if (refused.message == NULL && postgres_masking_looks_again(p)) {
         return wait(p);

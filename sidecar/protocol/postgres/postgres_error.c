@@ -34,9 +34,69 @@ static void keep_error(struct postgres *p, struct bytes body)
     postgres_copy_text(p->error, sizeof(p->error), message);
 }
 
-void postgres_take_back(struct postgres *p, struct pg_sent *sent)
+static bool is_of_statement(const struct pg_sent *sent)
+{
+    return sent->type == 'P' || (sent->type == 'C' && sent->close_kind == 'S');
+}
+
+static bool is_of_portal(const struct pg_sent *sent)
+{
+    return sent->type == 'B' || (sent->type == 'C' && sent->close_kind == 'P');
+}
+
+/* What the first one of the same name, from there on, would bring back, if that is what `sent` had
+ * made of it. NULL: nothing. */
+static void **find_previous(struct postgres *p, const struct pg_sent *sent, size_t from)
+{
+    bool is_statement = is_of_statement(sent);
+    const void *made = sent->type == 'C' ? NULL
+                       : is_statement    ? (void *)sent->statement
+                                         : (void *)sent->portal;
+    struct bytes name = bytes_of_string(sent->name);
+    if (from == p->queue.count ||
+        pg_names_find(is_statement ? p->statements : p->portals, name) == made) {
+        return NULL;
+    }
+    for (size_t i = from; i < p->queue.count; i++) {
+        struct pg_sent *later = pg_queue_at(&p->queue, i);
+        if (later->refusal == NULL &&
+            (is_statement ? is_of_statement(later) : is_of_portal(later)) &&
+            pg_names_are_same(bytes_of_string(later->name), name)) {
+            void **previous = is_statement ? (void **)&later->previous_statement
+                                           : (void **)&later->previous_portal;
+            return *previous == made ? previous : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* What a later batch replaced was never there: what was there before is what it replaced. */
+static bool pass_on(struct postgres *p, struct pg_sent *sent, size_t from)
+{
+    void **place = find_previous(p, sent, from);
+    if (place == NULL) {
+        return false;
+    }
+    void *made = *place;
+    if (is_of_statement(sent)) {
+        *place = sent->previous_statement;
+        sent->previous_statement = NULL;
+        pg_statement_unref(made);
+    } else {
+        *place = sent->previous_portal;
+        sent->previous_portal = NULL;
+        pg_portal_unref(made);
+    }
+    return true;
+}
+
+void postgres_take_back(struct postgres *p, struct pg_sent *sent, size_t behind)
 {
     struct bytes name = bytes_of_string(sent->name);
+    bool is_naming = sent->refusal == NULL && (is_of_statement(sent) || is_of_portal(sent));
+    if (!is_naming || pass_on(p, sent, behind)) {
+        return;
+    }
     if (sent->type == 'P' && sent->statement != NULL) {
         pg_names_restore(p->statements, name, sent->statement, sent->previous_statement);
         sent->previous_statement = NULL;
@@ -52,7 +112,7 @@ void postgres_take_back(struct postgres *p, struct pg_sent *sent)
     }
 }
 
-static bool skip_one(struct postgres *p, struct pg_sent *sent)
+static bool skip_one(struct postgres *p, struct pg_sent *sent, size_t behind)
 {
     bool recorded = true;
     if (sent->refusal == NULL) {
@@ -66,7 +126,7 @@ static bool skip_one(struct postgres *p, struct pg_sent *sent)
                                               CHAPERONE__V1__STATUS__NOT_EXECUTED);
         }
     }
-    postgres_take_back(p, sent);
+    postgres_take_back(p, sent, behind);
     return recorded;
 }
 
@@ -80,7 +140,7 @@ static bool skip_to_sync(struct postgres *p)
     }
     bool recorded = true;
     for (size_t i = n; i > 0; i--) {
-        recorded = skip_one(p, pg_queue_at(&p->queue, i - 1)) && recorded;
+        recorded = skip_one(p, pg_queue_at(&p->queue, i - 1), n) && recorded;
     }
     p->skipping = p->skipping || n == p->queue.count;
     while (n-- > 0) {

@@ -121,6 +121,7 @@ struct postgres {
     struct crypto_sha256 followed_texts; /* of all that names stand for, where has_followed */
     bool has_followed;
     bool names_are_moving; /* within the text that is being decided */
+    bool names_are_open;   /* what one of them stands for is known when the target has answered */
 
     /* The answer that is coming in, if it is masked. */
     struct pg_result *result; /* of a Query: the one that was described last; owned */
@@ -299,8 +300,9 @@ void postgres_drop_portal(void *context, void *object);
 void postgres_abandon(struct postgres *p);
 
 /* postgres_error.c */
-/* Takes back what a skipped, failed or never sent message had changed in the maps. */
-void postgres_take_back(struct postgres *p, struct pg_sent *sent);
+/* Takes back what a skipped, failed or never sent message had changed in the maps. `behind`: where
+ * in the queue the next batch begins. */
+void postgres_take_back(struct postgres *p, struct pg_sent *sent, size_t behind);
 enum protocol_step postgres_on_error(struct postgres *p, struct bytes message, struct bytes body);
 /* Cut where it does not fit, always terminated. */
 void postgres_copy_text(char *out, size_t size, struct bytes text);
@@ -344,6 +346,8 @@ bool postgres_inquiry_is_running(const struct postgres *p);
 enum protocol_step postgres_inquiry_answer(struct postgres *p, uint8_t type, struct bytes body);
 
 /* postgres_naming.c */
+/* How often a name was given another meaning. */
+uint64_t postgres_name_changes(const struct postgres *p);
 /* Puts what EXECUTE and FETCH run in their place in `*analysis` (in scratch memory, valid until
  * postgres_forget_followed) and gives what the text does with names. False: it is not understood.
  */

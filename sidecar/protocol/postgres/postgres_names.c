@@ -152,6 +152,7 @@ struct named {
 struct pg_names {
     enum pg_names_kind kind;
     size_t count, text_size;
+    uint64_t changes;
     struct named *buckets[BUCKETS];
     struct named *spare; /* of the empty name, which comes and goes with each statement */
 };
@@ -178,6 +179,11 @@ static void unref(const struct pg_names *names, void *object)
 static struct bytes significant(struct bytes name)
 {
     return bytes_of(name.data, name.size > PG_NAME_SIGNIFICANT ? PG_NAME_SIGNIFICANT : name.size);
+}
+
+bool pg_names_are_same(struct bytes a, struct bytes b)
+{
+    return bytes_equal(significant(a), significant(b));
 }
 
 static struct named **place_of(const struct pg_names *names, struct bytes name)
@@ -264,6 +270,7 @@ static enum err add_at(struct pg_names *names, struct named **place, struct byte
 enum err pg_names_put(struct pg_names *names, struct bytes name, void *object, void **out_previous)
 {
     name = significant(name);
+    names->changes++;
     struct named **place = place_of(names, name);
     if (*place == NULL) {
         enum err e = object == NULL ? OK : add_at(names, place, name, object);
@@ -304,14 +311,21 @@ void pg_names_restore(struct pg_names *names, struct bytes name, const void *obj
     unref(names, previous);
 }
 
-static void clear(struct pg_names *names, bool keep_held, void (*fn)(void *context, void *object),
-                  void *context)
+/* What comes through the end of a transaction. */
+static bool survives(const struct pg_portal *p, uint64_t answered)
+{
+    return p->is_held || p->sent > answered;
+}
+
+/* `answered`: of pg_names_clear_unheld; NULL: all of them go. */
+static void clear(struct pg_names *names, const uint64_t *answered,
+                  void (*fn)(void *context, void *object), void *context)
 {
     for (size_t i = 0; names->count > 0 && i < BUCKETS; i++) {
         struct named **place = &names->buckets[i];
         while (*place != NULL) {
             void *object = (*place)->object;
-            if (keep_held && ((const struct pg_portal *)object)->is_held) {
+            if (answered != NULL && survives(object, *answered)) {
                 place = &(*place)->next;
                 continue;
             }
@@ -320,17 +334,23 @@ static void clear(struct pg_names *names, bool keep_held, void (*fn)(void *conte
             }
             remove_at(names, place);
             unref(names, object);
+            names->changes++;
         }
     }
 }
 
-void pg_names_clear_unheld(struct pg_names *names, void (*fn)(void *context, void *object),
-                           void *context)
+void pg_names_clear_unheld(struct pg_names *names, uint64_t answered,
+                           void (*fn)(void *context, void *object), void *context)
 {
-    clear(names, names->kind == PG_NAMES_PORTALS, fn, context);
+    clear(names, names->kind == PG_NAMES_PORTALS ? &answered : NULL, fn, context);
+}
+
+uint64_t pg_names_changes(const struct pg_names *names)
+{
+    return names->changes;
 }
 
 void pg_names_clear(struct pg_names *names, void (*fn)(void *context, void *object), void *context)
 {
-    clear(names, false, fn, context);
+    clear(names, NULL, fn, context);
 }

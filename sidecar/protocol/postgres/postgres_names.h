@@ -31,6 +31,7 @@ void pg_spares_finish(struct pg_spares *spares);
 
 struct pg_statement {
     int references;
+    uint64_t sent;          /* which message of the queue made it; 0: none, or it has not left */
     struct pg_spares *home; /* borrows; NULL: none */
     size_t capacity;        /* of the memory behind the struct: declared types, types, text */
     char *text;             /* NUL-terminated; in that memory */
@@ -63,6 +64,7 @@ enum pg_portal_state { PG_PORTAL_BOUND, PG_PORTAL_RUNNING, PG_PORTAL_DONE };
 
 struct pg_portal {
     int references;
+    uint64_t sent;                  /* likewise */
     struct pg_spares *home;         /* borrows; NULL: none */
     struct pg_statement *statement; /* owned reference */
     enum pg_portal_state state;
@@ -78,6 +80,8 @@ struct pg_portal {
     uint64_t max_rows;    /* that the agent may see of one run; 0: all */
     bool without_results;
     bool is_transactional;      /* its text: sql_is_transactional */
+    bool follows_names;         /* its text runs what SQL's names stand for when it is executed */
+    uint64_t names;             /* pg_names_changes of both maps when it was decided */
     struct pg_plan *plan;       /* what is masked of its rows; owned reference; NULL: nothing */
     struct pg_result *result;   /* its columns, once described; owned */
     struct pg_effects *effects; /* of its statement, until it runs; owned */
@@ -114,9 +118,14 @@ enum err pg_names_put(struct pg_names *names, struct bytes name, void *object,
  * has been put once more since then. Takes the reference of `previous`. */
 void pg_names_restore(struct pg_names *names, struct bytes name, const void *object,
                       void *previous);
-/* Removes all portals but those that are held; `fn` as below. */
-void pg_names_clear_unheld(struct pg_names *names, void (*fn)(void *context, void *object),
-                           void *context);
+/* Removes all portals but those that are held, and those of a Bind that is not `answered` (the
+ * number of the last message that is): the server has not come to them yet. `fn` as below. */
+void pg_names_clear_unheld(struct pg_names *names, uint64_t answered,
+                           void (*fn)(void *context, void *object), void *context);
+/* As the server tells them apart. */
+bool pg_names_are_same(struct bytes a, struct bytes b);
+/* How often the map was changed. */
+uint64_t pg_names_changes(const struct pg_names *names);
 /* Removes all; `fn` (may be NULL) sees each before. */
 void pg_names_clear(struct pg_names *names, void (*fn)(void *context, void *object), void *context);
 

@@ -5,6 +5,11 @@
 
 #include "sidecar/protocol/postgres/postgres_internal.h"
 
+uint64_t postgres_name_changes(const struct postgres *p)
+{
+    return pg_names_changes(p->statements) + pg_names_changes(p->portals);
+}
+
 /* ---- what a text runs that it does not show ------------------------------------------------- */
 
 /* Also what an earlier statement of the same text names. */
@@ -24,8 +29,10 @@ static struct bytes text_of_name(struct postgres *p, const struct sql_namings *n
     if (is_cursor) {
         const struct pg_portal *portal = pg_names_find(p->portals, name);
         s = portal == NULL ? NULL : portal->statement;
+        p->names_are_open |= portal != NULL && pg_queue_is_open(&p->queue, portal->sent);
     } else {
         s = pg_names_find(p->statements, name);
+        p->names_are_open |= s != NULL && pg_queue_is_open(&p->queue, s->sent);
     }
     return s == NULL ? (struct bytes){0} : bytes_of(s->text, s->text_size);
 }
@@ -43,6 +50,7 @@ static bool keep_followed(struct postgres *p, struct sql_analysis *a)
 void postgres_forget_followed(struct postgres *p)
 {
     p->has_followed = false;
+    p->names_are_open = false;
     while (p->followed_count > 0) {
         sql_analysis_destroy(p->followed[--p->followed_count]);
     }

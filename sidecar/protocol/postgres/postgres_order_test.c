@@ -83,6 +83,175 @@ static void test_what_was_bound_long_ago_counts_when_it_is_executed(void **state
     assert_false(t->f.intents[t->f.intent_count - 1].allowed);
 }
 
+/* ---- what a name stands for ------------------------------------------------------------------ */
+
+static void prepare_delete(struct test *t)
+{
+    parse(&t->b, "s", "DELETE FROM people");
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    answers(&t->b, "1");
+    ready(&t->b, 'I');
+    target(t);
+    forget_sent(t);
+}
+
+static void close_statement(struct test *t)
+{
+    ok(pg_write_target(&t->b, 'C', 'S', bytes_of_string("s")));
+}
+
+static const char *last_text(const struct test *t)
+{
+    return t->f.intents[t->f.intent_count - 1].text;
+}
+
+/* A batch that fails leaves the name as it was, and the next batch comes right behind it. */
+static void test_a_bind_waits_for_the_batch_that_renames(void **state)
+{
+    struct test *t = *state;
+    prepare_delete(t);
+    sequence(&t->b, "SELECT 1/0");
+    t->b.end -= PG_HEADER_SIZE; /* the Sync comes later */
+    close_statement(t);
+    parse(&t->b, "s", "SELECT 1");
+    ok(pg_write_sync(&t->b));
+    bind(&t->b, "", "s");
+    execute(&t->b);
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    assert_string_equal(types(&t->f.to_target), "PBECPS");
+    answers(&t->b, "12");
+    target_fails(t, "22012", 'I');
+    assert_string_equal(types(&t->f.to_target), "PBECPSBES");
+    assert_string_equal(last_text(t), "DELETE FROM people");
+}
+
+/* Two statements cannot have one name: the server refuses the second. */
+static void test_a_bind_waits_for_a_parse_of_a_name_that_is_taken(void **state)
+{
+    struct test *t = *state;
+    prepare_delete(t);
+    parse(&t->b, "s", "SELECT 1");
+    ok(pg_write_sync(&t->b));
+    bind(&t->b, "", "s");
+    execute(&t->b);
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    target_fails(t, "42P05", 'I');
+    assert_string_equal(last_text(t), "DELETE FROM people");
+}
+
+static void test_sql_waits_for_what_a_name_stands_for(void **state)
+{
+    struct test *t = *state;
+    prepare_delete(t);
+    t->f.hold = "EXECUTE";
+    parse(&t->b, "s", "SELECT 1");
+    ok(pg_write_sync(&t->b));
+    query(&t->b, "EXECUTE s");
+    agent(t);
+    assert_false(holds(&t->f.to_target, "EXECUTE"));
+    assert_int_equal(t->f.hold_count, 0);
+    target_fails(t, "42P05", 'I');
+    assert_int_equal(t->f.hold_count, 1);
+}
+
+/* Two batches that both failed, each with the same name in it. */
+static void test_what_two_batches_took_away_is_there_again(void **state)
+{
+    struct test *t = *state;
+    prepare_delete(t);
+    for (int i = 0; i < 2; i++) {
+        parse(&t->b, "", "SELECT nothing");
+        close_statement(t);
+        parse(&t->b, "s", i == 0 ? "SELECT 1" : "SELECT 2");
+        ok(pg_write_sync(&t->b));
+    }
+    agent(t);
+    target_fails(t, "42703", 'I');
+    target_fails(t, "42703", 'I');
+    bind(&t->b, "", "s");
+    agent(t);
+    assert_string_equal(last_text(t), "DELETE FROM people");
+}
+
+static void test_an_execute_waits_for_the_batch_that_binds(void **state)
+{
+    struct test *t = *state;
+    begin(t);
+    parse(&t->b, "", "SELECT 1");
+    bind(&t->b, "c", "");
+    ok(pg_write_sync(&t->b));
+    ok(pg_write_execute(&t->b, bytes_of_string("c"), 0));
+    ok(pg_write_target(&t->b, 'D', 'P', bytes_of_string("c")));
+    agent(t);
+    assert_string_equal(types(&t->f.to_target), "PBS");
+    answers(&t->b, "12");
+    ready(&t->b, 'T');
+    target(t);
+    assert_string_equal(types(&t->f.to_target), "PBSED");
+}
+
+/* EXECUTE finds its statement when it is executed. */
+static void test_a_bound_execute_runs_what_it_was_decided_for(void **state)
+{
+    struct test *t = *state;
+    parse(&t->b, "s", "SELECT 1");
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    answers(&t->b, "1");
+    ready(&t->b, 'I');
+    target(t);
+    parse(&t->b, "", "EXECUTE s");
+    bind(&t->b, "", "");
+    close_statement(t);
+    parse(&t->b, "s", "DELETE FROM people");
+    execute(&t->b);
+    ok(pg_write_sync(&t->b));
+    forget_sent(t);
+    agent(t);
+    assert_string_equal(types(&t->f.to_target), "PBCPPS"); /* the last Parse fails for it */
+    assert_false(t->f.closed);
+}
+
+static void test_a_bound_execute_runs_when_nothing_has_changed(void **state)
+{
+    struct test *t = *state;
+    parse(&t->b, "s", "SELECT 1");
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    answers(&t->b, "1");
+    ready(&t->b, 'I');
+    target(t);
+    forget_sent(t);
+    sequence(&t->b, "EXECUTE s");
+    agent(t);
+    assert_string_equal(types(&t->f.to_target), "PBES");
+}
+
+/* The end of a transaction ends the portals that are there, not those on their way. */
+static void test_a_portal_on_its_way_outlives_the_transaction_before_it(void **state)
+{
+    struct test *t = *state;
+    sequence(&t->b, "SELECT 1");
+    parse(&t->b, "", "SELECT 2");
+    bind(&t->b, "", "");
+    agent(t);
+    answers(&t->b, "12");
+    row(&t->b, "1");
+    target_completes(t, "SELECT 1", 'I');
+    execute(&t->b);
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    assert_string_equal(types(&t->f.to_target), "PBESPBES");
+    answers(&t->b, "12");
+    row(&t->b, "2");
+    target_completes(t, "SELECT 1", 'I');
+    assert_int_equal(t->f.outcome_count, 2);
+    assert_int_equal(t->f.outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +260,14 @@ int main(void)
         TEST(flush_between_two_queries_changes_nothing),
         TEST(a_parse_waits_for_the_query_before_its_batch),
         TEST(what_was_bound_long_ago_counts_when_it_is_executed),
+        TEST(a_bind_waits_for_the_batch_that_renames),
+        TEST(a_bind_waits_for_a_parse_of_a_name_that_is_taken),
+        TEST(sql_waits_for_what_a_name_stands_for),
+        TEST(what_two_batches_took_away_is_there_again),
+        TEST(an_execute_waits_for_the_batch_that_binds),
+        TEST(a_bound_execute_runs_what_it_was_decided_for),
+        TEST(a_bound_execute_runs_when_nothing_has_changed),
+        TEST(a_portal_on_its_way_outlives_the_transaction_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

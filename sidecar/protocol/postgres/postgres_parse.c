@@ -36,7 +36,7 @@ static bool is_bound_next(const struct postgres *p, struct bytes name, struct by
 
 static void take_back(struct postgres *p, struct pg_sent *sent)
 {
-    postgres_take_back(p, sent);
+    postgres_take_back(p, sent, p->queue.count);
     pg_sent_finish(sent);
 }
 
@@ -49,6 +49,7 @@ static enum protocol_step send(struct postgres *p, struct pg_sent *sent, struct 
     }
     *slot = *sent;
     *sent = (struct pg_sent){0};
+    slot->statement->sent = p->queue.pushed;
     p->batch_open = true;
     postgres_reading_parsed(p, bytes_of(slot->statement->text, slot->statement->text_size));
     p->link->ops->to_target(p->link, message);

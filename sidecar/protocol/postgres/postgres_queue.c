@@ -61,6 +61,7 @@ struct pg_sent *pg_queue_push(struct pg_queue *q, uint8_t type)
     if (memchr(quiet, type, sizeof(quiet)) == NULL) {
         q->mover = q->pushed;
     }
+    q->synced = type == 'S' ? q->pushed : q->synced;
     if (memchr(ending, type, sizeof(ending)) != NULL) {
         q->ready = q->pushed;
     }
@@ -91,5 +92,5 @@ void pg_queue_pop(struct pg_queue *q)
 
 void pg_queue_settle(struct pg_queue *q)
 {
-    q->settled = q->pushed - q->count;
+    q->settled = pg_queue_answered(q);
 }

@@ -45,7 +45,8 @@ struct pg_queue {
     /* All that were ever pushed are numbered from 1: the last one that may end a transaction or
      * begin one, and the last whose ReadyForQuery has come. */
     uint64_t pushed, mover, settled;
-    uint64_t ready; /* the last one that ReadyForQuery answers: 'Q', 'F', 'S' */
+    uint64_t synced; /* the last Sync */
+    uint64_t ready;  /* the last one that ReadyForQuery answers: 'Q', 'F', 'S' */
 };
 
 void pg_queue_finish(struct pg_queue *q); /* frees everything, without looking at it */
@@ -73,6 +74,17 @@ static inline struct pg_sent *pg_queue_at(const struct pg_queue *q, size_t index
 static inline struct pg_sent *pg_queue_head(const struct pg_queue *q)
 {
     return q->count == 0 ? NULL : pg_queue_at(q, 0);
+}
+/* The number of the last message that is answered, or skipped. */
+static inline uint64_t pg_queue_answered(const struct pg_queue *q)
+{
+    return q->pushed - q->count;
+}
+/* Whether the message with that number may turn out to have been skipped, or to have failed, and
+ * what is sent next is not: a Sync lies between the two. 0: it was none. */
+static inline bool pg_queue_is_open(const struct pg_queue *q, uint64_t number)
+{
+    return number > pg_queue_answered(q) && number < q->synced;
 }
 /* Gives a message in the queue its effects, which are taken. */
 void pg_queue_set_effects(struct pg_queue *q, struct pg_sent *sent, struct pg_effects *effects);

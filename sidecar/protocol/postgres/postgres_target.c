@@ -127,7 +127,7 @@ static enum protocol_step on_ready(struct postgres *p, struct bytes message, str
     p->last_operation = 0;
     p->transaction = status;
     if (status == 'I') {
-        pg_names_clear_unheld(p->portals, postgres_drop_portal, p);
+        pg_names_clear_unheld(p->portals, pg_queue_answered(&p->queue), postgres_drop_portal, p);
     }
     postgres_masking_ready(p);
     pg_queue_pop(&p->queue);
