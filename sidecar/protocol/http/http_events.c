@@ -8,6 +8,8 @@ enum { EVENT_MAX = 1 << 20 };
 
 struct http_events {
     struct buffer in; /* of an event that is not complete */
+    size_t line;      /* where its last line begins */
+    size_t seen;      /* up to here there is no end of that line */
     struct buffer data, shown, out;
     char name[64];
 };
@@ -56,16 +58,22 @@ static bool find_line(struct bytes in, bool is_last, size_t *out_size, size_t *o
     return false;
 }
 
-/* Where the event at the front ends; 0: it is not complete. */
-static size_t find_event(struct bytes in, bool is_last)
+/* Where the event at the front ends; 0: it is not complete. Goes on where it stopped: an event may
+ * come byte by byte. */
+static size_t find_event(struct http_events *e, bool is_last)
 {
-    size_t at = 0, size, end;
-    while (find_line(bytes_of(in.data + at, in.size - at), is_last, &size, &end)) {
-        at += end;
-        if (size == 0) {
-            return at;
+    struct bytes in = buffer_bytes(&e->in);
+    size_t size, end;
+    while (find_line(bytes_of(in.data + e->seen, in.size - e->seen), is_last, &size, &end)) {
+        bool is_empty = e->seen + size == e->line;
+        size_t next = e->seen + end;
+        e->line = e->seen = is_empty ? 0 : next;
+        if (is_empty) {
+            return next;
         }
     }
+    bool is_half = in.size > e->seen && in.data[in.size - 1] == '\r';
+    e->seen = in.size - (is_half ? 1 : 0);
     return 0;
 }
 
@@ -192,7 +200,7 @@ static void take_all(struct http_exchange *x, bool is_last)
 {
     struct http_events *e = x->events;
     size_t size;
-    while (!x->response_complete && (size = find_event(buffer_bytes(&e->in), is_last)) > 0) {
+    while (!x->response_complete && (size = find_event(e, is_last)) > 0) {
         take_event(x, bytes_of(buffer_bytes(&e->in).data, size));
         buffer_consume(&e->in, size);
     }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -170,6 +171,64 @@ static void an_events_name_is_recorded_as_it_is_shown(void **state)
     assert_string_equal(f->messages[0], "< event:[masked] x");
 }
 
+/* ---- messages of streams -------------------------------------------------------------------- */
+
+static uint64_t processor_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Each byte of it is looked at once, however small the pieces are that it comes in. */
+static void an_event_in_small_pieces(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t start[900 << 10];
+    char chunk[32];
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_says(f, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                           "Transfer-Encoding: chunked\r\n\r\n");
+    memset(start, 'x', sizeof(start));
+    memcpy(start, "data:", 5);
+    (void)snprintf(chunk, sizeof(chunk), "%zx\r\n", sizeof(start));
+    fixture_target_says(f, chunk);
+    for (size_t at = 0; at < sizeof(start); at += 60 << 10) {
+        fixture_target(f, bytes_of(start + at, 60 << 10));
+    }
+    fixture_target_says(f, "\r\n");
+    uint64_t before = processor_ms();
+    for (size_t i = 0; i < 20000; i++) {
+        fixture_target_says(f, "1\r\nx\r\n");
+    }
+    fixture_target_says(f, "2\r\n\n\n\r\n");
+    assert_true(processor_ms() - before < 4000); /* it took twenty seconds */
+    assert_int_equal(f->message_count, 1);
+    assert_true(buffer_size(&f->to_agent) > sizeof(start) + 20000);
+}
+
+#define UPGRADE "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+
+/* Each of the pieces takes more memory than its one byte. */
+static void a_message_of_too_many_fragments(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, "GET /ws HTTP/1.1\r\nHost: localhost\r\n" UPGRADE
+                          "Sec-WebSocket-Version: 13\r\n"
+                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    fixture_grant(f);
+    fixture_target_says(f, "HTTP/1.1 101 Switching Protocols\r\n" UPGRADE
+                           "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+    fixture_target(f, BYTES("\x01\x01x"));
+    for (size_t i = 0; i < 70000 && !f->is_closed; i++) {
+        fixture_target(f, BYTES("\x00\x01x"));
+    }
+    assert_true(f->is_closed);
+    assert_string_equal(f->outcomes[0].error_code, "websocket");
+    assert_int_equal(f->message_count, 0);
+}
+
 /* ---- trailers ------------------------------------------------------------------------------- */
 
 #define TRAILED(trailer) HEAD("Transfer-Encoding: chunked\r\n") "1\r\nx\r\n0\r\n" trailer "\r\n\r\n"
@@ -217,6 +276,8 @@ int main(void)
         HTTP_TEST(a_digest_behind_what_is_masked),
         HTTP_TEST(all_of_a_streamed_body_is_recorded),
         HTTP_TEST(an_events_name_is_recorded_as_it_is_shown),
+        HTTP_TEST(an_event_in_small_pieces),
+        HTTP_TEST(a_message_of_too_many_fragments),
         HTTP_TEST(a_credential_of_the_agents_own_in_trailers),
         HTTP_TEST(an_approval_is_of_the_trailers_too),
     };

@@ -8,6 +8,8 @@
 
 enum {
     MESSAGE_MAX = 16 << 20, /* a longer one ends the conversation with 1009 */
+    /* Of one message: each takes more memory than its few bytes. */
+    FRAGMENTS_MAX = 64 << 10,
     CLOSE_POLICY = 1008,
 };
 
@@ -16,6 +18,7 @@ struct http_socket {
     wslay_event_context_ptr agent, target; /* a server's and a client's */
     struct bytes in;                       /* what is being read */
     struct buffer shown;
+    size_t agent_fragments, target_fragments; /* of the message that is being read */
     bool has_failed;
 };
 
@@ -101,6 +104,32 @@ static bool is_message(uint8_t opcode)
            opcode == WSLAY_CONNECTION_CLOSE;
 }
 
+static void count_fragment(struct http_socket *s, size_t *fragments, uint8_t opcode)
+{
+    if (opcode != WSLAY_CONTINUATION_FRAME) {
+        *fragments = wslay_is_ctrl_frame(opcode) ? *fragments : 0;
+    } else if (++*fragments > FRAGMENTS_MAX) {
+        fail(s);
+    }
+}
+
+static void start_from_agent(wslay_event_context_ptr ctx,
+                             const struct wslay_event_on_frame_recv_start_arg *frame, void *context)
+{
+    struct http_socket *s = context;
+    (void)ctx;
+    count_fragment(s, &s->agent_fragments, frame->opcode);
+}
+
+static void start_from_target(wslay_event_context_ptr ctx,
+                              const struct wslay_event_on_frame_recv_start_arg *frame,
+                              void *context)
+{
+    struct http_socket *s = context;
+    (void)ctx;
+    count_fragment(s, &s->target_fragments, frame->opcode);
+}
+
 /* The agent's goes on as it is, after it is recorded, masked. */
 static void from_agent(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *m,
                        void *context)
@@ -153,12 +182,14 @@ bool http_socket_start(struct http_exchange *x)
     static const struct wslay_event_callbacks agent = {
         .recv_callback = receive,
         .send_callback = send_to_agent,
+        .on_frame_recv_start_callback = start_from_agent,
         .on_msg_recv_callback = from_agent,
     };
     static const struct wslay_event_callbacks target = {
         .recv_callback = receive,
         .send_callback = send_to_target,
         .genmask_callback = make_mask,
+        .on_frame_recv_start_callback = start_from_target,
         .on_msg_recv_callback = from_target,
     };
     struct http_socket *s = calloc(1, sizeof(*s));
