@@ -33,11 +33,31 @@ static size_t drop(struct postgres *p, const struct pg_header *h, struct bytes i
     return stream(p, in);
 }
 
+/* The target takes nothing but data now. */
+static bool is_copying_in(const struct postgres *p)
+{
+    const struct pg_sent *head = pg_queue_head(&p->queue);
+    return head != NULL && head->copying == PG_COPY_IN && !head->failed;
+}
+
+/* Whether the target has come to where it wants data, or ignores it. What was sent before is
+ * answered first; in a batch only when it is asked to. */
+static bool takes_copy_data(struct postgres *p)
+{
+    if (p->queue.count == 0 || is_copying_in(p)) {
+        return true;
+    }
+    p->offers_again = true;
+    if (p->batch_open) {
+        (void)postgres_send(p, SIDE_TARGET, pg_write_empty(&p->out, PG_FRONTEND_FLUSH));
+    }
+    return false;
+}
+
 /* CopyData, one behind the other: all that is here goes on as one piece, of the last one also its
  * beginning. */
 static size_t pass_copy_data(struct postgres *p, const struct pg_header *first, struct bytes in)
 {
-    const struct pg_sent *head = pg_queue_head(&p->queue);
     struct pg_header h = *first;
     size_t end = 0;
     do {
@@ -47,7 +67,7 @@ static size_t pass_copy_data(struct postgres *p, const struct pg_header *first, 
              h.type == PG_FRONTEND_COPY_DATA);
     p->from_agent = (struct pg_stream){.type = PG_FRONTEND_COPY_DATA,
                                        .left = (uint32_t)end, /* PG_BODY_MAX and what was read */
-                                       .hash = head != NULL && head->copying_in};
+                                       .hash = is_copying_in(p)};
     return stream(p, in);
 }
 
@@ -77,6 +97,20 @@ static enum protocol_step refuse_too_long(struct postgres *p, uint8_t type)
     return postgres_refuse(p, type, &refusal);
 }
 
+/* Messages that begin something; the others belong to what runs already. */
+static bool is_prepared_for(uint8_t type)
+{
+    return type == PG_FRONTEND_QUERY || type == PG_FRONTEND_PARSE || type == PG_FRONTEND_BIND ||
+           type == PG_FRONTEND_EXECUTE || type == PG_FRONTEND_FUNCTION_CALL ||
+           type == PG_FRONTEND_DESCRIBE || type == PG_FRONTEND_CLOSE;
+}
+
+static bool is_of_copy(uint8_t type)
+{
+    return type == PG_FRONTEND_COPY_DATA || type == PG_FRONTEND_COPY_DONE ||
+           type == PG_FRONTEND_COPY_FAIL;
+}
+
 /* One message; `*out_used` stays 0 when more bytes are needed. */
 static enum protocol_step one_message(struct postgres *p, const struct pg_header *h,
                                       struct bytes in, size_t *out_used)
@@ -86,6 +120,9 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
         postgres_hold_forget(p, "an earlier statement of the batch failed");
         *out_used = drop(p, h, in); /* as the server would */
         return PROTOCOL_MORE;
+    }
+    if (is_of_copy(h->type) && !takes_copy_data(p)) {
+        return PROTOCOL_WAIT;
     }
     if (h->type == PG_FRONTEND_COPY_DATA) {
         *out_used = pass_copy_data(p, h, in);
@@ -103,6 +140,7 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
     *out_used = size;
     struct bytes message = bytes_of(in.data, size);
     struct bytes body = bytes_of(in.data + PG_HEADER_SIZE, gather);
+    bool is_amid_copy = is_copying_in(p) && is_prepared_for(h->type);
     enum protocol_step step =
         h->type == PG_FRONTEND_BIND ? postgres_bind(p, message, body, h->body_size)
         : h->type == PG_FRONTEND_PARSE
@@ -110,16 +148,10 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
             : on_message(p, h->type, message, body);
     if (p->offers_again) {
         *out_used = 0;
+    } else if (is_amid_copy) {
+        pg_queue_head(&p->queue)->copying = PG_COPY_BROKEN;
     }
     return step;
-}
-
-/* Messages that begin something; the others belong to what runs already. */
-static bool is_prepared_for(uint8_t type)
-{
-    return type == PG_FRONTEND_QUERY || type == PG_FRONTEND_PARSE || type == PG_FRONTEND_BIND ||
-           type == PG_FRONTEND_EXECUTE || type == PG_FRONTEND_FUNCTION_CALL ||
-           type == PG_FRONTEND_DESCRIBE || type == PG_FRONTEND_CLOSE;
 }
 
 enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, size_t *out_used)
@@ -429,10 +461,21 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
 
 static enum protocol_step on_sync(struct postgres *p, struct bytes message)
 {
+    if (is_copying_in(p)) {
+        return PROTOCOL_MORE; /* the target would ignore it: it has no answer (section 55.2.6) */
+    }
     p->skipping = false;
     p->batch_open = false;
     if (pg_queue_push(&p->queue, PG_FRONTEND_SYNC) == NULL) {
         return PROTOCOL_CLOSE;
+    }
+    return forward(p, message);
+}
+
+static enum protocol_step on_copy_end(struct postgres *p, struct bytes message)
+{
+    if (is_copying_in(p)) {
+        pg_queue_head(&p->queue)->copying = PG_COPY_ENDED;
     }
     return forward(p, message);
 }
@@ -465,7 +508,7 @@ static enum protocol_step on_message(struct postgres *p, uint8_t type, struct by
     case PG_FRONTEND_FUNCTION_CALL: return on_function_call(p, message, body);
     case PG_FRONTEND_FLUSH: return forward_in_batch(p, message);
     case PG_FRONTEND_COPY_DONE:
-    case PG_FRONTEND_COPY_FAIL: return forward(p, message);
+    case PG_FRONTEND_COPY_FAIL: return on_copy_end(p, message);
     case PG_FRONTEND_TERMINATE:
         p->terminated = true;
         p->agent_ended = true;

@@ -82,6 +82,23 @@ void pg_queue_set_effects(struct pg_queue *q, struct pg_sent *sent, struct pg_ef
     q->namings += effects != NULL;
 }
 
+bool pg_queue_drop_syncs(struct pg_queue *q)
+{
+    for (size_t i = 1; i < q->count; i++) {
+        if (pg_queue_at(q, i)->type != 'S') {
+            return false;
+        }
+    }
+    if (q->count > 1) { /* it is as if they had never been pushed */
+        q->pushed -= q->count - 1;
+        q->count = 1;
+        q->synced = 0;
+        q->ready = q->ready < q->pushed ? q->ready : q->pushed;
+        q->ready = memchr(ending, pg_queue_at(q, 0)->type, sizeof(ending)) == NULL ? 0 : q->ready;
+    }
+    return true;
+}
+
 void pg_queue_pop(struct pg_queue *q)
 {
     q->namings -= pg_queue_at(q, 0)->effects != NULL;

@@ -15,10 +15,18 @@ enum {
     PG_QUEUE_OWN = 1, /* in place of a message's type: a question of our own */
 };
 
+/* How far a COPY FROM STDIN is. */
+enum pg_copying {
+    PG_COPY_NONE,
+    PG_COPY_IN,     /* the target reads CopyData, and ignores Sync and Flush */
+    PG_COPY_ENDED,  /* CopyDone or CopyFail was sent */
+    PG_COPY_BROKEN, /* something else was: the target ends the COPY, and maybe the session */
+};
+
 struct pg_sent {
     uint8_t type;       /* the message's: 'Q', 'P', 'B', 'D', 'E', 'C', 'S', 'F'; or PG_QUEUE_OWN */
     uint8_t close_kind; /* of 'C': 'S' or 'P' */
-    bool copying_in;    /* of 'Q' and 'E': the target asked for CopyData */
+    uint8_t copying;    /* of 'Q' and 'E': enum pg_copying */
     bool failed;        /* of 'Q' and 'F': an error came, ReadyForQuery did not */
     bool is_own;        /* of 'D': we asked, the agent does not hear of the answer */
     /* A refusal: the message that went to the target in its place fails there, and its error is
@@ -88,6 +96,9 @@ static inline bool pg_queue_is_open(const struct pg_queue *q, uint64_t number)
 }
 /* Gives a message in the queue its effects, which are taken. */
 void pg_queue_set_effects(struct pg_queue *q, struct pg_sent *sent, struct pg_effects *effects);
+/* Takes out every Sync behind the head: the target has ignored them. False: something else is
+ * behind it, too. */
+bool pg_queue_drop_syncs(struct pg_queue *q) MUST_USE;
 /* Frees the head's content and takes it out. */
 void pg_queue_pop(struct pg_queue *q);
 /* ReadyForQuery came for the one that was popped last. */

@@ -94,6 +94,7 @@ static enum protocol_step on_complete(struct postgres *p, uint8_t type, struct b
     }
     if (head->type == 'Q') {
         head->statements_done++;
+        head->copying = PG_COPY_NONE;
         return pass(p, message); /* more statements may follow: ReadyForQuery is the end */
     }
     bool suspended = type == PG_BACKEND_PORTAL_SUSPENDED;
@@ -174,6 +175,8 @@ static enum protocol_step on_description(struct postgres *p, uint8_t type, struc
     return is_own ? PROTOCOL_MORE : pass(p, message);
 }
 
+static const char amid_copy[] = "a message that belongs to no COPY was sent in the midst of one";
+
 static enum protocol_step on_copy(struct postgres *p, uint8_t type, struct bytes message,
                                   struct bytes body)
 {
@@ -181,12 +184,17 @@ static enum protocol_step on_copy(struct postgres *p, uint8_t type, struct bytes
     if (head == NULL || (head->type != 'Q' && head->type != 'E')) {
         return garbage(p, "COPY that was not asked for");
     }
-    head->copying_in = type != PG_BACKEND_COPY_OUT;
+    bool is_in = type != PG_BACKEND_COPY_OUT;
+    if (is_in && !pg_queue_drop_syncs(&p->queue)) {
+        return postgres_violation(p, amid_copy);
+    }
+    head->copying = is_in ? PG_COPY_IN : PG_COPY_NONE;
+    p->batch_open = p->batch_open || (is_in && head->type == 'E'); /* its Sync was ignored */
     if (type == PG_BACKEND_COPY_OUT && !postgres_result_copy(p, head, body)) {
         return postgres_fatal(p, PG_SQLSTATE_INSUFFICIENT_PRIVILEGE,
                               "the data of this COPY cannot be masked", "masking_failed");
     }
-    if (head->copying_in) {
+    if (is_in) {
         crypto_sha256_init(&p->digest_in);
         p->bytes_in = 0;
     }
@@ -215,6 +223,14 @@ static enum protocol_step pass_words(struct postgres *p, struct bytes message, s
     return words.size == 0 ? garbage(p, "a malformed notice") : pass(p, words);
 }
 
+/* Whether the target has thrown away what was sent in the midst of a COPY, or will answer it, is
+ * not the same with all of its versions. */
+static bool is_broken_copy(const struct postgres *p)
+{
+    const struct pg_sent *head = pg_queue_head(&p->queue);
+    return head != NULL && head->copying == PG_COPY_BROKEN;
+}
+
 /* What stands in the place of a refused message has no answer but an error. */
 static bool is_out_of_turn(const struct postgres *p, uint8_t type)
 {
@@ -236,7 +252,9 @@ static enum protocol_step on_message(struct postgres *p, uint8_t type, struct by
     case PG_BACKEND_EMPTY_QUERY:
     case PG_BACKEND_PORTAL_SUSPENDED: return on_complete(p, type, message, body);
     case PG_BACKEND_READY: return on_ready(p, message, body);
-    case PG_BACKEND_ERROR: return postgres_on_error(p, message, body);
+    case PG_BACKEND_ERROR:
+        return is_broken_copy(p) ? postgres_violation(p, amid_copy)
+                                 : postgres_on_error(p, message, body);
     case PG_BACKEND_PARSE_COMPLETE: return on_parsed(p, message);
     case PG_BACKEND_BIND_COMPLETE: return pass_and_pop(p, message, "B");
     case PG_BACKEND_CLOSE_COMPLETE: return pass_and_pop(p, message, "C");
