@@ -255,21 +255,34 @@ static void its_key_is_enrolled_no_more(void **state)
     sidecar_finish(&s);
 }
 
-/* Whoever has the key may have enrolled it a second time. */
+/* Whoever has the key may have enrolled it a second time. The key is the first one's. */
+static struct sidecar enrol_twin(struct fixture *f, struct sidecar *s)
+{
+    char *token = fixture_join_token(f);
+    struct answer a = fixture_enrol(f, s->key, token, NULL, NULL);
+    assert_int_equal(a.status.code, RPC_OK);
+    const Chaperone__V1__EnrolResponse *r = (const Chaperone__V1__EnrolResponse *)a.reply;
+    assert_string_not_equal(r->sidecar, s->id);
+    struct sidecar twin = {
+        .key = s->key,
+        .id = strdup(r->sidecar),
+        .channel =
+            fixture_channel(f, bytes_of(r->certificate_pem.data, r->certificate_pem.len), s->key)};
+    answer_finish(&a);
+    free(token);
+    return twin;
+}
+
+static void twin_finish(struct sidecar *twin)
+{
+    rpc_channel_destroy(twin->channel);
+    free(twin->id);
+}
+
 static void the_same_key_under_another_id_is_revoked_too(void **state)
 {
     struct fixture *f = *state;
-    struct sidecar s = fixture_sidecar(f);
-    char *token = fixture_join_token(f);
-    struct answer a = fixture_enrol(f, s.key, token, NULL, NULL);
-    assert_int_equal(a.status.code, RPC_OK);
-    const Chaperone__V1__EnrolResponse *r = (const Chaperone__V1__EnrolResponse *)a.reply;
-    assert_string_not_equal(r->sidecar, s.id);
-    struct sidecar twin = {
-        .key = s.key,
-        .id = strdup(r->sidecar),
-        .channel =
-            fixture_channel(f, bytes_of(r->certificate_pem.data, r->certificate_pem.len), s.key)};
+    struct sidecar s = fixture_sidecar(f), twin = enrol_twin(f, &s);
     struct records records;
     ship_open_session(&twin, &records);
     struct answer answer = revoke_as(f, "admins", s.id);
@@ -279,10 +292,28 @@ static void the_same_key_under_another_id_is_revoked_too(void **state)
     assert_non_null(strstr(revoked(&answer)->not_confirmed, twin.id));
     assert_counts_for_nothing(f, &twin);
     answer_finish(&answer);
-    answer_finish(&a);
-    rpc_channel_destroy(twin.channel);
-    free(twin.id);
-    free(token);
+    twin_finish(&twin);
+    sidecar_finish(&s);
+}
+
+/* Nobody goes on under the other id while the first one keeps who revokes it waiting. */
+static void the_same_key_is_revoked_before_anybody_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    struct sidecar s = fixture_sidecar(f), twin = enrol_twin(f, &s);
+    struct listening *l = watch(&s);
+    struct revoking r = {.fixture = f, .id = s.id};
+    assert_int_equal(pthread_create(&r.thread, NULL, run_revoke, &r), 0);
+    const Chaperone__V1__WatchResponse *push =
+        (const Chaperone__V1__WatchResponse *)listening_await(l, 1);
+    assert_counts_for_nothing(f, &twin);
+    say_done(l, push->kill->order);
+    assert_int_equal(pthread_join(r.thread, NULL), 0);
+    assert_string_equal(revoked(&r.answer)->not_confirmed, "");
+    assert_int_equal(revoked(&r.answer)->n_also, 1);
+    answer_finish(&r.answer);
+    listening_finish(l);
+    twin_finish(&twin);
     sidecar_finish(&s);
 }
 
@@ -374,6 +405,7 @@ int main(void)
         CASE(it_stays_so_and_others_go_on),
         CASE(its_key_is_enrolled_no_more),
         CASE(the_same_key_under_another_id_is_revoked_too),
+        CASE(the_same_key_is_revoked_before_anybody_is_waited_for),
         CASE(which_one_is_said_in_short_and_by_admins_only),
         CASE(nobody_decides_for_it_any_more),
         CASE(the_status_and_the_sessions_show_it),

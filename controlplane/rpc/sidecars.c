@@ -30,6 +30,7 @@ struct revoking {
     char **open;                  /* its open sessions, as far as the log knows; in the arena */
     size_t open_count;
     const char *not_confirmed; /* NULL: all is confirmed; in the arena */
+    bool is_new;               /* it was not revoked before */
 };
 
 static char *text_of(const char *s)
@@ -286,87 +287,108 @@ static enum err find(const struct store_sidecar *items, size_t count, const char
     return found == NULL ? ERR_NOT_FOUND : OK;
 }
 
-/* Takes `r` through all of it. `*out_is_new`: it was not revoked before. What fails once it is
- * stored keeps nothing from being closed. */
-static enum err revoke(struct revoking *r, const char *sidecar, struct store_sidecar *out,
-                       bool *out_is_new)
+/* One that was revoked before stays as it is. */
+static enum err store_one(struct revoking *r)
+{
+    enum err e = store_it(r);
+    r->is_new = e == OK;
+    if (r->is_new) {
+        log_event(r->call->services->with.log, LOG_WARN, "sidecar_revoked",
+                  log_text("sidecar", r->id), log_text("by", r->call->caller->who->subject),
+                  log_number("last_sequence", (int64_t)r->last.sequence));
+    }
+    return e == ERR_DENIED ? OK : e;
+}
+
+/* What fails once it is stored keeps nothing from being closed. */
+static enum err end_one(struct revoking *r, struct store_sidecar *out)
 {
     struct services *services = r->call->services;
-    (void)snprintf(r->id, sizeof(r->id), "%s", sidecar);
-    enum err e = store_it(r), ended = OK;
-    *out_is_new = e == OK;
-    if (e == OK) {
-        log_event(services->with.log, LOG_WARN, "sidecar_revoked", log_text("sidecar", r->id),
-                  log_text("by", r->call->caller->who->subject),
-                  log_number("last_sequence", (int64_t)r->last.sequence));
-        ended = end_what_runs(r);
-    }
-    if (e == OK || e == ERR_DENIED) {
-        e = store_sidecar_get(services->with.store, sidecar, r->arena, out);
-    }
+    enum err ended = r->is_new ? end_what_runs(r) : OK;
+    enum err e = store_sidecar_get(services->with.store, r->id, r->arena, out);
     if (e == OK) {
         sidecars_close(services, out);
     }
     return e == OK ? ended : e;
 }
 
-static enum err add_not_confirmed(struct arena *arena, const char *more, char **all)
+static enum err first_of(enum err before, enum err e)
 {
-    size_t size = strlen(*all) + strlen(more) + 3;
-    char *both = arena_alloc(arena, size);
-    if (both == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    (void)snprintf(both, size, "%s%s%s", *all, (*all)[0] == '\0' ? "" : "; ", more);
-    *all = both;
-    return OK;
+    return before == OK ? e : before;
 }
 
 /* The same key under another id, which it was enrolled with, too: nobody enrols it any more, so
  * that those which are listed now are all. */
-static enum err revoke_twins(const struct call *call, const char *reason, struct arena *arena,
-                             const struct store_sidecar *first,
-                             Chaperone__V1__RevokeSidecarResponse *out)
+static enum err store_twins(const struct revoking *first, const struct store_sidecar *found,
+                            struct revoking **out, size_t *out_count)
 {
     struct store_sidecar *items = NULL;
     size_t count = 0;
-    enum err e = store_sidecar_list(call->services->with.store, arena, &items, &count);
-    out->also = e == OK ? arena_alloc(arena, (count + 1) * sizeof(*out->also)) : NULL;
-    if (out->also == NULL) {
+    enum err e =
+        store_sidecar_list(first->call->services->with.store, first->arena, &items, &count);
+    struct revoking *twins =
+        e == OK ? arena_alloc(first->arena, (count + 1) * sizeof(*twins)) : NULL;
+    if (twins == NULL) {
         return e == OK ? ERR_NO_MEMORY : e;
     }
-    for (size_t i = 0; e == OK && i < count; i++) {
-        struct revoking r = {.call = call, .reason = reason, .arena = arena};
-        struct store_sidecar twin;
-        bool is_new = false;
+    *out = twins;
+    for (size_t i = 0; i < count; i++) {
         if (items[i].revoked_ns == 0 && strcmp(items[i].id, first->id) != 0 &&
-            memcmp(items[i].key_hash, first->key_hash, sizeof(first->key_hash)) == 0) {
-            e = revoke(&r, items[i].id, &twin, &is_new);
-            out->also[out->n_also++] = text_of(items[i].id);
-        }
-        if (e == OK && r.not_confirmed != NULL) {
-            e = add_not_confirmed(arena, r.not_confirmed, &out->not_confirmed);
+            memcmp(items[i].key_hash, found->key_hash, sizeof(found->key_hash)) == 0) {
+            struct revoking *r = &twins[*out_count];
+            *r = (struct revoking){
+                .call = first->call, .reason = first->reason, .arena = first->arena};
+            (void)snprintf(r->id, sizeof(r->id), "%s", items[i].id);
+            enum err stored = store_one(r);
+            *out_count += stored == OK ? 1 : 0;
+            e = first_of(e, stored);
         }
     }
     return e;
 }
 
-/* What failed once it is stored is no reason to leave its key another id. */
+static enum err add_not_confirmed(const struct revoking *r, char **all)
+{
+    if (r->not_confirmed == NULL) {
+        return OK;
+    }
+    size_t size = strlen(*all) + strlen(r->not_confirmed) + 3;
+    char *both = arena_alloc(r->arena, size);
+    if (both == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    (void)snprintf(both, size, "%s%s%s", *all, (*all)[0] == '\0' ? "" : "; ", r->not_confirmed);
+    *all = both;
+    return OK;
+}
+
+/* All of its ids count for nothing before it is waited for what one of them runs: whoever has the
+ * key could go on with another meanwhile. */
 static enum err revoke_all(struct revoking *r, const struct store_sidecar *found,
                            struct store_sidecar *out,
                            Chaperone__V1__RevokeSidecarResponse *response)
 {
-    bool is_new = false;
-    enum err e = revoke(r, found->id, out, &is_new);
-    response->revoked = is_new;
-    if (e != OK && !is_new) {
+    struct revoking *twins = NULL;
+    struct store_sidecar twin;
+    size_t count = 0;
+    (void)snprintf(r->id, sizeof(r->id), "%s", found->id);
+    enum err e = store_one(r);
+    if (e != OK) {
         return e;
     }
-    if (r->not_confirmed != NULL) {
-        response->not_confirmed = text_of(r->not_confirmed);
+    e = store_twins(r, found, &twins, &count);
+    response->also = arena_alloc(r->arena, (count + 1) * sizeof(*response->also));
+    e = first_of(e, response->also == NULL ? ERR_NO_MEMORY : OK);
+    e = first_of(e, end_one(r, out));
+    e = first_of(e, add_not_confirmed(r, &response->not_confirmed));
+    for (size_t i = 0; i < count; i++) {
+        e = first_of(e, end_one(&twins[i], &twin));
+        e = first_of(e, add_not_confirmed(&twins[i], &response->not_confirmed));
+        if (response->also != NULL) {
+            response->also[response->n_also++] = twins[i].id;
+        }
     }
-    enum err twins = revoke_twins(r->call, r->reason, r->arena, found, response);
-    return e == OK ? twins : e;
+    return e;
 }
 
 static void carry_out(const struct call *call, const Chaperone__V1__RevokeSidecarRequest *request,
@@ -397,12 +419,13 @@ static void carry_out(const struct call *call, const Chaperone__V1__RevokeSideca
         return;
     }
     response.sidecar = text_of(revoked.id);
+    response.revoked = r.is_new;
     response.revoked_unix_ns = revoked.revoked_ns;
     response.revoked_by = text_of(revoked.revoked_by);
     response.reason = text_of(revoked.revoked_reason);
     response.last_sequence = r.last.sequence;
-    response.sessions = response.revoked ? r.open : NULL;
-    response.n_sessions = response.revoked ? r.open_count : 0;
+    response.sessions = r.is_new ? r.open : NULL;
+    response.n_sessions = r.is_new ? r.open_count : 0;
     response.took_us = (clock_monotonic(clock) - begin) / 1000;
     services_reply(&response.base, out_reply, out_status);
 }
