@@ -93,6 +93,21 @@ static void command_definition(struct walk *w, const PgQuery__RangeVar *r,
     }
 }
 
+static bool is_parent(struct walk *w, const PgQuery__RangeVar *r)
+{
+    const struct catalog *c = marks_catalog(w->marks);
+    const struct catalog_relation *found = ddl_relation(w, r);
+    for (size_t i = 0; found != NULL && i < catalog_relation_count(c); i++) {
+        const struct catalog_relation *other = catalog_relation_at(c, i);
+        for (size_t k = 0; k < other->parent_count; k++) {
+            if (other->parents[k] == found->oid) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void alter_command(struct walk *w, const PgQuery__RangeVar *r,
                           const PgQuery__AlterTableCmd *c)
 {
@@ -103,6 +118,10 @@ static void alter_command(struct walk *w, const PgQuery__RangeVar *r,
         c->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault && is_constant_default(c->def);
     bool is_harmless = is_plain_column || is_plain_default || command_is_harmless(c->subtype);
     (void)ddl_relation_touch(w, r, is_harmless ? NULL : "ALTER TABLE");
+    if (c->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn && is_parent(w, r)) {
+        /* A child may keep the column and its values, without the mark that came from here. */
+        ddl_kept_expression(w, r, NULL, c->name, "ALTER TABLE");
+    }
     command_definition(w, r, c);
 }
 

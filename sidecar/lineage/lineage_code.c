@@ -90,19 +90,27 @@ bool type_is_foreign(struct walk *w, const char *schema, const char *name)
            !marks_trusts(w->marks, schema, name);
 }
 
-void cast_check_new_type(struct walk *w, const struct catalog_relation *r,
-                         const PgQuery__TypeName *t)
+void type_check_read(struct walk *w, const PgQuery__TypeName *t, struct value *v)
 {
-    struct value ignored = {0};
     const char *schema = NULL;
     if (t == NULL) {
         return;
     }
     const char *name = names_last(t->n_names, t->names, &schema);
-    cast_check_type(w, t, &ignored);
+    cast_check_type(w, t, v);
     if (type_is_foreign(w, schema, name)) {
-        (void)note_unknown(w, "the type %s is not PostgreSQL's own", name);
+        *v = value_mix(*v, note_unknown(w, "the type %s is not PostgreSQL's own", name));
     }
+}
+
+void cast_check_new_type(struct walk *w, const struct catalog_relation *r,
+                         const PgQuery__TypeName *t)
+{
+    struct value ignored = {0};
+    if (t == NULL) {
+        return;
+    }
+    type_check_read(w, t, &ignored);
     for (size_t i = 0; r != NULL && i < r->column_count; i++) {
         cast_check_column(w, &r->columns[i], &ignored);
     }

@@ -4,15 +4,20 @@
 enum find columns_find(const struct columns *c, const char *name, struct value *out)
 {
     enum find found = FIND_NONE;
+    bool may_be = c->is_open;
+    struct value open = c->is_open ? c->rest : (struct value){0};
     for (size_t i = 0; i < c->count; i++) {
+        struct value v = c->items[i].value;
         if (strcmp(c->items[i].name, name) == 0) {
-            struct value v = c->items[i].value;
             *out = found == FIND_NONE ? v : value_mix(*out, v);
             found = FIND_SOME;
+        } else if (c->items[i].name[0] == '\0') {
+            open = value_mix(open, v);
+            may_be = true;
         }
     }
-    if (found == FIND_NONE && c->is_open) {
-        *out = c->rest;
+    if (found == FIND_NONE && may_be) {
+        *out = open;
         return FIND_OPEN;
     }
     return found;
@@ -158,14 +163,16 @@ struct value column_value(struct walk *w, const PgQuery__ColumnRef *c)
         return qualified_value(w, c, name);
     }
     struct value v = {0};
-    if (name_find(w, name, &v) != FIND_NONE) {
+    enum find found = name_find(w, name, &v);
+    if (found == FIND_SOME) {
         return v;
     }
+    /* The whole row, unless an unlisted column has this name. */
     const struct item *item = item_of_name(w, NULL, name);
     if (item != NULL) {
-        return value_computed(columns_mix(&item->columns));
+        return value_computed(value_mix(v, columns_mix(&item->columns)));
     }
-    return note_unknown(w, "the column %s is not known", name);
+    return found == FIND_OPEN ? v : note_unknown(w, "the column %s is not known", name);
 }
 
 bool column_is_star(const PgQuery__Node *n)

@@ -20,6 +20,16 @@ bool expr_is_constant(const PgQuery__Node *n)
     return n->node_case == PG_QUERY__NODE__NODE_A_CONST;
 }
 
+bool expr_is_field_star(const PgQuery__Node *n)
+{
+    if (n == NULL || n->node_case != PG_QUERY__NODE__NODE_A_INDIRECTION) {
+        return false;
+    }
+    const PgQuery__AIndirection *a = n->a_indirection;
+    return a->n_indirection > 0 &&
+           a->indirection[a->n_indirection - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR;
+}
+
 /* AND, OR and COALESCE leave out what stands behind a value that decides: if that could fail, or
  * takes its time, it tells the value. */
 static struct value short_circuit_value(struct walk *w, size_t count, PgQuery__Node *const *nodes,

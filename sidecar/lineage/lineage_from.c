@@ -96,7 +96,7 @@ static void columns_define(struct walk *w, struct columns *c, size_t count,
         bool is_column = n->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF;
         struct value defined = v;
         if (is_column) {
-            cast_check_type(w, n->column_def->type_name, &defined);
+            type_check_read(w, n->column_def->type_name, &defined);
         }
         columns_add(w, c, is_column ? n->column_def->colname : "", defined);
     }
@@ -112,7 +112,7 @@ static const char *call_name(const PgQuery__Node *n)
 }
 
 /* One function of ROWS FROM: a List of the call and its column definitions. What a function
- * returns is not in the catalog: but for those with a list, there may be more columns. */
+ * returns is not in the catalog: but for those with a list, there may be any columns. */
 static void function_columns(struct walk *w, const PgQuery__Node *n, const char *alias,
                              struct columns *out)
 {
@@ -130,17 +130,27 @@ static void function_columns(struct walk *w, const PgQuery__Node *n, const char 
         columns_define(w, out, definitions->list->n_items, definitions->list->items, v);
         return;
     }
-    columns_add(w, out, alias != NULL ? alias : name[0] != '\0' ? name : output_name(call), v);
-    if (!function_has_one_column(name)) {
+    const char *column = function_column(name, alias);
+    if (column != NULL) {
+        columns_add(w, out, column, v);
+    } else {
         out->is_open = true;
         out->rest = value_mix(out->rest, v);
     }
 }
 
+/* What stands for an alias: the first function's name. */
+static const char *functions_name(const PgQuery__RangeFunction *f)
+{
+    const PgQuery__Node *n = f->n_functions == 0 ? NULL : f->functions[0];
+    bool is_call = n != NULL && n->node_case == PG_QUERY__NODE__NODE_LIST && n->list->n_items > 0;
+    return is_call ? output_name(n->list->items[0]) : "";
+}
+
 static struct item *function_item(struct walk *w, const PgQuery__RangeFunction *f)
 {
     const char *alias = f->alias == NULL ? NULL : f->alias->aliasname;
-    struct item *i = item_new(w, alias != NULL ? alias : "");
+    struct item *i = item_new(w, alias != NULL ? alias : functions_name(f));
     if (i == NULL) {
         return NULL;
     }
@@ -160,9 +170,6 @@ static struct item *function_item(struct walk *w, const PgQuery__RangeFunction *
         struct columns defined = {0};
         columns_define(w, &defined, f->n_coldeflist, f->coldeflist, columns_mix(&i->columns));
         i->columns = defined;
-    }
-    if (alias == NULL && f->n_functions > 0 && i->columns.count > 0) {
-        i->name = i->columns.items[0].name; /* the first function's */
     }
     /* Behind an unknown number of columns its place, and with it its value, is not known. */
     if (f->ordinality) {
@@ -202,7 +209,7 @@ static struct item *table_function_item(struct walk *w, const PgQuery__RangeTabl
         if (c->coldefexpr != NULL) {
             v = value_mix(v, expr_value(w, c->coldefexpr));
         }
-        cast_check_type(w, c->type_name, &v);
+        type_check_read(w, c->type_name, &v);
         columns_add(w, &i->columns, c->colname, (struct value){0});
     }
     w->level->is_lateral_active = saved;

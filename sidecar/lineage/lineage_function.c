@@ -179,20 +179,26 @@ enum call_class function_class(const char *name)
     return f != NULL ? f->class : reads(name) ? CALL_READS : CALL_OTHER;
 }
 
-bool function_has_one_column(const char *name)
+/* A result with a name of its own goes by that (chooseScalarFunctionAlias, parse_relation.c). */
+const char *function_column(const char *name, const char *alias)
 {
-    static const char *const names[] = {
-        "generate_series",           "generate_subscripts", "json_array_elements",
-        "json_array_elements_text",  "json_object_keys",    "jsonb_array_elements",
-        "jsonb_array_elements_text", "jsonb_object_keys",   "regexp_matches",
-        "regexp_split_to_table",     "string_to_table",
+    static const char *const of_alias[] = {
+        "generate_series", "generate_subscripts",   "json_object_keys", "jsonb_object_keys",
+        "regexp_matches",  "regexp_split_to_table", "string_to_table",
     };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            return true;
+    static const char *const of_result[] = {"json_array_elements", "json_array_elements_text",
+                                            "jsonb_array_elements", "jsonb_array_elements_text"};
+    for (size_t i = 0; i < sizeof(of_result) / sizeof(of_result[0]); i++) {
+        if (strcmp(name, of_result[i]) == 0) {
+            return "value";
         }
     }
-    return false;
+    for (size_t i = 0; i < sizeof(of_alias) / sizeof(of_alias[0]); i++) {
+        if (strcmp(name, of_alias[i]) == 0) {
+            return alias != NULL ? alias : name;
+        }
+    }
+    return NULL;
 }
 
 /* ---- what PostgreSQL keeps of others' values --------------------------------------------------

@@ -37,7 +37,7 @@ struct value value_computed(struct value v);
 bool value_equal(struct value a, struct value b);
 
 struct column {
-    const char *name;
+    const char *name; /* "": it is not known */
     struct value value;
 };
 
@@ -51,6 +51,7 @@ struct columns {
 };
 
 struct value columns_mix(const struct columns *c); /* the whole row */
+bool columns_are_named(const struct columns *c);   /* all of them, by names that are known */
 
 /* ---- what a statement does beside its outputs -------------------------------------------------
  */
@@ -172,6 +173,8 @@ bool name_is_builtin(struct walk *w, enum name_class class, const char *schema, 
 
 void cast_check_anywhere(struct walk *w, struct value *v);
 void cast_check_column(struct walk *w, const struct catalog_column *c, struct value *v);
+/* Texts are read as this type, by its input function. `t` may be NULL. */
+void type_check_read(struct walk *w, const PgQuery__TypeName *t, struct value *v);
 void cast_check_type(struct walk *w, const PgQuery__TypeName *t, struct value *v);
 /* A column that gets this type, in a table that may have rows: a domain has a default of its own
  * and constraints, and each value is cast. */
@@ -195,8 +198,9 @@ enum call_class {
     CALL_READS,       /* reads what its arguments do not show */
 };
 enum call_class function_class(const char *name);
-/* In FROM it gives one column, whatever its arguments. */
-bool function_has_one_column(const char *name);
+/* The name of the one column that it gives in FROM, whatever its arguments; `alias` may be NULL.
+ * NULL: which columns it gives is not known. */
+const char *function_column(const char *name, const char *alias);
 /* Of pg_catalog's and information_schema's relations. */
 bool column_is_sensitive(const char *schema, const char *relation, const char *column);
 
@@ -223,6 +227,7 @@ struct value expr_value(struct walk *w, const PgQuery__Node *n);
 struct value expr_values(struct walk *w, size_t count, PgQuery__Node *const *nodes);
 void expr_filter(struct walk *w, const PgQuery__Node *n, const char *where);
 bool expr_is_constant(const PgQuery__Node *n);
+bool expr_is_field_star(const PgQuery__Node *n); /* (x).*: all fields of a row */
 void operator_check(struct walk *w, const char *schema, const char *name, struct value *v);
 /* lineage_operator.c */
 struct value operator_value(struct walk *w, const PgQuery__AExpr *e);
@@ -243,7 +248,8 @@ void star_columns(struct walk *w, const PgQuery__ColumnRef *c, struct columns *o
 enum find { FIND_NONE, FIND_SOME, FIND_OPEN }; /* FIND_OPEN: it may be one that is not listed */
 enum find level_find(const struct level *l, const char *name, struct value *out);
 enum find columns_find(const struct columns *c, const char *name, struct value *out);
-/* lineage_name.c: as FigureColname does. */
+/* lineage_name.c: as FigureColname does. "": it depends on what the catalog or the server's version
+ * says. */
 const char *output_name(const PgQuery__Node *n);
 
 /* lineage_from.c, lineage_join.c */

@@ -9,11 +9,16 @@ struct join {
 static void join_merge(struct walk *w, struct join *j, const char *name)
 {
     struct value left = {0}, right = {0};
-    if (columns_find(j->left, name, &left) == FIND_NONE ||
-        columns_find(j->right, name, &right) == FIND_NONE) {
+    enum find on_left = columns_find(j->left, name, &left);
+    enum find on_right = columns_find(j->right, name, &right);
+    if (on_left == FIND_NONE || on_right == FIND_NONE) {
         left = value_mix(left, note_unknown(w, "the column %s is not known", name));
     }
     struct value v = value_merge(left, right);
+    if (on_left == FIND_OPEN || on_right == FIND_OPEN) {
+        j->merged.is_open = true; /* it stands among the others once more */
+        j->merged.rest = value_mix(j->merged.rest, v);
+    }
     note_filtered(w, v, "JOIN ... USING");
     operator_check(w, NULL, "=", &v);
     columns_add(w, &j->merged, name, v);
@@ -30,7 +35,7 @@ static void join_using(struct walk *w, const PgQuery__JoinExpr *e, struct join *
 /* Which columns it compares is only known when all of both sides are. */
 static void join_natural(struct walk *w, struct join *j)
 {
-    if (j->left->is_open || j->right->is_open) {
+    if (!columns_are_named(j->left) || !columns_are_named(j->right)) {
         struct value v =
             note_unknown(w, "which columns a %s compares is not known", "NATURAL JOIN");
         v = value_mix(v, value_mix(columns_mix(j->left), columns_mix(j->right)));

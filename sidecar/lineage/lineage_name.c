@@ -50,6 +50,12 @@ static enum strength figure_case(const PgQuery__CaseExpr *c, const char **out)
     return NAME_WEAK;
 }
 
+/* A star or fields of a row: named by the columns that it stands for. */
+static bool is_star(const PgQuery__Node *n)
+{
+    return column_is_star(n) || expr_is_field_star(n);
+}
+
 /* The first output of a scalar subquery, of its leftmost query. */
 static enum strength figure_subquery(const PgQuery__Node *n, const char **out)
 {
@@ -67,6 +73,9 @@ static enum strength figure_subquery(const PgQuery__Node *n, const char **out)
         return NAME_NONE;
     }
     const PgQuery__ResTarget *t = s->target_list[0]->res_target;
+    if (is_star(t->val)) {
+        return strong(out, "");
+    }
     const char *name = t->name[0] != '\0' ? t->name : output_name(t->val);
     return strong(out, name);
 }
@@ -105,6 +114,14 @@ static enum strength figure_value_function(const PgQuery__SQLValueFunction *f, c
     return name == NULL ? NAME_NONE : strong(out, name);
 }
 
+/* EXTRACT was date_part until PostgreSQL 14. */
+static enum strength figure_call(const PgQuery__FuncCall *f, const char **out)
+{
+    const char *schema = NULL;
+    const char *name = names_last(f->n_funcname, f->funcname, &schema);
+    return strong(out, schema != NULL && strcmp(name, "extract") == 0 ? "" : name);
+}
+
 static enum strength figure_xml(const PgQuery__XmlExpr *x, const char **out)
 {
     static const char *const names[] = {
@@ -129,10 +146,7 @@ static enum strength figure(const PgQuery__Node *n, const char **out)
     case PG_QUERY__NODE__NODE_COLUMN_REF:
         return figure_fields(n->column_ref->n_fields, n->column_ref->fields, out);
     case PG_QUERY__NODE__NODE_A_INDIRECTION: return figure_indirection(n->a_indirection, out);
-    case PG_QUERY__NODE__NODE_FUNC_CALL: {
-        const char *schema = NULL;
-        return strong(out, names_last(n->func_call->n_funcname, n->func_call->funcname, &schema));
-    }
+    case PG_QUERY__NODE__NODE_FUNC_CALL: return figure_call(n->func_call, out);
     case PG_QUERY__NODE__NODE_A_EXPR:
         return n->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF ? strong(out, "nullif")
                                                                         : NAME_NONE;

@@ -3,16 +3,6 @@
 
 /* ---- the target list ------------------------------------------------------------------------- */
 
-static bool is_field_star(const PgQuery__Node *n)
-{
-    if (n->node_case != PG_QUERY__NODE__NODE_A_INDIRECTION) {
-        return false;
-    }
-    const PgQuery__AIndirection *a = n->a_indirection;
-    return a->n_indirection > 0 &&
-           a->indirection[a->n_indirection - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR;
-}
-
 static void target_add(struct walk *w, const PgQuery__ResTarget *t, struct columns *out)
 {
     if (column_is_star(t->val)) {
@@ -20,7 +10,7 @@ static void target_add(struct walk *w, const PgQuery__ResTarget *t, struct colum
         return;
     }
     struct value v = expr_value(w, t->val);
-    if (t->val != NULL && is_field_star(t->val)) {
+    if (expr_is_field_star(t->val)) {
         /* All fields of a row: how many is not known. */
         out->rest = value_mix(out->rest, v);
         out->is_open = true;
@@ -127,14 +117,27 @@ static void values_row(struct walk *w, const PgQuery__Node *row, bool is_first, 
     for (size_t i = 0; i < row->list->n_items && w->failed == OK; i++) {
         const PgQuery__Node *n = row->list->items[i];
         struct value v = expr_value(w, n);
-        if (column_is_star(n)) {
+        if (column_is_star(n) || expr_is_field_star(n)) {
             out->rest = value_mix(out->rest, v);
             out->is_open = true;
         } else if (is_first) {
             columns_add(w, out, values_name(w, i + 1), v);
         } else if (i < out->count) {
             out->items[i].value = value_merge(out->items[i].value, v);
+        } else {
+            out->rest = value_mix(out->rest, v);
         }
+    }
+}
+
+/* Behind a star nothing has a place that is known, in its own row and in the others. */
+static void values_rows(struct walk *w, const PgQuery__SelectStmt *s, struct columns *out)
+{
+    for (size_t i = 0; i < s->n_values_lists && w->failed == OK; i++) {
+        values_row(w, s->values_lists[i], i == 0, out);
+    }
+    if (out->is_open) {
+        *out = (struct columns){.is_open = true, .rest = columns_mix(out)};
     }
 }
 
@@ -203,10 +206,8 @@ static void select_body(struct walk *w, const PgQuery__SelectStmt *s, struct col
     case PG_QUERY__SET_OPERATION__SETOP_INTERSECT:
     case PG_QUERY__SET_OPERATION__SETOP_EXCEPT: select_set(w, s, out); break;
     case PG_QUERY__SET_OPERATION__SETOP_NONE:
-        for (size_t i = 0; i < s->n_values_lists && w->failed == OK; i++) {
-            values_row(w, s->values_lists[i], i == 0, out);
-        }
         if (s->n_values_lists > 0) {
+            values_rows(w, s, out);
             tail_clauses(w, s, out);
         } else {
             select_plain(w, s, out);

@@ -167,7 +167,7 @@ static void prepare_walk(struct walk *w, const PgQuery__PrepareStmt *s, struct f
     f->name = s->name;
     for (size_t i = 0; i < s->n_argtypes && w->failed == OK; i++) {
         if (s->argtypes[i]->node_case == PG_QUERY__NODE__NODE_TYPE_NAME) {
-            cast_check_type(w, s->argtypes[i]->type_name, &ignored);
+            type_check_read(w, s->argtypes[i]->type_name, &ignored);
         }
     }
     query_any(w, s->query, &f->outputs);

@@ -49,6 +49,16 @@ struct value columns_mix(const struct columns *c)
     return c->is_open ? value_mix(v, c->rest) : v;
 }
 
+bool columns_are_named(const struct columns *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->items[i].name[0] == '\0') {
+            return false;
+        }
+    }
+    return !c->is_open;
+}
+
 static void why_merge(const char **into, const char *from)
 {
     if (*into == NULL) {
