@@ -456,6 +456,9 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
     portal->operation = 0; /* it is the Execute's now */
     portal->state = PG_PORTAL_RUNNING;
     postgres_reading_executed(p, portal);
+    if (portal->changes_catalog) { /* it may have been asked since the Bind */
+        postgres_masking_changed(p);
+    }
     return forward_in_batch(p, message);
 }
 

@@ -188,6 +188,7 @@ static enum protocol_step send_bind(struct postgres *p, const struct bound *b,
     portal->started_ns = p->link->ops->monotonic_ns(p->link);
     portal->max_rows = verdict->max_rows;
     portal->without_results = verdict->without_results;
+    portal->changes_catalog = p->meaning.changes;
     portal->is_transactional = p->meaning.is_transactional;
     portal->plan = p->meaning.plan;
     portal->effects = p->meaning.effects;

@@ -462,6 +462,49 @@ static void test_begin_changes_nothing_of_what_is_read(void **state)
     assert_true(target_has(f, "SELECT '\xc3\xa9'"));
 }
 
+static void target_says(struct fixture *f, const char *letters, char status)
+{
+    struct buffer b;
+    buffer_init(&b, 1 << 16);
+    for (; *letters != '\0'; letters++) {
+        ok(pg_write_empty(&b, (uint8_t)*letters));
+    }
+    ok(pg_write_ready(&b, (uint8_t)status));
+    buffer_clear(&f->to_target);
+    fixture_target(f, buffer_bytes(&b));
+    buffer_finish(&b);
+}
+
+/* What was bound before the catalog was read changes it when it is executed. */
+static void test_the_catalog_is_outdated_behind_the_execute_of_what_changes_it(void **state)
+{
+    struct fixture *f = &((struct masked *)*state)->f;
+    struct buffer b;
+    const struct bytes none = {0}, portal = bytes_of_string("later");
+    buffer_init(&b, 1 << 16);
+    say(f, "BEGIN");
+    (void)answer_inquiries(f, 'I');
+    ok(pg_write_command_complete(&b, bytes_of_string("BEGIN")));
+    ok(pg_write_ready(&b, 'T'));
+    fixture_target(f, buffer_bytes(&b));
+    buffer_clear(&b);
+    ok(pg_write_parse(&b, portal, bytes_of_string("SET search_path TO other"), NULL, 0));
+    ok(pg_write_bind(&b, portal, none));
+    ok(pg_write_sync(&b));
+    fixture_agent(f, buffer_bytes(&b));
+    assert_true(target_has(f, "SET search_path"));
+    target_says(f, "12", 'T');
+    buffer_clear(&b);
+    ok(pg_write_execute(&b, portal, 0));
+    ok(pg_write_parse(&b, none, bytes_of_string("SELECT name || '' FROM people"), NULL, 0));
+    ok(pg_write_bind(&b, none, none));
+    fixture_agent(f, buffer_bytes(&b));
+    buffer_finish(&b);
+    (void)answer_inquiries(f, 'T');
+    assert_false(target_has(f, "FROM people"));
+    assert_false(f->closed);
+}
+
 static void test_what_may_be_read_otherwise_waits_for_the_answer_before(void **state)
 {
     struct fixture *f = &((struct masked *)*state)->f;
@@ -568,6 +611,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_masks_that_go_away_show_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_may_be_read_otherwise_is_refused_in_a_batch,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_the_catalog_is_outdated_behind_the_execute_of_what_changes_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_begin_changes_nothing_of_what_is_read, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_what_may_be_read_otherwise_waits_for_the_answer_before,

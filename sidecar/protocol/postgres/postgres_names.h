@@ -79,6 +79,7 @@ struct pg_portal {
     bool is_described;    /* a Describe was sent: the answer comes before the first row */
     uint64_t max_rows;    /* that the agent may see of one run; 0: all */
     bool without_results;
+    bool changes_catalog;       /* or what names mean: pg_meaning.changes of its text */
     bool is_transactional;      /* its text: sql_is_transactional */
     bool follows_names;         /* its text runs what SQL's names stand for when it is executed */
     uint64_t names;             /* pg_names_changes of both maps when it was decided */
