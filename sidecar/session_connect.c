@@ -21,6 +21,7 @@ void session_link_leave_target(struct protocol_link *link)
     x->behind_size = 0;
     x->ended = false;
     x->waiting = false;
+    x->broken = OK; /* of the one that is left */
     buffer_clear(&s->held);
     if (!session_is_in(buffer_bytes(&x->in), s->reading)) {
         buffer_clear(&x->in); /* else the protocol has just used it, and says so */
