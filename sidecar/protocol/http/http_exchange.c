@@ -33,6 +33,15 @@ static struct http_exchange *create(struct http *p, uint32_t stream, const struc
     return x;
 }
 
+/* What waits behind a held one goes on with it, and that is decided again when these bytes are
+ * used: not with each message among them. */
+static void advance_unheld(struct http *p)
+{
+    if (p->held == NULL) {
+        http_advance(p);
+    }
+}
+
 void http_on_request(void *context, uint32_t stream, const struct http_request *request)
 {
     struct http *p = context;
@@ -40,7 +49,7 @@ void http_on_request(void *context, uint32_t stream, const struct http_request *
         http_no_memory(p);
         return;
     }
-    http_advance(p);
+    advance_unheld(p);
 }
 
 /* ---- it is decided -------------------------------------------------------------------------- */
@@ -79,6 +88,9 @@ static bool has_enough(struct http_exchange *x)
         buffer_size(&x->gathered) > p->shared->statement_max ||
         gathered_by_all(p) > HTTP_GATHER_MAX) {
         return true; /* longer than anybody looks at: the policy hears that it was not read */
+    }
+    if (x->state == EXCHANGE_GATHERING) {
+        return false; /* that more has to come was found out before */
     }
     if (!x->needs_body) {
         arena_reset(p->shared->scratch);
@@ -274,8 +286,7 @@ void http_on_request_data(void *context, uint32_t stream, struct bytes data)
     } else if (buffer_append(&x->gathered, data) != OK) {
         http_no_memory(p);
     } else if (x->state == EXCHANGE_GATHERING) {
-        take_more(x);
-        http_advance(p);
+        take_more(x); /* it goes on when these bytes are used, not with each piece among them */
     }
 }
 
@@ -310,7 +321,7 @@ void http_on_request_end(void *context, uint32_t stream)
     } else if (x->state == EXCHANGE_REFUSED) {
         http_exchange_settle(x);
     }
-    http_advance(p);
+    advance_unheld(p);
 }
 
 /* The target has some of it and never gets the rest. */

@@ -86,6 +86,55 @@ static void a_body_that_is_awaited_and_was_early(void **state)
     assert_true(buffer_size(&f->to_target) > LARGE);
 }
 
+static uint64_t processor_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+enum { STREAMS = 100, FIELDS = 200 };
+
+/* POST / with 200 fields and 16 KiB to come, on a stream that stays open. */
+static void begin_post(struct fixture *f, uint8_t stream)
+{
+    static const char start[] = "\x83\x86\x84\x41\x09localhost\x0f\x0d\x05"
+                                "16384";
+    uint8_t frame[9 + sizeof(start) - 1 + FIELDS * 8] = {0, 0, 0, 1, 4, 0, 0, 0, stream};
+    size_t at = 9 + sizeof(start) - 1;
+    memcpy(frame + 9, start, sizeof(start) - 1);
+    for (size_t i = 0; i < FIELDS; i++) { /* literals that are not kept: "x-ab: y" */
+        const uint8_t field[] = {0, 4,  'x', '-', (uint8_t)('a' + i / 16), (uint8_t)('a' + i % 16),
+                                 1, 'y'};
+        memcpy(frame + at, field, sizeof(field));
+        at += sizeof(field);
+    }
+    frame[1] = (uint8_t)((at - 9) >> 8);
+    frame[2] = (uint8_t)(at - 9);
+    fixture_agent(f, bytes_of(frame, at));
+}
+
+/* Whether they are waited for is asked once, and not of all of them with each of their bytes. */
+static void bodies_in_small_pieces(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent(f, BYTES(HTTP2_PREFACE));
+    for (size_t i = 0; i < STREAMS; i++) {
+        begin_post(f, (uint8_t)(1 + 2 * i));
+    }
+    fixture_grant(f);
+    uint64_t before = processor_ms();
+    for (size_t i = 0; i < 30; i++) {
+        for (size_t k = 0; k < STREAMS; k++) {
+            const uint8_t frame[] = {0, 0, 1, 0, 0, 0, 0, 0, (uint8_t)(1 + 2 * k), 'x'};
+            fixture_agent(f, bytes_of(frame, sizeof(frame)));
+        }
+    }
+    assert_true(processor_ms() - before < 3000); /* it took fourteen seconds */
+    assert_false(f->is_closed);
+    assert_int_equal(f->intent_count, 0);
+}
+
 #define HTTP2_SETTINGS "\0\0\0\4\0\0\0\0\0"
 #define HTTP2_413                                                                                  \
     HTTP2_HEADERS("\5", "\5", "\1")                                                                \
@@ -172,13 +221,6 @@ static void an_events_name_is_recorded_as_it_is_shown(void **state)
 }
 
 /* ---- messages of streams -------------------------------------------------------------------- */
-
-static uint64_t processor_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* Each byte of it is looked at once, however small the pieces are that it comes in. */
 static void an_event_in_small_pieces(void **state)
@@ -271,6 +313,7 @@ int main(void)
         HTTP_TEST(a_tunnel_within_http2_is_refused),
         HTTP_TEST(a_name_that_looks_like_this_machine),
         HTTP_TEST(a_body_that_is_awaited_and_was_early),
+        HTTP_TEST(bodies_in_small_pieces),
         HTTP_TEST(an_answer_before_the_body_left),
         HTTP_TEST(an_answer_withheld_before_the_request_is_whole),
         HTTP_TEST(a_digest_behind_what_is_masked),
