@@ -252,6 +252,27 @@ static void test_a_portal_on_its_way_outlives_the_transaction_before_it(void **s
     assert_int_equal(t->f.outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
 }
 
+/* What a batch has done is not committed before its Sync: an error takes it back. */
+static void test_a_refusal_within_a_batch_fails_at_the_target_too(void **state)
+{
+    struct test *t = *state;
+    t->f.deny = "DROP";
+    sequence(&t->b, "INSERT INTO people VALUES (1)");
+    t->b.end -= PG_HEADER_SIZE; /* the Sync comes later */
+    ok(pg_write_empty(&t->b, PG_FRONTEND_FLUSH));
+    agent(t);
+    answers(&t->b, "12");
+    complete(&t->b, "INSERT 0 1");
+    target(t);
+    forget_sent(t);
+    ask(t, "DROP TABLE people");
+    assert_string_equal(types(&t->f.to_target), "Q");
+    assert_false(holds(&t->f.to_target, "DROP"));
+    assert_string_equal(types(&t->f.to_agent), "");
+    target_fails(t, "42601", 'I');
+    assert_string_equal(types(&t->f.to_agent), "EZ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +289,7 @@ int main(void)
         TEST(a_bound_execute_runs_what_it_was_decided_for),
         TEST(a_bound_execute_runs_when_nothing_has_changed),
         TEST(a_portal_on_its_way_outlives_the_transaction_before_it),
+        TEST(a_refusal_within_a_batch_fails_at_the_target_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

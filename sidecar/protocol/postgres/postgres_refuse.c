@@ -44,7 +44,7 @@ enum protocol_step postgres_refuse(struct postgres *p, uint8_t type,
         .position = refusal->position,
     };
     bool is_simple = type == PG_FRONTEND_QUERY || type == PG_FRONTEND_FUNCTION_CALL;
-    if (is_simple && p->transaction == 'I' && p->queue.count == 0) {
+    if (is_simple && p->transaction == 'I' && p->queue.count == 0 && !p->batch_open) {
         return answer_here(p, &error); /* nothing is open at the target: it need not know */
     }
     struct pg_sent *sent = pg_queue_push(&p->queue, type);
