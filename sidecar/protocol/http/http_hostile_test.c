@@ -307,6 +307,25 @@ static void an_approval_is_of_the_trailers_too(void **state)
     (void)state;
 }
 
+/* ---- approvals ------------------------------------------------------------------------------ */
+
+/* It was away while people decided, and is gone when they have. */
+static void an_approved_request_whose_target_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    f->word = FIXTURE_HOLD;
+    fixture_agent_says(f, GET);
+    fixture_grant(f);
+    fixture_target_ends(f);
+    f->word = FIXTURE_ALLOW;
+    fixture_agent_says(f, "");
+    assert_int_equal(f->connections, 2);
+    f->step =
+        protocol_http.on_failed(f->protocol, SIDE_TARGET, ERR_UNAVAILABLE, "connection refused");
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 502 ");
+    assert_int_equal(f->step, PROTOCOL_CLOSE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +341,7 @@ int main(void)
         HTTP_TEST(an_event_in_small_pieces),
         HTTP_TEST(a_message_of_too_many_fragments),
         HTTP_TEST(a_credential_of_the_agents_own_in_trailers),
+        HTTP_TEST(an_approved_request_whose_target_is_gone),
         HTTP_TEST(an_approval_is_of_the_trailers_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,6 +273,10 @@ enum protocol_step http_on_failed(void *context, enum protocol_side side, enum e
         (void)snprintf(p->refused_why, sizeof(p->refused_why),
                        "the target cannot be reached: %.150s", why);
         p->link->ops->set_end(p->link, "target_unreachable", why);
+        if (p->held != NULL) { /* it may have been approved meanwhile */
+            refuse_one(p, p->held);
+            p->held = NULL;
+        }
         http_refuse_all(p);
     }
     return PROTOCOL_CLOSE;
