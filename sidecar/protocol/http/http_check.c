@@ -101,6 +101,10 @@ bool http_check(struct http_exchange *x)
         http_refuse_malformed(x, 400, why.text);
         return false;
     }
+    if (x->request.is_websocket && p->target_is_http2) {
+        http_refuse_malformed(x, 501, "a WebSocket needs a target that speaks HTTP/1.1");
+        return false;
+    }
     if (!host_is_ours(p, x->request.authority)) {
         http_refuse_malformed(x, 421, "the request names another host than this connection's");
         return false;

@@ -252,6 +252,21 @@ static void an_event_in_small_pieces(void **state)
 
 #define UPGRADE "Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
+/* There it would be another kind of CONNECT (RFC 8441). */
+static void a_websocket_to_a_target_of_http2(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, "GET /ws HTTP/1.1\r\nHost: localhost\r\n" UPGRADE
+                          "Content-Type: application/grpc\r\nSec-WebSocket-Version: 13\r\n"
+                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    fixture_grant(f);
+    http_assert_has(fixture_to_agent(f), "HTTP/1.1 501 ");
+    assert_string_equal(f->end, "");
+    fixture_agent_says(f, GET);
+    assert_int_equal(f->intent_count, 2);
+    assert_string_equal(f->intents[0].rule, "protocol");
+}
+
 /* Each of the pieces takes more memory than its one byte. */
 static void a_message_of_too_many_fragments(void **state)
 {
@@ -339,6 +354,7 @@ int main(void)
         HTTP_TEST(all_of_a_streamed_body_is_recorded),
         HTTP_TEST(an_events_name_is_recorded_as_it_is_shown),
         HTTP_TEST(an_event_in_small_pieces),
+        HTTP_TEST(a_websocket_to_a_target_of_http2),
         HTTP_TEST(a_message_of_too_many_fragments),
         HTTP_TEST(a_credential_of_the_agents_own_in_trailers),
         HTTP_TEST(an_approved_request_whose_target_is_gone),
