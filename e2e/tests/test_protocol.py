@@ -175,6 +175,61 @@ def test_function_call(stack):
         assert got[0][1] == struct.pack("!ii", 4, 42)
 
 
+def test_a_name_means_what_the_server_took_it_for(stack):
+    """A batch that fails leaves its names as they were; what comes right behind it is decided so."""
+    with Wire(stack.port) as w:
+        w.login().send(parse("SELECT 'the old name'", "s"), sync())
+        assert kinds(w.read_until()) == b"1Z"
+        w.send(parse("SELECT 1/(id - id) FROM customers"), bind(), execute(),
+               message(b"C", b"Ss\0"), parse("SELECT 'the new name'", "s"), sync(),
+               bind("", "s"), execute(), sync())
+        assert kinds(w.read_until()) == b"12EZ"
+        got = w.read_until()
+        assert kinds(got) == b"2DCZ" and got[1][1].endswith(b"the old name")
+    assert stack.outcome_of("SELECT 'the old name'")["status"] == "success"
+
+
+@pytest.mark.parametrize("first", [query("SET standard_conforming_strings = off"),
+                                   message(b"H") + query("SET standard_conforming_strings = off")])
+def test_a_text_is_read_as_the_server_reads_it(stack, postgres, first):
+    postgres.psql("DROP TABLE IF EXISTS read_once; CREATE TABLE read_once (a int);"
+                  "INSERT INTO read_once VALUES (1)")
+    with Wire(stack.port) as w:
+        w.login().send(first, message(b"H"), query("SELECT '\\', '; DELETE FROM read_once --'"))
+        assert kinds(w.read_until()) == b"CSZ"
+        got = w.read_until()
+        assert kinds(got) == b"EZ" and fields(got[0][1])["C"] == "0A000"
+    assert postgres.psql("SELECT count(*) FROM read_once") == "1"
+
+
+@pytest.mark.parametrize("asks", [parse("COPY lines FROM STDIN") + bind() + execute() + sync(),
+                                  query("COPY lines FROM STDIN")])
+def test_a_sync_that_copy_ignores_puts_nothing_out_of_step(stack, asks):
+    with Wire(stack.port) as w:
+        w.login().send(query("CREATE TEMP TABLE lines (a int)"))
+        w.read_until()
+        for _ in range(3):
+            w.send(asks)
+            w.read_until(b"G")
+            w.send(message(b"d", b"1\n"), sync(), message(b"d", b"2\n"), message(b"c"))
+            if asks[:1] == b"P":
+                w.send(sync())
+            assert kinds(w.read_until()) == b"CZ"
+        w.send(query("SELECT count(*) FROM lines"), query("SELECT 'in step'"))
+        assert w.read_until()[1][1].endswith(b"6")
+        assert w.read_until()[1][1].endswith(b"in step")
+
+
+def test_all_of_a_copy_at_once(stack):
+    with Wire(stack.port) as w:
+        w.login().send(query("CREATE TEMP TABLE lines (a int)"))
+        w.read_until()
+        w.send(parse("COPY lines FROM STDIN"), bind(), execute(), message(b"d", b"1\n"),
+               message(b"c"), sync(), query("SELECT count(*) FROM lines"))
+        assert kinds(w.read_until()) == b"12GCZ"
+        assert w.read_until()[1][1].endswith(b"1")
+
+
 def test_copy_that_the_client_fails(stack):
     with Wire(stack.port) as w:
         w.login().send(query("CREATE TEMP TABLE c (a int)"))

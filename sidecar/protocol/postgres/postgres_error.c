@@ -44,6 +44,19 @@ static bool is_of_portal(const struct pg_sent *sent)
     return sent->type == 'B' || (sent->type == 'C' && sent->close_kind == 'P');
 }
 
+struct pg_sent *postgres_find_naming(struct postgres *p, bool is_statement, struct bytes name,
+                                     size_t from)
+{
+    for (size_t i = from; i < p->queue.count; i++) {
+        struct pg_sent *sent = pg_queue_at(&p->queue, i);
+        if (sent->refusal == NULL && (is_statement ? is_of_statement(sent) : is_of_portal(sent)) &&
+            pg_names_are_same(bytes_of_string(sent->name), name)) {
+            return sent;
+        }
+    }
+    return NULL;
+}
+
 /* What the first one of the same name, from there on, would bring back, if that is what `sent` had
  * made of it. NULL: nothing. */
 static void **find_previous(struct postgres *p, const struct pg_sent *sent, size_t from)
@@ -57,17 +70,11 @@ static void **find_previous(struct postgres *p, const struct pg_sent *sent, size
         pg_names_find(is_statement ? p->statements : p->portals, name) == made) {
         return NULL;
     }
-    for (size_t i = from; i < p->queue.count; i++) {
-        struct pg_sent *later = pg_queue_at(&p->queue, i);
-        if (later->refusal == NULL &&
-            (is_statement ? is_of_statement(later) : is_of_portal(later)) &&
-            pg_names_are_same(bytes_of_string(later->name), name)) {
-            void **previous = is_statement ? (void **)&later->previous_statement
-                                           : (void **)&later->previous_portal;
-            return *previous == made ? previous : NULL;
-        }
-    }
-    return NULL;
+    struct pg_sent *later = postgres_find_naming(p, is_statement, name, from);
+    void **previous = later == NULL  ? NULL
+                      : is_statement ? (void **)&later->previous_statement
+                                     : (void **)&later->previous_portal;
+    return previous != NULL && *previous == made ? previous : NULL;
 }
 
 /* What a later batch replaced was never there: what was there before is what it replaced. */

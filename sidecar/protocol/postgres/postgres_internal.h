@@ -303,6 +303,10 @@ void postgres_abandon(struct postgres *p);
 /* Takes back what a skipped, failed or never sent message had changed in the maps. `behind`: where
  * in the queue the next batch begins. */
 void postgres_take_back(struct postgres *p, struct pg_sent *sent, size_t behind);
+/* The first message in the queue, from there on, that gives a name of that kind another meaning.
+ * Borrows; NULL: none. */
+struct pg_sent *postgres_find_naming(struct postgres *p, bool is_statement, struct bytes name,
+                                     size_t from);
 enum protocol_step postgres_on_error(struct postgres *p, struct bytes message, struct bytes body);
 /* Cut where it does not fit, always terminated. */
 void postgres_copy_text(char *out, size_t size, struct bytes text);

@@ -255,9 +255,32 @@ struct pg_plan *postgres_named_plan(struct postgres *p, bool is_cursor, const ch
 
 /* ---- the server has done it ----------------------------------------------------------------- */
 
+/* Where a Parse or a Close behind it has the name already, it is that one's past. */
+static bool put_behind(struct postgres *p, bool is_statement, const char *name, void *object)
+{
+    struct pg_sent *later = postgres_find_naming(p, is_statement, bytes_of_string(name), 1);
+    if (later == NULL) {
+        return false;
+    }
+    if (is_statement) {
+        pg_statement_unref(later->previous_statement);
+        later->previous_statement = pg_statement_ref(object);
+    } else {
+        if (later->previous_portal != NULL) {
+            postgres_drop_portal(p, later->previous_portal);
+        }
+        pg_portal_unref(later->previous_portal);
+        later->previous_portal = pg_portal_ref(object);
+    }
+    return true;
+}
+
 static void put(struct postgres *p, struct pg_names *names, const char *name, void *object)
 {
     void *previous = NULL;
+    if (put_behind(p, names == p->statements, name, object)) {
+        return;
+    }
     if (pg_names_put(names, bytes_of_string(name), object, &previous) != OK) {
         return; /* it is not known: what uses it is refused */
     }

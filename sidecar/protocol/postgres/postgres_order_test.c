@@ -230,6 +230,26 @@ static void test_a_bound_execute_runs_when_nothing_has_changed(void **state)
     assert_string_equal(types(&t->f.to_target), "PBES");
 }
 
+/* SQL's own names change when the server says so, and those of the protocol when they are sent. */
+static void test_a_name_of_sql_does_not_come_back_over_a_later_parse(void **state)
+{
+    struct test *t = *state;
+    sequence(&t->b, "PREPARE s AS SELECT 1");
+    t->b.end -= PG_HEADER_SIZE; /* the Sync comes later */
+    close_statement(t);
+    parse(&t->b, "s", "DELETE FROM people");
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    answers(&t->b, "12");
+    complete(&t->b, "PREPARE");
+    answers(&t->b, "31");
+    ready(&t->b, 'I');
+    target(t);
+    bind(&t->b, "", "s");
+    agent(t);
+    assert_string_equal(last_text(t), "DELETE FROM people");
+}
+
 /* The end of a transaction ends the portals that are there, not those on their way. */
 static void test_a_portal_on_its_way_outlives_the_transaction_before_it(void **state)
 {
@@ -288,6 +308,7 @@ int main(void)
         TEST(an_execute_waits_for_the_batch_that_binds),
         TEST(a_bound_execute_runs_what_it_was_decided_for),
         TEST(a_bound_execute_runs_when_nothing_has_changed),
+        TEST(a_name_of_sql_does_not_come_back_over_a_later_parse),
         TEST(a_portal_on_its_way_outlives_the_transaction_before_it),
         TEST(a_refusal_within_a_batch_fails_at_the_target_too),
     };
