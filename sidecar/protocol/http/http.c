@@ -26,7 +26,8 @@ static bool needs_target(struct http *p)
 {
     bool needs = false;
     for (struct http_exchange *x = p->first; x != NULL && !needs; x = x->next) {
-        needs = x->state == EXCHANGE_NEW || x->state == EXCHANGE_GATHERING ||
+        needs = x->state == EXCHANGE_NEW ||
+                (x->state == EXCHANGE_GATHERING && http_exchange_is_there(x)) ||
                 (x->state == EXCHANGE_HELD && !p->link->ops->is_held(p->link));
     }
     return needs;

@@ -78,16 +78,23 @@ static size_t gathered_by_all(const struct http *p)
     return sum;
 }
 
+/* Beyond the limits nobody looks at it: the policy hears that it was not read. */
+bool http_exchange_is_there(const struct http_exchange *x)
+{
+    const struct http *p = x->http;
+    return x->request_complete || x->request.body_size == 0 ||
+           buffer_size(&x->gathered) > p->shared->statement_max ||
+           gathered_by_all(p) > HTTP_GATHER_MAX;
+}
+
 /* Whether it can be decided now, or more of its body has to come. */
 static bool has_enough(struct http_exchange *x)
 {
     struct http *p = x->http;
     struct http_question q;
     struct err_text why = {0};
-    if (x->request_complete || x->request.body_size == 0 ||
-        buffer_size(&x->gathered) > p->shared->statement_max ||
-        gathered_by_all(p) > HTTP_GATHER_MAX) {
-        return true; /* longer than anybody looks at: the policy hears that it was not read */
+    if (http_exchange_is_there(x)) {
+        return true;
     }
     if (x->state == EXCHANGE_GATHERING) {
         return false; /* that more has to come was found out before */

@@ -86,6 +86,23 @@ static void a_body_that_is_awaited_and_was_early(void **state)
     assert_true(buffer_size(&f->to_target) > LARGE);
 }
 
+/* A target that closes at once would be connected to again and again, while the agent takes its
+ * time. */
+static void a_target_is_not_needed_before_the_body_is_there(void **state)
+{
+    struct fixture *f = *state;
+    fixture_agent_says(f, HEAD("Content-Length: 2\r\n") "x");
+    fixture_grant(f);
+    fixture_target_ends(f);
+    fixture_agent_says(f, "");
+    assert_int_equal(f->connections, 1);
+    fixture_agent_says(f, "y");
+    assert_int_equal(f->connections, 2);
+    fixture_target_comes(f);
+    http_assert_has(fixture_to_target(f), "\r\n\r\nxy");
+    assert_string_equal(f->intents[0].body, "xy");
+}
+
 static uint64_t processor_ms(void)
 {
     struct timespec t;
@@ -347,6 +364,7 @@ int main(void)
         HTTP_TEST(a_tunnel_within_http2_is_refused),
         HTTP_TEST(a_name_that_looks_like_this_machine),
         HTTP_TEST(a_body_that_is_awaited_and_was_early),
+        HTTP_TEST(a_target_is_not_needed_before_the_body_is_there),
         HTTP_TEST(bodies_in_small_pieces),
         HTTP_TEST(an_answer_before_the_body_left),
         HTTP_TEST(an_answer_withheld_before_the_request_is_whole),

@@ -257,6 +257,8 @@ void http_on_request_trailers(void *context, uint32_t stream, const struct http_
 void http_on_request_end(void *context, uint32_t stream);
 void http_on_request_failed(void *context, uint32_t stream, enum http_problem problem,
                             const char *why);
+/* No more of its body is waited for. */
+bool http_exchange_is_there(const struct http_exchange *x);
 /* Decides and forwards it, or leaves it where it is. */
 void http_exchange_start(struct http_exchange *x);
 
