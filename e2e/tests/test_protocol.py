@@ -186,11 +186,19 @@ def test_a_name_means_what_the_server_took_it_for(stack):
         assert kinds(w.read_until()) == b"12EZ"
         got = w.read_until()
         assert kinds(got) == b"2DCZ" and got[1][1].endswith(b"the old name")
-    assert stack.outcome_of("SELECT 'the old name'")["status"] == "success"
+        w.send(query("SELECT 'the names are done'"))
+        w.read_until()
+    stack.outcome_of("SELECT 'the names are done'")
+    # The new text was to be prepared, and never to be run.
+    new = stack.wait_for(lambda r: r["kind"] == "intent" and r["text"] == "SELECT 'the new name'")
+    run = [r["text"] for r in stack.search("--session", new["session"], "--kind", "intent")
+           if r["verb"] == "execute"]
+    assert "SELECT 'the old name'" in run and "SELECT 'the new name'" not in run
 
 
 @pytest.mark.parametrize("first", [query("SET standard_conforming_strings = off"),
-                                   message(b"H") + query("SET standard_conforming_strings = off")])
+                                   message(b"H") + query("SET standard_conforming_strings = off")],
+                         ids=["query", "flush_and_query"])
 def test_a_text_is_read_as_the_server_reads_it(stack, postgres, first):
     postgres.psql("DROP TABLE IF EXISTS read_once; CREATE TABLE read_once (a int);"
                   "INSERT INTO read_once VALUES (1)")
@@ -203,7 +211,7 @@ def test_a_text_is_read_as_the_server_reads_it(stack, postgres, first):
 
 
 @pytest.mark.parametrize("asks", [parse("COPY lines FROM STDIN") + bind() + execute() + sync(),
-                                  query("COPY lines FROM STDIN")])
+                                  query("COPY lines FROM STDIN")], ids=["batch", "query"])
 def test_a_sync_that_copy_ignores_puts_nothing_out_of_step(stack, asks):
     with Wire(stack.port) as w:
         w.login().send(query("CREATE TEMP TABLE lines (a int)"))
