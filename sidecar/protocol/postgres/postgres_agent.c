@@ -33,6 +33,17 @@ static size_t drop(struct postgres *p, const struct pg_header *h, struct bytes i
     return stream(p, in);
 }
 
+enum protocol_step postgres_wait_for_answers(struct postgres *p)
+{
+    p->offers_again = true;
+    if (!p->batch_open) {
+        return PROTOCOL_WAIT;
+    }
+    enum protocol_step step =
+        postgres_send(p, SIDE_TARGET, pg_write_empty(&p->out, PG_FRONTEND_FLUSH));
+    return step == PROTOCOL_MORE ? PROTOCOL_WAIT : step;
+}
+
 /* The target takes nothing but data now. */
 static bool is_copying_in(const struct postgres *p)
 {
@@ -40,18 +51,10 @@ static bool is_copying_in(const struct postgres *p)
     return head != NULL && head->copying == PG_COPY_IN && !head->failed;
 }
 
-/* Whether the target has come to where it wants data, or ignores it. What was sent before is
- * answered first; in a batch only when it is asked to. */
-static bool takes_copy_data(struct postgres *p)
+/* Whether the target has come to where it wants data, or ignores it. */
+static bool takes_copy_data(const struct postgres *p)
 {
-    if (p->queue.count == 0 || is_copying_in(p)) {
-        return true;
-    }
-    p->offers_again = true;
-    if (p->batch_open) {
-        (void)postgres_send(p, SIDE_TARGET, pg_write_empty(&p->out, PG_FRONTEND_FLUSH));
-    }
-    return false;
+    return p->queue.count == 0 || is_copying_in(p);
 }
 
 /* CopyData, one behind the other: all that is here goes on as one piece, of the last one also its
@@ -122,7 +125,7 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
         return PROTOCOL_MORE;
     }
     if (is_of_copy(h->type) && !takes_copy_data(p)) {
-        return PROTOCOL_WAIT;
+        return postgres_wait_for_answers(p);
     }
     if (h->type == PG_FRONTEND_COPY_DATA) {
         *out_used = pass_copy_data(p, h, in);

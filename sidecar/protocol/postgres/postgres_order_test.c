@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -272,6 +273,29 @@ static void test_a_portal_on_its_way_outlives_the_transaction_before_it(void **s
     assert_int_equal(t->f.outcomes[1].status, CHAPERONE__V1__STATUS__SUCCESS);
 }
 
+/* The target answers many Parses at once, and until then each of their texts is kept. */
+static void test_texts_that_are_not_answered_are_not_kept_without_end(void **state)
+{
+    enum { TEXT = 60 << 10, ENOUGH = 2 * (8 << 20) / TEXT };
+    struct test *t = *state;
+    static char text[TEXT];
+    (void)snprintf(text, sizeof(text), "SELECT '%0*d'", TEXT - 20, 1);
+    for (size_t i = 0; i < ENOUGH; i++) {
+        parse(&t->b, "", text);
+    }
+    agent(t);
+    assert_in_range(buffer_size(&t->f.to_target), 7 << 20, 9 << 20);
+    size_t sent = buffer_size(&t->f.to_target) / TEXT;
+    assert_int_equal(buffer_bytes(&t->f.to_target).data[buffer_size(&t->f.to_target) - 5],
+                     PG_FRONTEND_FLUSH);
+    for (size_t i = 0; i < sent; i++) {
+        answers(&t->b, "1");
+    }
+    target(t);
+    assert_true(buffer_size(&t->f.to_target) / TEXT > sent + sent / 2); /* it goes on */
+    assert_false(t->f.closed);
+}
+
 /* What a batch has done is not committed before its Sync: an error takes it back. */
 static void test_a_refusal_within_a_batch_fails_at_the_target_too(void **state)
 {
@@ -310,6 +334,7 @@ int main(void)
         TEST(a_bound_execute_runs_when_nothing_has_changed),
         TEST(a_name_of_sql_does_not_come_back_over_a_later_parse),
         TEST(a_portal_on_its_way_outlives_the_transaction_before_it),
+        TEST(texts_that_are_not_answered_are_not_kept_without_end),
         TEST(a_refusal_within_a_batch_fails_at_the_target_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

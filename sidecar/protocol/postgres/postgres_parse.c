@@ -49,7 +49,7 @@ static enum protocol_step send(struct postgres *p, struct pg_sent *sent, struct 
     }
     *slot = *sent;
     *sent = (struct pg_sent){0};
-    slot->statement->sent = p->queue.pushed;
+    pg_queue_set_statement(&p->queue, slot, slot->statement);
     p->batch_open = true;
     postgres_reading_parsed(p, bytes_of(slot->statement->text, slot->statement->text_size));
     p->link->ops->to_target(p->link, message);
@@ -72,6 +72,12 @@ static bool name_it(struct postgres *p, const struct pg_parse *m, struct pg_plan
     }
     out->previous_statement = previous;
     return true;
+}
+
+/* A name that is given again and again keeps each of its texts until that one is answered. */
+static bool has_room(const struct postgres *p, const struct pg_parse *m)
+{
+    return p->queue.text_size == 0 || m->text.size + p->queue.text_size <= PG_NAMES_TEXT_MAX;
 }
 
 static const struct pg_refusal too_many = {.sqlstate = PG_SQLSTATE_INSUFFICIENT_RESOURCES,
@@ -114,6 +120,9 @@ enum protocol_step postgres_parse(struct postgres *p, struct bytes message, stru
     }
     if (refused.message != NULL) {
         return refuse(p, &op, &refused);
+    }
+    if (!has_room(p, &m)) {
+        return postgres_wait_for_answers(p);
     }
     if (waits || postgres_masking_looks_ahead(p, m.text)) {
         p->offers_again = true;

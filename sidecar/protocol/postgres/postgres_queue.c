@@ -76,6 +76,14 @@ struct pg_sent *pg_queue_push_within(struct pg_queue *q, uint8_t type)
     return sent;
 }
 
+void pg_queue_set_statement(struct pg_queue *q, struct pg_sent *sent,
+                            struct pg_statement *statement)
+{
+    sent->statement = statement;
+    statement->sent = q->pushed;
+    q->text_size += statement->text_size;
+}
+
 void pg_queue_set_effects(struct pg_queue *q, struct pg_sent *sent, struct pg_effects *effects)
 {
     sent->effects = effects;
@@ -101,8 +109,12 @@ bool pg_queue_drop_syncs(struct pg_queue *q)
 
 void pg_queue_pop(struct pg_queue *q)
 {
-    q->namings -= pg_queue_at(q, 0)->effects != NULL;
-    pg_sent_finish(pg_queue_at(q, 0));
+    struct pg_sent *head = pg_queue_head(q);
+    q->namings -= head->effects != NULL;
+    if (head->type == 'P' && head->statement != NULL) {
+        q->text_size -= head->statement->text_size;
+    }
+    pg_sent_finish(head);
     q->first = (q->first + 1) & (q->capacity - 1);
     q->count--;
 }

@@ -49,7 +49,8 @@ struct pg_sent {
 struct pg_queue {
     struct pg_sent *ring;
     size_t first, count, capacity;
-    size_t namings; /* messages in it that have effects on names */
+    size_t text_size; /* of the statements of the Parses in it */
+    size_t namings;   /* messages in it that have effects on names */
     /* All that were ever pushed are numbered from 1: the last one that may end a transaction or
      * begin one, and the last whose ReadyForQuery has come. */
     uint64_t pushed, mover, settled;
@@ -94,6 +95,9 @@ static inline bool pg_queue_is_open(const struct pg_queue *q, uint64_t number)
 {
     return number > pg_queue_answered(q) && number < q->synced;
 }
+/* Gives a Parse in the queue its statement, a reference of which is taken. */
+void pg_queue_set_statement(struct pg_queue *q, struct pg_sent *sent,
+                            struct pg_statement *statement);
 /* Gives a message in the queue its effects, which are taken. */
 void pg_queue_set_effects(struct pg_queue *q, struct pg_sent *sent, struct pg_effects *effects);
 /* Takes out every Sync behind the head: the target has ignored them. False: something else is
