@@ -251,14 +251,34 @@ bool catalog_operator_is_builtin(const struct catalog *c, const char *schema, co
     return is_builtin(c, CATALOG_OPERATOR, schema, name);
 }
 
-/* Whether a bare type name leads to the row type of a relation that is not PostgreSQL's own. */
-static bool is_row_type(const struct catalog *c, const char *name)
+/* The relation that is not PostgreSQL's own to whose row type a bare type name leads; NULL: none.
+ */
+static const struct catalog_relation *row_type_in_path(const struct catalog *c, const char *name)
 {
     const struct catalog_entry *found = entry_in_path(c, name, 0);
     while (found != NULL && !found->has_type && found->position + 1 != CATALOG_NOT_IN_PATH) {
         found = entry_in_path(c, name, found->position + 1);
     }
-    return found != NULL && found->has_type && !found->relation.is_system;
+    bool is_it = found != NULL && found->has_type && !found->relation.is_system;
+    return is_it ? &found->relation : NULL;
+}
+
+static bool is_row_type(const struct catalog *c, const char *name)
+{
+    return row_type_in_path(c, name) != NULL;
+}
+
+const struct catalog_relation *catalog_row_type(const struct catalog *c, const char *schema,
+                                                const char *name)
+{
+    if (!is_builtin(c, CATALOG_TYPE, schema, name)) {
+        return NULL;
+    }
+    if (schema == NULL || schema[0] == '\0') {
+        return row_type_in_path(c, name);
+    }
+    const struct catalog_relation *r = catalog_relation_find(c, schema, name);
+    return r == NULL || r->is_system ? NULL : r;
 }
 
 bool catalog_type_is_builtin(const struct catalog *c, const char *schema, const char *name)

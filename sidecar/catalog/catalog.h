@@ -132,6 +132,10 @@ bool catalog_type_is_builtin(const struct catalog *c, const char *schema, const 
 bool catalog_operator_may_fail(const struct catalog *c, const char *schema, const char *name);
 /* Whether this is an enumeration of somebody's own. */
 bool catalog_type_is_enum(const struct catalog *c, const char *schema, const char *name);
+/* The relation (also a composite type) of somebody's own to whose row type this name leads; NULL:
+ * it leads to none, or may lead to another type. Valid as long as the catalog. */
+const struct catalog_relation *catalog_row_type(const struct catalog *c, const char *schema,
+                                                const char *name);
 
 /* By type, those that may run anywhere first. */
 const struct catalog_cast *catalog_casts(const struct catalog *c, size_t *out_count);

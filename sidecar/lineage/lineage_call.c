@@ -142,7 +142,7 @@ struct value call_value(struct walk *w, const PgQuery__FuncCall *f)
     return value_mix(v, aggregate_value(w, f));
 }
 
-struct value notation_value(struct walk *w, const char *name, struct value v)
+struct value field_value_of(struct walk *w, const char *name, struct value v)
 {
     v = value_computed(v);
     if (!name_is_builtin(w, NAME_OF_FUNCTION, NULL, name)) {
@@ -157,4 +157,13 @@ struct value notation_value(struct walk *w, const char *name, struct value v)
     case CALL_EFFECT: note_stored(w, v, "a function"); return v;
     default: return v;
     }
+}
+
+struct value notation_value(struct walk *w, const char *name, struct value v)
+{
+    v = field_value_of(w, name, v);
+    if (function_class(name) == CALL_OTHER && name_is_builtin(w, NAME_OF_FUNCTION, NULL, name)) {
+        note_filtered(w, v, "a function that may fail on it");
+    }
+    return v;
 }

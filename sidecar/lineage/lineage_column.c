@@ -141,8 +141,9 @@ static struct value qualified_value(struct walk *w, const PgQuery__ColumnRef *c,
     if (found == FIND_SOME) {
         return v;
     }
-    /* Not a column: a function of the whole row. */
-    return notation_value(w, name, columns_mix(&item->columns));
+    /* Not a column: a function of the whole row, which of a function is what it returns. */
+    struct value row = columns_mix(&item->columns);
+    return found == FIND_OPEN ? notation_value(w, name, row) : field_value_of(w, name, row);
 }
 
 /* All columns that `*` or `t.*` stands for, as one value. */
@@ -182,6 +183,20 @@ bool column_is_star(const PgQuery__Node *n)
     }
     const PgQuery__ColumnRef *c = n->column_ref;
     return c->n_fields > 0 && c->fields[c->n_fields - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR;
+}
+
+bool column_is_row(struct walk *w, const PgQuery__Node *n)
+{
+    struct value ignored = {0};
+    if (column_is_star(n)) {
+        return true;
+    }
+    const char *name =
+        n->node_case == PG_QUERY__NODE__NODE_COLUMN_REF && n->column_ref->n_fields == 1
+            ? node_text(n->column_ref->fields[0])
+            : NULL;
+    return name != NULL && name_find(w, name, &ignored) == FIND_NONE &&
+           item_of_name(w, NULL, name) != NULL;
 }
 
 void star_columns(struct walk *w, const PgQuery__ColumnRef *c, struct columns *out)

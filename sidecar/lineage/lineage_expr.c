@@ -138,11 +138,13 @@ static struct value indirection_value(struct walk *w, const PgQuery__AIndirectio
 static struct value field_value(struct walk *w, const PgQuery__AIndirection *a)
 {
     struct value v = indirection_value(w, a);
+    bool is_row = a->arg != NULL && column_is_row(w, a->arg);
     for (size_t i = 0; i < a->n_indirection; i++) {
         const char *name = node_text(a->indirection[i]);
         if (name != NULL) {
-            v = notation_value(w, name, v);
+            v = is_row ? field_value_of(w, name, v) : notation_value(w, name, v);
         }
+        is_row = false;
     }
     return v;
 }
@@ -183,8 +185,11 @@ static struct value node_value(struct walk *w, const PgQuery__Node *n)
     case PG_QUERY__NODE__NODE_GROUPING_FUNC:
         return value_computed(expr_values(w, n->grouping_func->n_args, n->grouping_func->args));
     case PG_QUERY__NODE__NODE_XML_EXPR: return xml_value(w, n->xml_expr);
-    case PG_QUERY__NODE__NODE_XML_SERIALIZE:
-        return value_computed(expr_value(w, n->xml_serialize->expr));
+    case PG_QUERY__NODE__NODE_XML_SERIALIZE: {
+        struct value v = value_computed(expr_value(w, n->xml_serialize->expr));
+        type_check_read(w, n->xml_serialize->type_name, &v);
+        return v;
+    }
     case PG_QUERY__NODE__NODE_MULTI_ASSIGN_REF: return expr_value(w, n->multi_assign_ref->source);
     default: return note_unknown(w, "a part of %s is not known", "an expression");
     }

@@ -237,12 +237,16 @@ struct value cast_value(struct walk *w, const PgQuery__TypeCast *c);
 struct value call_value(struct walk *w, const PgQuery__FuncCall *f);
 /* `x.name` as a call: name(x). */
 struct value notation_value(struct walk *w, const char *name, struct value v);
+/* The same of a row: a field, or a call, but none of PostgreSQL's own that fails on some rows. */
+struct value field_value_of(struct walk *w, const char *name, struct value v);
 struct value window_value(struct walk *w, const PgQuery__WindowDef *d);
 /* lineage_statement.c: search_path, role and their like. */
 bool setting_changes_path(const char *name);
 /* lineage_column.c */
 struct value column_value(struct walk *w, const PgQuery__ColumnRef *c);
 bool column_is_star(const PgQuery__Node *n);
+/* `c` or `c.*`: surely the row of an item, no column. */
+bool column_is_row(struct walk *w, const PgQuery__Node *n);
 /* The columns that a star means here. */
 void star_columns(struct walk *w, const PgQuery__ColumnRef *c, struct columns *out);
 enum find { FIND_NONE, FIND_SOME, FIND_OPEN }; /* FIND_OPEN: it may be one that is not listed */

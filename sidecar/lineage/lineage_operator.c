@@ -138,10 +138,20 @@ static bool cast_is_total(const PgQuery__TypeCast *c, const char *name)
 
 /* A string is read by the type's input function, and that runs the CHECK of a domain within an
  * array or a row, or the comparison of a range: already when the text is parsed. NULL is read by
- * none. */
+ * none, but a domain's CHECK is asked of it, too. */
 static bool is_null(const PgQuery__Node *n)
 {
     return n->node_case == PG_QUERY__NODE__NODE_A_CONST && n->a_const->isnull;
+}
+
+/* A row of NULL runs nothing, and says what others are to be made of (json_populate_record): that
+ * runs what writing the relation would. */
+static bool is_harmless_null(struct walk *w, const PgQuery__Node *n, const char *schema,
+                             const char *name)
+{
+    const struct catalog_relation *r =
+        is_null(n) && !w->is_stale ? catalog_row_type(marks_catalog(w->marks), schema, name) : NULL;
+    return r != NULL && writing_check(w, r);
 }
 
 struct value cast_value(struct walk *w, const PgQuery__TypeCast *c)
@@ -153,7 +163,7 @@ struct value cast_value(struct walk *w, const PgQuery__TypeCast *c)
     const char *name = names_last(c->type_name->n_names, c->type_name->names, &schema);
     struct value v = value_computed(expr_value(w, c->arg));
     cast_check_type(w, c->type_name, &v);
-    if (!is_null(c->arg) && type_is_foreign(w, schema, name)) {
+    if (type_is_foreign(w, schema, name) && !is_harmless_null(w, c->arg, schema, name)) {
         return value_mix(v, note_unknown(w, "the type %s is not PostgreSQL's own", name));
     }
     if (!cast_is_total(c, name)) {
