@@ -120,6 +120,7 @@ struct postgres {
     size_t followed_count;
     struct crypto_sha256 followed_texts; /* of all that names stand for, where has_followed */
     bool has_followed;
+    size_t effects_size;   /* of texts in all pg_effects; at most PG_NAMES_TEXT_MAX */
     bool names_are_moving; /* within the text that is being decided */
     bool names_are_open;   /* what one of them stands for is known when the target has answered */
 

@@ -135,6 +135,9 @@ void pg_effects_destroy(struct pg_effects *e)
         pg_statement_unref(e->items[i].prepared);
         pg_portal_unref(e->items[i].cursor);
     }
+    if (e != NULL) {
+        *e->total -= e->text_size;
+    }
     free(e);
 }
 
@@ -225,9 +228,13 @@ void pg_names_destroy(struct pg_names *names)
 
 static size_t text_size_of(const struct pg_names *names, const void *object)
 {
-    return names->kind == PG_NAMES_STATEMENTS && object != NULL
-               ? ((const struct pg_statement *)object)->text_size
-               : 0;
+    const struct pg_portal *portal = object;
+    if (object == NULL) {
+        return 0;
+    }
+    /* Of a portal, too: it keeps the text of a statement that may have no name any more. */
+    return names->kind == PG_NAMES_STATEMENTS ? ((const struct pg_statement *)object)->text_size
+                                              : portal->statement->text_size;
 }
 
 static void remove_at(struct pg_names *names, struct named **place)

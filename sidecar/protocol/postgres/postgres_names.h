@@ -12,8 +12,8 @@
 #include "sidecar/protocol/postgres/pg_wire.h"
 
 enum {
-    /* All texts of one session's prepared statements together. A driver keeps some hundreds of
-     * them, of some kilobytes. */
+    /* All texts of one session's prepared statements together, and so those of its portals, and of
+     * what is to be named by SQL. A driver keeps some hundreds of them, of some kilobytes. */
     PG_NAMES_TEXT_MAX = 8 << 20,
     PG_NAMES_COUNT_MAX = 16384,
 };
@@ -54,6 +54,8 @@ struct pg_effect {
 };
 
 struct pg_effects {
+    size_t text_size; /* of the queries that it names */
+    size_t *total;    /* borrows: of all of the session that there are */
     size_t count;
     struct pg_effect items[];
 };

@@ -195,10 +195,28 @@ static bool is_effect(enum sql_naming_kind kind)
     return kind != SQL_NAMING_EXECUTE && kind != SQL_NAMING_FETCH;
 }
 
+/* Each portal that is to name something has a copy of its query. */
+static size_t text_size_of_named(const struct sql_namings *n)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < n->count; i++) {
+        size += n->items[i].query.size;
+    }
+    return size;
+}
+
 static bool make_effects(struct postgres *p, const struct sql_namings *n, struct pg_effects **out)
 {
-    struct pg_effects *e = calloc(1, sizeof(*e) + n->count * sizeof(e->items[0]));
+    size_t text_size = text_size_of_named(n);
+    struct pg_effects *e = text_size > PG_NAMES_TEXT_MAX - p->effects_size
+                               ? NULL
+                               : calloc(1, sizeof(*e) + n->count * sizeof(e->items[0]));
     bool good = e != NULL;
+    if (good) {
+        e->text_size = text_size;
+        e->total = &p->effects_size;
+        p->effects_size += text_size;
+    }
     for (size_t i = 0; good && i < n->count; i++) {
         if (is_effect(n->items[i].kind)) {
             good = make_effect(p, &n->items[i], &e->items[e->count++]);

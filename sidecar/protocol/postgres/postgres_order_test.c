@@ -296,6 +296,30 @@ static void test_texts_that_are_not_answered_are_not_kept_without_end(void **sta
     assert_false(t->f.closed);
 }
 
+/* Each portal of a PREPARE keeps what is to be prepared. */
+static void test_what_is_to_be_named_is_not_kept_without_end(void **state)
+{
+    enum { TEXT = 60 << 10, ENOUGH = 2 * (8 << 20) / TEXT };
+    struct test *t = *state;
+    static char text[TEXT];
+    (void)snprintf(text, sizeof(text), "PREPARE s AS SELECT '%0*d'", TEXT - 40, 1);
+    parse(&t->b, "", text);
+    agent(t);
+    answers(&t->b, "1");
+    target(t);
+    size_t bound = 0;
+    forget_sent(t);
+    for (size_t i = 0; i < ENOUGH && !t->f.closed; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "p%zu", i);
+        bind(&t->b, name, "");
+        agent(t);
+        bound += strcmp(types(&t->f.to_target), "B") == 0;
+        forget_sent(t);
+    }
+    assert_in_range(bound, ENOUGH / 3, ENOUGH / 2 + 2);
+}
+
 /* What a batch has done is not committed before its Sync: an error takes it back. */
 static void test_a_refusal_within_a_batch_fails_at_the_target_too(void **state)
 {
@@ -335,6 +359,7 @@ int main(void)
         TEST(a_name_of_sql_does_not_come_back_over_a_later_parse),
         TEST(a_portal_on_its_way_outlives_the_transaction_before_it),
         TEST(texts_that_are_not_answered_are_not_kept_without_end),
+        TEST(what_is_to_be_named_is_not_kept_without_end),
         TEST(a_refusal_within_a_batch_fails_at_the_target_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
