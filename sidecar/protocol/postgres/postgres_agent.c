@@ -44,6 +44,8 @@ enum protocol_step postgres_wait_for_answers(struct postgres *p)
     return step == PROTOCOL_MORE ? PROTOCOL_WAIT : step;
 }
 
+const char postgres_amid_copy[] = "a message that belongs to no COPY was sent in the midst of one";
+
 /* The target takes nothing but data now. */
 static bool is_copying_in(const struct postgres *p)
 {
@@ -157,6 +159,13 @@ static enum protocol_step one_message(struct postgres *p, const struct pg_header
     return step;
 }
 
+/* What the target would have to answer first comes to no end: the end of its COPY is behind. */
+static enum protocol_step check_wait(struct postgres *p, uint8_t type, enum protocol_step step)
+{
+    bool is_stuck = step == PROTOCOL_WAIT && is_prepared_for(type) && is_copying_in(p);
+    return is_stuck && !p->is_held ? postgres_violation(p, postgres_amid_copy) : step;
+}
+
 enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, size_t *out_used)
 {
     size_t used = 0, parse = 0; /* where the last Parse begins */
@@ -178,7 +187,7 @@ enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, siz
                 break;
             }
             if (is_prepared_for(h.type)) {
-                step = postgres_masking_prepare(p);
+                step = check_wait(p, h.type, postgres_masking_prepare(p));
                 if (step != PROTOCOL_MORE) {
                     break;
                 }
@@ -190,7 +199,7 @@ enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, siz
                 step = postgres_violation(p, "a message is longer than its type may be");
             } else {
                 parse = h.type == PG_FRONTEND_PARSE ? used : parse;
-                step = one_message(p, &h, rest, &n);
+                step = check_wait(p, h.type, one_message(p, &h, rest, &n));
             }
         }
         if (n == 0) {

@@ -257,6 +257,22 @@ static void test_a_statement_amid_a_copy_ends_the_session_when_the_copy_fails(vo
     finish(&f, &b);
 }
 
+/* Its wait would have no end, and nobody would notice that the agent went away. */
+static void test_what_would_wait_amid_a_copy_ends_the_session(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct buffer b;
+    start(&f, &b);
+    query(&b, "COPY people FROM STDIN");
+    say(&b, &f, fixture_agent);
+    target_says_copy_in(&f);
+    query(&b, "SELECT '\\'");
+    say(&b, &f, fixture_agent);
+    assert_true(f.closed);
+    finish(&f, &b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_a_sync_amid_the_data_of_a_query_puts_nothing_out_of_step),
         cmocka_unit_test(test_a_sync_behind_a_copy_that_failed_is_answered),
         cmocka_unit_test(test_all_of_a_copy_at_once),
+        cmocka_unit_test(test_what_would_wait_amid_a_copy_ends_the_session),
         cmocka_unit_test(test_a_statement_amid_a_copy_ends_the_session_when_the_copy_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,8 @@ bool postgres_settings_outcome(struct postgres *p, Chaperone__V1__Status status)
 
 /* postgres_agent.c */
 enum protocol_step postgres_agent_bytes(struct postgres *p, struct bytes in, size_t *out_used);
+/* Why a session ends that did not end its COPY. */
+extern const char postgres_amid_copy[];
 /* The message at hand is offered again when the target has answered; in a batch it is asked to. */
 enum protocol_step postgres_wait_for_answers(struct postgres *p);
 /* Analyses a statement and says whether it may go on. On refusal the intent is recorded (also with

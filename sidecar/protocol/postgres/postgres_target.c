@@ -175,8 +175,6 @@ static enum protocol_step on_description(struct postgres *p, uint8_t type, struc
     return is_own ? PROTOCOL_MORE : pass(p, message);
 }
 
-static const char amid_copy[] = "a message that belongs to no COPY was sent in the midst of one";
-
 static enum protocol_step on_copy(struct postgres *p, uint8_t type, struct bytes message,
                                   struct bytes body)
 {
@@ -186,7 +184,7 @@ static enum protocol_step on_copy(struct postgres *p, uint8_t type, struct bytes
     }
     bool is_in = type != PG_BACKEND_COPY_OUT;
     if (is_in && !pg_queue_drop_syncs(&p->queue)) {
-        return postgres_violation(p, amid_copy);
+        return postgres_violation(p, postgres_amid_copy);
     }
     head->copying = is_in ? PG_COPY_IN : PG_COPY_NONE;
     p->batch_open = p->batch_open || (is_in && head->type == 'E'); /* its Sync was ignored */
@@ -253,7 +251,7 @@ static enum protocol_step on_message(struct postgres *p, uint8_t type, struct by
     case PG_BACKEND_PORTAL_SUSPENDED: return on_complete(p, type, message, body);
     case PG_BACKEND_READY: return on_ready(p, message, body);
     case PG_BACKEND_ERROR:
-        return is_broken_copy(p) ? postgres_violation(p, amid_copy)
+        return is_broken_copy(p) ? postgres_violation(p, postgres_amid_copy)
                                  : postgres_on_error(p, message, body);
     case PG_BACKEND_PARSE_COMPLETE: return on_parsed(p, message);
     case PG_BACKEND_BIND_COMPLETE: return pass_and_pop(p, message, "B");
