@@ -239,6 +239,30 @@ static void an_events_name_is_recorded_as_it_is_shown(void **state)
 
 /* ---- messages of streams -------------------------------------------------------------------- */
 
+/* Lines end in CR, LF or both, and where a piece ends makes no difference. */
+static void events_cut_anywhere(void **state)
+{
+    static const char events[] = "data: a\r\ndata: b\r\n\r\nevent: c\rdata: d\r\r"
+                                 "data: e\n\n: f\r\n\ndata: g\r\n\r";
+    static const char *const messages[] = {"< event a\nb", "< event:c d", "< event e", "< event g"};
+    for (size_t cut = 0; cut < sizeof(events); cut++) {
+        struct fixture f;
+        fixture_start(&f);
+        fixture_agent_says(&f, GET);
+        fixture_grant(&f);
+        fixture_target_says(&f, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+        fixture_target(&f, bytes_of(events, cut));
+        fixture_target(&f, bytes_of(events + cut, sizeof(events) - 1 - cut));
+        fixture_target_ends(&f);
+        assert_int_equal(f.message_count, 4);
+        for (size_t i = 0; i < 4; i++) {
+            assert_string_equal(f.messages[i], messages[i]);
+        }
+        fixture_stop(&f);
+    }
+    (void)state;
+}
+
 /* Each byte of it is looked at once, however small the pieces are that it comes in. */
 static void an_event_in_small_pieces(void **state)
 {
@@ -371,6 +395,7 @@ int main(void)
         HTTP_TEST(a_digest_behind_what_is_masked),
         HTTP_TEST(all_of_a_streamed_body_is_recorded),
         HTTP_TEST(an_events_name_is_recorded_as_it_is_shown),
+        HTTP_TEST(events_cut_anywhere),
         HTTP_TEST(an_event_in_small_pieces),
         HTTP_TEST(a_websocket_to_a_target_of_http2),
         HTTP_TEST(a_message_of_too_many_fragments),
