@@ -82,6 +82,7 @@ class Snapshot:
                       for o in answer["find"]]
         self.builtin = answer["builtin"]
         self.casts = [tuple(c) for c in answer["casts"]]
+        self.checks = sorted(function for _, function in answer["checks"])
         self.current = answer["current"]
 
     def columns(self, schema, name):
@@ -445,6 +446,7 @@ def test_what_runs_when_a_row_is_written(database, queries):
             "condition": ["fits"], "replica": ["stamp"], "whole": ["stamp"], "part": ["stamp"],
             "all_parts": ["stamp"], "one_part": ["stamp"], "shown": ["made"], "above": ["made"],
             "instead": ["stamp"], "parent": ["stamp"], "child": ["stamp"]}
+        assert set(s.checks) == {"fits", "made"}  # by the domains, and what is made of them
 
 
 def test_the_queries_mean_the_same_under_any_search_path(database, queries):

@@ -81,7 +81,9 @@ struct catalog_cast {
     uint32_t type; /* one that it casts from or to, or that is made of such a one (an array, a
                       domain, a composite type); 0: neither end is a type of somebody's own, or only
                       the row type of a table, so it may run anywhere */
-    const char *type_name;    /* without its schema; NULL with 0 */
+    /* Without its schema; NULL with 0. NULL with another type: it is not a cast but what checks a
+     * value that is read as this type (a domain, or what is made of one). */
+    const char *type_name;
     struct catalog_code code; /* both NULL: a cast without a function */
 };
 

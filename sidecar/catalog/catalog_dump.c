@@ -160,6 +160,7 @@ static void describe(const struct catalog *c, const cJSON *input, cJSON *out)
     size_t count = 0;
     const struct catalog_cast *all = catalog_casts(c, &count);
     cJSON *casts = cJSON_AddArrayToObject(out, "casts");
+    cJSON *checks = cJSON_AddArrayToObject(out, "checks");
     for (size_t i = 0; i < count; i++) {
         const char *const names[] = {all[i].type_name, all[i].code.name};
         cJSON *cast = cJSON_CreateArray();
@@ -167,7 +168,8 @@ static void describe(const struct catalog *c, const cJSON *input, cJSON *out)
             cJSON_AddItemToArray(cast, names[k] == NULL ? cJSON_CreateNull()
                                                         : cJSON_CreateString(names[k]));
         }
-        cJSON_AddItemToArray(casts, cast);
+        bool is_check = all[i].type != 0 && all[i].type_name == NULL;
+        cJSON_AddItemToArray(is_check ? checks : casts, cast);
     }
     const char *fingerprint = cJSON_GetStringValue(cJSON_GetObjectItem(input, "current"));
     if (fingerprint != NULL) {

@@ -25,6 +25,7 @@ enum catalog_name_kind {
     CATALOG_PARTIAL_OPERATOR = 'p',
     /* These are no names: code that runs without being named. */
     CATALOG_CAST = 'c',
+    CATALOG_CHECK = 'd',
     CATALOG_WRITING = 'w',
 };
 

@@ -315,6 +315,21 @@ static enum err read_cast(struct catalog_loader *l, const struct bytes *v)
     return e;
 }
 
+/* What checks the values of a type is kept among the casts. */
+static enum err read_check(struct catalog_loader *l, const struct bytes *v)
+{
+    struct catalog_cast check = {0};
+    void *room;
+    enum err e = read_oid(v[3], &check.type);
+    e = e == OK && (v[1].data == NULL || v[4].data != NULL) ? ERR_INVALID : e;
+    e = e == OK ? read_code(l, v + 1, &check.code) : e;
+    e = e == OK ? list_add(l, &l->casts, sizeof(check), SIZE_MAX, &room) : e;
+    if (e == OK) {
+        memcpy(room, &check, sizeof(check));
+    }
+    return e;
+}
+
 static enum err read_writing(struct catalog_loader *l, const struct bytes *v)
 {
     struct catalog_raw_writing raw = {0};
@@ -356,6 +371,7 @@ static enum err read_foreign(struct catalog_loader *l, const struct bytes *v)
     case CATALOG_TYPE:
     case CATALOG_PARTIAL_OPERATOR: return read_name_of(l, (enum catalog_name_kind)kind, v);
     case CATALOG_CAST: return read_cast(l, v);
+    case CATALOG_CHECK: return read_check(l, v);
     case CATALOG_WRITING: return read_writing(l, v);
     default: return ERR_INVALID;
     }

@@ -262,6 +262,10 @@ const char catalog_names_text[] =
     " LEFT JOIN pg_catalog.pg_proc p ON p.oid" EQ "d.function" OID
     " LEFT JOIN pg_catalog.pg_namespace m ON m.oid" EQ "p.pronamespace"
     " WHERE d.oid" EQ "0" OID " OR" NOT_ALIEN("t.typnamespace")
+    " UNION ALL SELECT 'd', m.nspname" TEXT ", p.proname" TEXT ", d.type" TEXT ", NULL FROM"
+    FEW_ROWS("type_code", "type") " d(type, function)"
+    " JOIN pg_catalog.pg_proc p ON p.oid" EQ "d.function" OID
+    " JOIN pg_catalog.pg_namespace m ON m.oid" EQ "p.pronamespace"
     " UNION ALL SELECT 'w', m.nspname" TEXT ", p.proname" TEXT ", w.relation" TEXT ", NULL"
     " FROM writing w JOIN pg_catalog.pg_proc p ON p.oid" EQ "w.function" OID
     " JOIN pg_catalog.pg_namespace m ON m.oid" EQ "p.pronamespace"

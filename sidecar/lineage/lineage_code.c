@@ -56,8 +56,8 @@ void cast_check_column(struct walk *w, const struct catalog_column *c, struct va
     const struct catalog_cast *casts = catalog_casts(marks_catalog(w->marks), &count);
     for (size_t i = 0; i < count; i++) {
         walk_step(w, 1);
-        if ((casts[i].type == 0 || casts[i].type == c->type) &&
-            !code_is_trusted(w->marks, &casts[i].code)) {
+        bool is_it = casts[i].type == 0 || (casts[i].type == c->type && casts[i].type_name != NULL);
+        if (is_it && !code_is_trusted(w->marks, &casts[i].code)) {
             *v = value_mix(*v, cast_note(w, &casts[i]));
             return;
         }
@@ -73,7 +73,8 @@ void cast_check_type(struct walk *w, const PgQuery__TypeName *t, struct value *v
     const char *name = t == NULL ? "" : names_last(t->n_names, t->names, &schema);
     for (size_t i = 0; i < count; i++) {
         walk_step(w, 1);
-        bool is_it = casts[i].type == 0 || strcmp(casts[i].type_name, name) == 0;
+        bool is_it = casts[i].type == 0 ||
+                     (casts[i].type_name != NULL && strcmp(casts[i].type_name, name) == 0);
         if (is_it && !code_is_trusted(w->marks, &casts[i].code)) {
             *v = value_mix(*v, cast_note(w, &casts[i]));
             return;

@@ -190,6 +190,7 @@ struct catalog *fixture_catalog(bool empty)
         {"t", "public", "person", NULL, NULL},
         {"c", "public", "to_person", "500", "person"},
         {"c", "public", "my_hash", "501", "trusted_one"},
+        {"d", "public", "code_of", "502", NULL},
         {"p", "public", "#>", NULL, NULL},
     };
     struct catalog *c = NULL;

@@ -365,6 +365,7 @@ static void test_types_of_parameters(void **state)
     assert_true(lineage_marks_know_type(f->some, 25));
     assert_false(lineage_marks_know_type(f->some, 500)); /* person: by to_person */
     assert_true(lineage_marks_know_type(f->some, 501));  /* by my_hash, which is trusted */
+    assert_false(lineage_marks_know_type(f->some, 502)); /* a domain that code_of checks */
     assert_true(lineage_marks_know_type(f->some, 0));    /* not declared */
 }
 
