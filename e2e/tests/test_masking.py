@@ -230,6 +230,22 @@ def test_errors_do_not_speak_of_rows(fleet):
             c.execute("SELECT nonsense FROM people")
 
 
+def test_a_parameter_of_a_type_that_somebody_checks_is_refused(fleet, postgres):
+    """The target reads it with the domain's CHECK, which no text names."""
+    postgres.psql("CREATE TABLE heard (what text); CREATE FUNCTION tells(text) RETURNS bool LANGUAGE plpgsql AS"
+                  " $$ BEGIN INSERT INTO public.heard SELECT ssn FROM public.people; RETURN true; END $$;"
+                  " CREATE DOMAIN telling AS text CHECK (tells(VALUE))")
+    try:
+        publish(fleet, STRICT)
+        with connect(fleet) as c:
+            oid = c.execute("SELECT oid FROM pg_type WHERE typname = 'telling'").fetchone()[0]
+            done = c.pgconn.exec_params(b"SELECT $1", [b"x"], param_types=[oid])
+            assert done.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"42501"
+            assert c.execute("SELECT what FROM heard").fetchall() == []
+    finally:
+        postgres.psql("DROP DOMAIN telling; DROP FUNCTION tells; DROP TABLE heard")
+
+
 def test_the_receipt_says_what_was_masked(fleet):
     publish(fleet, STRICT)
     sql = "SELECT id, ssn FROM people /* receipt */"
