@@ -143,6 +143,9 @@ static enum strength figure(const PgQuery__Node *n, const char **out)
         return NAME_NONE;
     }
     switch (n->node_case) {
+    case PG_QUERY__NODE__NODE_A_CONST: /* TRUE was a cast, and named bool, until PostgreSQL 15 */
+        return n->a_const->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL ? strong(out, "")
+                                                                       : NAME_NONE;
     case PG_QUERY__NODE__NODE_COLUMN_REF:
         return figure_fields(n->column_ref->n_fields, n->column_ref->fields, out);
     case PG_QUERY__NODE__NODE_A_INDIRECTION: return figure_indirection(n->a_indirection, out);
