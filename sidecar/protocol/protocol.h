@@ -92,7 +92,7 @@ struct policy_mask;
 /* The masks that hold for a session. Valid during the call of the protocol in which it was asked.
  */
 struct protocol_masks {
-    uint64_t version; /* another one when anything of it changed; never 0 */
+    uint64_t version; /* another one with each policy, and when anything of it changed; never 0 */
     const struct policy_mask *const *items;
     size_t count;     /* 0: nothing is masked */
     bool is_complete; /* false: there are more than can be held; nothing may be shown */

@@ -425,6 +425,14 @@ static bool runs_what_was_decided(const struct postgres *p, const struct pg_port
     return !portal->follows_names || portal->names == postgres_name_changes(p);
 }
 
+/* A policy that came since the Bind decides anew: what was bound is not executed as it was. */
+static void forget_other_policy(struct postgres *p, struct pg_portal *portal)
+{
+    if (portal->policy != p->link->ops->masks(p->link)->version) {
+        postgres_drop_portal(p, portal);
+    }
+}
+
 static enum protocol_step on_execute(struct postgres *p, struct bytes message, struct bytes body)
 {
     struct pg_execute m;
@@ -439,6 +447,7 @@ static enum protocol_step on_execute(struct postgres *p, struct bytes message, s
     if (portal == NULL || (may_be_named && p->queue.namings > 0)) {
         return refuse_portal(p, m.portal);
     }
+    forget_other_policy(p, portal);
     struct protocol_verdict verdict = {.operation = portal->operation,
                                        .intent_sequence = portal->intent_sequence};
     struct pg_refusal refusal;

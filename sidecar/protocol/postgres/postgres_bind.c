@@ -183,6 +183,7 @@ static enum protocol_step send_bind(struct postgres *p, const struct bound *b,
     portal->sent = p->queue.pushed;
     portal->follows_names = p->has_followed;
     portal->names = postgres_name_changes(p);
+    portal->policy = p->link->ops->masks(p->link)->version;
     portal->operation = verdict->operation;
     portal->intent_sequence = verdict->intent_sequence;
     portal->started_ns = p->link->ops->monotonic_ns(p->link);

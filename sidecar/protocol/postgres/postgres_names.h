@@ -85,6 +85,7 @@ struct pg_portal {
     bool is_transactional;      /* its text: sql_is_transactional */
     bool follows_names;         /* its text runs what SQL's names stand for when it is executed */
     uint64_t names;             /* pg_names_changes of both maps when it was decided */
+    uint64_t policy;            /* protocol_masks.version then: it changes with each policy */
     struct pg_plan *plan;       /* what is masked of its rows; owned reference; NULL: nothing */
     struct pg_result *result;   /* its columns, once described; owned */
     struct pg_effects *effects; /* of its statement, until it runs; owned */

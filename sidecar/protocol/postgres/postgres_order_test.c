@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -82,6 +83,32 @@ static void test_what_was_bound_long_ago_counts_when_it_is_executed(void **state
     agent(t);
     assert_false(holds(&t->f.to_target, "DELETE"));
     assert_false(t->f.intents[t->f.intent_count - 1].allowed);
+}
+
+/* A policy that came since the Bind decides; its masks' version says that there is one. */
+static void test_what_was_bound_under_another_policy_is_decided_anew(void **state)
+{
+    struct test *t = *state;
+    begin(t);
+    parse(&t->b, "", "DELETE FROM people");
+    bind(&t->b, "old", "");
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    answers(&t->b, "12");
+    ready(&t->b, 'T');
+    target(t);
+    forget_sent(t);
+    t->f.masks.version++;
+    t->f.deny = "DELETE";
+    ok(pg_write_execute(&t->b, bytes_of_string("old"), 0));
+    ok(pg_write_sync(&t->b));
+    agent(t);
+    assert_null(memchr(types(&t->f.to_target), 'E', strlen(types(&t->f.to_target))));
+    assert_int_equal(t->f.outcome_count, 3); /* of BEGIN, of the Bind, of the Execute */
+    assert_int_equal(t->f.outcomes[1].status, CHAPERONE__V1__STATUS__NOT_EXECUTED);
+    assert_int_equal(t->f.outcomes[2].status, CHAPERONE__V1__STATUS__REFUSED);
+    assert_false(t->f.intents[t->f.intent_count - 1].allowed);
+    assert_string_equal(t->f.intents[t->f.intent_count - 1].verb, "execute");
 }
 
 /* ---- what a name stands for ------------------------------------------------------------------ */
@@ -349,6 +376,7 @@ int main(void)
         TEST(flush_between_two_queries_changes_nothing),
         TEST(a_parse_waits_for_the_query_before_its_batch),
         TEST(what_was_bound_long_ago_counts_when_it_is_executed),
+        TEST(what_was_bound_under_another_policy_is_decided_anew),
         TEST(a_bind_waits_for_the_batch_that_renames),
         TEST(a_bind_waits_for_a_parse_of_a_name_that_is_taken),
         TEST(sql_waits_for_what_a_name_stands_for),
